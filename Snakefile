@@ -1,0 +1,396 @@
+# The pipeline: one rule a notebook, run by papermill; training rules fan out over dataset × arm × variant × seed.
+# `make book` calls it; directly: snakemake --workflow-profile notebooks/profiles/default --config recipe=micro
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)
+
+from snakemake.exceptions import WorkflowError
+
+from scicot_utils import ScicotError, paths, provenance
+from scicot_utils import recipe as recipes
+
+REFERENCE = str(config.get("recipe", recipes.DEFAULT))
+try:
+    RECIPE = recipes.load(REFERENCE)
+except ScicotError as error:
+    raise WorkflowError(str(error))
+
+# Notebooks take what is missing from the pipeline; under the pipeline nothing may be.
+os.environ[provenance.ENGINE] = "1"
+
+OUT = paths.relative(paths.OUTPUTS / RECIPE.name)
+DONE = f"{OUT}/notebooks"
+LOGS = f"{OUT}/logs"
+TIMES = f"{OUT}/benchmarks"
+FAILED = f"{LOGS}/failed.txt"
+RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
+TWO_STAGE = RUN.replace("{arm}", "two_stage")
+EACH = "{dataset}/{variant}/seed{seed}"
+STUDENT = [
+    paths.relative(paths.MICRO_STUDENT / name)
+    for name in ("model.safetensors", "tokenizer.json")
+]
+
+SEEDS = r"\d+"
+NAMES = r"[A-Za-z0-9_.-]+"
+
+# A notebook is run into the log; only a success is copied to the outputs. What failed stays readable, half-run.
+PAPERMILL = (
+    "papermill {input.notebook} {log.notebook} -y {params.settings:q} --cwd notebooks"
+    " --log-output --no-progress-bar > {log.text} 2>&1"
+    " || {{ echo 'FAILED: {input.notebook}. Read it up to the error: {log.notebook}' >> {params.failed}; "
+    "grep -E '^[A-Za-z]+(Error|Exception|Interrupt)\\b' {log.text} | tail -n 1 >> {params.failed}; exit 1; }};"
+    " cp {log.notebook} {output.notebook}"
+)
+
+
+def settings(notebook, **which):
+    """The parameters of a notebook as YAML (JSON is YAML), for papermill's -y; a change of one reruns the rule."""
+
+    def of(wildcards):
+        filled = {key: value.format(**wildcards) for key, value in which.items()}
+        if "seed" in filled:
+            filled["seed"] = int(filled["seed"])
+        return json.dumps(
+            recipes.parameters(RECIPE, notebook, recipe=REFERENCE, **filled)
+        )
+
+    return of
+
+
+def table(kind, stage):
+    """The table of a stage that a variant reads: its own where it changes that stage, else the recipe's main one."""
+
+    def of(wildcards):
+        variant = RECIPE.variant_at(stage, wildcards.get("variant", recipes.MAIN))
+        return paths.relative(
+            getattr(paths, kind)(RECIPE.name, wildcards.dataset, variant)
+        )
+
+    return of
+
+
+def student(wildcards):
+    """The shipped checkpoint, where a run starts from it."""
+    variant = wildcards.get("variant", recipes.MAIN)
+    return (
+        STUDENT
+        if RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
+        == "micro"
+        else []
+    )
+
+
+def folder(run):
+    return paths.relative(paths.run(RECIPE.name, *run))
+
+
+FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
+TRAINED = [arm for arm in RECIPE.arms if arm not in ("untrained", "two_stage")]
+
+# The book shows one executed copy of every notebook: main variant, first dataset, first seed, first arm of its kind.
+PAGES = {
+    "01_questions": f"{DONE}/01_questions.ipynb",
+    "02_teacher_prompting": f"{DONE}/02_teacher_prompting/{FIRST['dataset']}.ipynb",
+    "03_rationale_generation": f"{DONE}/03_rationale_generation/{FIRST['dataset']}/main.ipynb",
+    "04_stage1_rationales": f"{DONE}/04_stage1_rationales/{EACH.format(**FIRST)}.ipynb",
+    "05_stage2_answers": f"{DONE}/05_stage2_answers/{EACH.format(**FIRST)}.ipynb",
+    "06_baselines": f"{DONE}/06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}.ipynb",
+    "08_ablations": f"{DONE}/08_ablations.ipynb",
+    "09_claims": f"{DONE}/09_claims.ipynb",
+}
+
+
+wildcard_constraints:
+    dataset=NAMES,
+    arm=NAMES,
+    variant=NAMES,
+    seed=SEEDS,
+
+
+localrules:
+    metrics,
+    book,
+
+
+onstart:
+    Path(FAILED).parent.mkdir(parents=True, exist_ok=True)
+    Path(FAILED).unlink(missing_ok=True)
+
+
+# The last thing that a reader sees of a run that failed.
+onerror:
+    if Path(FAILED).exists():
+        print(f"\n{Path(FAILED).read_text(encoding='utf-8')}", file=sys.stderr)
+
+
+rule book:
+    input:
+        [f"{page}" for page in PAGES.values()],
+        [f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
+        prose=sorted(
+            paths.relative(path) for path in paths.BOOK.rglob("*") if path.is_file()
+        ),
+        config="_config.yml",
+    output:
+        index=f"{OUT}/site/index.html",
+    log:
+        f"{LOGS}/book.txt",
+    benchmark:
+        f"{TIMES}/book.tsv"
+    params:
+        source=f"{OUT}/book",
+        out=OUT,
+        failed=FAILED,
+        pages=" ".join(f"{page}:{name}.ipynb" for name, page in PAGES.items()),
+    message:
+        "the book"
+    shell:
+        "rm -rf {params.source} {params.out}/site && mkdir -p {params.source}/notebooks"
+        " && cp -R book/. {params.source}"
+        " && for page in {params.pages}; do cp ${{page%%:*}} {params.source}/notebooks/${{page##*:}}; done"
+        " && jupyter-book build {params.source} --config {input.config} --path-output {params.source}"
+        " --warningiserror --nitpick --keep-going > {log} 2>&1"
+        " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {params.failed}; exit 1; }};"
+        " mv {params.source}/_build/html {params.out}/site"
+
+
+rule questions:
+    input:
+        notebook="notebooks/01_questions.ipynb",
+        code=provenance.code("01_questions"),
+        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+    output:
+        notebook=PAGES["01_questions"],
+        tables=[
+            paths.relative(paths.questions(RECIPE.name, name, recipes.MAIN))
+            for name in RECIPE.datasets
+        ],
+    log:
+        notebook=f"{LOGS}/01_questions.ipynb",
+        text=f"{LOGS}/01_questions.txt",
+    benchmark:
+        f"{TIMES}/01_questions.tsv"
+    params:
+        failed=FAILED,
+        settings=settings("01_questions"),
+    message:
+        "01 questions"
+    shell:
+        PAPERMILL
+
+
+rule teacher_prompting:
+    input:
+        notebook="notebooks/02_teacher_prompting.ipynb",
+        code=provenance.code("02_teacher_prompting"),
+        questions=table("questions", "questions"),
+    output:
+        notebook=f"{DONE}/02_teacher_prompting/{{dataset}}.ipynb",
+    log:
+        notebook=f"{LOGS}/02_teacher_prompting/{{dataset}}.ipynb",
+        text=f"{LOGS}/02_teacher_prompting/{{dataset}}.txt",
+    benchmark:
+        f"{TIMES}/02_teacher_prompting/{{dataset}}.tsv"
+    params:
+        failed=FAILED,
+        settings=settings("02_teacher_prompting", dataset="{dataset}"),
+    message:
+        "02 teacher prompting: {wildcards.dataset}"
+    shell:
+        PAPERMILL
+
+
+rule rationale_generation:
+    input:
+        notebook="notebooks/03_rationale_generation.ipynb",
+        code=provenance.code("03_rationale_generation"),
+        questions=table("questions", "questions"),
+    output:
+        notebook=f"{DONE}/03_rationale_generation/{{dataset}}/{{variant}}.ipynb",
+        rationales=f"{OUT}/rationales/{{dataset}}/{{variant}}.parquet",
+        completions=f"{OUT}/completions/{{dataset}}/{{variant}}.parquet",
+    log:
+        notebook=f"{LOGS}/03_rationale_generation/{{dataset}}/{{variant}}.ipynb",
+        text=f"{LOGS}/03_rationale_generation/{{dataset}}/{{variant}}.txt",
+    benchmark:
+        f"{TIMES}/03_rationale_generation/{{dataset}}/{{variant}}.tsv"
+    params:
+        failed=FAILED,
+        settings=settings(
+            "03_rationale_generation", dataset="{dataset}", variant="{variant}"
+        ),
+    message:
+        "03 rationales: {wildcards.dataset}, {wildcards.variant}"
+    shell:
+        PAPERMILL
+
+
+rule stage1:
+    input:
+        notebook="notebooks/04_stage1_rationales.ipynb",
+        code=provenance.code("04_stage1_rationales"),
+        questions=table("questions", "questions"),
+        rationales=table("rationales", "rationales"),
+        student=student,
+    output:
+        notebook=f"{DONE}/04_stage1_rationales/{EACH}.ipynb",
+        generations=f"{TWO_STAGE}/stage1/generations.parquet",
+        provenance=f"{TWO_STAGE}/stage1/provenance.json",
+        model=directory(f"{TWO_STAGE}/stage1/model"),
+    log:
+        notebook=f"{LOGS}/04_stage1_rationales/{EACH}.ipynb",
+        text=f"{LOGS}/04_stage1_rationales/{EACH}.txt",
+    benchmark:
+        f"{TIMES}/04_stage1_rationales/{EACH}.tsv"
+    resources:
+        gpu=1,
+    params:
+        failed=FAILED,
+        settings=settings(
+            "04_stage1_rationales",
+            arm="two_stage",
+            dataset="{dataset}",
+            variant="{variant}",
+            seed="{seed}",
+        ),
+    message:
+        "04 stage 1: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        PAPERMILL
+
+
+rule stage2:
+    input:
+        notebook="notebooks/05_stage2_answers.ipynb",
+        code=provenance.code("05_stage2_answers"),
+        questions=table("questions", "questions"),
+        rationales=table("rationales", "rationales"),
+        generations=f"{TWO_STAGE}/stage1/generations.parquet",
+        student=student,
+    output:
+        notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",
+        predictions=f"{TWO_STAGE}/predictions.parquet",
+        controls=f"{TWO_STAGE}/controls.parquet",
+        metrics=f"{TWO_STAGE}/metrics.json",
+        provenance=f"{TWO_STAGE}/provenance.json",
+        model=directory(f"{TWO_STAGE}/model"),
+    log:
+        notebook=f"{LOGS}/05_stage2_answers/{EACH}.ipynb",
+        text=f"{LOGS}/05_stage2_answers/{EACH}.txt",
+    benchmark:
+        f"{TIMES}/05_stage2_answers/{EACH}.tsv"
+    resources:
+        gpu=1,
+    params:
+        failed=FAILED,
+        settings=settings(
+            "05_stage2_answers",
+            arm="two_stage",
+            dataset="{dataset}",
+            variant="{variant}",
+            seed="{seed}",
+        ),
+    message:
+        "05 stage 2: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        PAPERMILL
+
+
+rule baseline:
+    input:
+        notebook="notebooks/06_baselines.ipynb",
+        code=provenance.code("06_baselines"),
+        questions=table("questions", "questions"),
+        rationales=table("rationales", "rationales"),
+        student=student,
+    output:
+        notebook=f"{DONE}/06_baselines/{{arm}}/{EACH}.ipynb",
+        predictions=f"{RUN}/predictions.parquet",
+        metrics=f"{RUN}/metrics.json",
+        provenance=f"{RUN}/provenance.json",
+    log:
+        notebook=f"{LOGS}/06_baselines/{{arm}}/{EACH}.ipynb",
+        text=f"{LOGS}/06_baselines/{{arm}}/{EACH}.txt",
+    benchmark:
+        f"{TIMES}/06_baselines/{{arm}}/{EACH}.tsv"
+    wildcard_constraints:
+        arm="(?!two_stage/)[A-Za-z0-9_]+",
+    resources:
+        gpu=1,
+    params:
+        failed=FAILED,
+        settings=settings(
+            "06_baselines",
+            arm="{arm}",
+            dataset="{dataset}",
+            variant="{variant}",
+            seed="{seed}",
+        ),
+    message:
+        "06 {wildcards.arm}: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        PAPERMILL
+
+
+rule metrics:
+    input:
+        runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
+        code=["scicot_utils/__main__.py"],
+    output:
+        f"{OUT}/metrics.csv",
+    benchmark:
+        f"{TIMES}/metrics.tsv"
+    params:
+        recipe=REFERENCE,
+    message:
+        "metrics.csv"
+    shell:
+        "python -m scicot_utils metrics {params.recipe:q}"
+
+
+rule ablations:
+    input:
+        notebook="notebooks/08_ablations.ipynb",
+        code=provenance.code("08_ablations"),
+        metrics=f"{OUT}/metrics.csv",
+    output:
+        notebook=PAGES["08_ablations"],
+    log:
+        notebook=f"{LOGS}/08_ablations.ipynb",
+        text=f"{LOGS}/08_ablations.txt",
+    benchmark:
+        f"{TIMES}/08_ablations.tsv"
+    params:
+        failed=FAILED,
+        settings=settings("08_ablations"),
+        variants=json.dumps(RECIPE.variants),
+    message:
+        "08 ablations"
+    shell:
+        PAPERMILL
+
+
+rule claims:
+    input:
+        notebook="notebooks/09_claims.ipynb",
+        code=provenance.code("09_claims"),
+        metrics=f"{OUT}/metrics.csv",
+    output:
+        notebook=PAGES["09_claims"],
+    log:
+        notebook=f"{LOGS}/09_claims.ipynb",
+        text=f"{LOGS}/09_claims.txt",
+    benchmark:
+        f"{TIMES}/09_claims.tsv"
+    params:
+        failed=FAILED,
+        settings=settings("09_claims"),
+        description=RECIPE.description + RECIPE.plumbing,
+    message:
+        "09 claims"
+    shell:
+        PAPERMILL

@@ -1,0 +1,60 @@
+"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics. Snakemake does the rest."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+
+from scicot_utils import ScicotError, paths, recipe
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, told in (
+        ("check", "validate a recipe and say what it would run"),
+        ("run", "validate a recipe, then run Snakemake on it; further arguments go to Snakemake"),
+        ("where", "say where the built book is"),
+        ("metrics", "gather the recipe's runs into metrics.csv (a step of the pipeline)"),
+    ):
+        commands.add_parser(name, help=told).add_argument("recipe", help="a name in notebooks/recipes, or a path")
+    given, further = parser.parse_known_args()
+    if further and given.command != "run":
+        parser.error(f"unknown argument(s) {' '.join(further)}")
+    try:
+        planned = recipe.load(given.recipe)
+        if given.command == "check":
+            print(f"{planned.name}: {planned.description}\n{len(planned.runs())} runs; valid.")
+        elif given.command == "where":
+            index = paths.site(planned.name) / "index.html"
+            print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={given.recipe}`", flush=True)
+        elif given.command == "metrics":
+            from scicot_utils import report  # here, since it loads the plotting libraries
+
+            report.collect(planned)
+        else:
+            run(given.recipe, further)
+    except ScicotError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(reference: str, further: list[str]) -> None:
+    """Become Snakemake. The lock is the kernel's: it ends with the process, so a killed run never blocks the next."""
+    if not {"-n", "--dry-run", "--dryrun"} & set(further):
+        paths.OUTPUTS.mkdir(exist_ok=True)
+        lock = (paths.OUTPUTS / ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ScicotError("another run is at work in this folder; wait for it, or stop it, and try again") from None
+        os.set_inheritable(lock.fileno(), True)
+    profile = "notebooks/profiles/default"
+    command = ["snakemake", *further, "--workflow-profile", profile, "--config", f"recipe={reference}"]
+    os.chdir(paths.ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A durable store of teacher responses, addressed by what determines them. It asks no teacher.
+
+One SQLite file (write-ahead log, so that several processes may use it). A response is stored before it is used:
+whatever dies afterwards, no response is paid for twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scicot_utils import ScicotError, paths
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL)"
+BUSY_SECONDS = 60  # how long one writer waits for another
+
+
+class CacheError(ScicotError):
+    """A cache file that is no cache."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer of a teacher. `finish_reason`: stop | length | content_filter; `usd`: its price, 0 for a free one."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    created: str  # ISO 8601, UTC
+
+
+def key(request: dict[str, Any]) -> str:
+    """SHA-256 of a request's canonical JSON."""
+    return hashlib.sha256(_canonical(request).encode()).hexdigest()
+
+
+def _canonical(request: dict[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+class Cache:
+    """Responses by request. Counts its `hits` and `misses`; use as a context manager."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.hits = self.misses = 0
+        try:
+            self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise CacheError(
+                f"{paths.relative(path)} is no usable cache ({error}); move it away and rerun: responses are asked anew"
+            ) from error
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def get(self, request: dict[str, Any]) -> Response | None:
+        """The stored response, or None when there is none yet."""
+        row = self._connection.execute("SELECT response FROM responses WHERE key = ?", (key(request),)).fetchone()
+        self.hits, self.misses = self.hits + bool(row), self.misses + (not row)
+        return Response(**json.loads(row[0])) if row else None
+
+    def put(self, answered: Iterable[tuple[dict[str, Any], Response]]) -> None:
+        """Store responses, all in one transaction; the first answer to a request stays."""
+        rows = [(key(request), _canonical(request), json.dumps(asdict(response))) for request, response in answered]
+        with self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?)", rows)
+
+    def __len__(self) -> int:
+        return self._connection.execute("SELECT count(*) FROM responses").fetchone()[0]

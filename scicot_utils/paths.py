@@ -1,0 +1,81 @@
+"""Where things lie in the repository: the only module that builds a path. It reads and writes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "scicot_utils"
+MICROSCI = PACKAGE / "data" / "microsci"  # the embedded world's facts, one row a fact
+NOTEBOOKS = ROOT / "notebooks"
+RECIPES = NOTEBOOKS / "recipes"
+PROFILES = NOTEBOOKS / "profiles"
+BOOK = ROOT / "book"
+OUTPUTS = ROOT / "outputs"
+REFERENCE = OUTPUTS / "reference"  # the few small results that are committed
+MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the embedded student
+CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
+
+
+def relative(path: Path | str) -> str:
+    """`path` as seen from the repository's root, for messages and records; unchanged when it lies elsewhere."""
+    path = Path(path)
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def expand(path: str) -> Path:
+    """A path written in a recipe: `~` and environment variables expanded, else relative to the repository."""
+    return ROOT / Path(os.path.expandvars(path)).expanduser()
+
+
+def source(name: str) -> str:
+    """A model or tokenizer written in a recipe: a local folder as its path, anything else (a hub name) unchanged."""
+    return str(expand(name)) if "$" in name or name.startswith("~") or expand(name).is_dir() and name else name
+
+
+def teacher_cache(recipe: str) -> Path:
+    return CACHE / f"{recipe}.sqlite"
+
+
+def executed(recipe: str) -> Path:
+    """Where the pipeline puts the notebooks that it has run."""
+    return OUTPUTS / recipe / "notebooks"
+
+
+def site(recipe: str) -> Path:
+    """The built book."""
+    return OUTPUTS / recipe / "site"
+
+
+def questions(recipe: str, dataset: str, variant: str) -> Path:
+    return OUTPUTS / recipe / "questions" / dataset / f"{variant}.parquet"
+
+
+def completions(recipe: str, dataset: str, variant: str) -> Path:
+    return OUTPUTS / recipe / "completions" / dataset / f"{variant}.parquet"
+
+
+def rationales(recipe: str, dataset: str, variant: str) -> Path:
+    return OUTPUTS / recipe / "rationales" / dataset / f"{variant}.parquet"
+
+
+def run(recipe: str, dataset: str, arm: str, variant: str, seed: int) -> Path:
+    """The folder of one run: predictions.parquet, metrics.json, provenance.json, stage1/, model/."""
+    return OUTPUTS / recipe / "runs" / dataset / arm / variant / f"seed{seed}"
+
+
+def metrics(recipe: str) -> Path:
+    return OUTPUTS / recipe / "metrics.csv"
+
+
+def figures(recipe: str) -> Path:
+    return OUTPUTS / recipe / "figures"
+
+
+def tables(recipe: str) -> Path:
+    return OUTPUTS / recipe / "tables"
+
+
+def notebook(name: str) -> Path:
+    return NOTEBOOKS / f"{name}.ipynb"

@@ -1,0 +1,211 @@
+"""Every template, versioned: how a question becomes text, and how an answer is read back. It calls no model.
+
+A template's version changes when its text or its parser does, and is stored with every completion. Options are
+always shown as (A), (B), …, whatever labels the benchmark uses; a parser returns the benchmark's own label, or ''
+when the text names no option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scicot_utils import ScicotError
+from scicot_utils.tables import Row
+
+LETTERS = "ABCDEFGH"
+ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
+
+
+class PromptError(ScicotError):
+    """A question that a template cannot show."""
+
+
+def options(question: Row) -> list[tuple[str, str]]:
+    """(letter, text) of every option, letters from A whatever the benchmark's labels are."""
+    texts = question["choices"]["text"]
+    if not 2 <= len(texts) <= len(LETTERS):
+        raise PromptError(f"question {question['id']}: found {len(texts)} options, allowed: 2 to {len(LETTERS)}")
+    return list(zip(LETTERS, texts, strict=False))
+
+
+def option_text(question: Row, label: str) -> str:
+    """The text of the option with the benchmark's label `label`."""
+    return question["choices"]["text"][question["choices"]["label"].index(label)]
+
+
+def letter(question: Row, label: str) -> str:
+    """The letter under which the option with the benchmark's label is shown."""
+    return LETTERS[question["choices"]["label"].index(label)]
+
+
+def _listed(question: Row) -> str:
+    return " ".join(f"({mark}) {text}" for mark, text in options(question))
+
+
+def read_option(question: Row, text: str) -> str:
+    """The option that `text` names: a letter in brackets, else a letter standing alone, else an option's text.
+
+    A bare letter counts only when it is the whole text, so the article "A" is never taken for an answer.
+    """
+    shown = {mark: label for mark, label in zip(LETTERS, question["choices"]["label"], strict=False)}
+    bracketed = re.search(r"\(([A-Ha-h])\)", text)
+    if bracketed:
+        return shown.get(bracketed[1].upper(), "")
+    bare = re.fullmatch(r"\s*([A-H])[.:)]?\s*", text)
+    if bare:
+        return shown.get(bare[1], "")
+    wanted = _squeeze(text)
+    matching = [
+        label
+        for label, option in zip(question["choices"]["label"], question["choices"]["text"], strict=True)
+        if _squeeze(option) == wanted
+    ]
+    return matching[0] if len(matching) == 1 else ""
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\W+", " ", text.lower()).strip()
+
+
+# ── The teacher's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class TeacherPrompt:
+    """How a teacher is asked. `answer_cue` not empty: a second call, with the rationale and this cue appended.
+
+    `split` takes a whole completion text apart into (rationale, the part that names the answer).
+    """
+
+    name: str
+    version: int
+    question: Callable[[Row], str]
+    answer_cue: str
+    split: Callable[[str], tuple[str, str]]
+    source: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+CUE = "\nTherefore, the answer is"
+FINAL = "The answer is"
+
+
+def _zero_shot_cot(question: Row) -> str:
+    return f"Q: {question['question']} Answer Choices: {_listed(question)}\nA: Let's think step by step."
+
+
+def _one_call(question: Row) -> str:
+    return (
+        f"Question: {question['question']}\nOptions: {_listed(question)}\n"
+        f"Think step by step, then end with one line of the form '{FINAL} (X).'\nReasoning:"
+    )
+
+
+def _split_last(cue: str) -> Callable[[str], tuple[str, str]]:
+    def split(text: str) -> tuple[str, str]:
+        rationale, found, answer = text.rpartition(cue.strip())
+        return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
+
+    return split
+
+
+def _by_id(question: Row) -> str:
+    return f"{question['id']}\n{question['question']}"
+
+
+def _all_rationale(text: str) -> tuple[str, str]:
+    return text.strip(), ""
+
+
+TEACHER_PROMPTS = {
+    prompt.name: prompt
+    for prompt in (
+        TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_last(CUE), "Kojima et al. 2022; Ho et al., 3.1"),
+        TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_last(FINAL), "one-call form of the same"),
+        TeacherPrompt("recorded", 1, _by_id, "", _all_rationale, "a file of rationales, looked up by the id in line 1"),
+    )
+}
+
+
+def read_completion(prompt: TeacherPrompt, question: Row, text: str) -> tuple[str, str]:
+    """(rationale, the benchmark's label of the teacher's answer or '') from a whole completion."""
+    rationale, answer = prompt.split(text)
+    return rationale, read_option(question, answer.splitlines()[0]) if answer else ""
+
+
+# ── The student's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class StudentTemplate:
+    """How a student reads a question. The three cues tell it what to write; `block` shows question and options."""
+
+    name: str
+    version: int
+    block: Callable[[Row], str]
+    rationale_cue: str
+    answer_cue: str
+    source: str
+
+    def ask_rationale(self, question: Row) -> str:
+        return f"{self.block(question)}{self.rationale_cue}"
+
+    def ask_answer(self, question: Row) -> str:
+        return f"{self.block(question)}{self.answer_cue}"
+
+    def ask_answer_from(self, question: Row, rationale: str, order: str) -> str:
+        """Stage 2's input: question and rationale, in the declared order (`stage2_order`)."""
+        solution = f"{self.rationale_cue.strip()} {rationale}".strip()
+        if order == "rationale_first":
+            return f"{solution}{self.joint}{self.block(question)}{self.answer_cue}"
+        return f"{self.block(question)}{self.joint}{solution}{self.answer_cue}"
+
+    @property
+    def joint(self) -> str:
+        return "\n" if "\n" in self.rationale_cue else " "
+
+
+STUDENT_TEMPLATES = {
+    template.name: template
+    for template in (
+        StudentTemplate(
+            "options_first",
+            1,
+            lambda question: f"{_listed(question)} {question['question']}",
+            " Solution:",
+            " Answer:",
+            "this project: options at fixed places, then the question",
+        ),
+        StudentTemplate(
+            "multimodal_cot",
+            1,
+            lambda question: f"Question: {question['question']}\nContext: N/A\nOptions: {_listed(question)}",
+            "\nSolution:",
+            "\nAnswer:",
+            "Zhang et al. 2023, arXiv 2302.00923, text only",
+        ),
+    )
+}
+
+
+def write_answer(question: Row, label: str, answer_format: str) -> str:
+    """What a student writes for an option: its text, or `The answer is (B).` (Multimodal-CoT's form)."""
+    if answer_format == "label":
+        return f"The answer is ({letter(question, label)})."
+    return option_text(question, label)
+
+
+def write_rationale_answer(rationale: str, answer: str) -> str:
+    """Fine-tune-CoT's target, `{rationale} --> {answer}`."""
+    return f"{rationale}{ARROW}{answer}"
+
+
+def split_rationale_answer(text: str) -> tuple[str, str]:
+    """(rationale, answer) of Fine-tune-CoT's target; no arrow: all rationale, no answer."""
+    rationale, found, answer = text.rpartition(ARROW.strip())
+    return (rationale.strip(), answer.strip()) if found else (text.strip(), "")

@@ -1,0 +1,238 @@
+"""What ran, where and with what: how every notebook opens, and the record that it leaves beside its outputs.
+
+`begin` turns a notebook's parameters into validated settings and places; `Study.record` writes provenance.json.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from scicot_utils import ScicotError, __version__, paths, tables
+from scicot_utils import recipe as recipes
+from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
+
+ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
+WHICH = ("recipe", "dataset", "datasets", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
+PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "accelerate", "numpy", "scipy", "pyarrow", "snakemake", "papermill")
+
+
+class InputError(ScicotError):
+    """An input that is not there and cannot be made."""
+
+
+@dataclass
+class Study:
+    """One notebook's part of a recipe: its settings, its places, its record."""
+
+    notebook: str
+    reference: str  # the recipe's name, or its path when it lies outside notebooks/recipes
+    recipe: Recipe
+    settings: Settings
+    dataset: str
+    arm: str
+    variant: str
+    seed: int
+    changed: dict[str, Scalar]
+    started: float = field(default_factory=time.time)
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    def questions(self) -> Path:
+        return paths.questions(self.name, self.dataset, self.recipe.variant_at("questions", self.variant))
+
+    def completions(self) -> Path:
+        return paths.completions(self.name, self.dataset, self.recipe.variant_at("teacher", self.variant))
+
+    def rationales(self) -> Path:
+        return paths.rationales(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+
+    def run(self) -> Path:
+        """The folder of this run."""
+        return paths.run(self.name, self.dataset, self.arm, self.variant, self.seed)
+
+    def need(self, *inputs: Path) -> None:
+        """Make sure that inputs exist: those that are missing are made by the pipeline, as it would make them."""
+        missing = [path for path in inputs if not path.exists()]
+        if not missing:
+            return
+        shown = ", ".join(paths.relative(path) for path in missing)
+        if os.environ.get(ENGINE) or any("=" in path.as_posix() for path in missing):
+            raise InputError(f"{self.notebook}: missing {shown}; run the notebook that writes it with the same parameters")
+        print(f"Making what is missing first: {shown}", flush=True)
+        command = [sys.executable, "-m", "scicot_utils", "run", self.reference, *map(paths.relative, missing)]
+        done = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise InputError(f"{self.notebook}: could not make {shown}: {done.stdout.strip().splitlines()[-1]}")
+
+    def record(self, place: Path, *, inputs: Iterable[Path] = (), outputs: Iterable[Path] = (), **more: Any) -> None:
+        """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by."""
+        content = {
+            "notebook": f"notebooks/{self.notebook}.ipynb",
+            "recipe": self.name,
+            "dataset": self.dataset,
+            "arm": self.arm,
+            "variant": self.variant,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(),
+            "inputs": {paths.relative(path): checksum(path) for path in inputs},
+            "outputs": {paths.relative(path): checksum(path) for path in outputs},
+            "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self.started, 1),
+            "scicot_utils": __version__,
+            **commit(),
+            **machine(),
+            **more,
+        }
+        tables.write_json(place, content)
+
+    def _repr_markdown_(self) -> str:
+        """What the notebook shows after its parameters."""
+        rows = {"recipe": self.name, "dataset": self.dataset, "arm": self.arm, "variant": self.variant, "seed": self.seed}
+        used = recipes.notebook_defaults(self.notebook)
+        lines = [f"**{self.recipe.description}**"] if not self.recipe.plumbing else [f"**Plumbing run:** {self.recipe.plumbing}"]
+        shown = " · ".join(f"{key} `{value}`" for key, value in rows.items() if key in used and value != "")
+        if self.changed:
+            shown += f"\n\nChanged by hand, so written under a variant of its own: `{self.variant}`."
+        return "\n\n".join([*lines, shown])
+
+
+def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
+    """Open a notebook: check its parameters, and say where its tables lie. `arm`: for a notebook with only one.
+
+    A parameter counts when papermill injected it or when the cell's default was edited; all others take the recipe's
+    values. Values that differ from the recipe's are run under a variant named after them, so that no table of the
+    recipe is touched. Raises RecipeError, one line, for a name or a value that cannot be.
+    """
+    defaults = recipes.notebook_defaults(notebook)
+    standard = recipes.load(recipes.DEFAULT).flat()
+    given = {}
+    for name in _assigned_in_parameter_cells(namespace, defaults):
+        if name not in defaults:
+            raise RecipeError(f"{notebook}: {recipes.unknown(name, defaults)}")
+    for name in defaults:
+        if name not in namespace:
+            raise RecipeError(f"{notebook}: parameter '{name}' is missing; run the cell of parameters first")
+        if name in WHICH or name in _injected(namespace) or namespace[name] != standard[name]:
+            given[name] = namespace[name]
+    reference = str(given.get("recipe", recipes.DEFAULT))
+    recipe = recipes.load(reference)
+    dataset, arm = str(given.get("dataset", "")), str(given.get("arm", arm))
+    variant, seed = str(given.get("variant", MAIN)), given.get("seed", recipe.seeds[0])
+    if "datasets" in defaults and "datasets" not in _injected(namespace):
+        given["datasets"] = ",".join(recipe.datasets)
+    if "dataset" in defaults and "dataset" not in _injected(namespace) and dataset not in recipe.distill:
+        dataset = recipe.distill[0]
+    if "dataset" in defaults and dataset not in recipe.datasets:
+        raise RecipeError(f"{notebook}: dataset: found '{dataset}', allowed: {', '.join(recipe.datasets)}")
+    if type(seed) is not int or seed < 0:
+        raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0")
+    values = {key: value for key, value in given.items() if key not in WHICH}
+    recipes.checked(values, notebook)
+    planned = recipe.settings(arm, variant)
+    changed = {key: value for key, value in values.items() if value != getattr(planned, key)}
+    settings = recipes.checked(planned.model_dump() | changed, notebook)
+    variant = recipes.ad_hoc(variant, changed)
+    return Study(notebook, reference, recipe, settings, dataset, arm, variant, seed, changed)
+
+
+def _injected(namespace: Mapping[str, Any]) -> set[str]:
+    """Names that papermill assigned: its cell starts with the line `# Parameters`."""
+    cells = [source for source in namespace.get("In", []) if source.startswith("# Parameters\n")]
+    return {name for source in cells for name in recipes.assigned(source)}
+
+
+def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping[str, Any]) -> set[str]:
+    """Names assigned by papermill, or in a cell that assigns most of the notebook's own parameters."""
+    names = set(_injected(namespace))
+    for source in namespace.get("In", []):
+        found = recipes.assigned(source) if "recipe" in source and "=" in source else {}
+        if len(found.keys() & defaults.keys()) > len(defaults) / 2:
+            names |= found.keys()
+    return names
+
+
+def code(notebook: str) -> list[str]:
+    """The package's files that a notebook runs, directly or through others, seen from the repository's root.
+
+    The pipeline takes them as inputs: a changed module reruns the notebooks that use it, and no others.
+    """
+    content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+    found, waiting = {"__init__"}, set().union(*map(_imported, sources))
+    while waiting:
+        name = waiting.pop()
+        file = paths.PACKAGE / f"{name}.py"
+        if name not in found and file.is_file():
+            found.add(name)
+            waiting |= _imported(file.read_text(encoding="utf-8"))
+    return [paths.relative(paths.PACKAGE / f"{name}.py") for name in sorted(found)]
+
+
+def _imported(source: str) -> set[str]:
+    """Names of this package's modules in the import statements of `source`."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "scicot_utils":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scicot_utils."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("scicot_utils.")}
+    return names
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder with their names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions; no host name, no user name."""
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": psutil.cpu_count() or 1,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the repository and whether the work tree differs from it; 'unknown' outside a checkout."""
+    try:
+        asked = {"cwd": paths.ROOT, "capture_output": True, "text": True, "check": True}
+        head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
+        changes = subprocess.run(["git", "status", "--porcelain"], **asked).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "unknown", "modified": False}
+    return {"commit": head, "modified": bool(changes)}

@@ -1,0 +1,100 @@
+"""Judging rationales: filter, measure, and disarrange them for controls. Pure: rows in, rows out."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from scicot_utils.prompts import TeacherPrompt, letter, option_text, read_completion
+from scicot_utils.tables import Row
+
+
+def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterable[Row], keep: str) -> list[Row]:
+    """Rows of the rationales table, one a completion.
+
+    `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
+    'all': iff there is one. A repeated rationale of the same question is dropped in both. `drop_reason` is one of
+    missing, length, content_filter, empty, unparsed_answer, wrong_answer, duplicate, or '' when it is kept.
+    """
+    rows, seen = [], set()
+    for completion in completions:
+        question = questions[completion["question_id"]]
+        rationale, answer = read_completion(prompt, question, completion["text"])
+        correct = answer == question["answer"]
+        reason = ""
+        if completion["finish_reason"] != "stop":
+            reason = completion["finish_reason"]
+        elif not rationale:
+            reason = "empty"
+        elif keep == "correct" and not answer:
+            reason = "unparsed_answer"
+        elif keep == "correct" and not correct:
+            reason = "wrong_answer"
+        elif (question["id"], rationale) in seen:
+            reason = "duplicate"
+        seen.add((question["id"], rationale))
+        rows.append(
+            {
+                "question_id": question["id"],
+                "sample": completion["sample"],
+                "rationale": rationale,
+                "teacher_answer": answer,
+                "correct": correct,
+                "kept": not reason,
+                "drop_reason": reason,
+            }
+        )
+    return rows
+
+
+def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:
+    """How many rationales were kept, and how many dropped for each reason, most frequent first."""
+    return dict(Counter(row["drop_reason"] or "kept" for row in rationales).most_common())
+
+
+def leaks_text(question: Row, rationale: str) -> bool:
+    """Does the rationale contain the gold option's text? (rules of evidence, 4)"""
+    return _has(rationale, option_text(question, question["answer"]))
+
+
+def leaks_label(question: Row, rationale: str) -> bool:
+    """Does the rationale contain the gold option's letter, as in (B)?"""
+    return f"({letter(question, question['answer'])})" in rationale
+
+
+def names_only_gold(question: Row, rationale: str) -> bool:
+    """Does the rationale contain the gold option's text and no other option's?"""
+    named = [label for label in question["choices"]["label"] if _has(rationale, option_text(question, label))]
+    return named == [question["answer"]]
+
+
+def overlap_choice(question: Row, text: str) -> str:
+    """The label of the option that shares the largest part of its words with `text`; '' where the best are equal.
+
+    An untrained reader of rationales: where it is right, the rationale nearly states the answer.
+    """
+    words = set(_words(text))
+    scores = [len(words & set(found)) / len(found) if (found := _words(option)) else 0.0 for option in question["choices"]["text"]]
+    best = max(scores)
+    return question["choices"]["label"][scores.index(best)] if scores.count(best) == 1 else ""
+
+
+def derange(rationales: Sequence[str], seed: int) -> list[str]:
+    """Every rationale moved to another place: a random cycle, so that none stays where it was."""
+    order = list(range(len(rationales)))
+    random.Random(seed).shuffle(order)
+    moved = [""] * len(rationales)
+    for place, following in zip(order, order[1:] + order[:1], strict=True):
+        moved[place] = rationales[following]
+    return moved
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _has(text: str, wanted: str) -> bool:
+    found = " ".join(_words(wanted))
+    return bool(found) and f" {found} " in f" {' '.join(_words(text))} "

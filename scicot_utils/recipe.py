@@ -1,0 +1,299 @@
+"""What to run: a recipe is a small YAML file, validated here before any work starts; it runs nothing itself.
+
+A recipe's leaf keys are the notebooks' papermill parameters. Every key, its unit, its allowed values and its
+default live in the sections below and nowhere else. What one arm needs differently stands under `arm_settings`;
+an ablation is a named set of changed keys under `variants`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from scicot_utils import ScicotError, paths
+
+MAIN = "main"  # the variant in which nothing is changed
+DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,+-]*")  # names become folders
+ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
+
+Scalar = str | int | float | bool
+
+
+class RecipeError(ScicotError):
+    """A recipe, or a parameter given to a notebook, that cannot be run."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Questions(Section):
+    dataset_path: str = Field("", description="local folder in the hub's layout; empty: embedded or hub data")
+    train_questions: int = Field(1000, ge=0, description="questions in the table; 0: all there are")
+    validation_questions: int = Field(300, ge=0, description="as train_questions")
+    test_questions: int = Field(500, ge=0, description="as train_questions")
+    question_seed: int = Field(0, ge=0, description="seed of the generator, or of the sample taken")
+
+
+class Teacher(Section):
+    teacher: Literal["simulated", "recorded"] = "simulated"
+    teacher_path: str = Field("", description="recorded teacher: JSONL file of {id, rationale}")
+    teacher_splits: str = Field("train,validation,test", description="splits asked; train is needed, others serve controls")
+    teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance of a wrong fact per option")
+    teacher_malformed_rate: float = Field(0.02, ge=0, le=1, description="simulated: chance of no usable answer")
+    teacher_seed: int = Field(0, ge=0, description="seed of the simulated teacher")
+    rationale_style: Literal["walk", "verdict"] = Field("walk", description="simulated: how it reasons")
+    prompt: Literal["zero_shot_cot", "zero_shot_cot_one_call", "recorded"] = "zero_shot_cot"
+    prompts_compared: str = Field("zero_shot_cot,zero_shot_cot_one_call", description="notebook 02: names, by comma")
+    dev_questions: int = Field(100, ge=1, description="notebook 02: validation questions asked per prompt")
+    temperature: float = Field(0.0, ge=0, le=2, description="0: greedy")
+    samples: int = Field(1, ge=1, le=64, description="D, rationales asked per question (Ho et al., section 3.2)")
+
+
+class Rationales(Section):
+    filter: Literal["correct", "all"] = Field("correct", description="keep a rationale iff its answer is right")
+
+
+class Training(Section):
+    student: str = Field("micro", description="micro | random/<architecture> | hub name | local folder")
+    tokenizer: str = Field("", description="hub name or local folder; empty: the student's own")
+    template: Literal["options_first", "multimodal_cot"] = Field("options_first", description="student's prompts")
+    answer_format: Literal["text", "label"] = Field("text", description="the option's text or its letter")
+    stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
+    train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
+    steps: int = Field(300, ge=1, description="optimiser steps per model")
+    batch_size: int = Field(32, ge=1, description="sequences per step")
+    learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak, AdamW")
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps")
+    weight_decay: float = Field(0.01, ge=0, le=1)
+    adam_beta2: float = Field(0.98, gt=0, lt=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    freeze_embeddings: bool = Field(True, description="unseen words keep the vectors of pretraining")
+    max_input_tokens: int = Field(128, ge=8, description="longer inputs are cut, and counted")
+    max_target_tokens: int = Field(96, ge=2, description="longer targets are cut, and counted")
+    evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
+    threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
+
+
+class Evidence(Section):
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
+    resamples: int = Field(2000, ge=100, description="of every bootstrap")
+    evidence_seed: int = Field(0, ge=0, description="of every bootstrap")
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "questions": Questions,
+    "teacher": Teacher,
+    "rationales": Rationales,
+    "training": Training,
+    "evidence": Evidence,
+}
+
+
+class Settings(Questions, Teacher, Rationales, Training, Evidence):
+    """All leaf keys with the values that hold for one arm and variant."""
+
+
+SECTION_OF = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
+STAGES = tuple(SECTIONS)  # a key of one section changes the tables of that stage and of those to its right
+
+
+class Recipe(Section):
+    name: str
+    description: str = Field(min_length=1)
+    plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
+    datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
+    distill: list[str] = Field(min_length=1, description="those that students are trained on")
+    arms: list[Literal["untrained", "answer_only", "rationale_answer", "two_stage"]] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    questions: Questions = Questions()
+    teacher: Teacher = Teacher()
+    rationales: Rationales = Rationales()
+    training: Training = Training()
+    evidence: Evidence = Evidence()
+    arm_settings: dict[str, dict[str, Scalar]] = {}
+    variants: dict[str, dict[str, Scalar]] = {}
+    variant_arms: list[str] = Field([], description="arms that the variants are run for; empty: all trained arms")
+
+    @field_validator("datasets", "distill", "arms", "seeds", "variant_arms")
+    @classmethod
+    def _no_duplicates(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("names something twice")
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        for name in self.distill:
+            if name not in self.datasets:
+                raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
+        for name in self.variant_arms:
+            if name not in self.arms:
+                raise ValueError(f"variant_arms: found '{name}', allowed: one of arms ({', '.join(self.arms)})")
+        for name, changes in self.arm_settings.items():
+            if name not in ARMS:
+                raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
+            for key in changes:
+                if SECTION_OF.get(key, "training") != "training":
+                    raise ValueError(f"arm_settings.{name}.{key}: belongs to '{SECTION_OF[key]}', which all arms share")
+        for name, changes in self.variants.items():
+            for key in changes:
+                if SECTION_OF.get(key) in ("questions", "evidence"):
+                    raise ValueError(f"variants.{name}.{key}: all variants share the questions and the evidence rules")
+            if not NAME.fullmatch(name) or name == MAIN or "=" in name:
+                raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
+        for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
+            checked(changes, f"change '{name}'", base=self.flat())
+        return self
+
+    def flat(self) -> dict[str, Scalar]:
+        """Every leaf key with the recipe's value, before arms and variants."""
+        return {key: getattr(getattr(self, SECTION_OF[key]), key) for key in SECTION_OF}
+
+    def settings(self, arm: str = "", variant: str = MAIN) -> Settings:
+        """The values that hold for one arm and variant: a variant's change outranks an arm's."""
+        if variant != MAIN and variant not in self.variants:
+            raise RecipeError(
+                f"recipe {self.name}: no variant '{variant}'; allowed: {', '.join([MAIN, *self.variants])}"
+            )
+        changes = self.arm_settings.get(arm, {}) | self.variants.get(variant, {})
+        return Settings(**self.flat() | changes)
+
+    def variant_at(self, stage: str, variant: str) -> str:
+        """The variant under which the tables of `stage` lie: what of `variant` changes a key of that stage or before."""
+        reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= STAGES.index(stage)}
+        parts = []
+        for part in variant.split("+"):
+            if "=" in part:
+                part = ",".join(change for change in part.split(",") if change.split("=")[0] in reached)
+            elif not reached & self.variants.get(part, {}).keys():
+                part = ""
+            parts.append(part)
+        return "+".join(filter(None, parts)) or MAIN
+
+    def trained_arms(self, variant: str) -> list[str]:
+        """Arms with a student, in the recipe's order, that `variant` is run for."""
+        wanted = self.variant_arms if variant != MAIN and self.variant_arms else self.arms
+        return [arm for arm in wanted if arm != "untrained"]
+
+    def runs(self) -> list[tuple[str, str, str, int]]:
+        """Every run as (dataset, arm, variant, seed)."""
+        found = []
+        for dataset in self.distill:
+            if "untrained" in self.arms:
+                found.append((dataset, "untrained", MAIN, self.seeds[0]))
+            for variant in [MAIN, *self.variants]:
+                found += [(dataset, arm, variant, seed) for arm in self.trained_arms(variant) for seed in self.seeds]
+        return found
+
+
+def load(recipe: str) -> Recipe:
+    """The recipe of that name in notebooks/recipes, or at that path, read and validated.
+
+    Raises RecipeError with one line that names file, key, what was found and what is allowed.
+    """
+    path = paths.RECIPES / f"{recipe}.yaml" if NAME.fullmatch(recipe) and not recipe.endswith(".yaml") else Path(recipe)
+    path = path if path.is_file() else paths.ROOT / path  # a path counts from here, else from the repository
+    shown = paths.relative(path)
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
+        raise RecipeError(f"no recipe at {shown}; allowed: one of {there}, or the path of a .yaml file")
+    text = path.read_text(encoding="utf-8")
+    if not text.startswith("#"):
+        raise RecipeError(f"{shown}: line 1 must be a comment with the hardware and the time it takes")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{shown}: found {type(content).__name__}, allowed: a mapping of keys to values")
+    try:
+        return Recipe(**{"name": path.stem} | content)
+    except ValidationError as error:
+        raise RecipeError(f"{shown}: {_first(error, Recipe)}") from None
+    except RecipeError as error:
+        raise RecipeError(f"{shown}: {error}") from None
+
+
+def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = None) -> Settings:
+    """`changes` over `base` as Settings; RecipeError names the first key that cannot be."""
+    try:
+        return Settings(**(base or {}) | changes)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first(error, Settings)}") from None
+
+
+def _first(error: ValidationError, model: type[Section]) -> str:
+    """A validation error as one line: key, what was found, what is allowed."""
+    first = error.errors()[0]
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
+    if first["type"] == "extra_forbidden":
+        section = SECTIONS.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
+        return f"{key}: {unknown(str(first['loc'][-1]), section.model_fields)}{more}"
+    if first["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{message}{more}"
+    if first["type"] == "missing":
+        return f"{key}: missing; it has no default, so the recipe must say it{more}"
+    found = first["input"]
+    hint = ""
+    if isinstance(found, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", found):
+        hint = "; YAML reads a power as a number only with a point in it, as in 3.0e-4"
+    return f"{key}: found {found!r}, {message}{hint}{more}"
+
+
+def unknown(name: str, allowed: Any) -> str:
+    """What to say of a name that nothing is called by."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"unknown key '{name}'; {f'did you mean {near[0]}? ' if near else ''}allowed: {', '.join(allowed)}"
+
+
+def notebook_defaults(notebook: str) -> dict[str, Scalar]:
+    """Name → default of every parameter in the notebook's cell tagged `parameters`."""
+    content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            return assigned("".join(cell["source"]))
+    raise RecipeError(f"{notebook}.ipynb: no cell is tagged 'parameters'")
+
+
+def assigned(source: str) -> dict[str, Scalar]:
+    """The literals that a cell's plain assignments give to names; what is no literal is left out."""
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
+
+
+def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, Scalar]:
+    """What the engine passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
+    settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
+    chosen = settings | {"recipe": planned.name, "datasets": ",".join(planned.datasets)} | which
+    return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
+
+
+def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
+    """The name of a variant that no recipe declares, made from what was changed by hand."""
+    if not changes:
+        return variant
+    named = ",".join(f"{key}={_tidy(value)}" for key, value in sorted(changes.items()))
+    return named if variant == MAIN else f"{variant}+{named}"
+
+
+def _tidy(value: Scalar) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", str(value))

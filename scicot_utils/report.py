@@ -1,0 +1,521 @@
+"""Figures, tables and numbers in one house style, and their way into the book. It computes no result of its own.
+
+Text from models and data sets is untrusted: all of it passes through an escape on its way to HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from scicot_utils import ScicotError, paths, scoring, tables
+from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.tables import METRICS, Row
+
+# One colour and one name for each arm, everywhere. Colours: Okabe and Ito's palette, told apart in greyscale too.
+ARMS = {
+    "answer_only": ("answer only", "#E69F00"),
+    "rationale_answer": ("rationale + answer\n(Fine-tune-CoT)", "#56B4E9"),
+    "two_stage": ("two-stage\n(Sci-CoT)", "#005B96"),
+    "two_stage_teacher_rationale": ("two-stage, teacher's\nrationale (ceiling)", "#009E73"),
+    "two_stage_shuffled_rationale": ("two-stage, shuffled\nrationale", "#999999"),
+    "two_stage_no_rationale": ("two-stage,\nno rationale", "#BBBBBB"),
+    "random": ("random", "#777777"),
+    "majority_label": ("most frequent\nposition", "#777777"),
+    "longest_option": ("longest option", "#777777"),
+    "word_overlap": ("word overlap", "#777777"),
+    "teacher": ("teacher", "#D55E00"),
+}
+
+# The comparisons that are tested, first minus second; the first pair is the headline.
+COMPARED = (
+    ("two_stage", "rationale_answer"),
+    ("two_stage", "answer_only"),
+    ("rationale_answer", "answer_only"),
+    ("two_stage", "two_stage_shuffled_rationale"),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published claim and the comparison that speaks to it; `datasets` not empty: only these can settle it."""
+
+    paper: str
+    claim: str
+    published: str
+    first: str
+    second: str
+    datasets: tuple[str, ...]
+    to_settle: str
+
+
+CLAIMS = (
+    Claim(
+        "Sci-CoT, abstract",
+        "An 80M-parameter two-stage student passes few-shot BLOOM-176B on ARC-Easy",
+        "no figure in the abstract; BLOOM-176B zero-shot on ARC-Easy: 72.6% (its model card)",
+        "two_stage",
+        "bloom_176b",
+        ("ARC-Easy",),
+        "Flan-T5-small on ARC-Easy with an LLM's rationales: recipe arc with student, teacher and dataset changed",
+    ),
+    Claim(
+        "Sci-CoT, abstract",
+        "Separating rationale and answer uses the rationale more efficiently than one stage",
+        "no figure in the abstract",
+        "two_stage",
+        "rationale_answer",
+        (),
+        "more seeds and both budget rules; two-stage trains twice as many steps in all here",
+    ),
+    Claim(
+        "Fine-tune-CoT, table 1",
+        "Fine-tuning on rationales passes fine-tuning on answers",
+        "held for some tasks and not for others: Flan-T5-60M, Shuffled Objects 36.0 against 33.8, SVAMP 5.7 against 10.3",
+        "rationale_answer",
+        "answer_only",
+        (),
+        "the twelve tasks, with the paper's students",
+    ),
+    Claim(
+        "Sci-CoT, abstract",
+        "The answer step reads the rationale it is given",
+        "no figure in the abstract",
+        "two_stage",
+        "two_stage_shuffled_rationale",
+        (),
+        "counterfactual rationales, for another option",
+    ),
+)
+
+# The flow picture: notebook → (x, y, what it makes), and its arrows.
+FLOW_BOXES = {
+    "01_questions": (0.7, 1.5, "questions"),
+    "02_teacher_prompting": (2.4, 2.5, "prompts\ncompared"),
+    "03_rationale_generation": (2.4, 0.9, "rationales"),
+    "04_stage1_rationales": (4.2, 1.9, "stage 1\nQ → R"),
+    "05_stage2_answers": (6.0, 1.9, "stage 2\nQ + R → A"),
+    "06_baselines": (6.0, 0.5, "baselines,\none-stage arms"),
+    "08_ablations": (7.9, 0.5, "ablations"),
+    "09_claims": (7.9, 1.9, "claims"),
+    "book": (9.6, 1.2, "book"),
+}
+FLOW = (
+    ("01_questions", "02_teacher_prompting"),
+    ("01_questions", "03_rationale_generation"),
+    ("02_teacher_prompting", "03_rationale_generation"),
+    ("03_rationale_generation", "04_stage1_rationales"),
+    ("04_stage1_rationales", "05_stage2_answers"),
+    ("03_rationale_generation", "06_baselines"),
+    ("05_stage2_answers", "09_claims"),
+    ("06_baselines", "09_claims"),
+    ("05_stage2_answers", "08_ablations"),
+    ("06_baselines", "08_ablations"),
+    ("08_ablations", "book"),
+    ("09_claims", "book"),
+)
+
+
+class ReportError(ScicotError):
+    """Something to be shown that is not there."""
+
+
+def arm_name(arm: str) -> str:
+    """An arm's name for readers, on one line."""
+    return ARMS[arm][0].replace("\n", " ") if arm in ARMS else arm
+
+
+def set_style() -> None:
+    """The house style of every figure: vector, text as text, white ground so that both themes can show it."""
+    sns.set_theme(context="notebook", style="whitegrid")
+    matplotlib.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "svg.fonttype": "path",  # looks the same wherever it is read
+            "svg.hashsalt": "scicot",  # the same figure is the same file
+            "font.family": "sans-serif",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
+
+
+class Picture:
+    """A finished figure with the sentence that tells its finding; shows as an image with that alt text."""
+
+    def __init__(self, figure: plt.Figure, alt: str):
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", facecolor="white", metadata={"Date": None})
+        plt.close(figure)
+        self.svg, self.alt = drawn.getvalue(), alt
+        self._width = figure.get_figwidth() * 96  # CSS pixels an inch
+
+    def save(self, path: Path) -> Picture:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.svg)
+        return self
+
+    def _repr_html_(self) -> str:
+        source = base64.b64encode(self.svg).decode()
+        return (
+            f'<img src="data:image/svg+xml;base64,{source}" alt="{html.escape(self.alt, quote=True)}" '
+            f'style="width:100%;max-width:{self._width:.0f}px;height:auto;background:#fff">'
+        )
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+class Table:
+    """Rows as an HTML table, everything escaped; `save` writes all of them as CSV.
+
+    `formats`: column → format string for its numbers. `show`: the columns that are displayed, all if empty.
+    """
+
+    def __init__(
+        self, rows: Iterable[Mapping[str, object]], formats: Mapping[str, str] | None = None, show: Sequence[str] = ()
+    ):
+        self.frame = pd.DataFrame(list(rows))
+        self._formats, self._show = dict(formats or {}), list(show)
+
+    def save(self, path: Path) -> Table:
+        tables.write_csv(list(self.frame.columns), self.frame.to_dict("records"), path)
+        return self
+
+    def _repr_html_(self) -> str:
+        shown = self.frame[self._show or list(self.frame.columns)].astype(object)
+        for column in shown.columns:
+            form = self._formats.get(column, "{:,}")
+            shown[column] = [form.format(value) if _is_number(value) else value for value in shown[column]]
+        body = shown.to_html(index=False, escape=True, border=0, classes="table", na_rep="–", justify="left")
+        return f'<div style="overflow-x:auto" tabindex="0">{body}</div>'
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+class Paragraph:
+    """Plain text as one HTML paragraph, escaped; `**` and backticks have no meaning in it."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>"
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def glue(name: str, value: object) -> None:
+    """Hand a value to the book's prose pages, which paste it by name; nothing is shown here."""
+    from myst_nb import glue as myst_glue  # here, since only notebooks that feed prose need it
+
+    myst_glue(name, value, display=False)
+
+
+def percent(value: float) -> str:
+    """0.8125 → '81.2%' (half to even)."""
+    return f"{100 * value:.1f}%"
+
+
+def interval(low: float, high: float) -> str:
+    """(0.78, 0.84) → '78.0–84.0%'."""
+    return f"{100 * low:.1f}–{100 * high:.1f}%"
+
+
+# ── From runs to metrics.csv ────────────────────────────────────────────────────────────────────────────────────
+
+
+def collect(recipe: Recipe) -> Path:
+    """Write metrics.csv: the metrics.json of every run that the recipe plans, in the plan's order, and no others."""
+    rows: list[Row] = []
+    for dataset, arm, variant, seed in recipe.runs():
+        file = paths.run(recipe.name, dataset, arm, variant, seed) / "metrics.json"
+        if not file.is_file():
+            raise ReportError(f"no {paths.relative(file)}; run the recipe: make book RECIPE={recipe.name}")
+        rows += json.loads(file.read_text(encoding="utf-8"))
+    return tables.write_csv(METRICS, rows, paths.metrics(recipe.name))
+
+
+def metrics(recipe: Recipe) -> pd.DataFrame:
+    """metrics.csv as a data frame."""
+    file = paths.metrics(recipe.name)
+    if not file.is_file():
+        raise ReportError(f"no {paths.relative(file)}; run the recipe: make book RECIPE={recipe.name}")
+    return pd.read_csv(file, keep_default_na=False)
+
+
+def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """The rows whose columns have these values."""
+    for name, value in columns.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean, least, greatest and standard deviation over seeds of `value`, with their number, for each group."""
+    grouped = frame.groupby(list(by), sort=False)
+    found = grouped["value"].agg(["mean", "min", "max", "std", "count"]).rename(columns={"count": "seeds", "std": "sd"})
+    found["sd"] = found["sd"].fillna(0.0)
+    found["n"] = grouped["n"].first()
+    return found.reset_index()
+
+
+# ── Figures ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
+    """Test accuracy of each arm, both scorings: a dot a seed, a bar at their mean."""
+    chosen = where(frame, dataset=dataset, variant=MAIN, split="test")
+    arms = [arm for arm in ARMS if arm in set(chosen["arm"])]
+    figure, axes = plt.subplots(figsize=(7.5, 0.5 * len(arms) + 1.2))
+    for place, arm in enumerate(reversed(arms)):
+        for measure, shift, filled in (("generated", 0.17, True), ("ranked", -0.17, False)):
+            values = 100 * where(chosen, arm=arm, metric=measure)["value"]
+            colour = ARMS[arm][1]
+            axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
+            axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
+            axes.annotate(
+                f"{values.mean():.0f}", (values.max(), place + shift), (7, 0), textcoords="offset points", va="center", fontsize=9
+            )
+    axes.axvline(100 * chance, color="#555555", ls=":", lw=1.2)
+    axes.annotate("chance", (100 * chance, len(arms) - 0.5), (3, 0), textcoords="offset points", fontsize=9, color="#555555")
+    axes.set_yticks(range(len(arms)), [ARMS[arm][0] for arm in reversed(arms)])
+    axes.set(xlim=(0, 107), ylim=(-0.6, len(arms) - 0.2), xlabel="test accuracy, %: filled = generated, open = ranked; a dot is a seed")
+    axes.grid(axis="y", visible=False)
+    means = over_seeds(where(chosen, metric="generated"), ["arm"]).set_index("arm")["mean"]
+    told = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
+    return Picture(figure, f"Generated test accuracy on {dataset}, mean over {seeds} seed(s): {told}; chance {percent(chance)}.")
+
+
+def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
+    """Test accuracy over the values of one recipe key, a line an arm: mean over seeds, band from least to greatest.
+
+    `frame` has the columns of metrics.csv and `level`, the value of the key; levels stand at equal distances.
+    """
+    levels = sorted(set(frame["level"]))
+    arms = [arm for arm in ARMS if arm in set(frame["arm"])]
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+    told = []
+    for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
+        for arm in arms:
+            found = over_seeds(where(frame, arm=arm, metric=measure).sort_values("level"), ["level"])
+            places = [levels.index(level) for level in found["level"]]
+            name, colour = ARMS[arm]
+            axes.fill_between(places, 100 * found["min"], 100 * found["max"], color=colour, alpha=0.2, lw=0)
+            axes.plot(places, 100 * found["mean"], "o-", color=colour, label=name.replace("\n", " "))
+            if measure == "generated":
+                points = [f"{percent(mean)} at {level}" for mean, level in zip(found["mean"], found["level"], strict=True)]
+                told.append(f"{arm_name(arm)} {', '.join(points)}")
+        axes.set(title=measure, xlabel=key, ylim=(0, 103))
+        axes.set_xticks(range(len(levels)), levels)
+    panels[0].set_ylabel("test accuracy, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return Picture(figure, f"Generated test accuracy by {key}, mean over seeds: {'; '.join(told)}.")
+
+
+def lengths_figure(lengths: Mapping[str, Sequence[int]], *, label: str) -> Picture:
+    """Histograms of lengths, one line a group."""
+    figure, axes = plt.subplots(figsize=(7, 3))
+    for (name, values), colour in zip(lengths.items(), ("#005B96", "#E69F00", "#009E73", "#D55E00"), strict=False):
+        axes.hist(values, bins=30, histtype="step", lw=2, color=colour, label=name)
+    axes.set(xlabel=label, ylabel="number")
+    axes.legend(frameon=False)
+    told = "; ".join(f"{name}: median {pd.Series(list(values)).median():.0f}, n = {len(values)}" for name, values in lengths.items())
+    return Picture(figure, f"{label[0].upper()}{label[1:]}: {told}.")
+
+
+def loss_figure(losses: Sequence[tuple[int, float]], *, title: str) -> Picture:
+    """Training loss by optimiser step."""
+    steps, values = zip(*losses, strict=True)
+    figure, axes = plt.subplots(figsize=(7, 2.8))
+    axes.plot(steps, values, color="#005B96", lw=2)
+    axes.set(xlabel="optimiser step", ylabel="loss (nats per token)", yscale="log", title=title)
+    return Picture(figure, f"{title}: loss falls from {values[0]:.2f} to {values[-1]:.3f} nats per token in {steps[-1]} steps.")
+
+
+def flow_figure() -> Picture:
+    """The way of the data through the notebooks."""
+    figure, axes = plt.subplots(figsize=(9.5, 3.1))
+    axes.set(xlim=(0, 10.2), ylim=(0, 3))
+    axes.axis("off")
+    for name, (x, y, label) in FLOW_BOXES.items():
+        box = {"boxstyle": "round,pad=0.35", "fc": "#eef4fa", "ec": "#005B96"}
+        number = f"{name[:2]}\n" if name[0].isdigit() else ""
+        axes.text(x, y, f"{number}{label}", ha="center", va="center", fontsize=9, bbox=box, color="#111111")
+    for start, end in FLOW:
+        (x0, y0, _), (x1, y1, _) = FLOW_BOXES[start], FLOW_BOXES[end]
+        axes.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 30, "shrinkB": 32})
+    told = ", ".join(f"{start} to {end}" for start, end in FLOW)
+    return Picture(figure, f"The flow of data between the notebooks: {told}.")
+
+
+# ── What was found ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chance(questions: Iterable[Row]) -> float:
+    """Expected accuracy on the test split of picking an option at random."""
+    sizes = [len(row["choices"]["label"]) for row in questions if row["split"] == "test"]
+    return sum(1 / size for size in sizes) / len(sizes)
+
+
+def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
+    """One row for each arm of the main variant and each scoring, on the test split."""
+    test = where(frame, dataset=dataset, variant=MAIN, split="test")
+    rows = []
+    for arm in [arm for arm in ARMS if arm in set(test["arm"])]:
+        for measure in ("generated", "ranked"):
+            found = where(test, arm=arm, metric=measure)
+            seeds, one = over_seeds(found, ["arm"]).iloc[0], found.iloc[0]
+            rates = {name: where(test, arm=arm, metric=name)["value"].mean() for name in ("unparsed", "truncated")}
+            rows.append(
+                {
+                    "arm": arm_name(arm),
+                    "scoring": measure,
+                    "parameters": int(one["parameters"]),
+                    "mean": float(seeds["mean"]),
+                    "seeds": int(seeds["seeds"]),
+                    "least": float(seeds["min"]),
+                    "greatest": float(seeds["max"]),
+                    "sd": float(seeds["sd"]),
+                    "low": float(one["low"]),
+                    "high": float(one["high"]),
+                    "over seeds": interval(seeds["min"], seeds["max"]),
+                    f"over questions (seed {int(one['seed'])})": interval(one["low"], one["high"]),
+                    "n": int(one["n"]),
+                }
+                | {name: float(rate) for name, rate in rates.items()}
+            )
+    show = ["arm", "scoring", "parameters", "mean", "over seeds", *[name for name in rows[0] if name.startswith("over questions")]]
+    formats = dict.fromkeys(("mean", "unparsed", "truncated"), "{:.3f}")
+    return Table(rows, formats, [*show, "unparsed", "truncated"])
+
+
+def test_outcomes(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict[tuple[str, str], np.ndarray]:
+    """(arm, measure) → right or wrong on the test split of the main variant, shape (seeds, questions)."""
+    labels = {name: row["choices"]["label"] for name, row in questions.items()}
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for where, arm, variant, seed in recipe.runs():
+        if where == dataset and variant == MAIN and arm != "untrained":
+            folder = paths.run(recipe.name, dataset, arm, variant, seed)
+            for file in [file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()]:
+                rows = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+                for name in dict.fromkeys(row["arm"] for row in rows):
+                    of_arm = sorted((row for row in rows if row["arm"] == name), key=lambda row: row["question_id"])
+                    outcomes = scoring.outcomes(of_arm, labels)
+                    for measure in ("generated", "ranked"):
+                        found.setdefault((name, measure), []).append(outcomes[measure])
+    return {name: np.stack(seeds) for name, seeds in found.items()}
+
+
+def compare(outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings) -> list[Row]:
+    """The comparisons that the claims rest on, tested."""
+    return scoring.compare(
+        outcomes, COMPARED, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
+    )
+
+
+def comparison_table(comparisons: Sequence[Row]) -> Table:
+    """Comparisons for readers: arms by name, intervals in one column."""
+    rows = [
+        row
+        | {
+            "arms": f"{arm_name(row['first'])} minus {arm_name(row['second'])}",
+            "points": row["difference"],
+            "interval": f"{row['low']:+.1f} to {row['high']:+.1f}",
+        }
+        for row in comparisons
+    ]
+    show = ["arms", "measure", "points", "interval", "p", "p corrected"]
+    formats = {"points": "{:+.1f}", "p": "{:.2g}", "p corrected": "{:.2g}"}
+    return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
+
+
+def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> list[Row]:
+    """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run."""
+    rows = []
+    for claim in CLAIMS:
+        found = [row for row in comparisons if (row["first"], row["second"]) == (claim.first, claim.second)]
+        verdict, measured = "not run here", "–"
+        if recipe.plumbing:
+            measured = "a plumbing run"
+        elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
+            measured = f"needs {' or '.join(claim.datasets)}"
+        elif found:
+            held = [row for row in found if row["low"] > 0 and row["p corrected"] < 1 - settings.confidence]
+            verdict = {2: "reproduced", 1: "partly"}.get(len(held), "not reproduced")
+            measured = "; ".join(f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found)
+        rows.append(
+            {
+                "paper": claim.paper,
+                "claim": claim.claim,
+                "published": claim.published,
+                f"measured on {recipe.distill[0]}, points": measured,
+                "verdict": verdict,
+                "to settle it": claim.to_settle,
+            }
+        )
+    return rows
+
+
+def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) -> str:
+    """The main comparison in two sentences, whatever came out."""
+    if recipe.plumbing:
+        return f"This is a plumbing run and shows no result: {recipe.plumbing}"
+    found = [row for row in comparisons if (row["first"], row["second"]) == COMPARED[0]]
+    if not found:
+        return "This recipe does not run both arms of the headline comparison, so there is no headline."
+    told = []
+    for row in found:
+        means = {
+            arm: where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
+            for arm in COMPARED[0]
+        }
+        word = "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+        told.append(
+            f"{row['measure']}, two-stage is {word} one-stage (Fine-tune-CoT): {percent(means['two_stage'])} and {percent(means['rationale_answer'])}, "
+            f"a difference of {row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
+        )
+    text = "; ".join(told)
+    return f"On {recipe.distill[0]} ({found[0]['n']} test questions, {found[0]['seeds']} seeds): {text}."
+
+
+def how_measured(recipe: Recipe) -> list[Row]:
+    """One row for each arm: runs, seconds, machine and commit, from the provenance beside the runs."""
+    found: dict[str, list[Row]] = {}
+    for run in recipe.runs():
+        folder = paths.run(recipe.name, *run)
+        for file in (folder / "stage1" / "provenance.json", folder / "provenance.json"):
+            if file.exists():
+                found.setdefault(run[1], []).append(json.loads(file.read_text(encoding="utf-8")))
+    return [
+        {
+            "arm": arm_name(arm),
+            "notebook runs": len(records),
+            "seconds each, median": round(float(np.median([record["seconds"] for record in records])), 1),
+            "of them training": round(float(np.median([record.get("training_seconds", 0.0) for record in records])), 1),
+            "threads": records[0]["settings"]["threads"],
+            "machine": "; ".join(sorted({f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB" for record in records})),
+            "torch": ", ".join(sorted({record["packages"]["torch"] for record in records})),
+            "commit": ", ".join(sorted({record["commit"][:10] + ("+" if record["modified"] else "") for record in records})),
+        }
+        for arm, records in found.items()
+    ]

@@ -1,0 +1,137 @@
+"""Accuracy, intervals and paired tests. Pure functions over numbers: no files, no clocks, no global randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from scicot_utils.tables import METRICS, Row
+
+
+def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion, as fractions (Wilson 1927). Raises ValueError when n is 0."""
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"wilson: found {successes} of {n}, allowed: 0 ≤ successes ≤ n and n ≥ 1")
+    low, high = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Two-sided p of McNemar's exact test that two arms are equally often right on the same questions."""
+    a, b = _paired(first, second)
+    only_first, only_second = int((a & ~b).sum()), int((~a & b).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def paired_difference(
+    first: np.ndarray, second: np.ndarray, confidence: float, resamples: int, seed: int
+) -> tuple[float, float, float]:
+    """(mean difference, low, high) of two arms on the same questions, by percentile bootstrap over the questions.
+
+    Each array holds one value a question: right or wrong, or the share of seeds that are right.
+    """
+    difference = np.asarray(first, float) - np.asarray(second, float)
+    if difference.ndim != 1 or not len(difference):
+        raise ValueError(f"paired_difference: found shape {difference.shape}, allowed: one value a question")
+    picks = np.random.default_rng(seed).integers(0, len(difference), (resamples, len(difference)))
+    low, high = np.quantile(difference[picks].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(difference.mean()), float(low), float(high)
+
+
+def compare(
+    outcomes: Mapping[tuple[str, str], np.ndarray],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> list[Row]:
+    """Every pair of arms on the same questions, with each measure: {first, second, measure, difference, low, high, …}.
+
+    `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). Differences are in percentage points. `p` is
+    the greatest of the seeds' McNemar p values, `p corrected` the same after Holm over all rows.
+    """
+    rows = []
+    for first, second in pairs:
+        for measure in ("generated", "ranked"):
+            if (first, measure) in outcomes and (second, measure) in outcomes:
+                a, b = outcomes[first, measure], outcomes[second, measure]
+                difference, low, high = paired_difference(a.mean(axis=0), b.mean(axis=0), confidence, resamples, seed)
+                p = max(mcnemar(*seeds) for seeds in zip(a, b, strict=True))
+                scaled = {"difference": 100 * difference, "low": 100 * low, "high": 100 * high}
+                rows.append({"first": first, "second": second, "measure": measure, "seeds": len(a), "n": a.shape[1]} | scaled | {"p": p})
+    corrected = holm([row["p"] for row in rows])
+    return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, corrected, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values corrected for their number (Holm 1979), in the order given."""
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean, least, greatest and sample standard deviation over seeds; the last is 0 for one seed."""
+    array = np.asarray(values, float)
+    deviation = float(array.std(ddof=1)) if len(array) > 1 else 0.0
+    return {"mean": float(array.mean()), "min": float(array.min()), "max": float(array.max()), "sd": deviation}
+
+
+def ranked(labels: Sequence[str], scores: Sequence[float]) -> str:
+    """The label with the greatest score; the first of equals."""
+    return labels[int(np.argmax(scores))]
+
+
+def outcomes(predictions: Sequence[Row], labels: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Measure → one value a prediction, in the order given. `labels`: question id → its options' labels.
+
+    `generated`: the parsed answer is gold (an unparsable one is wrong); `ranked`: the option with the greatest summed
+    log-likelihood is gold; `unparsed` and `truncated`: the share of such outputs.
+    """
+    return {
+        "generated": np.array([row["answer"] == row["gold"] for row in predictions]),
+        "ranked": np.array(
+            [ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions]
+        ),
+        "unparsed": np.array([row["answer"] == "" for row in predictions]),
+        "truncated": np.array([row["truncated"] for row in predictions]),
+    }
+
+
+def evaluate(
+    predictions: Sequence[Row], questions: Mapping[str, Row], confidence: float, **columns: str | int
+) -> list[Row]:
+    """Rows of metrics.csv for rows of the predictions table, with Wilson intervals over the questions.
+
+    `questions`: id → question. `columns`: what the predictions do not tell (recipe, student, parameters). Accuracies
+    are also given for each group of questions where a split has several, as in `generated:two_hops`.
+    """
+    labels = {name: question["choices"]["label"] for name, question in questions.items()}
+    found = []
+    for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
+        rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
+        where = columns | {name: rows[0][name] for name in ("dataset", "arm", "variant", "seed", "split")}
+        groups = np.array([questions[row["question_id"]]["group"] for row in rows])
+        for measure, values in outcomes(rows, labels).items():
+            found.append(where | _metric(measure, values, confidence))
+            if measure in ("generated", "ranked") and len(set(groups)) > 1:
+                found += [
+                    where | _metric(f"{measure}:{group}", values[groups == group], confidence)
+                    for group in sorted(set(groups))
+                ]
+    return [{name: row[name] for name in METRICS} for row in found]
+
+
+def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
+    low, high = wilson(int(values.sum()), len(values), confidence)
+    return {"metric": metric, "value": float(values.mean()), "low": low, "high": high, "n": len(values)}
+
+
+def _paired(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    if len(first) != len(second):
+        raise ValueError(f"paired test: found {len(first)} and {len(second)} values, allowed: the same questions in both")
+    return np.asarray(first, bool), np.asarray(second, bool)

@@ -1,0 +1,147 @@
+"""The columns of every table, and the only way to write and read one. It knows nothing of what the rows mean."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features, List, Value
+
+from scicot_utils import ScicotError, paths
+
+Row = dict[str, Any]
+
+text, number, count, flag = Value("string"), Value("float64"), Value("int64"), Value("bool")
+
+TABLES: dict[str, Features] = {
+    "questions": Features(
+        id=text,
+        dataset=text,
+        split=text,
+        question=text,
+        choices={"label": List(text), "text": List(text)},
+        answer=text,
+        group=text,
+    ),
+    "completions": Features(
+        question_id=text,
+        sample=count,
+        prompt=text,
+        prompt_version=text,
+        teacher=text,
+        temperature=number,
+        text=text,
+        finish_reason=text,
+        prompt_tokens=count,
+        completion_tokens=count,
+        usd=number,
+        created=text,
+    ),
+    "rationales": Features(
+        question_id=text,
+        sample=count,
+        rationale=text,
+        teacher_answer=text,
+        correct=flag,
+        kept=flag,
+        drop_reason=text,
+    ),
+    # Stage 1's output on its way to stage 2; `truncated`: no end-of-sequence token within the limit.
+    "generations": Features(question_id=text, split=text, text=text, truncated=flag),
+    "predictions": Features(
+        run=text,
+        dataset=text,
+        arm=text,
+        variant=text,
+        seed=count,
+        question_id=text,
+        split=text,
+        rationale=text,
+        text=text,
+        answer=text,
+        gold=text,
+        correct=flag,
+        option_scores=List(number),
+        truncated=flag,
+    ),
+}
+
+# metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` are those used at inference.
+METRICS = ("recipe", "dataset", "arm", "variant", "student", "parameters", "seed", "split", "metric", "value", "low", "high", "n")
+
+
+class TableError(ScicotError):
+    """A table that is missing, or whose columns or values are not the declared ones."""
+
+
+def write(table: str, rows: Iterable[Row], path: Path) -> Path:
+    """Write `rows` as Parquet, whole or not at all: a reader never meets half a file.
+
+    Raises TableError naming the column when a row lacks one, has one too many, or holds a value of a wrong type.
+    """
+    features, rows = TABLES[table], list(rows)
+    for row in rows:
+        if row.keys() != features.keys():
+            wrong = sorted(row.keys() ^ features.keys())
+            raise TableError(f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}")
+    try:
+        content = pa.Table.from_pylist(rows, schema=features.arrow_schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(f"table {table}: {error}") from None
+    buffer = io.BytesIO()
+    pq.write_table(content, buffer)
+    return _write_whole(path, buffer.getvalue())
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
+    """Write rows as CSV, whole or not at all. Raises ValueError when a row has other columns."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return _write_whole(path, buffer.getvalue().encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write JSON, whole or not at all."""
+    return _write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+    return path
+
+
+def read(table: str, path: Path) -> list[Row]:
+    """The rows of a table. Raises TableError when the file is missing, unreadable or has other columns."""
+    if not path.is_file():
+        raise TableError(f"table {table}: no file {paths.relative(path)}; run the notebook that writes it first")
+    try:
+        content = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise TableError(f"table {table}: {paths.relative(path)} is not Parquet ({error}); delete and rerun") from None
+    declared = TABLES[table].arrow_schema
+    found = {field.name: field.type for field in content.schema}
+    for field in declared:
+        if found.pop(field.name, None) != field.type:
+            raise TableError(
+                f"table {table}: {paths.relative(path)}: column '{field.name}' is not {field.type}; "
+                f"allowed: {_names(table)}"
+            )
+    if found:
+        raise TableError(f"table {table}: {paths.relative(path)}: unknown column(s) {', '.join(found)}")
+    return content.to_pylist()
+
+
+def _names(table: str) -> str:
+    return ", ".join(TABLES[table])
