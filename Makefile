@@ -47,6 +47,9 @@ serve: ## serve the built book at http://localhost:8000
 	@test -f outputs/$(RECIPE)/site/index.html || { echo "error: no book in outputs/$(RECIPE)/site; run: make book RECIPE=$(RECIPE)"; exit 1; }
 	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(RECIPE)/site $(PORT)
 
+student: check ## pretrain the embedded student again (about 20 minutes)
+	@$(PY) -m scicot_utils run $(RECIPE) micro_student $(SNAKEMAKE_ARGS)
+
 clean-outputs: ## delete outputs/$(RECIPE), after asking
 	@test -d outputs/$(RECIPE) || { echo "nothing to delete: there is no outputs/$(RECIPE)"; exit 0; }; \
 	printf 'Delete outputs/$(RECIPE) with all its runs? The teacher cache stays. [y/N] '; \

@@ -394,3 +394,30 @@ rule claims:
         "09 claims"
     shell:
         PAPERMILL
+
+
+# The appendix, outside the default run: the shipped checkpoint is a copy of what it makes.
+rule micro_student:
+    input:
+        notebook="notebooks/A1_micro_student.ipynb",
+        code=provenance.code("A1_micro_student"),
+        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+    output:
+        notebook=f"{DONE}/A1_micro_student.ipynb",
+        model=directory(
+            paths.relative(paths.pretraining(RECIPE.name, RECIPE.seeds[0]) / "model")
+        ),
+    log:
+        notebook=f"{LOGS}/A1_micro_student.ipynb",
+        text=f"{LOGS}/A1_micro_student.txt",
+    benchmark:
+        f"{TIMES}/A1_micro_student.tsv"
+    resources:
+        gpu=1,
+    params:
+        failed=FAILED,
+        settings=settings("A1_micro_student", seed=str(RECIPE.seeds[0])),
+    message:
+        "A1 the embedded student"
+    shell:
+        PAPERMILL

@@ -51,7 +51,7 @@ ONE_STAGE = {
         ask=StudentTemplate.ask_rationale,
         target=prompts.write_rationale_answer,
         split=prompts.split_rationale_answer,
-        lead=lambda rationale: f"{rationale}{prompts.ARROW}",
+        lead=lambda rationale: f"{rationale}{prompts.ARROW}".rstrip(),  # `score` puts the space before an option
         source="Fine-tune-CoT (Ho et al., section 3.1)",
     ),
 }
@@ -63,11 +63,15 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     `train_size` takes a sample of it that depends on `question_seed` only, so that larger sets contain smaller ones.
     """
     by_id = {row["id"]: row for row in questions if row["split"] == "train"}
-    examples = [(by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id]
+    examples = [
+        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
+    ]
     if not examples:
         raise ArmError("no rationale was kept, so there is nothing to train on; see the drop reasons in notebook 03")
     if settings.train_size > len(examples):
-        raise ArmError(f"train_size: found {settings.train_size}, allowed: at most {len(examples)}, the rationales kept, or 0 for all")
+        raise ArmError(
+            f"train_size: found {settings.train_size}, allowed: at most {len(examples)}, the rationales kept, or 0 for all"
+        )
     order = list(range(len(examples)))
     random.Random(settings.question_seed).shuffle(order)
     return [examples[i] for i in sorted(order[: settings.train_size or None])]
@@ -105,7 +109,9 @@ def answer_one_stage(arm: str, student: Student, questions: Sequence[Row], setti
     scores = _option_scores(student, inputs, leads, questions, settings)
     return [
         _prediction(question, rationale, generated, answer, option_scores)
-        for question, (rationale, answer), generated, option_scores in zip(questions, split, written, scores, strict=True)
+        for question, (rationale, answer), generated, option_scores in zip(
+            questions, split, written, scores, strict=True
+        )
     ]
 
 
@@ -130,9 +136,7 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
 def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
     """Rows of the predictions table: answers with the columns that name their run in front."""
     run = "/".join([recipe, dataset, arm, variant, f"seed{seed}"])
-    return [
-        {"run": run, "dataset": dataset, "arm": arm, "variant": variant, "seed": seed} | row for row in rows
-    ]
+    return [{"run": run, "dataset": dataset, "arm": arm, "variant": variant, "seed": seed} | row for row in rows]
 
 
 # What a recipe says of training that `students.fine_tune` takes as it is.
@@ -166,11 +170,15 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
     favourite = min(positions, key=lambda mark: (-positions[mark], mark)) if positions else "A"
     choose: dict[str, Callable[[Row], str]] = {
         "random": lambda row: rng.choice(row["choices"]["label"]),
-        "majority_label": lambda row: row["choices"]["label"][min(prompts.LETTERS.index(favourite), len(row["choices"]["label"]) - 1)],
+        "majority_label": lambda row: row["choices"]["label"][
+            min(prompts.LETTERS.index(favourite), len(row["choices"]["label"]) - 1)
+        ],
         "longest_option": lambda row: max(
             zip(row["choices"]["label"], row["choices"]["text"], strict=True), key=lambda option: len(option[1])
         )[0],
-        "word_overlap": lambda row: rationales.overlap_choice(row, row["question"]) or rng.choice(row["choices"]["label"]),
+        "word_overlap": lambda row: (
+            rationales.overlap_choice(row, row["question"]) or rng.choice(row["choices"]["label"])
+        ),
     }
     return {name: [choice(row, pick(row)) for row in questions] for name, pick in choose.items()}
 
@@ -179,7 +187,9 @@ def choice(question: Row, label: str, rationale: str = "") -> Row:
     """The prediction of something that picks one option outright, or none (label '')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
     text = prompts.option_text(question, label) if label else ""
-    return _prediction(question, rationale, Generated(text, False), f"({prompts.letter(question, label)})" if label else "", scores)
+    return _prediction(
+        question, rationale, Generated(text, False), f"({prompts.letter(question, label)})" if label else "", scores
+    )
 
 
 # ── Shared ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,9 +223,7 @@ def _option_scores(
             flat_inputs.append(text)
             flat_leads.append(lead)
             targets.append(prompts.write_answer(question, label, settings.answer_format))
-    values = iter(
-        score(student, flat_inputs, targets, prefixes=flat_leads, batch_size=settings.evaluation_batch_size)
-    )
+    values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, batch_size=settings.evaluation_batch_size))
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
 
 

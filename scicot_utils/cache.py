@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,25 @@ class Cache:
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.hits = self.misses = 0
-        try:
+        self._path = path
+        with self._readable():
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(SCHEMA)
+        try:
+            with self._readable():
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute(SCHEMA)
+        except CacheError:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn SQLite's errors, which a damaged file may raise at any access, into one that says what to do."""
+        try:
+            yield
         except sqlite3.DatabaseError as error:
             raise CacheError(
-                f"{paths.relative(path)} is no usable cache ({error}); move it away and rerun: responses are asked anew"
+                f"{paths.relative(self._path)} is no usable cache ({error}); move it away and rerun: responses are asked anew"
             ) from error
 
     def __enter__(self) -> Cache:
@@ -68,15 +81,17 @@ class Cache:
 
     def get(self, request: dict[str, Any]) -> Response | None:
         """The stored response, or None when there is none yet."""
-        row = self._connection.execute("SELECT response FROM responses WHERE key = ?", (key(request),)).fetchone()
+        with self._readable():
+            row = self._connection.execute("SELECT response FROM responses WHERE key = ?", (key(request),)).fetchone()
         self.hits, self.misses = self.hits + bool(row), self.misses + (not row)
         return Response(**json.loads(row[0])) if row else None
 
     def put(self, answered: Iterable[tuple[dict[str, Any], Response]]) -> None:
         """Store responses, all in one transaction; the first answer to a request stays."""
         rows = [(key(request), _canonical(request), json.dumps(asdict(response))) for request, response in answered]
-        with self._connection:
+        with self._readable(), self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?)", rows)
 
     def __len__(self) -> int:
-        return self._connection.execute("SELECT count(*) FROM responses").fetchone()[0]
+        with self._readable():
+            return self._connection.execute("SELECT count(*) FROM responses").fetchone()[0]

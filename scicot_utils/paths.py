@@ -31,7 +31,7 @@ def expand(path: str) -> Path:
 
 def source(name: str) -> str:
     """A model or tokenizer written in a recipe: a local folder as its path, anything else (a hub name) unchanged."""
-    return str(expand(name)) if "$" in name or name.startswith("~") or expand(name).is_dir() and name else name
+    return str(expand(name)) if "$" in name or name.startswith("~") or (expand(name).is_dir() and name) else name
 
 
 def teacher_cache(recipe: str) -> Path:
@@ -63,6 +63,11 @@ def rationales(recipe: str, dataset: str, variant: str) -> Path:
 def run(recipe: str, dataset: str, arm: str, variant: str, seed: int) -> Path:
     """The folder of one run: predictions.parquet, metrics.json, provenance.json, stage1/, model/."""
     return OUTPUTS / recipe / "runs" / dataset / arm / variant / f"seed{seed}"
+
+
+def pretraining(recipe: str, seed: int, variant: str = "main") -> Path:
+    """What appendix notebook A1 makes."""
+    return OUTPUTS / recipe / "pretraining" / variant / f"seed{seed}"
 
 
 def metrics(recipe: str) -> Path:

@@ -45,11 +45,11 @@ def _listed(question: Row) -> str:
 
 
 def read_option(question: Row, text: str) -> str:
-    """The option that `text` names: a letter in brackets, else a letter standing alone, else an option's text.
-
-    A bare letter counts only when it is the whole text, so the article "A" is never taken for an answer.
+    """The option that `text` names: by its very words, else a letter in brackets, else a letter standing alone, else
+    its words whatever case and punctuation. The very words go first, since options may read "Ww" and "WW", "+2" and
+    "-2", "gram (g)" or "C". A bare letter counts only when it is the whole text, so the article "A" is never taken for an answer.
     """
-    shown = {mark: label for mark, label in zip(LETTERS, question["choices"]["label"], strict=False)}
+    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
     bracketed = re.search(r"\(([A-Ha-h])\)", text)
     if bracketed:
         return shown.get(bracketed[1].upper(), "")
@@ -57,11 +57,7 @@ def read_option(question: Row, text: str) -> str:
     if bare:
         return shown.get(bare[1], "")
     wanted = _squeeze(text)
-    matching = [
-        label
-        for label, option in zip(question["choices"]["label"], question["choices"]["text"], strict=True)
-        if _squeeze(option) == wanted
-    ]
+    matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
     return matching[0] if len(matching) == 1 else ""
 
 

@@ -28,7 +28,18 @@ from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
 
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
 WHICH = ("recipe", "dataset", "datasets", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
-PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "accelerate", "numpy", "scipy", "pyarrow", "snakemake", "papermill")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "snakemake",
+    "papermill",
+)
 
 
 class InputError(ScicotError):
@@ -74,7 +85,9 @@ class Study:
             return
         shown = ", ".join(paths.relative(path) for path in missing)
         if os.environ.get(ENGINE) or any("=" in path.as_posix() for path in missing):
-            raise InputError(f"{self.notebook}: missing {shown}; run the notebook that writes it with the same parameters")
+            raise InputError(
+                f"{self.notebook}: missing {shown}; run the notebook that writes it with the same parameters"
+            )
         print(f"Making what is missing first: {shown}", flush=True)
         command = [sys.executable, "-m", "scicot_utils", "run", self.reference, *map(paths.relative, missing)]
         done = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -104,9 +117,19 @@ class Study:
 
     def _repr_markdown_(self) -> str:
         """What the notebook shows after its parameters."""
-        rows = {"recipe": self.name, "dataset": self.dataset, "arm": self.arm, "variant": self.variant, "seed": self.seed}
+        rows = {
+            "recipe": self.name,
+            "dataset": self.dataset,
+            "arm": self.arm,
+            "variant": self.variant,
+            "seed": self.seed,
+        }
         used = recipes.notebook_defaults(self.notebook)
-        lines = [f"**{self.recipe.description}**"] if not self.recipe.plumbing else [f"**Plumbing run:** {self.recipe.plumbing}"]
+        lines = (
+            [f"**{self.recipe.description}**"]
+            if not self.recipe.plumbing
+            else [f"**Plumbing run:** {self.recipe.plumbing}"]
+        )
         shown = " · ".join(f"{key} `{value}`" for key, value in rows.items() if key in used and value != "")
         if self.changed:
             shown += f"\n\nChanged by hand, so written under a variant of its own: `{self.variant}`."

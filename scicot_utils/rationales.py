@@ -15,7 +15,7 @@ def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterabl
     """Rows of the rationales table, one a completion.
 
     `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
-    'all': iff there is one. A repeated rationale of the same question is dropped in both. `drop_reason` is one of
+    'all': iff there is one. A repetition of a kept rationale of the same question is dropped in both. `drop_reason` is one of
     missing, length, content_filter, empty, unparsed_answer, wrong_answer, duplicate, or '' when it is kept.
     """
     rows, seen = [], set()
@@ -34,7 +34,8 @@ def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterabl
             reason = "wrong_answer"
         elif (question["id"], rationale) in seen:
             reason = "duplicate"
-        seen.add((question["id"], rationale))
+        if not reason:
+            seen.add((question["id"], rationale))
         rows.append(
             {
                 "question_id": question["id"],
@@ -76,7 +77,10 @@ def overlap_choice(question: Row, text: str) -> str:
     An untrained reader of rationales: where it is right, the rationale nearly states the answer.
     """
     words = set(_words(text))
-    scores = [len(words & set(found)) / len(found) if (found := _words(option)) else 0.0 for option in question["choices"]["text"]]
+    scores = [
+        len(words & set(found)) / len(found) if (found := _words(option)) else 0.0
+        for option in question["choices"]["text"]
+    ]
     best = max(scores)
     return question["choices"]["label"][scores.index(best)] if scores.count(best) == 1 else ""
 

@@ -21,7 +21,8 @@ from scicot_utils import ScicotError, paths
 
 MAIN = "main"  # the variant in which nothing is changed
 DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,+-]*")  # names become folders
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
+TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
 
 Scalar = str | int | float | bool
@@ -37,7 +38,7 @@ class Section(BaseModel):
 
 class Questions(Section):
     dataset_path: str = Field("", description="local folder in the hub's layout; empty: embedded or hub data")
-    train_questions: int = Field(1000, ge=0, description="questions in the table; 0: all there are")
+    train_questions: int = Field(360, ge=0, description="questions in the table; 0: all there are")
     validation_questions: int = Field(300, ge=0, description="as train_questions")
     test_questions: int = Field(500, ge=0, description="as train_questions")
     question_seed: int = Field(0, ge=0, description="seed of the generator, or of the sample taken")
@@ -46,7 +47,9 @@ class Questions(Section):
 class Teacher(Section):
     teacher: Literal["simulated", "recorded"] = "simulated"
     teacher_path: str = Field("", description="recorded teacher: JSONL file of {id, rationale}")
-    teacher_splits: str = Field("train,validation,test", description="splits asked; train is needed, others serve controls")
+    teacher_splits: str = Field(
+        "train,validation,test", description="splits asked; train is needed, others serve controls"
+    )
     teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance of a wrong fact per option")
     teacher_malformed_rate: float = Field(0.02, ge=0, le=1, description="simulated: chance of no usable answer")
     teacher_seed: int = Field(0, ge=0, description="seed of the simulated teacher")
@@ -69,12 +72,12 @@ class Training(Section):
     answer_format: Literal["text", "label"] = Field("text", description="the option's text or its letter")
     stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
-    steps: int = Field(300, ge=1, description="optimiser steps per model")
+    steps: int = Field(200, ge=1, description="optimiser steps per model")
     batch_size: int = Field(32, ge=1, description="sequences per step")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak, AdamW")
-    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps")
-    weight_decay: float = Field(0.01, ge=0, le=1)
+    weight_decay: float = Field(0.05, ge=0, le=1)
     adam_beta2: float = Field(0.98, gt=0, lt=1)
     max_grad_norm: float = Field(1.0, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -83,6 +86,15 @@ class Training(Section):
     max_target_tokens: int = Field(96, ge=2, description="longer targets are cut, and counted")
     evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
+
+
+class Pretraining(Section):
+    """Of the embedded student, in appendix notebook A1."""
+
+    pretraining_pairs: int = Field(120_000, ge=1, description="(input, target) texts made")
+    pretraining_steps: int = Field(7_000, ge=1, description="optimiser steps")
+    pretraining_batch_size: int = Field(48, ge=1, description="sequences per step")
+    pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak, AdamW, cosine")
 
 
 class Evidence(Section):
@@ -95,12 +107,13 @@ SECTIONS: dict[str, type[Section]] = {
     "questions": Questions,
     "teacher": Teacher,
     "rationales": Rationales,
+    "pretraining": Pretraining,
     "training": Training,
     "evidence": Evidence,
 }
 
 
-class Settings(Questions, Teacher, Rationales, Training, Evidence):
+class Settings(Questions, Teacher, Rationales, Pretraining, Training, Evidence):
     """All leaf keys with the values that hold for one arm and variant."""
 
 
@@ -119,6 +132,7 @@ class Recipe(Section):
     questions: Questions = Questions()
     teacher: Teacher = Teacher()
     rationales: Rationales = Rationales()
+    pretraining: Pretraining = Pretraining()
     training: Training = Training()
     evidence: Evidence = Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = {}
@@ -134,6 +148,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        if not NAME.fullmatch(self.name) or self.name in TAKEN:
+            raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds: found {min(self.seeds)}, allowed: whole numbers from 0")
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
@@ -148,9 +166,9 @@ class Recipe(Section):
                     raise ValueError(f"arm_settings.{name}.{key}: belongs to '{SECTION_OF[key]}', which all arms share")
         for name, changes in self.variants.items():
             for key in changes:
-                if SECTION_OF.get(key) in ("questions", "evidence"):
-                    raise ValueError(f"variants.{name}.{key}: all variants share the questions and the evidence rules")
-            if not NAME.fullmatch(name) or name == MAIN or "=" in name:
+                if SECTION_OF.get(key) in ("questions", "pretraining", "evidence"):
+                    raise ValueError(f"variants.{name}.{key}: belongs to '{SECTION_OF[key]}', which all variants share")
+            if not NAME.fullmatch(name) or name == MAIN:
                 raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
@@ -208,7 +226,10 @@ def load(recipe: str) -> Recipe:
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
         raise RecipeError(f"no recipe at {shown}; allowed: one of {there}, or the path of a .yaml file")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{shown}: not UTF-8: {error.reason}, byte {error.start}") from None
     if not text.startswith("#"):
         raise RecipeError(f"{shown}: line 1 must be a comment with the hardware and the time it takes")
     try:
@@ -218,7 +239,7 @@ def load(recipe: str) -> Recipe:
     if not isinstance(content, dict):
         raise RecipeError(f"{shown}: found {type(content).__name__}, allowed: a mapping of keys to values")
     try:
-        return Recipe(**{"name": path.stem} | content)
+        return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets its line, too
     except ValidationError as error:
         raise RecipeError(f"{shown}: {_first(error, Recipe)}") from None
     except RecipeError as error:

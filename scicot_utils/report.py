@@ -45,6 +45,7 @@ COMPARED = (
     ("rationale_answer", "answer_only"),
     ("two_stage", "two_stage_shuffled_rationale"),
 )
+MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 
 
 @dataclass(frozen=True)
@@ -294,16 +295,29 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
             axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
             axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
             axes.annotate(
-                f"{values.mean():.0f}", (values.max(), place + shift), (7, 0), textcoords="offset points", va="center", fontsize=9
+                f"{values.mean():.0f}",
+                (values.max(), place + shift),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
             )
     axes.axvline(100 * chance, color="#555555", ls=":", lw=1.2)
-    axes.annotate("chance", (100 * chance, len(arms) - 0.5), (3, 0), textcoords="offset points", fontsize=9, color="#555555")
+    axes.annotate(
+        "chance", (100 * chance, len(arms) - 0.5), (3, 0), textcoords="offset points", fontsize=9, color="#555555"
+    )
     axes.set_yticks(range(len(arms)), [ARMS[arm][0] for arm in reversed(arms)])
-    axes.set(xlim=(0, 107), ylim=(-0.6, len(arms) - 0.2), xlabel="test accuracy, %: filled = generated, open = ranked; a dot is a seed")
+    axes.set(
+        xlim=(0, 107),
+        ylim=(-0.6, len(arms) - 0.2),
+        xlabel="test accuracy, %: filled = generated, open = ranked; a dot is a seed",
+    )
     axes.grid(axis="y", visible=False)
     means = over_seeds(where(chosen, metric="generated"), ["arm"]).set_index("arm")["mean"]
     told = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
-    return Picture(figure, f"Generated test accuracy on {dataset}, mean over {seeds} seed(s): {told}; chance {percent(chance)}.")
+    return Picture(
+        figure, f"Generated test accuracy on {dataset}, mean over {seeds} seed(s): {told}; chance {percent(chance)}."
+    )
 
 
 def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
@@ -323,12 +337,16 @@ def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
             axes.fill_between(places, 100 * found["min"], 100 * found["max"], color=colour, alpha=0.2, lw=0)
             axes.plot(places, 100 * found["mean"], "o-", color=colour, label=name.replace("\n", " "))
             if measure == "generated":
-                points = [f"{percent(mean)} at {level}" for mean, level in zip(found["mean"], found["level"], strict=True)]
+                points = [
+                    f"{percent(mean)} at {level}" for mean, level in zip(found["mean"], found["level"], strict=True)
+                ]
                 told.append(f"{arm_name(arm)} {', '.join(points)}")
         axes.set(title=measure, xlabel=key, ylim=(0, 103))
         axes.set_xticks(range(len(levels)), levels)
     panels[0].set_ylabel("test accuracy, %")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
     return Picture(figure, f"Generated test accuracy by {key}, mean over seeds: {'; '.join(told)}.")
 
 
@@ -339,7 +357,9 @@ def lengths_figure(lengths: Mapping[str, Sequence[int]], *, label: str) -> Pictu
         axes.hist(values, bins=30, histtype="step", lw=2, color=colour, label=name)
     axes.set(xlabel=label, ylabel="number")
     axes.legend(frameon=False)
-    told = "; ".join(f"{name}: median {pd.Series(list(values)).median():.0f}, n = {len(values)}" for name, values in lengths.items())
+    told = "; ".join(
+        f"{name}: median {pd.Series(list(values)).median():.0f}, n = {len(values)}" for name, values in lengths.items()
+    )
     return Picture(figure, f"{label[0].upper()}{label[1:]}: {told}.")
 
 
@@ -349,21 +369,25 @@ def loss_figure(losses: Sequence[tuple[int, float]], *, title: str) -> Picture:
     figure, axes = plt.subplots(figsize=(7, 2.8))
     axes.plot(steps, values, color="#005B96", lw=2)
     axes.set(xlabel="optimiser step", ylabel="loss (nats per token)", yscale="log", title=title)
-    return Picture(figure, f"{title}: loss falls from {values[0]:.2f} to {values[-1]:.3f} nats per token in {steps[-1]} steps.")
+    return Picture(
+        figure, f"{title}: loss falls from {values[0]:.2f} to {values[-1]:.3f} nats per token in {steps[-1]} steps."
+    )
 
 
 def flow_figure() -> Picture:
     """The way of the data through the notebooks."""
-    figure, axes = plt.subplots(figsize=(9.5, 3.1))
+    figure, axes = plt.subplots(figsize=(9.5, 3.6))
     axes.set(xlim=(0, 10.2), ylim=(0, 3))
     axes.axis("off")
     for name, (x, y, label) in FLOW_BOXES.items():
         box = {"boxstyle": "round,pad=0.35", "fc": "#eef4fa", "ec": "#005B96"}
         number = f"{name[:2]}\n" if name[0].isdigit() else ""
-        axes.text(x, y, f"{number}{label}", ha="center", va="center", fontsize=9, bbox=box, color="#111111")
+        axes.text(x, y, f"{number}{label}", ha="center", va="center", fontsize=12, bbox=box, color="#111111")
     for start, end in FLOW:
         (x0, y0, _), (x1, y1, _) = FLOW_BOXES[start], FLOW_BOXES[end]
-        axes.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 30, "shrinkB": 32})
+        axes.annotate(
+            "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 38, "shrinkB": 40}
+        )
     told = ", ".join(f"{start} to {end}" for start, end in FLOW)
     return Picture(figure, f"The flow of data between the notebooks: {told}.")
 
@@ -404,7 +428,14 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
                 }
                 | {name: float(rate) for name, rate in rates.items()}
             )
-    show = ["arm", "scoring", "parameters", "mean", "over seeds", *[name for name in rows[0] if name.startswith("over questions")]]
+    show = [
+        "arm",
+        "scoring",
+        "parameters",
+        "mean",
+        "over seeds",
+        *[name for name in rows[0] if name.startswith("over questions")],
+    ]
     formats = dict.fromkeys(("mean", "unparsed", "truncated"), "{:.3f}")
     return Table(rows, formats, [*show, "unparsed", "truncated"])
 
@@ -416,7 +447,9 @@ def test_outcomes(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) ->
     for where, arm, variant, seed in recipe.runs():
         if where == dataset and variant == MAIN and arm != "untrained":
             folder = paths.run(recipe.name, dataset, arm, variant, seed)
-            for file in [file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()]:
+            for file in [
+                file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()
+            ]:
                 rows = [row for row in tables.read("predictions", file) if row["split"] == "test"]
                 for name in dict.fromkeys(row["arm"] for row in rows):
                     of_arm = sorted((row for row in rows if row["arm"] == name), key=lambda row: row["question_id"])
@@ -459,10 +492,14 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
             measured = "a plumbing run"
         elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
             measured = f"needs {' or '.join(claim.datasets)}"
+        elif found and found[0]["seeds"] < MIN_SEEDS:
+            measured = f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
         elif found:
             held = [row for row in found if row["low"] > 0 and row["p corrected"] < 1 - settings.confidence]
             verdict = {2: "reproduced", 1: "partly"}.get(len(held), "not reproduced")
-            measured = "; ".join(f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found)
+            measured = "; ".join(
+                f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
+            )
         rows.append(
             {
                 "paper": claim.paper,
@@ -513,9 +550,18 @@ def how_measured(recipe: Recipe) -> list[Row]:
             "seconds each, median": round(float(np.median([record["seconds"] for record in records])), 1),
             "of them training": round(float(np.median([record.get("training_seconds", 0.0) for record in records])), 1),
             "threads": records[0]["settings"]["threads"],
-            "machine": "; ".join(sorted({f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB" for record in records})),
+            "machine": "; ".join(
+                sorted(
+                    {
+                        f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB"
+                        for record in records
+                    }
+                )
+            ),
             "torch": ", ".join(sorted({record["packages"]["torch"] for record in records})),
-            "commit": ", ".join(sorted({record["commit"][:10] + ("+" if record["modified"] else "") for record in records})),
+            "commit": ", ".join(
+                sorted({record["commit"][:10] + ("+" if record["modified"] else "") for record in records})
+            ),
         }
         for arm, records in found.items()
     ]

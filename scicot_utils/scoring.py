@@ -64,7 +64,11 @@ def compare(
                 difference, low, high = paired_difference(a.mean(axis=0), b.mean(axis=0), confidence, resamples, seed)
                 p = max(mcnemar(*seeds) for seeds in zip(a, b, strict=True))
                 scaled = {"difference": 100 * difference, "low": 100 * low, "high": 100 * high}
-                rows.append({"first": first, "second": second, "measure": measure, "seeds": len(a), "n": a.shape[1]} | scaled | {"p": p})
+                rows.append(
+                    {"first": first, "second": second, "measure": measure, "seeds": len(a), "n": a.shape[1]}
+                    | scaled
+                    | {"p": p}
+                )
     corrected = holm([row["p"] for row in rows])
     return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, corrected, strict=True)]
 
@@ -133,5 +137,7 @@ def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
 
 def _paired(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
     if len(first) != len(second):
-        raise ValueError(f"paired test: found {len(first)} and {len(second)} values, allowed: the same questions in both")
+        raise ValueError(
+            f"paired test: found {len(first)} and {len(second)} values, allowed: the same questions in both"
+        )
     return np.asarray(first, bool), np.asarray(second, bool)

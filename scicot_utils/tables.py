@@ -74,7 +74,21 @@ TABLES: dict[str, Features] = {
 }
 
 # metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` are those used at inference.
-METRICS = ("recipe", "dataset", "arm", "variant", "student", "parameters", "seed", "split", "metric", "value", "low", "high", "n")
+METRICS = (
+    "recipe",
+    "dataset",
+    "arm",
+    "variant",
+    "student",
+    "parameters",
+    "seed",
+    "split",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+)
 
 
 class TableError(ScicotError):
@@ -90,18 +104,36 @@ def write(table: str, rows: Iterable[Row], path: Path) -> Path:
     for row in rows:
         if row.keys() != features.keys():
             wrong = sorted(row.keys() ^ features.keys())
-            raise TableError(f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}")
-    try:
-        content = pa.Table.from_pylist(rows, schema=features.arrow_schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TableError(f"table {table}: {error}") from None
+            raise TableError(
+                f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}"
+            )
+    content = pa.Table.from_arrays(
+        [_column(table, field, [row[field.name] for row in rows]) for field in features.arrow_schema],
+        schema=features.arrow_schema,
+    )
     buffer = io.BytesIO()
     pq.write_table(content, buffer)
     return _write_whole(path, buffer.getvalue())
 
 
+def _column(table: str, field: pa.Field, values: list[Any]) -> pa.Array:
+    """One column; TableError names it when a value is missing, of another type or would be changed."""
+    try:
+        column = pa.array(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError) as error:
+        raise TableError(f"table {table}: column '{field.name}' must be {field.type}: {error}") from None
+    if column.null_count or (pa.types.is_integer(field.type) and column.to_pylist() != values):
+        raise TableError(
+            f"table {table}: column '{field.name}' must be {field.type}: a value is missing or no whole number"
+        )
+    return column
+
+
 def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
     """Write rows as CSV, whole or not at all. Raises ValueError when a row has other columns."""
+    rows = list(rows)
+    if wrong := [sorted(set(columns) ^ row.keys()) for row in rows if set(columns) != row.keys()]:
+        raise ValueError(f"{paths.relative(path)}: column(s) {', '.join(wrong[0])} missing or unknown")
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
@@ -118,7 +150,7 @@ def _write_whole(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(content)
-    os.replace(partial, path)
+    partial.replace(path)
     return path
 
 
@@ -128,8 +160,10 @@ def read(table: str, path: Path) -> list[Row]:
         raise TableError(f"table {table}: no file {paths.relative(path)}; run the notebook that writes it first")
     try:
         content = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise TableError(f"table {table}: {paths.relative(path)} is not Parquet ({error}); delete and rerun") from None
+    except (pa.ArrowInvalid, OSError) as error:  # OSError: damaged within
+        raise TableError(
+            f"table {table}: {paths.relative(path)} is not Parquet ({' '.join(str(error).split())}); delete and rerun"
+        ) from None
     declared = TABLES[table].arrow_schema
     found = {field.name: field.type for field in content.schema}
     for field in declared:

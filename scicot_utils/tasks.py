@@ -43,7 +43,7 @@ def _arc(row: Row) -> Row:
 
 
 def _openbookqa(row: Row) -> Row:
-    return _arc(row) | {"question": row["question_stem"]}
+    return _arc(row | {"question": row["question_stem"]})
 
 
 TASKS = {
@@ -67,7 +67,9 @@ def load(name: str, *, dataset_path: str, sizes: dict[str, int], seed: int) -> l
         raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}")
     if name == "microsci":
         if not all(sizes.values()):
-            raise TaskError("microsci is generated, so 'all' (0) has no meaning: give every split's number of questions")
+            raise TaskError(
+                "microsci is generated, so 'all' (0) has no meaning: give every split's number of questions"
+            )
         return microsci.questions(microsci.load_world(), sizes, seed)
     task, rows = TASKS[name], []
     for split, content in _read(task, dataset_path).items():
@@ -110,7 +112,9 @@ def _read(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
 def _checked(row: Row) -> Row:
     if row["answer"] not in row["choices"]["label"]:
         labels = ", ".join(row["choices"]["label"])
-        raise TaskError(f"{row['dataset']} {row['id']}: the gold answer '{row['answer']}' is none of its labels {labels}")
+        raise TaskError(
+            f"{row['dataset']} {row['id']}: the gold answer '{row['answer']}' is none of its labels {labels}"
+        )
     return row
 
 
@@ -125,11 +129,11 @@ def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     The test split thus keeps the published size, and nothing trained on occurs in it (rules of evidence, 3).
     """
     rank = {"test": 0, "validation": 1, "train": 2}
-    first: dict[tuple[str, ...], str] = {}
+    first: dict[tuple[str, ...], Row] = {}
     for row in sorted(rows, key=lambda row: rank[row["split"]]):
-        first.setdefault(content_key(row), row["id"])
-    kept = [row for row in rows if first[content_key(row)] == row["id"]]
-    return kept, [row for row in rows if first[content_key(row)] != row["id"]]
+        first.setdefault(content_key(row), row)  # the row, not its id: copies may share one
+    kept = [row for row in rows if first[content_key(row)] is row]
+    return kept, [row for row in rows if first[content_key(row)] is not row]
 
 
 def overlaps(rows: list[Row]) -> list[Row]:
@@ -139,7 +143,14 @@ def overlaps(rows: list[Row]) -> list[Row]:
     for row in rows:
         earlier = seen.setdefault(content_key(row), row)
         if earlier is not row:
-            found.append({"first": earlier["id"], "first_place": _place(earlier), "second": row["id"], "second_place": _place(row)})
+            found.append(
+                {
+                    "first": earlier["id"],
+                    "first_place": _place(earlier),
+                    "second": row["id"],
+                    "second_place": _place(row),
+                }
+            )
     return found
 
 

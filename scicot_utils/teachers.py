@@ -123,9 +123,13 @@ class Recorded:
         self.name = f"recorded:{file.name}"
         self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest()}
         self._rationales: dict[str, str] = {}
-        for number, line in enumerate(content.decode("utf-8").splitlines(), start=1):
+        for number, line in enumerate(content.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
+                if not isinstance(row["rationale"], str):
+                    raise TypeError("its rationale is no text")
                 self._rationales[row["id"]] = row["rationale"]
             except (ValueError, KeyError, TypeError) as error:
                 raise TeacherError(
@@ -150,6 +154,7 @@ class Simulated:
     def __init__(self, *, style: str, error_rate: float, malformed_rate: float, seed: int):
         self.identity = {
             "teacher": self.name,
+            "version": 2,  # raised whenever the same prompt gets another text
             "style": style,
             "error_rate": error_rate,
             "malformed_rate": malformed_rate,
@@ -160,7 +165,7 @@ class Simulated:
         self._style, self._error_rate, self._malformed_rate, self._seed = style, error_rate, malformed_rate, seed
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        digest = hashlib.sha256(f"{self._seed}/{sample}/{prompt}".encode()).digest()
+        digest = hashlib.sha256(f"{self._seed}/{sample if temperature else 0}/{prompt}".encode()).digest()
         return _response(prompt, self._write(prompt, random.Random(int.from_bytes(digest[:8], "big"))))
 
     def _write(self, prompt: str, rng: random.Random) -> str:
@@ -174,10 +179,10 @@ class Simulated:
 
     def _read(self, prompt: str) -> tuple[dict[str, str], microsci.Property]:
         """(letter → option, property asked for), found in the prompt's own words."""
-        line = next(line for line in prompt.splitlines() if "(A)" in line)
+        line = next((line for line in prompt.splitlines() if "(A)" in line), prompt)
         options = dict(re.findall(r"\(([A-H])\) (.+?)(?= \([A-H]\) |$)", line))
         asked = [known for known in self._world.properties.values() if f" {known.text}" in prompt.split("\nA:")[0]]
-        if not options or not asked:
+        if not options or not asked or not self._world.entities.keys() >= set(options.values()):
             raise TeacherError(f"teacher 'simulated' knows only questions of microsci; found: {line[:80]}")
         return options, max(asked, key=lambda known: len(known.text))
 
@@ -205,7 +210,8 @@ class Simulated:
         fitting = [
             letter
             for letter, option in options.items()
-            if re.search(rf"\b{re.escape(option)} is [^.]*\b{re.escape(rule.holder)}\b", text)
+            # Without an article the option starts its sentence, so its first letter may be a capital.
+            if re.search(rf"\b(?i:{re.escape(option)}) is [^.]*\b{re.escape(rule.holder)}\b", text)
         ]
         chosen = fitting[0] if len(fitting) == 1 else rng.choice(fitting or list(options))
         return f"({chosen}) {options[chosen]}."

@@ -1,0 +1,439 @@
+"""Students: encoder-decoders from the hub, a folder or a seed; fine-tune, generate, score and save them.
+
+It is not about what a student is asked: inputs and targets are plain texts (see `prompts` and `arms`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from tqdm.auto import tqdm
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BartConfig,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    T5Config,
+    TrainerCallback,
+    set_seed,
+)
+from transformers.utils import logging as transformers_logging
+
+from scicot_utils import microsci, paths
+
+IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
+GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
+MICRO_POSITIONS = 192  # longest micro sequence in use: about 90 tokens (rationale, options, question)
+
+
+@dataclass
+class Student:
+    """An encoder-decoder with its tokenizer; `name` says where it came from. `fine_tune` changes `model`."""
+
+    model: PreTrainedModel
+    tokenizer: Any  # a fast tokenizer; the class differs by model family
+    name: str
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A generated text; `truncated` where it had no end within the tokens allowed."""
+
+    text: str
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a fine-tuning did. Losses are means over target tokens, in nats."""
+
+    losses: list[tuple[int, float]]  # (step, mean loss since the step before)
+    validation_loss: float | None
+    seconds: float
+    steps: int
+    trainable_parameters: int
+    total_parameters: int
+    inputs_cut: int  # training pairs whose input was longer than max_input_tokens
+    targets_cut: int
+
+
+# Tokenizer and architectures
+
+
+def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing tokenizer: one token a word, label "(a)" or punctuation mark of `words`."""
+    tokens = [*SPECIAL_TOKENS.values(), *words]
+    tokenizer = Tokenizer(WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(microsci.WORD.pattern), "removed", invert=True)
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {SPECIAL_TOKENS['eos']}",
+        special_tokens=[(SPECIAL_TOKENS["eos"], tokens.index(SPECIAL_TOKENS["eos"]))],
+    )
+    named = {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **named)
+
+
+def _micro(tokenizer: Any) -> BartConfig:
+    return BartConfig(
+        vocab_size=len(tokenizer), d_model=128, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=256, decoder_ffn_dim=256,
+        max_position_embeddings=MICRO_POSITIONS, dropout=0.1, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.bos_token_id, forced_eos_token_id=None,
+    )  # fmt: skip
+
+
+def _t5_tiny(tokenizer: Any) -> T5Config:
+    return T5Config(
+        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_decoder_layers=2,
+        num_heads=4, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+ARCHITECTURES = {
+    "micro": _micro,  # the embedded student: BART with absolute positions, 2+2 layers of width 128
+    "t5-tiny": _t5_tiny,  # an untrained T5 of width 64, to try the real T5 tokenizer without a download
+}
+
+
+def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
+    """The student named: "micro" (shipped), "random/<architecture>", or a hub name or folder of safetensors.
+
+    `tokenizer` is a hub name or folder; empty means the student's own. Raises ValueError for an unknown
+    architecture and FileNotFoundError, in one line, where nothing of that name can be read.
+    """
+    prefix, _, architecture = student.partition("/")
+    if prefix == "random":
+        if architecture not in ARCHITECTURES:
+            allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
+            raise ValueError(f"student {student!r}: unknown architecture; allowed are {allowed}")
+        if not tokenizer and architecture != "micro":
+            raise ValueError(f"student {student!r} has no tokenizer of its own: name a folder or a hub name")
+        if tokenizer:
+            words = _tokenizer(tokenizer, T5Config() if architecture == "t5-tiny" else None)
+        else:
+            words = word_tokenizer(microsci.vocabulary(microsci.load_world()))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = AutoModelForSeq2SeqLM.from_config(ARCHITECTURES[architecture](words))
+        return Student(model.eval(), words, student)
+    source = str(paths.MICRO_STUDENT) if student == "micro" else student
+    with _one_line("student", source), _no_progress_bars():
+        model = AutoModelForSeq2SeqLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+    return Student(model.eval(), _tokenizer(tokenizer or source), student)
+
+
+def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
+    """`config` names the family where the folder holds a bare tokenizer, without a config.json."""
+    with _one_line("tokenizer", source):
+        return AutoTokenizer.from_pretrained(source, config=config)
+
+
+@contextmanager
+def _one_line(what: str, source: str) -> Iterator[None]:
+    """Turn the libraries' long messages about a missing file into one line; the cause stays attached."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        offline = ", offline (HF_HUB_OFFLINE=1)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
+        place = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise FileNotFoundError(
+            f"{what} {source!r} cannot be read ({place}): {reason} Needed are config.json, a tokenizer and "
+            f"safetensors weights: name such a folder, download the model first, or use 'micro'."
+        ) from error
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Without the bar over weight files, which takes longer to draw than a small model to load."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def parameters(student: Student) -> int:
+    """Number of parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in student.model.parameters())
+
+
+def save(student: Student, folder: Path) -> None:
+    """Write model and tokenizer to `folder`, complete or not at all; an earlier one there is replaced."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        part.chmod(0o755)  # mkdtemp's folders are private
+        with _no_progress_bars():
+            student.model.save_pretrained(part)
+        student.tokenizer.save_pretrained(part)
+        for file in part.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner only
+        if folder.exists():
+            old = part.with_name(f"{part.name}-old")
+            folder.rename(old)
+            part.rename(folder)
+            shutil.rmtree(old)
+        else:
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+# Texts to numbers
+
+
+def _ids(student: Student, texts: Sequence[str], limit: int = 0) -> tuple[list[list[int]], int]:
+    """Token ids with EOS; those over `limit` are cut (EOS kept) and counted. limit 0: none is cut."""
+    encoded = student.tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    too_long = [index for index, ids in enumerate(encoded) if limit and len(ids) > limit]
+    for index in too_long:
+        encoded[index] = [*encoded[index][: limit - 1], student.tokenizer.eos_token_id]
+    return encoded, len(too_long)
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+
+
+def _batch(student: Student, inputs: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    positions = getattr(student.model.config, "max_position_embeddings", 0)
+    longest = max(len(row) for row in inputs)
+    if positions and longest > positions:
+        raise ValueError(
+            f"student {student.name!r} reads {positions} tokens; an input has {longest}: shorten that input"
+        )
+    ids = _padded(inputs, student.tokenizer.pad_token_id)
+    mask = _padded([[1] * len(row) for row in inputs], 0)
+    return {"input_ids": ids.to(student.model.device), "attention_mask": mask.to(student.model.device)}
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Indices by length, so that a batch holds little padding; ties keep their order."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+# Fine-tuning
+
+
+@dataclass
+class _Recorder(TrainerCallback):
+    """Keeps the losses and draws one bar, in place of the Trainer's tables."""
+
+    show: bool
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar = tqdm(total=state.max_steps, unit="step", disable=not self.show, mininterval=1.0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(1)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "loss" in logs:
+            self.losses.append((state.global_step, float(logs["loss"])))
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+def fine_tune(
+    student: Student,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    output_dir: Path,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    schedule: str,
+    warmup_ratio: float,
+    weight_decay: float,
+    max_grad_norm: float,
+    dropout: float,
+    freeze_embeddings: bool,
+    max_input_tokens: int,
+    max_target_tokens: int,
+    seed: int,
+    adam_beta2: float,
+    threads: int,
+    validation_pairs: Sequence[tuple[str, str]] = (),
+    show_progress: bool = True,
+    save_steps: int = 0,
+) -> TrainingLog:
+    """Train `student` in place on (input, target) texts with AdamW and the Trainer.
+
+    `schedule` is a name of transformers' SchedulerType; `warmup_ratio` the share of `steps` in which the rate
+    rises; a token limit of 0 cuts nothing. `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives
+    bit-identical weights on one machine. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
+    and training resumes from the last one there.
+    """
+    if not pairs or steps < 1:
+        raise ValueError(f"fine_tune: {len(pairs)} pairs and {steps} steps; at least one of each is needed")
+    if threads > 0:
+        torch.set_num_threads(threads)
+    set_seed(seed)
+    student.model = _with_dropout(student.model, dropout)
+    if freeze_embeddings:
+        student.model.get_input_embeddings().requires_grad_(False)
+    inputs, inputs_cut = _ids(student, [source for source, _ in pairs], max_input_tokens)
+    targets, targets_cut = _ids(student, [target for _, target in pairs], max_target_tokens)
+    rows = [
+        {"input_ids": source, "labels": target, "length": len(source) + len(target)}
+        for source, target in zip(inputs, targets, strict=True)
+    ]
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        encoded = _batch(student, [row["input_ids"] for row in batch])
+        labels = _padded([row["labels"] for row in batch], IGNORED)
+        return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
+
+    arguments = Seq2SeqTrainingArguments(
+        output_dir=str(output_dir), max_steps=steps, per_device_train_batch_size=batch_size,
+        learning_rate=learning_rate, lr_scheduler_type=schedule, warmup_steps=round(warmup_ratio * steps),
+        weight_decay=weight_decay, max_grad_norm=max_grad_norm, adam_beta2=adam_beta2,
+        optim="adamw_torch_fused", seed=seed,
+        data_seed=seed, train_sampling_strategy=_sampling(rows), remove_unused_columns=False,
+        save_strategy="steps" if save_steps else "no", save_steps=save_steps or 500, save_total_limit=1,
+        logging_strategy="steps", logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
+        disable_tqdm=True, report_to="none", dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+    )  # fmt: skip
+    recorder = _Recorder(show_progress)
+    trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=rows, data_collator=collate)
+    for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
+        trainer.remove_callback(callback)
+    trainer.add_callback(recorder)
+    start = time.perf_counter()
+    trainer.train(resume_from_checkpoint=_has_checkpoint(Path(output_dir)) if save_steps else None)
+    seconds = time.perf_counter() - start
+    trainable = sum(p.numel() for p in student.model.parameters() if p.requires_grad)
+    student.model.requires_grad_(True).eval()
+    validation_loss = _loss(student, validation_pairs, batch_size) if validation_pairs else None
+    total = parameters(student)
+    return TrainingLog(recorder.losses, validation_loss, seconds, steps, trainable, total, inputs_cut, targets_cut)
+
+
+def _with_dropout(model: PreTrainedModel, dropout: float) -> PreTrainedModel:
+    """The same weights in a model built with this dropout: layers copy the rate when they are built."""
+    name = "dropout_rate" if hasattr(model.config, "dropout_rate") else "dropout"  # T5's name, BART's name
+    setattr(model.config, name, dropout)
+    fresh = type(model)(model.config)
+    fresh.load_state_dict(model.state_dict())
+    fresh.generation_config = model.generation_config
+    return fresh.to(model.device)
+
+
+def _sampling(rows: Sequence[dict[str, Any]]) -> str:
+    """Batches by length only where padding costs: among short texts it saves little and unmixes tasks."""
+    return "group_by_length" if max(row["length"] for row in rows) > GROUPED_FROM else "random"
+
+
+def _prints(callback: TrainerCallback) -> bool:
+    return type(callback).__name__ in ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob("checkpoint-*/trainer_state.json"))
+
+
+def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int) -> float:
+    """Mean negative log-likelihood of a target token."""
+    inputs, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    tokens = sum(len(ids) for ids in _ids(student, targets)[0])
+    return -sum(score(student, inputs, targets, batch_size=batch_size)) / tokens
+
+
+# Answers
+
+
+@torch.inference_mode()
+def generate(student: Student, inputs: Sequence[str], *, max_new_tokens: int, batch_size: int) -> list[Generated]:
+    """Greedy continuations, in the order of `inputs`; an input too long for the student raises ValueError."""
+    encoded, _ = _ids(student, inputs)
+    config = student.model.generation_config
+    greedy = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=config.pad_token_id,
+        eos_token_id=config.eos_token_id, decoder_start_token_id=config.decoder_start_token_id,
+    )  # fmt: skip
+    texts: dict[int, Generated] = {}
+    for indices in _batches([len(ids) for ids in encoded], batch_size):
+        output = student.model.generate(
+            **_batch(student, [encoded[index] for index in indices]), generation_config=greedy
+        )
+        written = output[:, 1:]  # without the start token, which is EOS in many BART models
+        ended = (written == student.tokenizer.eos_token_id).any(dim=1).tolist()
+        decoded = student.tokenizer.batch_decode(output, skip_special_tokens=True)
+        for index, text, end in zip(indices, decoded, ended, strict=True):
+            texts[index] = Generated(text.strip(), not end)
+    return [texts[index] for index in range(len(inputs))]
+
+
+@torch.inference_mode()
+def score(
+    student: Student,
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    *,
+    batch_size: int,
+    prefixes: Sequence[str] | None = None,
+) -> list[float]:
+    """Summed log-likelihood (nats) of each target with its EOS, given its input (and a target prefix).
+
+    With prefixes the decoder reads "prefix target", and only the tokens after the prefix are summed.
+    """
+    if len(inputs) != len(targets) or (prefixes is not None and len(prefixes) != len(targets)):
+        counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes or [])} prefixes"
+        raise ValueError(f"score: {counts}; as many of each are needed")
+    prefixes = prefixes or [""] * len(targets)
+    encoded, _ = _ids(student, inputs)
+    whole, _ = _ids(student, [f"{p} {t}" if p else t for p, t in zip(prefixes, targets, strict=True)])
+    before, _ = _ids(student, prefixes)
+    skipped = [_common(full, part[:-1]) if part else 0 for full, part in zip(whole, before, strict=True)]
+    sums = [0.0] * len(targets)
+    for indices in _batches([len(x) + len(y) for x, y in zip(encoded, whole, strict=True)], batch_size):
+        labels = _padded([whole[index] for index in indices], IGNORED).to(student.model.device)
+        logits = student.model(**_batch(student, [encoded[index] for index in indices]), labels=labels).logits
+        chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        places = torch.arange(labels.shape[1], device=labels.device)
+        start = torch.tensor([skipped[index] for index in indices], device=labels.device)
+        counted = (labels != IGNORED) & (places >= start.unsqueeze(1))
+        for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
+            sums[index] = total
+    return sums
+
+
+def _common(full: Sequence[int], part: Sequence[int]) -> int:
+    """Length of the common beginning: subword tokenizers may join the last prefix token to what follows."""
+    count = 0
+    while count < min(len(full), len(part)) and full[count] == part[count]:
+        count += 1
+    return count
