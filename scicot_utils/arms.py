@@ -187,9 +187,8 @@ def choice(question: Row, label: str, rationale: str = "") -> Row:
     """The prediction of something that picks one option outright, or none (label '')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
     text = prompts.option_text(question, label) if label else ""
-    return _prediction(
-        question, rationale, Generated(text, False), f"({prompts.letter(question, label)})" if label else "", scores
-    )
+    found = _prediction(question, rationale, Generated(text, False), "", scores)
+    return found | {"answer": label, "correct": label == question["answer"]}
 
 
 # ── Shared ──────────────────────────────────────────────────────────────────────────────────────────────────────

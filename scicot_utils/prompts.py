@@ -45,10 +45,17 @@ def _listed(question: Row) -> str:
 
 
 def read_option(question: Row, text: str) -> str:
-    """The option that `text` names: by its very words, else a letter in brackets, else a letter standing alone, else
-    its words whatever case and punctuation. The very words go first, since options may read "Ww" and "WW", "+2" and
-    "-2", "gram (g)" or "C". A bare letter counts only when it is the whole text, so the article "A" is never taken for an answer.
+    """The option that `text` names, or ''. By its very words, else a letter in brackets, else a letter standing alone,
+    else its words in any case and punctuation.
+
+    The very words go first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter
+    counts only when it is the whole text, so the article "A" is never taken for an answer.
     """
+    labelled = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
+    for form in (str.strip, lambda words: words.strip().casefold()):
+        matching = [label for label, option in labelled if form(option) == form(text)]
+        if len(matching) == 1 and text.strip():
+            return matching[0]
     shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
     bracketed = re.search(r"\(([A-Ha-h])\)", text)
     if bracketed:

@@ -48,14 +48,20 @@ class Teacher(Section):
     teacher: Literal["simulated", "recorded"] = "simulated"
     teacher_path: str = Field("", description="recorded teacher: JSONL file of {id, rationale}")
     teacher_splits: str = Field(
-        "train,validation,test", description="splits asked; train is needed, others serve controls"
+        "train,validation,test",
+        pattern="^train(,validation|,test)*$",
+        description="splits asked; train is needed, others serve controls",
     )
     teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance of a wrong fact per option")
     teacher_malformed_rate: float = Field(0.02, ge=0, le=1, description="simulated: chance of no usable answer")
     teacher_seed: int = Field(0, ge=0, description="seed of the simulated teacher")
     rationale_style: Literal["walk", "verdict"] = Field("walk", description="simulated: how it reasons")
     prompt: Literal["zero_shot_cot", "zero_shot_cot_one_call", "recorded"] = "zero_shot_cot"
-    prompts_compared: str = Field("zero_shot_cot,zero_shot_cot_one_call", description="notebook 02: names, by comma")
+    prompts_compared: str = Field(
+        "zero_shot_cot,zero_shot_cot_one_call",
+        pattern="^zero_shot_cot(_one_call)?(,zero_shot_cot(_one_call)?)*$",
+        description="notebook 02: names, by comma",
+    )
     dev_questions: int = Field(100, ge=1, description="notebook 02: validation questions asked per prompt")
     temperature: float = Field(0.0, ge=0, le=2, description="0: greedy")
     samples: int = Field(1, ge=1, le=64, description="D, rationales asked per question (Ho et al., section 3.2)")
@@ -259,7 +265,12 @@ def _first(error: ValidationError, model: type[Section]) -> str:
     first = error.errors()[0]
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
+    message = (
+        first["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should be", "allowed:")
+        .replace("String should", "allowed: must")
+    )
     if first["type"] == "extra_forbidden":
         section = SECTIONS.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
         return f"{key}: {unknown(str(first['loc'][-1]), section.model_fields)}{more}"

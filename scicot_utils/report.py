@@ -172,8 +172,9 @@ class Picture:
     def _repr_html_(self) -> str:
         source = base64.b64encode(self.svg).decode()
         return (
-            f'<img src="data:image/svg+xml;base64,{source}" alt="{html.escape(self.alt, quote=True)}" '
-            f'style="width:100%;max-width:{self._width:.0f}px;height:auto;background:#fff">'
+            f'<div style="overflow-x:auto" tabindex="0"><img src="data:image/svg+xml;base64,{source}" '
+            f'alt="{html.escape(self.alt, quote=True)}" '
+            f'style="width:100%;min-width:28rem;max-width:{self._width:.0f}px;height:auto;background:#fff"></div>'
         )
 
     def __repr__(self) -> str:
@@ -514,25 +515,24 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
 
 
 def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) -> str:
-    """The main comparison in two sentences, whatever came out."""
+    """Two-stage beside its two rivals in a few sentences, whatever came out."""
     if recipe.plumbing:
         return f"This is a plumbing run and shows no result: {recipe.plumbing}"
-    found = [row for row in comparisons if (row["first"], row["second"]) == COMPARED[0]]
-    if not found:
-        return "This recipe does not run both arms of the headline comparison, so there is no headline."
     told = []
-    for row in found:
-        means = {
-            arm: where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
-            for arm in COMPARED[0]
-        }
-        word = "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
-        told.append(
-            f"{row['measure']}, two-stage is {word} one-stage (Fine-tune-CoT): {percent(means['two_stage'])} and {percent(means['rationale_answer'])}, "
-            f"a difference of {row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
-        )
-    text = "; ".join(told)
-    return f"On {recipe.distill[0]} ({found[0]['n']} test questions, {found[0]['seeds']} seeds): {text}."
+    for first, second in COMPARED[:2]:
+        for row in [row for row in comparisons if (row["first"], row["second"]) == (first, second)]:
+            a, b = (
+                where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
+                for arm in (first, second)
+            )
+            word = "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+            told.append(
+                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {word} {arm_name(second)} with {percent(b)}: "
+                f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})."
+            )
+    if not told:
+        return "This recipe does not run the arms of the headline comparison, so there is no headline."
+    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {comparisons[0]['seeds']} seeds). {' '.join(told)}"
 
 
 def how_measured(recipe: Recipe) -> list[Row]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -35,12 +35,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from scicot_utils import microsci, paths
+from scicot_utils import ScicotError, microsci, paths
 
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
 GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
 MICRO_POSITIONS = 192  # longest micro sequence in use: about 90 tokens (rationale, options, question)
+
+
+class StudentError(ScicotError):
+    """A student that cannot be loaded, trained or asked."""
 
 
 @dataclass
@@ -119,16 +123,16 @@ ARCHITECTURES = {
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     """The student named: "micro" (shipped), "random/<architecture>", or a hub name or folder of safetensors.
 
-    `tokenizer` is a hub name or folder; empty means the student's own. Raises ValueError for an unknown
-    architecture and FileNotFoundError, in one line, where nothing of that name can be read.
+    `tokenizer` is a hub name or folder; empty means the student's own. Raises StudentError, in one line,
+    for an unknown architecture and where nothing of that name can be read.
     """
     prefix, _, architecture = student.partition("/")
     if prefix == "random":
         if architecture not in ARCHITECTURES:
             allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
-            raise ValueError(f"student {student!r}: unknown architecture; allowed are {allowed}")
+            raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
         if not tokenizer and architecture != "micro":
-            raise ValueError(f"student {student!r} has no tokenizer of its own: name a folder or a hub name")
+            raise StudentError(f"student {student!r} has no tokenizer of its own: name a folder or a hub name")
         if tokenizer:
             words = _tokenizer(tokenizer, T5Config() if architecture == "t5-tiny" else None)
         else:
@@ -158,7 +162,7 @@ def _one_line(what: str, source: str) -> Iterator[None]:
         offline = ", offline (HF_HUB_OFFLINE=1)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
         place = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise FileNotFoundError(
+        raise StudentError(
             f"{what} {source!r} cannot be read ({place}): {reason} Needed are config.json, a tokenizer and "
             f"safetensors weights: name such a folder, download the model first, or use 'micro'."
         ) from error
@@ -225,7 +229,7 @@ def _batch(student: Student, inputs: Sequence[Sequence[int]]) -> dict[str, torch
     positions = getattr(student.model.config, "max_position_embeddings", 0)
     longest = max(len(row) for row in inputs)
     if positions and longest > positions:
-        raise ValueError(
+        raise StudentError(
             f"student {student.name!r} reads {positions} tokens; an input has {longest}: shorten that input"
         )
     ids = _padded(inputs, student.tokenizer.pad_token_id)
@@ -297,7 +301,7 @@ def fine_tune(
     and training resumes from the last one there.
     """
     if not pairs or steps < 1:
-        raise ValueError(f"fine_tune: {len(pairs)} pairs and {steps} steps; at least one of each is needed")
+        raise StudentError(f"fine_tune: {len(pairs)} pairs and {steps} steps; at least one of each is needed")
     if threads > 0:
         torch.set_num_threads(threads)
     set_seed(seed)
@@ -377,7 +381,7 @@ def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int) -
 
 @torch.inference_mode()
 def generate(student: Student, inputs: Sequence[str], *, max_new_tokens: int, batch_size: int) -> list[Generated]:
-    """Greedy continuations, in the order of `inputs`; an input too long for the student raises ValueError."""
+    """Greedy continuations, in the order of `inputs`; an input too long for the student raises StudentError."""
     encoded, _ = _ids(student, inputs)
     config = student.model.generation_config
     greedy = GenerationConfig(
@@ -412,7 +416,7 @@ def score(
     """
     if len(inputs) != len(targets) or (prefixes is not None and len(prefixes) != len(targets)):
         counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes or [])} prefixes"
-        raise ValueError(f"score: {counts}; as many of each are needed")
+        raise StudentError(f"score: {counts}; as many of each are needed")
     prefixes = prefixes or [""] * len(targets)
     encoded, _ = _ids(student, inputs)
     whole, _ = _ids(student, [f"{p} {t}" if p else t for p, t in zip(prefixes, targets, strict=True)])

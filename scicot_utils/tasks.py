@@ -83,8 +83,9 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
     for split in SPLITS:
         found = [row for row in rows if row["split"] == split]
         if sizes[split] and sizes[split] < len(found):
-            picked = random.Random(f"{seed}/{split}").sample(range(len(found)), sizes[split])
-            found = [found[i] for i in sorted(picked)]
+            order = list(range(len(found)))
+            random.Random(f"{seed}/{split}").shuffle(order)  # a prefix of it, so that larger samples hold smaller ones
+            found = [found[i] for i in sorted(order[: sizes[split]])]
         chosen += found
     return chosen
 
@@ -106,6 +107,8 @@ def _read(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
             f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; "
             "set dataset_path to a local copy in the hub's layout"
         ) from error
+    if missing := [split for split in SPLITS if split not in found]:
+        raise TaskError(f"{task.name}: no split {', '.join(missing)} in {place}; needed: {', '.join(SPLITS)}")
     return {split: found[split] for split in SPLITS}
 
 

@@ -1,0 +1,38 @@
+"""What several test files need: a question to order, and the real data where there are some."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TEXTS = ("raft", "robin", "copper", "ant")
+
+
+def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
+    """A row of the questions table; labels from A, and the second option gold, unless said otherwise."""
+    labels = list(labels)[: len(texts)]
+    row = {
+        "id": "q1",
+        "dataset": "microsci",
+        "split": "test",
+        "question": "Which of these has feathers?",
+        "choices": {"label": labels, "text": list(texts)},
+        "answer": answer or labels[1],
+        "group": "two_hops",
+    }
+    return row | columns
+
+
+@pytest.fixture(scope="session")
+def question():
+    """A factory of questions."""
+    return make_question
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real benchmark files that SCICOT_DATA names; the test is skipped where there is none."""
+    named = os.environ.get("SCICOT_DATA", "")
+    if not named or not Path(named).is_dir():
+        pytest.skip(f"needs real benchmark files: SCICOT_DATA is {named!r}, which is no folder")
+    return Path(named)

@@ -1,0 +1,162 @@
+"""The repository as a whole: files that must agree, notebooks that must be clean, layers that must hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import grimp
+import pytest
+import yaml
+
+from scicot_utils import paths, provenance, report
+
+NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=paths.ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout, so what is tracked cannot be told")
+    return [name for name in listed.stdout.splitlines() if (paths.ROOT / name).is_file()]
+
+
+def cells(notebook: str) -> list[dict]:
+    return json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))["cells"]
+
+
+def text_of(name: str) -> str:
+    return (paths.ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_is_committed_without_outputs_or_execution_metadata(notebook):
+    content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
+    assert "papermill" not in content["metadata"]
+    assert "version" not in content["metadata"].get("language_info", {})
+    for cell in content["cells"]:
+        assert not cell.get("outputs") and not cell.get("execution_count")
+        assert not {"execution", "papermill", "ExecuteTime"} & cell["metadata"].keys()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_keeps_to_the_form(notebook):
+    all_cells = cells(notebook)
+    code = ["".join(cell["source"]) for cell in all_cells if cell["cell_type"] == "code"]
+    first = "".join(all_cells[0]["source"])
+    assert first.startswith(f"# {notebook.split('_')[0].lstrip('0')} · ") and "| reads | writes |" in first
+    assert [cell["metadata"].get("tags") for cell in all_cells].count(["parameters"]) == 1
+    assert all_cells[1]["metadata"].get("tags") == ["parameters"]
+    assert f'provenance.begin("{notebook}", globals()' in code[1], "parameters are checked before any work"
+    assert any("## What we found" in "".join(cell["source"]) for cell in all_cells)
+    assert len(all_cells) <= 26
+    assert not any(re.search(r"^\s*(!|%pip|%conda)|\bdef \w+\(", source, re.MULTILINE) for source in code)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_code_inputs_of_a_notebook_are_all_modules_it_reaches(notebook):
+    graph = grimp.build_graph("scicot_utils", cache_dir=None)
+    direct = set()
+    for cell in cells(notebook):
+        if cell["cell_type"] == "code":
+            for node in ast.walk(ast.parse("".join(cell["source"]))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scicot_utils":
+                    whole = (
+                        [node.module] if "." in node.module else [f"scicot_utils.{name.name}" for name in node.names]
+                    )
+                    direct |= set(whole)
+    reached = direct.union(*(graph.find_upstream_modules(module) for module in direct))
+    files = {f"{module.replace('.', '/')}.py" for module in reached if module != "scicot_utils"}
+    assert set(provenance.code(notebook)) == files | {"scicot_utils/__init__.py"}
+
+
+def test_file_names_toc_flow_picture_readme_and_rules_agree_on_the_notebooks_and_their_order():
+    main = [name for name in NOTEBOOKS if name[0].isdigit()]
+    toc = yaml.safe_load(text_of("book/_toc.yml"))
+    listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert [name.split("/")[1] for name in listed if name.startswith("notebooks/0")] == main
+    assert [name for name in report.FLOW_BOXES if name != "book"] == main
+    edges = re.findall(r"^  (\w+) --> (\w+)$", text_of("README.md"), re.MULTILINE)
+    assert tuple(edges) == report.FLOW
+    assert sorted(set(re.findall(r"notebooks/(\d\w+)\.ipynb", text_of("Snakefile")))) == main
+
+
+def test_arrows_of_the_flow_never_point_back():
+    order = list(report.FLOW_BOXES)
+    assert all(order.index(start) < order.index(end) for start, end in report.FLOW)
+
+
+def test_every_page_of_the_toc_exists_and_every_page_is_in_it():
+    toc = yaml.safe_load(text_of("book/_toc.yml"))
+    listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
+    pages = {path.stem for path in paths.BOOK.glob("*.md")}
+    assert {name for name in listed if not name.startswith("notebooks/")} == pages
+    assert {name.split("/")[1] for name in listed if name.startswith("notebooks/")} <= set(NOTEBOOKS)
+
+
+def test_environments_agree():
+    pins = dict(line.split("==") for line in text_of("constraints.txt").split() if "==" in line)
+    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    assert pins["torch"] == "2.13.0"
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
+    conda = yaml.safe_load(text_of("environment.yml"))["dependencies"]
+    of_conda = dict(line.lower().split("==") for line in conda[-1]["pip"] if "==" in line)
+    assert of_conda == {name: pins[name] for name in names}
+
+
+def test_constraints_hold_plain_pins_only():
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in text_of("constraints.txt").splitlines())
+
+
+def test_pre_commit_uses_the_pinned_versions():
+    pins = dict(line.split("==") for line in text_of("constraints.txt").split())
+    hooks = {
+        repo["repo"].rsplit("/", 1)[1]: repo["rev"].lstrip("v")
+        for repo in yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
+    }
+    assert hooks == {"ruff-pre-commit": pins["ruff"], "nbstripout": pins["nbstripout"], "snakefmt": pins["snakefmt"]}
+
+
+def test_every_recipe_opens_with_hardware_and_time():
+    for path in paths.RECIPES.glob("*.yaml"):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert re.match(r"# .*(core|GPU).*minutes", first), path.name
+
+
+def test_no_tracked_file_holds_an_absolute_path_of_a_machine():
+    home = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/\w")
+    for name in tracked():
+        if not name.endswith((".safetensors", "LICENSE", "test_project.py")):
+            assert not home.search(text_of(name)), name
+
+
+def test_what_is_tracked_under_outputs_is_small_and_reference_only():
+    listed = [name for name in tracked() if name.startswith("outputs/")]
+    assert all(name == "outputs/README.md" or name.startswith("outputs/reference/") for name in listed)
+    assert sum((paths.ROOT / name).stat().st_size for name in listed) <= 5 * 2**20
+
+
+def test_layers_hold():
+    done = subprocess.run(["lint-imports", "--no-cache"], cwd=paths.ROOT, capture_output=True, text=True, env=None)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_developer_page_lists_the_modules_in_the_order_of_the_layers():
+    layers = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    from_below = [layer.split(".")[1] for layer in reversed(layers) if not layer.endswith("__main__")]
+    shown = re.findall(r"^\| `(\w+)` \| ", text_of("book/developer.md"), re.MULTILINE)
+    assert shown == from_below
+    assert sorted(from_below) == sorted(
+        path.stem for path in paths.PACKAGE.glob("*.py") if not path.stem.startswith("__")
+    )
+
+
+def test_the_package_needs_no_plotting_or_torch_to_check_a_recipe():
+    code = "import sys, scicot_utils.recipe; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,268 @@
+"""Templates: what is rendered is read back, for every template, label set and kind of option text."""
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from scicot_utils import prompts
+from scicot_utils.prompts import (
+    LETTERS,
+    STUDENT_TEMPLATES,
+    TEACHER_PROMPTS,
+    PromptError,
+    read_completion,
+    read_option,
+    split_rationale_answer,
+    write_answer,
+    write_rationale_answer,
+)
+
+LABEL_SETS = {"letters": "ABCDEFGH", "numbers": "12345678"}
+# Option texts that ARC has, or that look like something else: labels, cues, arrows, markup, signs, other scripts.
+NASTY = (
+    "A", "b", "C", "(A)", "(B) robin", "gram (g)", "carbon (C)", "H_{2}O(g)", "+2", "-2", "=", "WW or Ww", "WW or ww",
+    "1.0 x 10^3", "1.0 x 10^-3", "a --> b", "→", "a raft", "A raft", "<b>it</b>", "a\nb", "Ωmega", "ÄPFEL", "äpfel",
+    "水", "“quoted”", "D.", "none of the above", "{question}", "\\(x\\)",
+)  # fmt: skip
+TEXT = st.sampled_from(NASTY) | st.text(min_size=1, max_size=12)
+TEACHERS = {name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call")}
+
+
+@st.composite
+def questions(draw):
+    """Questions of 2 to 8 options, no two of them with the very same words."""
+    texts = draw(st.lists(TEXT, min_size=2, max_size=8, unique_by=str.strip))
+    assume(all(text.strip() for text in texts))
+    labels = list(draw(st.sampled_from(list(LABEL_SETS.values())))[: len(texts)])
+    answer = draw(st.sampled_from(labels))
+    return {
+        "id": "q1",
+        "question": draw(TEXT),
+        "choices": {"label": labels, "text": texts},
+        "answer": answer,
+    }
+
+
+# Rendering
+
+
+@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
+@given(row=questions())
+def test_a_students_prompt_shows_the_question_and_every_option_with_its_letter(template, row):
+    for text in (
+        template.ask_answer(row),
+        template.ask_rationale(row),
+        template.ask_answer_from(row, "why", "rationale_first"),
+        template.ask_answer_from(row, "why", "question_first"),
+    ):
+        assert row["question"] in text
+        assert all(f"({mark}) {option}" in text for mark, option in prompts.options(row))
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+@given(row=questions())
+def test_a_teachers_prompt_shows_the_question_and_every_option_with_its_letter(prompt, row):
+    text = prompt.question(row)
+    assert row["question"] in text
+    assert all(f"({mark}) {option}" in text for mark, option in prompts.options(row))
+
+
+@pytest.mark.parametrize("name", [*STUDENT_TEMPLATES, *TEACHERS])
+def test_the_benchmarks_labels_and_its_gold_answer_never_show(question, name):
+    ask = TEACHERS[name].question if name in TEACHERS else STUDENT_TEMPLATES[name].ask_answer
+    shown = {ask(question(labels=labels, answer=labels[gold])) for labels in LABEL_SETS.values() for gold in range(4)}
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
+def test_the_three_tasks_of_a_student_read_differently(question, template):
+    row = question()
+    asked = {
+        template.ask_answer(row),
+        template.ask_rationale(row),
+        *(template.ask_answer_from(row, "why", order) for order in ("rationale_first", "question_first")),
+    }
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
+def test_stage_two_reads_rationale_and_question_in_the_declared_order(question, template):
+    row = question()
+    first = template.ask_answer_from(row, "Birds have wings.", "rationale_first")
+    second = template.ask_answer_from(row, "Birds have wings.", "question_first")
+    assert first.index("Birds have wings.") < first.index(row["question"])
+    assert second.index(row["question"]) < second.index("Birds have wings.")
+    assert first.endswith(template.answer_cue) and second.endswith(template.answer_cue)
+
+
+def test_the_templates_read_as_published(question):
+    row = question(("raft", "robin"), question="What flies?")
+    # Ho et al., appendix (call 1); Kojima et al. 2022
+    assert TEACHERS["zero_shot_cot"].question(row) == (
+        "Q: What flies? Answer Choices: (A) raft (B) robin\nA: Let's think step by step."
+    )
+    # Zhang et al. 2023, text only
+    template = STUDENT_TEMPLATES["multimodal_cot"]
+    block = "Question: What flies?\nContext: N/A\nOptions: (A) raft (B) robin"
+    assert template.ask_rationale(row) == f"{block}\nSolution:"
+    assert template.ask_answer_from(row, "Birds fly.", "question_first") == f"{block}\nSolution: Birds fly.\nAnswer:"
+    assert write_answer(row, "B", "label") == "The answer is (B)."
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_a_question_with_too_few_or_too_many_options_is_refused(question, count):
+    row = question("abcdefghi"[:count], labels="ABCDEFGHI", answer="A")
+    with pytest.raises(PromptError, match=f"question q1: found {count} options, allowed: 2 to 8"):
+        STUDENT_TEMPLATES["options_first"].ask_answer(row)
+
+
+# Reading an answer
+
+
+@pytest.mark.parametrize("answer_format", ["text", "label"])
+@given(row=questions())
+@example(row={"choices": {"label": ["1", "2", "3", "4"], "text": ["C", "Co", "Cp", "Cu"]}})
+@example(row={"choices": {"label": ["A", "B"], "text": ["WW or ww", "WW or Ww"]}})
+def test_what_a_student_should_write_is_read_as_the_option_it_was_written_for(answer_format, row):
+    for label in row["choices"]["label"]:
+        assert read_option(row, write_answer(row, label, answer_format)) == label
+
+
+@given(row=questions())
+def test_whatever_is_read_is_a_label_of_the_question_or_nothing(row):
+    for text in (*NASTY, row["question"], ""):
+        assert read_option(row, text) in ("", *row["choices"]["label"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A raft",
+        "a bird",
+        "A robin is a bird.",
+        "A or B",
+        "the robin",
+        "robin raft",
+        "",
+        " ",
+        "?",
+        "(E)",
+        "E",
+        "F)",
+        "()",
+    ],
+)
+def test_a_text_that_names_no_option_is_read_as_none(question, text):
+    assert read_option(question(), text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(B)", "(b)", "B", "B.", " B) ", "(B) robin.", "robin", "Robin.", " ROBIN ", "The answer is (B).", "(B) not (C)"],
+)
+def test_the_ways_to_name_an_option(question, text):
+    assert read_option(question(), text) == "B"
+    assert read_option(question(labels="1234"), text) == "2"
+
+
+def test_an_empty_answer_is_not_an_option_made_of_signs(question):
+    row = question(("×", "sum", "part", "whole"))
+    assert read_option(row, "") == read_option(row, "...") == ""
+    assert read_option(row, "×") == "A"
+
+
+def test_two_options_with_the_same_words_cannot_be_told_apart_by_them(question):
+    row = question(("robin", "robin", "ant", "raft"))
+    assert read_option(row, "robin") == ""
+    assert read_option(row, "(B)") == "B"
+
+
+def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
+    import datasets
+
+    from scicot_utils import tasks
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    for name in ("ARC-Easy", "ARC-Challenge"):
+        rows = tasks.load(name, dataset_path=str(real_data / "ai2_arc"), sizes=dict.fromkeys(tasks.SPLITS, 0), seed=0)
+        wrong = [
+            (row["id"], label, answer_format)
+            for row in rows
+            for label in row["choices"]["label"]
+            for answer_format in ("text", "label")
+            if read_option(row, write_answer(row, label, answer_format)) != label
+        ]
+        assert wrong == []
+
+
+# Reading a completion
+
+RATIONALE = st.sampled_from(("A robin is a bird.", "So (A) it is --> (C).", "Line one.\nLine two.")) | st.text(
+    max_size=30
+)
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+@given(row=questions(), rationale=RATIONALE)
+def test_a_completion_falls_into_rationale_and_answer(prompt, row, rationale):
+    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    for label in row["choices"]["label"]:
+        mark = prompts.letter(row, label)
+        assert read_completion(prompt, row, f"{rationale}{cue} ({mark}).") == (rationale.strip(), label)
+        assert read_completion(prompt, row, f"{rationale}{cue} ({mark}) and so on.\nQ: (A)") == (
+            rationale.strip(),
+            label,
+        )
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+def test_the_last_cue_counts(question, prompt):
+    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    rationale, answer = read_completion(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
+    assert answer == "B" and rationale.endswith("No.")
+
+
+def test_a_cue_without_its_comma_is_no_cue(question):
+    """Ho et al.'s `natural` template wrote "Therefore the answer is", which their parser never found."""
+    text = "Robins fly. Therefore the answer is (B)."
+    assert read_completion(TEACHERS["zero_shot_cot"], question(), text) == (text, "")
+    assert prompts.CUE.strip() == "Therefore, the answer is"
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+@pytest.mark.parametrize("text", ["", "  ", "Robins fly, (B)."])
+def test_a_completion_without_cue_has_no_answer(question, prompt, text):
+    assert read_completion(prompt, question(), text) == (text.strip(), "")
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+def test_a_cue_with_nothing_after_it_has_no_answer(question, prompt):
+    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    assert read_completion(prompt, question(), f"Robins fly.{cue}  \n") == ("Robins fly.", "")
+
+
+def test_a_recorded_rationale_has_no_answer_and_is_looked_up_by_its_id(question):
+    prompt = TEACHER_PROMPTS["recorded"]
+    assert read_completion(prompt, question(), " It flies. (B) ") == ("It flies. (B)", "")
+    assert prompt.question(question(id="x/7")).splitlines()[0] == "x/7"
+
+
+def test_labels_carry_the_version():
+    assert {prompt.label for prompt in TEACHER_PROMPTS.values()} == {
+        f"{name}/{prompt.version}" for name, prompt in TEACHER_PROMPTS.items()
+    }
+
+
+@given(rationale=RATIONALE, answer=TEXT.filter(lambda text: prompts.ARROW.strip() not in text))
+def test_rationale_and_answer_in_one_text_come_apart_again(rationale, answer):
+    assume(not answer.strip().startswith(">"))
+    text = write_rationale_answer(rationale, answer)
+    assert split_rationale_answer(text) == (rationale.strip(), answer.strip())
+
+
+def test_a_text_without_arrow_is_all_rationale():
+    assert split_rationale_answer(" It flies. (B) ") == ("It flies. (B)", "")
+
+
+def test_letters_suffice_for_the_most_options_a_prompt_shows(question):
+    assert [mark for mark, _ in prompts.options(question("abcdefgh", answer="A"))] == list(LETTERS)

@@ -1,0 +1,125 @@
+"""How a notebook opens: which parameters count, what a changed one leads to, and the record it leaves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scicot_utils import paths, provenance
+from scicot_utils import recipe as recipes
+from scicot_utils.provenance import begin
+from scicot_utils.recipe import RecipeError
+
+NOTEBOOK = "06_baselines"
+
+
+def opened(changed: dict | None = None, injected: dict | None = None, notebook: str = NOTEBOOK, **kwargs):
+    """`begin` as the notebook calls it: its defaults, edited in the cell and overridden by papermill's cell."""
+    values = recipes.notebook_defaults(notebook) | (changed or {})
+    cells = ["\n".join(f"{name} = {value!r}" for name, value in values.items())]
+    if injected is not None:
+        cells.append("# Parameters\n" + "\n".join(f"{name} = {value!r}" for name, value in injected.items()))
+    return begin(notebook, values | (injected or {}) | {"In": ["", *cells]}, **kwargs)
+
+
+def one_line(error) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_defaults_are_the_micro_recipe_for_the_arm():
+    study = opened()
+    assert (study.name, study.arm, study.variant, study.seed, study.changed) == ("micro", "answer_only", "main", 0, {})
+    assert study.settings == recipes.load("micro").settings("answer_only")
+
+
+def test_another_recipe_brings_its_own_values():
+    study = opened(injected={"recipe": "smoke"})
+    assert study.settings == recipes.load("smoke").settings("answer_only") and study.changed == {}
+
+
+def test_what_the_pipeline_passes_changes_nothing():
+    recipe = recipes.load("smoke")
+    which = {"recipe": "smoke", "dataset": "microsci", "arm": "answer_only", "variant": "train_60", "seed": 1}
+    study = opened(injected=recipes.parameters(recipe, NOTEBOOK, **which))
+    assert study.changed == {} and study.variant == "train_60" and study.seed == 1
+    assert study.settings.train_size == 60
+
+
+@pytest.mark.parametrize("how", ["changed", "injected"])
+def test_a_value_changed_by_hand_makes_a_variant_named_after_it(how):
+    study = opened(**{how: {"learning_rate": 0.5}})
+    assert study.variant == "learning_rate=0.5" and study.settings.learning_rate == 0.5
+    assert "learning_rate=0.5" in study.run().as_posix()
+    assert study.rationales() == paths.rationales("micro", "microsci", "main"), "tables to the left are shared"
+
+
+def test_a_misspelt_parameter_stops_with_a_suggestion():
+    with pytest.raises(RecipeError) as error:
+        opened(injected={"learnign_rate": 1})
+    assert "learnign_rate" in one_line(error) and "did you mean learning_rate?" in one_line(error)
+
+
+def test_a_name_added_to_the_cell_of_parameters_stops_too():
+    with pytest.raises(RecipeError) as error:
+        opened(changed={"learnign_rate": 1})
+    assert "learnign_rate" in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "word"),
+    [
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "one"}, "seed"),
+        ({"dataset": "ARC-Hard"}, "dataset"),
+        ({"variant": "nothing"}, "variant"),
+        ({"recipe": "nothing"}, "recipe"),
+    ],
+)
+def test_an_impossible_value_is_named_in_one_line(parameters, word):
+    with pytest.raises(RecipeError) as error:
+        opened(injected=parameters)
+    assert word in one_line(error)
+
+
+def test_names_made_by_later_cells_are_no_parameters():
+    values = recipes.notebook_defaults(NOTEBOOK) | {"summary": 3, "told": "text"}
+    cells = [
+        "\n".join(f"{k} = {v!r}" for k, v in recipes.notebook_defaults(NOTEBOOK).items()),
+        "summary = 3",
+        "told = 'text'",
+    ]
+    assert begin(NOTEBOOK, values | {"In": ["", *cells]}).changed == {}
+
+
+def test_the_record_holds_what_it_takes_to_run_again_and_names_no_host_or_user(tmp_path):
+    study = opened()
+    made = tmp_path / "made.txt"
+    made.write_text("made")
+    study.record(tmp_path / "provenance.json", outputs=[made], training_seconds=1.0)
+    content = json.loads((tmp_path / "provenance.json").read_text())
+    assert content["settings"]["learning_rate"] == study.settings.learning_rate
+    assert set(content["packages"]) >= {"torch", "transformers"} and content["seconds"] >= 0
+    assert list(content["outputs"].values()) == [provenance.checksum(made)]
+    assert not {"host", "hostname", "user", "node"} & content.keys()
+
+
+def test_a_missing_input_under_the_pipeline_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv(provenance.ENGINE, "1")
+    with pytest.raises(provenance.InputError) as error:
+        opened().need(tmp_path / "nothing.parquet")
+    assert "nothing.parquet" in one_line(error)
+
+
+def test_the_checksum_of_a_folder_sees_names_and_contents(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = provenance.checksum(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = provenance.checksum(tmp_path)
+    (tmp_path / "b").write_text("2")
+    assert len({first, second, provenance.checksum(tmp_path)}) == 3

@@ -1,0 +1,271 @@
+"""Recipes: what is accepted, what is refused and in which words, which value outranks which, what is run."""
+
+import pytest
+import yaml
+
+from scicot_utils import paths, recipe
+from scicot_utils.recipe import MAIN, RecipeError
+
+MINIMAL = """# two cores, a minute
+description: a test
+datasets: [microsci]
+distill: [microsci]
+arms: [untrained, answer_only, two_stage]
+seeds: [0, 1]
+"""
+SHIPPED = sorted(path.stem for path in paths.RECIPES.glob("*.yaml"))
+NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+WHICH = {"recipe", "dataset", "datasets", "arm", "variant", "seed"}
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a recipe and gives its path."""
+
+    def write(text, name="mine.yaml"):
+        file = tmp_path / name
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(file)
+
+    return write
+
+
+@pytest.fixture
+def planned(written):
+    return recipe.load(
+        written(
+            MINIMAL
+            + """
+training: {learning_rate: 0.001, steps: 10}
+arm_settings: {two_stage: {learning_rate: 0.002, steps: 20}}
+variants:
+  noisy: {teacher_error_rate: 0.3}
+  all_kept: {filter: all}
+  fast: {learning_rate: 0.5}
+  both: {samples: 4, dropout: 0.0}
+"""
+        )
+    )
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_recipe_is_valid_and_says_its_hardware_first(name):
+    assert recipe.load(name).name == name
+    assert recipe.load(str(paths.RECIPES / f"{name}.yaml")) == recipe.load(name)
+    assert (paths.RECIPES / f"{name}.yaml").read_text(encoding="utf-8").startswith("# ")
+
+
+# Every refusal is one line that names the file, the key, what was found and what is allowed.
+REFUSED = {
+    "an unknown key gets a suggestion": ("training: {stepz: 1}", "training.stepz", "did you mean steps?"),
+    "an unknown section": ("trainning: {}", "trainning", "did you mean training?"),
+    "a leaf key outside its section": ("steps: 3", "unknown key 'steps'"),
+    "a wrong type": ("training: {steps: many}", "training.steps", "found 'many'", "allowed: a valid integer"),
+    "a fraction of a step": ("training: {steps: 1.5}", "training.steps", "found 1.5"),
+    "a switch for a number": ("training: {steps: yes}", "training.steps", "found True"),
+    "a number for a switch": ("training: {freeze_embeddings: 1}", "freeze_embeddings", "found 1"),
+    "a number for a text": ("training: {student: 7}", "training.student", "found 7"),
+    "an impossible value": ("training: {dropout: 1.0}", "training.dropout", "found 1.0", "less than 1"),
+    "not a number": ("training: {learning_rate: .nan}", "training.learning_rate", "found nan"),
+    "a negative size": ("questions: {train_questions: -1}", "train_questions", "found -1", "greater than"),
+    "an unknown choice": ("rationales: {filter: best}", "filter", "found 'best'", "'correct' or 'all'"),
+    "an unknown split": ("teacher: {teacher_splits: 'train,dev'}", "teacher_splits", "found 'train,dev'"),
+    "an unknown prompt": ("teacher: {prompts_compared: chat}", "prompts_compared", "found 'chat'"),
+    "a power that YAML reads as text": ("training: {learning_rate: 3e-4}", "found '3e-4'", "as in 3.0e-4"),
+    "the same in a variant": ("variants: {fast: {learning_rate: 3e-4}}", "'fast'", "as in 3.0e-4"),
+    "an empty section": ("training:", "training", "found None"),
+    "a key that is no text": ("1: 2", "1", "found 1"),
+    "a switch as key": ("yes: 2", "True"),
+    "a seed twice": ("seeds: [3, 3]", "seeds", "twice"),
+    "a negative seed": ("seeds: [-1]", "seeds", "found -1", "from 0"),
+    "no seed": ("seeds: []", "seeds"),
+    "an arm that is not there": ("arms: [magic]", "arms.0", "found 'magic'", "two_stage"),
+    "a dataset not read": ("distill: [ARC-Easy]", "distill", "found 'ARC-Easy'", "microsci"),
+    "an arm for variants that is not run": ("variant_arms: [rationale_answer]", "variant_arms", "answer_only"),
+    "settings of no arm": ("arm_settings: {three_stage: {steps: 2}}", "found 'three_stage'", "two_stage"),
+    "a teacher of one arm's own": ("arm_settings: {two_stage: {temperature: 0.7}}", "temperature", "all arms share"),
+    "an unknown key of an arm": ("arm_settings: {two_stage: {stepz: 2}}", "two_stage", "did you mean steps?"),
+    "questions of one variant's own": ("variants: {small: {test_questions: 9}}", "small.test_questions", "share"),
+    "evidence of one variant's own": ("variants: {lax: {confidence: 0.6}}", "lax.confidence", "share"),
+    "a list in a variant": ("variants: {a: {train_size: [1, 2]}}", "variants.a.train_size", "found [1, 2]"),
+    "a variant named by a number": ("variants: {250: {train_size: 250}}", "variants.250", "found 250"),
+    "a variant named main": ("variants: {main: {steps: 2}}", "found 'main'"),
+    "a recipe named out of its folder": ("name: ../elsewhere", "name", "found '../elsewhere'"),
+    "a recipe named like a shared folder": ("name: cache", "name", "found 'cache'"),
+    "broken YAML": ("variants: [", "not YAML"),
+}
+
+
+@pytest.mark.parametrize(("line", "told"), [(row[0], row[1:]) for row in REFUSED.values()], ids=REFUSED)
+def test_a_refusal_is_one_line_that_names_file_key_found_and_allowed(written, line, told):
+    key = line.partition(":")[0]
+    kept = [have for have in MINIMAL.splitlines() if not have.startswith(f"{key}:")]
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(written("\n".join([*kept, line, ""])))
+    message = str(caught.value)
+    assert "\n" not in message
+    for words in ("mine.yaml", *told):
+        assert words in message
+
+
+@pytest.mark.parametrize("name", ["a=b", "a+b", "a,b", "a b", "../b", "-b", "ü"])
+def test_a_variant_is_not_named_like_a_change_made_by_hand_or_a_path(written, name):
+    with pytest.raises(RecipeError, match="allowed: letters, digits"):
+        recipe.load(written(MINIMAL + yaml.safe_dump({"variants": {name: {"steps": 2}}}, allow_unicode=True)))
+
+
+def test_a_recipe_named_by_its_file_needs_a_name_that_can_be_a_folder(written):
+    with pytest.raises(RecipeError, match=r"my recipe\.yaml: name: found 'my recipe'"):
+        recipe.load(written(MINIMAL, "my recipe.yaml"))
+
+
+@pytest.mark.parametrize("key", ["description", "datasets", "distill", "arms", "seeds"])
+def test_what_has_no_default_is_asked_for(written, key):
+    text = "\n".join(line for line in MINIMAL.splitlines() if not line.startswith(key))
+    with pytest.raises(RecipeError, match=f"{key}: missing"):
+        recipe.load(written(text))
+
+
+@pytest.mark.parametrize("name", ["nowhere", "no/where.yaml", "", "/"])
+def test_a_missing_file_is_named_with_the_recipes_there_are(name):
+    with pytest.raises(RecipeError, match=r"no recipe at .*allowed: one of .*micro") as caught:
+        recipe.load(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["# only a comment\n", "# x\n- 1\n- 2\n", "# x\nmicro\n"])
+def test_a_file_that_is_no_mapping_is_refused(written, text):
+    with pytest.raises(RecipeError, match="allowed: a mapping"):
+        recipe.load(written(text))
+
+
+def test_the_first_line_must_be_a_comment(written):
+    with pytest.raises(RecipeError, match="line 1 must be a comment"):
+        recipe.load(written(MINIMAL.partition("\n")[2]))
+
+
+def test_a_file_that_is_no_text_is_refused(written):
+    with pytest.raises(RecipeError, match="not UTF-8"):
+        recipe.load(written(b"# \xff\n" + MINIMAL.encode()))
+
+
+def test_a_whole_number_serves_for_a_fraction(written):
+    assert type(recipe.load(written(MINIMAL + "teacher: {temperature: 0}")).teacher.temperature) is float
+
+
+def test_a_recipe_cannot_be_changed_after_it_was_read(planned):
+    with pytest.raises(ValueError, match="frozen"):
+        planned.name = "other"
+
+
+# Which value holds
+
+
+@pytest.mark.parametrize(
+    ("arm", "variant", "learning_rate", "steps"),
+    [("answer_only", MAIN, 0.001, 10), ("two_stage", MAIN, 0.002, 20), ("two_stage", "fast", 0.5, 20)],
+)
+def test_a_variant_outranks_an_arm_which_outranks_the_recipe(planned, arm, variant, learning_rate, steps):
+    settings = planned.settings(arm, variant)
+    assert (settings.learning_rate, settings.steps) == (learning_rate, steps)
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(planned):
+    with pytest.raises(RecipeError, match="no variant 'slow'; allowed: main, noisy, all_kept, fast, both"):
+        planned.settings("", "slow")
+
+
+@pytest.mark.parametrize(
+    ("variant", "at"),
+    [
+        (MAIN, [MAIN, MAIN, MAIN, MAIN]),
+        ("noisy", [MAIN, "noisy", "noisy", "noisy"]),
+        ("all_kept", [MAIN, MAIN, "all_kept", "all_kept"]),
+        ("fast", [MAIN, MAIN, MAIN, "fast"]),
+        ("both", [MAIN, "both", "both", "both"]),
+        ("learning_rate=0.1", [MAIN, MAIN, MAIN, "learning_rate=0.1"]),
+        ("filter=all,steps=3", [MAIN, MAIN, "filter=all", "filter=all,steps=3"]),
+        ("question_seed=4", ["question_seed=4"] * 4),
+        ("fast+learning_rate=0.1", [MAIN, MAIN, MAIN, "fast+learning_rate=0.1"]),
+        ("noisy+filter=all", [MAIN, "noisy", "noisy+filter=all", "noisy+filter=all"]),
+        ("fast+filter=all", [MAIN, MAIN, "filter=all", "fast+filter=all"]),
+    ],
+)
+def test_a_variant_shares_every_table_before_the_first_that_it_changes(planned, variant, at):
+    stages = ("questions", "teacher", "rationales", "training")
+    assert [planned.variant_at(stage, variant) for stage in stages] == at
+
+
+def test_changes_made_by_hand_name_a_variant_whatever_their_order():
+    changes = {"steps": 3, "filter": "all"}
+    assert recipe.ad_hoc(MAIN, changes) == "filter=all,steps=3"
+    assert recipe.ad_hoc("noisy", dict(reversed(changes.items()))) == "noisy+filter=all,steps=3"
+    assert recipe.ad_hoc("noisy", {}) == "noisy"
+
+
+def test_a_change_made_by_hand_never_names_another_folder():
+    assert "/" not in recipe.ad_hoc(MAIN, {"teacher_path": "../../etc/passwd"})
+
+
+# What is run
+
+
+def test_runs_are_every_arm_and_variant_with_every_seed_and_the_untrained_once(planned):
+    trained = [
+        ("microsci", arm, variant, seed)
+        for variant in (MAIN, "noisy", "all_kept", "fast", "both")
+        for arm in ("answer_only", "two_stage")
+        for seed in (0, 1)
+    ]
+    assert planned.runs() == [("microsci", "untrained", MAIN, 0), *trained]
+
+
+def test_variants_are_run_for_the_arms_named_only(written):
+    text = MINIMAL + "variants: {fast: {steps: 2}}\nvariant_arms: [two_stage]\n"
+    runs = recipe.load(written(text)).runs()
+    assert [arm for _, arm, variant, _ in runs if variant == "fast"] == ["two_stage", "two_stage"]
+
+
+def test_only_datasets_to_distill_are_run(written):
+    runs = recipe.load(written(MINIMAL.replace("datasets: [microsci]", "datasets: [ARC-Easy, microsci]"))).runs()
+    assert {dataset for dataset, *_ in runs} == {"microsci"}
+
+
+# Recipes and notebooks say the same
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebooks_parameters_are_recipe_keys_with_the_default_recipes_values(notebook):
+    standard, found = recipe.load(recipe.DEFAULT), recipe.notebook_defaults(notebook)
+    assert found.keys() <= recipe.SECTION_OF.keys() | WHICH
+    values = standard.flat() | {
+        "recipe": standard.name,
+        "dataset": standard.distill[0],
+        "datasets": ",".join(standard.datasets),
+        "variant": MAIN,
+        "seed": standard.seeds[0],
+    }
+    for key, value in found.items():
+        if key == "arm":
+            assert value in recipe.ARMS
+        else:
+            assert (key, value, type(value)) == (key, values[key], type(values[key]))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_engine_passes_a_notebook_its_parameters_and_no_others(notebook):
+    planned = recipe.load(recipe.DEFAULT)
+    which = {"dataset": "microsci", "arm": "answer_only", "variant": MAIN, "seed": 2}
+    passed = recipe.parameters(planned, notebook, **which)
+    assert passed.keys() == recipe.notebook_defaults(notebook).keys()
+    settings = planned.settings("answer_only").model_dump()
+    assert all(passed[key] == (which | settings)[key] for key in passed.keys() & (which | settings).keys())
+
+
+def test_every_key_belongs_to_one_section():
+    keys = [key for section in recipe.SECTIONS.values() for key in section.model_fields]
+    assert len(keys) == len(set(keys)) == len(recipe.Settings.model_fields)
+
+
+def test_assigned_reads_literals_and_leaves_the_rest():
+    assert recipe.assigned("a = 1  # why\nb = -0.5\nc = a\nd = print(1)\ne = 'x'") == {"a": 1, "b": -0.5, "e": "x"}

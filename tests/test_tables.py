@@ -1,0 +1,190 @@
+"""Tables: what is written is what is read, and what is not as declared is refused by name."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scicot_utils import tables
+from scicot_utils.tables import TableError
+
+RATIONALE = {
+    "question_id": "q1",
+    "sample": 0,
+    "rationale": "A robin is a bird.",
+    "teacher_answer": "B",
+    "correct": True,
+    "kept": True,
+    "drop_reason": "",
+}
+
+
+def values(feature):
+    """All that a column of this type may hold."""
+    if isinstance(feature, dict):
+        return st.fixed_dictionaries({name: values(inner) for name, inner in feature.items()})
+    if isinstance(feature, List):
+        return st.lists(values(feature.feature), max_size=5)
+    assert isinstance(feature, Value)
+    return {
+        "string": st.text(),
+        "int64": st.integers(-(2**63), 2**63 - 1),
+        "float64": st.floats(allow_nan=False),
+        "bool": st.booleans(),
+    }[feature.dtype]
+
+
+@pytest.mark.parametrize("table", tables.TABLES)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_what_is_written_is_read_again(tmp_path_factory, table, data):
+    rows = data.draw(st.lists(values(dict(tables.TABLES[table])), max_size=4))
+    path = tables.write(table, rows, tmp_path_factory.mktemp("t") / "a" / f"{table}.parquet")
+    assert tables.read(table, path) == rows
+
+
+def test_folders_named_like_a_change_made_by_hand_add_no_column(tmp_path):
+    path = tables.write("rationales", [RATIONALE], tmp_path / "sample=7" / "kept=0.parquet")
+    assert tables.read("rationales", path) == [RATIONALE]
+
+
+@pytest.mark.parametrize("table", tables.TABLES)
+def test_a_row_without_a_declared_column_is_refused_by_name(tmp_path, table):
+    row = dict.fromkeys(tables.TABLES[table])
+    missing, _ = row.popitem()
+    with pytest.raises(TableError, match=f"table {table}: column.* {missing} missing"):
+        tables.write(table, [row], tmp_path / "t.parquet")
+
+
+def test_a_row_with_another_column_is_refused_by_name(tmp_path):
+    with pytest.raises(TableError, match="colour missing or unknown; allowed: question_id, sample"):
+        tables.write("rationales", [RATIONALE, RATIONALE | {"colour": "red"}], tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("sample", "one"),
+        ("sample", 1.5),
+        ("sample", 2**70),
+        ("sample", True),
+        ("correct", 1),
+        ("correct", "yes"),
+        ("rationale", 3),
+        ("rationale", None),
+        ("rationale", b"\xff"),
+        ("rationale", "\ud800"),
+        ("kept", None),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_refused_with_its_column(tmp_path, column, value):
+    with pytest.raises(TableError, match=f"table rationales: column '{column}'"):
+        tables.write("rationales", [RATIONALE, RATIONALE | {column: value}], tmp_path / "t.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_table_says_what_to_do(tmp_path):
+    with pytest.raises(TableError, match=r"no file .*t\.parquet; run the notebook that writes it first"):
+        tables.read("questions", tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "middle"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    path = tables.write("rationales", [RATIONALE] * 50, tmp_path / "t.parquet")
+    whole = path.read_bytes()
+    found = {
+        "empty": b"",
+        "text": b"id,question\n",
+        "cut": whole[: len(whole) // 2],
+        "middle": whole[:4] + b"\xff" * 60 + whole[64:],
+    }[damage]
+    path.write_bytes(found)
+    with pytest.raises(TableError, match=r"t\.parquet is not Parquet .*delete and rerun") as caught:
+        tables.read("rationales", path)
+    assert "\n" not in str(caught.value)
+
+
+def rewritten(path, change):
+    """The file of one rationale, its columns changed."""
+    content = pa.Table.from_pylist([RATIONALE], schema=tables.TABLES["rationales"].arrow_schema)
+    pq.write_table(change(content), path)
+    return path
+
+
+def test_a_reader_rejects_a_table_without_a_column(tmp_path):
+    path = rewritten(tmp_path / "t.parquet", lambda content: content.drop_columns("kept"))
+    with pytest.raises(TableError, match=r"t\.parquet: column 'kept' is not bool"):
+        tables.read("rationales", path)
+
+
+def test_a_reader_rejects_a_column_of_another_type(tmp_path):
+    path = rewritten(tmp_path / "t.parquet", lambda content: content.set_column(1, "sample", pa.array(["0"])))
+    with pytest.raises(TableError, match="column 'sample' is not int64"):
+        tables.read("rationales", path)
+
+
+def test_a_reader_rejects_a_column_it_does_not_know(tmp_path):
+    path = rewritten(tmp_path / "t.parquet", lambda content: content.append_column("colour", pa.array(["red"])))
+    with pytest.raises(TableError, match="unknown column.* colour"):
+        tables.read("rationales", path)
+
+
+def test_a_reader_rejects_another_table(tmp_path):
+    path = tables.write("rationales", [RATIONALE], tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="table questions: .*column 'id'"):
+        tables.read("questions", path)
+
+
+def full_disk(self, content):
+    with self.open("wb") as stream:
+        stream.write(content[: len(content) // 2])
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"t.{kind}"
+    write = {
+        "parquet": lambda rows: tables.write("rationales", rows, path),
+        "csv": lambda rows: tables.write_csv(list(RATIONALE), rows, path),
+        "json": lambda rows: tables.write_json(path, rows),
+    }[kind]
+    write([RATIONALE])
+    old = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            write([RATIONALE] * 100)
+    assert path.read_bytes() == old
+    write([RATIONALE] * 2)
+    assert path.read_bytes() != old
+
+
+def test_rows_that_fail_while_they_are_made_leave_the_old_file_whole(tmp_path):
+    path = tables.write("rationales", [RATIONALE], tmp_path / "t.parquet")
+
+    def rows():
+        yield RATIONALE
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tables.write("rationales", rows(), path)
+    assert tables.read("rationales", path) == [RATIONALE]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("row", [{"a": 1}, {"a": 1, "b": 2, "c": 3}])
+def test_a_csv_row_with_other_columns_is_refused(tmp_path, row):
+    with pytest.raises(ValueError, match=r"column.* (b|c) missing or unknown"):
+        tables.write_csv(["a", "b"], [row], tmp_path / "t.csv")
+
+
+def test_what_is_no_json_is_not_written(tmp_path):
+    path = tables.write_json(tmp_path / "t.json", {"é": [1]})
+    with pytest.raises(TypeError):
+        tables.write_json(path, {"a": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"é": [1]}
