@@ -18,6 +18,8 @@ try:
 except ScicotError as error:
     raise WorkflowError(str(error))
 
+# papermill and jupyter-book are this environment's, also where it was not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Notebooks take what is missing from the pipeline; under the pipeline nothing may be.
 os.environ[provenance.ENGINE] = "1"
 

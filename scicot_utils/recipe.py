@@ -38,7 +38,7 @@ class Section(BaseModel):
 
 class Questions(Section):
     dataset_path: str = Field("", description="local folder in the hub's layout; empty: embedded or hub data")
-    train_questions: int = Field(360, ge=0, description="questions in the table; 0: all there are")
+    train_questions: int = Field(300, ge=0, description="questions in the table; 0: all there are")
     validation_questions: int = Field(300, ge=0, description="as train_questions")
     test_questions: int = Field(500, ge=0, description="as train_questions")
     question_seed: int = Field(0, ge=0, description="seed of the generator, or of the sample taken")
@@ -221,6 +221,17 @@ class Recipe(Section):
         return found
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error, not the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(recipe: str) -> Recipe:
     """The recipe of that name in notebooks/recipes, or at that path, read and validated.
 
@@ -232,6 +243,11 @@ def load(recipe: str) -> Recipe:
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
         raise RecipeError(f"no recipe at {shown}; allowed: one of {there}, or the path of a .yaml file")
+    shipped = paths.RECIPES / path.name
+    if shipped.is_file() and not shipped.samefile(path):
+        raise RecipeError(
+            f"{shown}: {paths.relative(shipped)} has the same name, so both would write to one folder; rename it"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -239,7 +255,7 @@ def load(recipe: str) -> Recipe:
     if not text.startswith("#"):
         raise RecipeError(f"{shown}: line 1 must be a comment with the hardware and the time it takes")
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         raise RecipeError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
@@ -262,7 +278,10 @@ def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = N
 
 def _first(error: ValidationError, model: type[Section]) -> str:
     """A validation error as one line: key, what was found, what is allowed."""
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next(
+        (found for found in errors if found["type"] == "extra_forbidden"), errors[0]
+    )  # a misspelt key tells most
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     key = ".".join(str(part) for part in first["loc"])
     message = (

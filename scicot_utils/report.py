@@ -201,8 +201,11 @@ class Table:
         shown = self.frame[self._show or list(self.frame.columns)].astype(object)
         for column in shown.columns:
             form = self._formats.get(column, "{:,}")
-            shown[column] = [form.format(value) if _is_number(value) else value for value in shown[column]]
-        body = shown.to_html(index=False, escape=True, border=0, classes="table", na_rep="–", justify="left")
+            shown[column] = [
+                form.format(value) if _is_number(value) else "–" if value is None or value != value else value
+                for value in shown[column]
+            ]
+        body = shown.to_html(index=False, escape=True, border=0, classes="table", justify="left")
         return f'<div style="overflow-x:auto" tabindex="0">{body}</div>'
 
     def __repr__(self) -> str:

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline, since a machine may be busy; the same examples each time, so that a change is what breaks a test.
+settings.register_profile("scicot", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("scicot")
 
 TEXTS = ("raft", "robin", "copper", "ant")
 

@@ -269,3 +269,17 @@ def test_every_key_belongs_to_one_section():
 
 def test_assigned_reads_literals_and_leaves_the_rest():
     assert recipe.assigned("a = 1  # why\nb = -0.5\nc = a\nd = print(1)\ne = 'x'") == {"a": 1, "b": -0.5, "e": "x"}
+
+
+def test_a_key_given_twice_is_an_error_not_the_last_value(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("# 1 core, 1 minute\ndescription: one\ndescription: two\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="'description' is given twice"):
+        recipe.load(str(file))
+
+
+def test_a_recipe_named_like_a_shipped_one_is_refused_since_both_would_share_a_folder(tmp_path):
+    file = tmp_path / "micro.yaml"
+    file.write_text((paths.RECIPES / "micro.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(RecipeError, match="rename it"):
+        recipe.load(str(file))

@@ -39,7 +39,7 @@ def values(feature):
 
 
 @pytest.mark.parametrize("table", tables.TABLES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)  # each writes a file
 @given(data=st.data())
 def test_what_is_written_is_read_again(tmp_path_factory, table, data):
     rows = data.draw(st.lists(values(dict(tables.TABLES[table])), max_size=4))
@@ -129,13 +129,13 @@ def test_a_reader_rejects_a_column_of_another_type(tmp_path):
 
 def test_a_reader_rejects_a_column_it_does_not_know(tmp_path):
     path = rewritten(tmp_path / "t.parquet", lambda content: content.append_column("colour", pa.array(["red"])))
-    with pytest.raises(TableError, match="unknown column.* colour"):
+    with pytest.raises(TableError, match=r"unknown column\(s\) colour"):
         tables.read("rationales", path)
 
 
 def test_a_reader_rejects_another_table(tmp_path):
     path = tables.write("rationales", [RATIONALE], tmp_path / "t.parquet")
-    with pytest.raises(TableError, match="table questions: .*column 'id'"):
+    with pytest.raises(TableError, match=r"table questions: .*column 'id'"):
         tables.read("questions", path)
 
 

@@ -96,7 +96,7 @@ def test_an_environment_variable_in_the_path_is_followed(hub, monkeypatch):
 
 def test_a_folder_of_another_benchmark_is_refused_with_the_next_step(hub):
     with pytest.raises(
-        TaskError, match="ARC-Challenge: could not be read .*set dataset_path to a local copy"
+        TaskError, match=r"ARC-Challenge: could not be read .*set dataset_path to a local copy"
     ) as caught:
         tasks.load("ARC-Challenge", dataset_path=hub(splits()), sizes=ALL, seed=0)
     assert "\n" not in str(caught.value)

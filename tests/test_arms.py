@@ -1,0 +1,349 @@
+"""Arms: what each is trained on, how each answers, and that the way to a score is fair. Students are mostly fakes."""
+
+import inspect
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scicot_utils import arms, prompts, scoring, students, tables
+from scicot_utils.arms import ArmError
+from scicot_utils.recipe import Settings, Training
+from scicot_utils.students import Generated
+
+SETTINGS = Settings(max_target_tokens=16, evaluation_batch_size=4)
+NAMES = ("raft", "robin", "copper", "ant", "oak", "wolf", "lamp", "river", "fern", "crab")
+
+
+def settings(**changes):
+    return Settings(**SETTINGS.model_dump() | changes)
+
+
+@pytest.fixture(scope="module")
+def rows(question):
+    """Questions with four different options each; every position is right equally often."""
+    rng = random.Random(0)
+    return [
+        question(rng.sample(NAMES, 4), id=f"q{i:04d}", answer="ABCD"[i % 4], question=f"Which one fits {i}?")
+        for i in range(400)
+    ]
+
+
+def judged(*kept, **changes):
+    return [{"question_id": name, "rationale": f"why {name}", "kept": True} | changes for name in kept]
+
+
+# Training examples
+
+
+@pytest.fixture(scope="module")
+def train(question):
+    return [question(id=f"t{i}", split="train") for i in range(30)]
+
+
+def test_only_kept_rationales_of_the_train_split_are_trained_on(question, train):
+    rows = [*train, question(id="test"), question(id="dev", split="validation")]
+    found = arms.training_examples(rows, judged("t3", "test", "dev", "t1") + judged("t2", kept=False), SETTINGS)
+    assert [(row["id"], rationale) for row, rationale in found] == [("t3", "why t3"), ("t1", "why t1")]
+
+
+def test_several_rationales_of_a_question_are_several_examples(train):
+    rows = judged("t1", "t2") + judged("t1", rationale="another")
+    found = arms.training_examples(train, rows, SETTINGS)
+    assert [(row["id"], text) for row, text in found] == [("t1", "why t1"), ("t2", "why t2"), ("t1", "another")]
+
+
+@given(small=st.integers(1, 30), more=st.integers(0, 29), seed=st.integers(0, 5))
+def test_a_smaller_training_set_lies_in_order_inside_a_larger_one(train, small, more, seed):
+    rows = judged(*(row["id"] for row in train))
+
+    def ids(size):
+        found = arms.training_examples(train, rows, settings(train_size=size, question_seed=seed))
+        return [row["id"] for row, _ in found]
+
+    smaller, larger = ids(small), ids(min(small + more, 30))
+    assert len(smaller) == small
+    assert smaller == [name for name in larger if name in smaller]
+    assert ids(0) == ids(30) == [row["id"] for row in train]
+
+
+def test_more_examples_than_there_are_is_refused(train):
+    with pytest.raises(ArmError, match="train_size: found 3, allowed: at most 2"):
+        arms.training_examples(train, judged("t1", "t2"), settings(train_size=3))
+
+
+@pytest.mark.parametrize("rows", [[], judged("t1", kept=False), judged("unknown")])
+def test_nothing_to_train_on_is_refused(train, rows):
+    with pytest.raises(ArmError, match="no rationale was kept"):
+        arms.training_examples(train, rows, SETTINGS)
+
+
+# What is read and what is written, on one question
+
+ASKED = "(A) raft (B) robin (C) copper (D) ant Which of these has feathers?"
+WHY = "Birds have feathers."
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "pair"),
+    [
+        (lambda *given: arms.one_stage_pairs("answer_only", *given), {}, (f"{ASKED} Answer:", "robin")),
+        (
+            lambda *given: arms.one_stage_pairs("answer_only", *given),
+            {"answer_format": "label"},
+            (f"{ASKED} Answer:", "The answer is (B)."),
+        ),
+        (
+            lambda *given: arms.one_stage_pairs("rationale_answer", *given),
+            {},
+            (f"{ASKED} Solution:", f"{WHY} --> robin"),
+        ),
+        (arms.stage1_pairs, {}, (f"{ASKED} Solution:", WHY)),
+        (arms.stage2_pairs, {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
+        (arms.stage2_pairs, {"stage2_order": "question_first"}, (f"{ASKED} Solution: {WHY} Answer:", "robin")),
+        (
+            arms.stage2_pairs,
+            {"stage2_order": "question_first", "template": "multimodal_cot", "answer_format": "label"},
+            (
+                "Question: Which of these has feathers?\nContext: N/A\n"
+                f"Options: (A) raft (B) robin (C) copper (D) ant\nSolution: {WHY}\nAnswer:",
+                "The answer is (B).",
+            ),
+        ),
+    ],
+)
+def test_the_training_pair_of_an_arm(question, make, changes, pair):
+    assert make([(question(), WHY)], settings(**changes)) == [pair]
+
+
+def test_no_student_reads_the_gold_answer(question):
+    for arm in arms.ONE_STAGE:
+        asked = {arms.one_stage_pairs(arm, [(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}
+        assert len(asked) == 1
+    for make in (arms.stage1_pairs, arms.stage2_pairs):
+        assert len({make([(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}) == 1
+
+
+@pytest.mark.parametrize("arm", arms.ONE_STAGE)
+def test_options_are_ranked_after_the_words_they_followed_in_training(question, arm):
+    entry = arms.ONE_STAGE[arm]
+    for rationale in ("", WHY) if arm == "answer_only" else (WHY,):
+        lead = entry.lead(rationale)
+        assert (f"{lead} robin" if lead else "robin") == entry.target(rationale, "robin")
+        assert entry.split(entry.target(rationale, "robin"))[1] == "robin"
+
+
+# How an arm answers
+
+
+class Fake:
+    """Stands in for a student: `says` maps an input to a text, `likes` (input, lead, target) to a log-likelihood."""
+
+    def __init__(self, monkeypatch, says, likes):
+        self.asked, self.scored = [], []
+
+        def generate(student, inputs, *, max_new_tokens, batch_size):
+            self.asked += inputs
+            return [Generated(says(text), False) for text in inputs]
+
+        def score(student, inputs, targets, *, batch_size, prefixes):
+            given = list(zip(inputs, prefixes, targets, strict=True))
+            self.scored += given
+            return [likes(*one) for one in given]
+
+        monkeypatch.setattr(arms, "generate", generate)
+        monkeypatch.setattr(arms, "score", score)
+
+
+def evaluated(rows, answers, arm):
+    found = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
+    by_id = {row["id"]: row for row in rows}
+    metrics = scoring.evaluate(found, by_id, 0.95, recipe="r", student="fake", parameters=0)
+    return {row["metric"]: row for row in metrics}
+
+
+COMBINATIONS = [
+    (arm, template, answer_format)
+    for arm in (*arms.ONE_STAGE, "two_stage")
+    for template in prompts.STUDENT_TEMPLATES
+    for answer_format in ("text", "label")
+]
+
+
+def answer(arm, rows, chosen):
+    if arm == "two_stage":
+        given = [
+            {"text": written.text, "truncated": written.truncated}
+            for written in arms.write_rationales(None, rows, chosen)
+        ]
+        return arms.answer_from(None, rows, given, chosen)
+    return arms.answer_one_stage(arm, None, rows, chosen)
+
+
+def learned(arm, rows, chosen):
+    """What each input of the arm's last model should be followed by."""
+    examples = [(row, WHY) for row in rows]
+    if arm == "two_stage":
+        return dict(arms.stage1_pairs(examples, chosen)) | dict(arms.stage2_pairs(examples, chosen))
+    return dict(arms.one_stage_pairs(arm, examples, chosen))
+
+
+@pytest.mark.parametrize(("arm", "template", "answer_format"), COMBINATIONS)
+def test_a_student_that_writes_its_targets_is_always_right(monkeypatch, rows, tmp_path, arm, template, answer_format):
+    chosen = settings(template=template, answer_format=answer_format)
+    targets = learned(arm, rows, chosen)
+    Fake(monkeypatch, targets.__getitem__, lambda text, lead, target: float(targets[text].endswith(target)))
+    answers = answer(arm, rows, chosen)
+    found = evaluated(rows, answers, arm)
+    assert (found["generated"]["value"], found["ranked"]["value"], found["unparsed"]["value"]) == (1, 1, 0)
+    assert {row["rationale"] for row in answers} == ({""} if arm == "answer_only" else {WHY})
+    named = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
+    assert tables.read("predictions", tables.write("predictions", named, tmp_path / "p.parquet")) == named
+
+
+@pytest.mark.parametrize("arm", [*arms.ONE_STAGE, "two_stage"])
+def test_a_student_that_guesses_is_at_chance(monkeypatch, rows, arm):
+    rng = random.Random(1)
+
+    def guess(text):
+        option = rng.choice(re.findall(r"\([A-D]\) (\w+)", text))
+        return option if arm == "answer_only" or text.endswith("Answer:") else f"{WHY} --> {option}"
+
+    Fake(monkeypatch, guess, lambda *_: rng.random())
+    found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
+    for measure in ("generated", "ranked"):
+        assert found[measure]["low"] < 0.25 < found[measure]["high"]
+        assert found[measure]["n"] == len(rows)
+
+
+@pytest.mark.parametrize("arm", [*arms.ONE_STAGE, "two_stage"])
+def test_a_student_that_writes_nothing_is_wrong_and_unparsed(monkeypatch, rows, arm):
+    Fake(monkeypatch, lambda text: "", lambda *_: 0.0)
+    found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
+    assert (found["generated"]["value"], found["unparsed"]["value"]) == (0, 1)
+    assert found["ranked"]["value"] == 0.25  # all scores are equal, so it takes (A) each time
+
+
+@given(order=st.permutations(range(4)))
+def test_the_order_of_options_moves_their_scores_and_nothing_else(question, order):
+    def likes(text, lead, target):  # depends on the option's words, not on its place
+        return -float(sum(map(ord, target)))
+
+    def scores(row):
+        with pytest.MonkeyPatch.context() as patch:
+            Fake(patch, lambda text: "", likes)
+            [found] = arms.answer_one_stage("answer_only", None, [row], SETTINGS)
+        return found["option_scores"], row["choices"]["text"]
+
+    texts = ("raft", "robin", "copper", "ant")
+    plain, _ = scores(question(texts))
+    moved, moved_texts = scores(question([texts[place] for place in order]))
+    assert moved == [plain[place] for place in order]
+    assert scoring.ranked(moved_texts, moved) == scoring.ranked(texts, plain)
+
+
+def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, question):
+    rows = [question(), question(("yes", "no", "perhaps"), id="q2")]
+    fake = Fake(monkeypatch, lambda text: "Hm. --> robin", lambda *_: 0.0)
+    found = arms.answer_one_stage("rationale_answer", None, rows, SETTINGS)
+    assert [target for *_, target in fake.scored] == ["raft", "robin", "copper", "ant", "yes", "no", "perhaps"]
+    assert {lead for _, lead, _ in fake.scored} == {"Hm. -->"}
+    assert [len(row["option_scores"]) for row in found] == [4, 3]
+
+
+def test_stage_two_reads_what_it_is_given_and_passes_a_cut_rationale_on(monkeypatch, question):
+    fake = Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
+    given = [{"text": "First.", "truncated": True}, {"text": "Second.", "truncated": False}]
+    found = arms.answer_from(None, [question(), question(id="q2")], given, SETTINGS)
+    assert [text.split(" (A)")[0] for text in fake.asked] == ["Solution: First.", "Solution: Second."]
+    assert [(row["rationale"], row["truncated"]) for row in found] == [("First.", True), ("Second.", False)]
+
+
+def test_as_many_rationales_as_questions_are_needed(monkeypatch, question):
+    Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
+    with pytest.raises(ValueError, match="shorter"):
+        arms.answer_from(None, [question(), question(id="q2")], [{"text": "", "truncated": False}], SETTINGS)
+
+
+# A real student, of random weights
+
+
+@pytest.fixture(scope="module")
+def student():
+    return arms.load_student(settings(student="random/micro"), seed=0)
+
+
+@pytest.mark.parametrize("arm", arms.ONE_STAGE)
+def test_a_real_students_answers_are_rows_of_the_predictions_table(student, question, tmp_path, arm):
+    rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
+    found = arms.predictions(
+        arms.answer_one_stage(arm, student, rows, settings(max_target_tokens=4)),
+        recipe="r",
+        dataset="microsci",
+        arm=arm,
+        variant="main",
+        seed=3,
+    )
+    assert tables.read("predictions", tables.write("predictions", found, tmp_path / "p.parquet")) == found
+    assert [row["run"] for row in found] == [f"r/microsci/{arm}/main/seed3"] * 2
+    assert all(score < 0 for row in found for score in row["option_scores"])
+
+
+def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
+    taken = inspect.signature(students.fine_tune).parameters.keys()
+    assert set(arms.FINE_TUNE_KEYS) <= taken
+    own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "train_size", "evaluation_batch_size"}
+    assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
+    passed = {}
+    monkeypatch.setattr(arms, "fine_tune", lambda student, pairs, **given: passed.update(given))
+    chosen = settings(steps=7, learning_rate=0.5, threads=3)
+    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"))
+    assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
+        "seed": 5,
+        "output_dir": Path("here"),
+    }
+
+
+# Without a student
+
+
+def test_untrained_baselines_choose_as_they_say(question):
+    rows = [question(("a", "feathers", "a long option", "b")), question(("yes", "no"), id="q2", labels="12")]
+    train = [question(id=f"t{i}", answer=gold) for i, gold in enumerate("DDBBD")]
+    found = arms.untrained(rows, train, seed=0)
+    assert [row["answer"] for row in found["majority_label"]] == ["D", "2"]  # the last where there is no fourth
+    assert [row["answer"] for row in found["longest_option"]] == ["C", "1"]
+    assert found["word_overlap"][0]["answer"] == "B"
+    assert all(
+        row["option_scores"] == [float(label == row["answer"]) for label in asked["choices"]["label"]]
+        for answers in found.values()
+        for row, asked in zip(answers, rows, strict=True)
+    )
+
+
+def test_untrained_baselines_repeat_with_their_seed_and_need_no_training_set(rows):
+    first = arms.untrained(rows, [], seed=1)
+    assert first == arms.untrained(rows, [], seed=1) != arms.untrained(rows, [], seed=2)
+    assert {row["answer"] for row in first["majority_label"]} == {"A"}
+
+
+def test_the_random_baseline_is_at_chance(rows):
+    for name in ("random", "word_overlap"):
+        metrics = evaluated(rows, arms.untrained(rows, rows, seed=0)[name], name)
+        assert metrics["generated"]["low"] < 0.25 < metrics["generated"]["high"]
+        assert metrics["generated"]["value"] == metrics["ranked"]["value"]
+
+
+@pytest.mark.parametrize("texts", [("raft", "robin"), ("(B)", "(A)"), ("B", "A"), ("same", "same")])
+def test_a_choice_is_the_option_chosen_whatever_the_options_read(question, texts):
+    for label in "AB":
+        found = arms.choice(question(texts, answer="B"), label)
+        assert (found["answer"], found["correct"]) == (label, label == "B")
+
+
+def test_no_choice_is_wrong_and_unparsed(question):
+    found = arms.choice(question(), "")
+    assert (found["answer"], found["correct"], found["text"]) == ("", False, "")

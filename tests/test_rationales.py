@@ -1,0 +1,177 @@
+"""Judging rationales: which are kept and why not, what they give away, and how they are disarranged."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scicot_utils import rationales, tables
+from scicot_utils.prompts import TEACHER_PROMPTS
+
+PROMPT = TEACHER_PROMPTS["zero_shot_cot"]
+
+
+def completion(text, finish_reason="stop", sample=0, question_id="q1"):
+    return {"question_id": question_id, "sample": sample, "text": text, "finish_reason": finish_reason}
+
+
+def said(rationale, answer):
+    return f"{rationale}\nTherefore, the answer is {answer}"
+
+
+@pytest.mark.parametrize(
+    ("found", "correct", "everything"),
+    [
+        (completion(said("A robin is a bird.", "(B).")), "", ""),
+        (completion(said("A raft is a bird.", "(A).")), "wrong_answer", ""),
+        (completion(said("Hard to say.", "either.")), "unparsed_answer", ""),
+        (completion("Hard to say."), "unparsed_answer", ""),
+        (completion(said("", "(B).")), "empty", "empty"),
+        (completion("  "), "empty", "empty"),
+        (completion("A robin is", "length"), "length", "length"),
+        (completion(said("A robin is a bird.", "(B)."), "length"), "length", "length"),
+        (completion("", "content_filter"), "content_filter", "content_filter"),
+        (completion("", "missing"), "missing", "missing"),
+    ],
+)
+def test_a_rationale_is_dropped_for_a_reason(question, found, correct, everything):
+    for keep, reason in (("correct", correct), ("all", everything)):
+        [row] = rationales.judge(PROMPT, {"q1": question()}, [found], keep)
+        assert (row["drop_reason"], row["kept"]) == (reason, not reason)
+
+
+def test_a_judged_rationale_is_a_row_of_its_table(question, tmp_path):
+    rows = rationales.judge(PROMPT, {"q1": question()}, [completion(said("A robin is a bird.", "(B)."))], "correct")
+    assert rows == [
+        {
+            "question_id": "q1",
+            "sample": 0,
+            "rationale": "A robin is a bird.",
+            "teacher_answer": "B",
+            "correct": True,
+            "kept": True,
+            "drop_reason": "",
+        }
+    ]
+    assert tables.read("rationales", tables.write("rationales", rows, tmp_path / "r.parquet")) == rows
+
+
+@pytest.mark.parametrize("keep", ["correct", "all"])
+def test_a_repetition_is_dropped_within_a_question_only(question, keep):
+    found = [
+        completion(said("Same.", "(B)."), sample=0),
+        completion(said("Other.", "(B)."), sample=1),
+        completion(said("Same.", "(B)."), sample=2),
+        completion(said("Same.", "(B)."), question_id="q2"),
+    ]
+    rows = rationales.judge(PROMPT, {"q1": question(), "q2": question(id="q2")}, found, keep)
+    assert [row["drop_reason"] for row in rows] == ["", "", "duplicate", ""]
+
+
+def test_a_rationale_is_no_repetition_of_a_dropped_one(question):
+    found = [completion(said("Same.", "no idea."), sample=0), completion(said("Same.", "(B)."), sample=1)]
+    rows = rationales.judge(PROMPT, {"q1": question()}, found, "correct")
+    assert [row["drop_reason"] for row in rows] == ["unparsed_answer", ""]
+
+
+COMPLETIONS = st.lists(
+    st.builds(
+        completion,
+        st.builds(said, st.sampled_from(("", "One.", "Two.", "Three.")), st.sampled_from(("(A)", "(B)", "?"))),
+        st.sampled_from(("stop", "stop", "length", "missing")),
+        st.integers(0, 3),
+        st.sampled_from(("q1", "q2")),
+    ),
+    max_size=12,
+)
+
+
+@given(found=COMPLETIONS)
+def test_the_strict_filter_keeps_only_what_the_lax_one_keeps(question, found):
+    rows = {"q1": question(), "q2": question(id="q2", answer="A")}
+
+    def kept(keep):
+        judged = rationales.judge(PROMPT, rows, found, keep)
+        assert len(judged) == len(found)
+        assert all(row["kept"] == (row["drop_reason"] == "") for row in judged)
+        texts = [(row["question_id"], row["rationale"]) for row in judged if row["kept"]]
+        assert len(texts) == len(set(texts))
+        return set(texts), judged
+
+    strict, judged = kept("correct")
+    assert all(row["correct"] for row in judged if row["kept"])
+    assert strict <= kept("all")[0]
+
+
+def test_drops_are_counted_most_frequent_first():
+    reasons = ["wrong_answer", "", "", "length", "", "wrong_answer"]
+    counts = rationales.drop_counts({"drop_reason": reason} for reason in reasons)
+    assert list(counts.items()) == [("kept", 3), ("wrong_answer", 2), ("length", 1)]
+
+
+# What a rationale gives away
+
+
+@pytest.mark.parametrize(
+    ("rationale", "text", "label", "alone"),
+    [
+        ("A robin is a bird.", True, False, True),
+        ("ROBIN!", True, False, True),
+        ("A robin and a raft.", True, False, False),
+        ("A raft floats.", False, False, False),
+        ("Two robins fly.", False, False, False),  # another word
+        ("So it is (B).", False, True, False),
+        ("So it is B or (C).", False, False, False),
+        ("", False, False, False),
+    ],
+)
+def test_leaks_of_the_gold_option(question, rationale, text, label, alone):
+    for labels in ("ABCD", "1234"):  # shown as (B) whatever the benchmark calls it
+        row = question(labels=labels)
+        found = (rationales.leaks_text, rationales.leaks_label, rationales.names_only_gold)
+        assert tuple(measure(row, rationale) for measure in found) == (text, label, alone)
+
+
+def test_an_option_of_several_words_leaks_only_as_a_whole(question):
+    row = question(("red bird", "blue bird"))
+    assert rationales.leaks_text(row, "The blue, bird!") and not rationales.leaks_text(row, "blue or red bird")
+
+
+def test_an_option_without_words_leaks_nothing(question):
+    assert not rationales.leaks_text(question(("raft", "+")), "1 + 1")
+
+
+@pytest.mark.parametrize(
+    ("texts", "text", "chosen"),
+    [
+        (("red bird", "blue fish"), "The BLUE fish swims.", "B"),
+        (("red bird", "blue fish"), "Something blue.", "B"),
+        (("a bird", "bird"), "One bird.", "B"),  # the larger part of its words
+        (("red bird", "blue fish"), "red or blue", ""),
+        (("red bird", "blue fish"), "nothing of both", ""),
+        (("+", "-"), "+", ""),
+    ],
+)
+def test_word_overlap_chooses_the_option_that_shares_most(question, texts, text, chosen):
+    assert rationales.overlap_choice(question(texts), text) == chosen
+
+
+# Disarranging
+
+
+@given(size=st.integers(2, 60), seed=st.integers(0, 50))
+def test_no_rationale_stays_in_its_place_and_none_is_lost(size, seed):
+    texts = [f"r{i}" for i in range(size)]
+    moved = rationales.derange(texts, seed)
+    assert sorted(moved) == sorted(texts)
+    assert all(now != before for now, before in zip(moved, texts, strict=True))
+    assert moved == rationales.derange(texts, seed)
+
+
+def test_other_seeds_move_otherwise():
+    texts = [f"r{i}" for i in range(20)]
+    assert len({tuple(rationales.derange(texts, seed)) for seed in range(5)}) == 5
+
+
+def test_of_none_or_one_rationale_there_is_nothing_to_move():
+    assert rationales.derange([], 0) == []
+    assert rationales.derange(["only"], 0) == ["only"]

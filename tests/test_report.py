@@ -1,0 +1,374 @@
+"""Figures, tables and claims: escaped, repeatable, told in words, and no verdict that was not earned."""
+
+import html.parser
+import json
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from scicot_utils import paths, recipe, report, tables
+from scicot_utils.recipe import MAIN
+from scicot_utils.report import Paragraph, Picture, ReportError, Table
+
+HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=x onerror=alert(1)> **bold** $x$"
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with matplotlib.rc_context():
+        report.set_style()
+        yield
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    return tmp_path
+
+
+class Reader(html.parser.HTMLParser):
+    """What a browser would see: the tags, the attributes and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], {}, ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes |= dict(attrs)
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def tiny_figure():
+    figure, axes = plt.subplots(figsize=(2, 2))
+    axes.plot([0, 1], [1, 0], label="a")
+    axes.fill_between([0, 1], [0, 0], [1, 1], alpha=0.2)
+    axes.legend()
+    return figure
+
+
+# Escapes
+
+
+def test_a_table_shows_hostile_text_as_text():
+    seen = Reader(Table([{"text": HOSTILE, HOSTILE: 1}])._repr_html_())
+    assert {"script", "img"} & set(seen.tags) == set()
+    assert seen.words.count(HOSTILE) == 2
+
+
+def test_a_paragraph_shows_hostile_text_as_text():
+    seen = Reader(Paragraph(HOSTILE)._repr_html_())
+    assert (seen.tags, seen.words) == (["p"], HOSTILE)
+
+
+def test_a_picture_keeps_a_hostile_alt_text_inside_its_attribute():
+    seen = Reader(Picture(tiny_figure(), HOSTILE)._repr_html_())
+    assert seen.tags.count("img") == 1 and "script" not in seen.tags and not seen.words.strip()
+    assert seen.attributes["alt"] == HOSTILE
+    assert not any(name.startswith("on") for name in seen.attributes)
+
+
+# Tables
+
+
+def test_a_table_shows_a_long_text_whole():
+    text = "word " * 200
+    assert text.strip() in " ".join(Reader(Table([{"text": text}])._repr_html_()).words.split())
+
+
+def test_a_table_shows_all_rows_and_saves_all_columns(tmp_path):
+    table = Table([{"a": i, "b": -i} for i in range(150)], show=["a"])
+    seen = Reader(table._repr_html_())
+    assert seen.tags.count("tr") == 151 and "149" in seen.words and "-149" not in seen.words
+    table.save(tmp_path / "t.csv")
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 150 and list(pd.read_csv(tmp_path / "t.csv")) == ["a", "b"]
+
+
+def test_a_table_formats_numbers_and_leaves_texts_and_switches():
+    row = {"share": 0.12345, "count": 1234567, "name": "0.5", "right": True, "none": float("nan")}
+    words = Reader(Table([row], {"share": "{:.2f}"})._repr_html_()).words.split()
+    assert words[-5:] == ["0.12", "1,234,567", "0.5", "True", "–"]
+
+
+@pytest.mark.parametrize("value", ["a,b", 'say "x"', "two\nlines", HOSTILE, "ünï→"])
+def test_a_saved_table_is_read_again(tmp_path, value):
+    Table([{"text": value, "n": 1}]).save(tmp_path / "t.csv")
+    assert pd.read_csv(tmp_path / "t.csv").to_dict("records") == [{"text": value, "n": 1}]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.8125, "81.2%"), (1, "100.0%"), (0, "0.0%")])
+def test_percent(value, shown):
+    assert report.percent(value) == shown
+
+
+def test_interval():
+    assert report.interval(0.78, 0.8449) == "78.0–84.5%"
+
+
+# Figures
+
+
+def metric_rows(arms=("answer_only", "rationale_answer", "two_stage"), seeds=(0, 1, 2), variant=MAIN):
+    """Rows of metrics.csv with made-up values that differ by arm, scoring and seed."""
+    return [
+        {
+            "recipe": "r", "dataset": "microsci", "arm": arm, "variant": variant, "student": "s", "parameters": 1000,
+            "seed": seed, "split": "test", "metric": metric, "value": value, "low": value - 0.05, "high": value + 0.05,
+            "n": 80,
+        }
+        for place, arm in enumerate(arms)
+        for seed in seeds
+        for metric, value in (
+            ("generated", 0.3 + 0.1 * place + 0.01 * seed),
+            ("ranked", 0.35 + 0.1 * place + 0.01 * seed),
+            ("unparsed", 0.0),
+            ("truncated", 0.0),
+        )
+    ]  # fmt: skip
+
+
+FIGURES = {
+    "accuracy": lambda: report.accuracy_figure(pd.DataFrame(metric_rows()), dataset="microsci", chance=0.25, seeds=3),
+    "ablation": lambda: report.ablation_figure(
+        pd.DataFrame([row | {"level": level} for level in (250, 1000) for row in metric_rows()]), key="train_size"
+    ),
+    "lengths": lambda: report.lengths_figure({"walk": [3, 4, 5], "verdict": [6, 7]}, label="words of a rationale"),
+    "loss": lambda: report.loss_figure([(10, 2.0), (20, 0.5)], title="Stage 1"),
+    "flow": report.flow_figure,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_figure_is_the_same_file(name, tmp_path):
+    first, second = FIGURES[name](), FIGURES[name]()
+    assert first.svg == second.svg
+    assert first.save(tmp_path / "a" / "f.svg") is first
+    assert (tmp_path / "a" / "f.svg").read_bytes() == first.svg
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_vector_and_tells_its_finding_in_words(name):
+    picture = FIGURES[name]()
+    assert b"<svg" in picture.svg and b"<image" not in picture.svg
+    assert Reader(picture._repr_html_()).attributes["alt"] == picture.alt == repr(picture)
+    assert len(picture.alt.split()) >= 5 and picture.alt.endswith(".") and "nan" not in picture.alt
+
+
+def test_the_words_of_a_figure_are_its_numbers():
+    alt = FIGURES["accuracy"]().alt
+    assert "two-stage (Sci-CoT) 51.0%" in alt and "chance 25.0%" in alt and "\n" not in alt
+    assert "walk: median 4, n = 3" in FIGURES["lengths"]().alt
+    assert "from 2.00 to 0.500" in FIGURES["loss"]().alt
+    assert "answer only 31.0% at 250, 31.0% at 1000" in FIGURES["ablation"]().alt
+
+
+def test_every_arm_of_a_recipe_has_a_name_and_a_colour_of_its_own():
+    trained = [arm for arm in recipe.ARMS if arm != "untrained"]
+    assert set(trained) <= report.ARMS.keys()
+    assert len({report.ARMS[arm] for arm in trained}) == len({report.ARMS[arm][1] for arm in trained}) == len(trained)
+    assert {arm for pair in report.COMPARED for arm in pair} <= report.ARMS.keys()
+    assert report.arm_name("a new arm") == "a new arm"
+
+
+# From runs to metrics
+
+
+def planned(arms=("answer_only",), seeds=(0, 1), **changes):
+    return recipe.Recipe(
+        name="mine", description="d", datasets=["microsci"], distill=["microsci"], arms=list(arms), seeds=list(seeds)
+    ).model_copy(update=changes)
+
+
+def put_metrics(plan):
+    for dataset, arm, variant, seed in plan.runs():
+        place = paths.run(plan.name, dataset, arm, variant, seed) / "metrics.json"
+        tables.write_json(place, metric_rows((arm,), (seed,), variant))
+
+
+def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outputs):
+    plan = planned(("answer_only", "two_stage"), (1, 0))
+    put_metrics(plan)
+    put_metrics(planned(seeds=(9,)))  # left by an earlier plan
+    report.collect(plan)
+    frame = report.metrics(plan)
+    assert list(frame.columns) == list(tables.METRICS)
+    found = list(dict.fromkeys(zip(frame["arm"], frame["seed"], strict=True)))
+    assert found == [("answer_only", 1), ("answer_only", 0), ("two_stage", 1), ("two_stage", 0)]
+    assert frame.to_dict("records")[0] == pytest.approx(metric_rows(("answer_only",), (1,))[0])
+
+
+def test_collecting_twice_gives_the_same_bytes(outputs):
+    plan = planned()
+    put_metrics(plan)
+    assert report.collect(plan).read_bytes() == report.collect(plan).read_bytes()
+
+
+def test_a_missing_run_is_named_with_what_to_do(outputs):
+    plan = planned()
+    put_metrics(plan)
+    (paths.run("mine", "microsci", "answer_only", MAIN, 1) / "metrics.json").unlink()
+    with pytest.raises(ReportError, match=r"runs/microsci/answer_only/main/seed1/metrics\.json; run the recipe"):
+        report.collect(plan)
+    assert not paths.metrics("mine").exists()
+    with pytest.raises(ReportError, match=r"metrics\.csv; run the recipe: make book RECIPE=mine"):
+        report.metrics(plan)
+
+
+def test_over_seeds_tells_mean_range_and_number():
+    frame = report.over_seeds(report.where(pd.DataFrame(metric_rows()), metric="generated"), ["arm"])
+    row = frame.iloc[0]
+    assert (row["arm"], row["seeds"], row["n"]) == ("answer_only", 3, 80)
+    assert tuple(row[["mean", "min", "max", "sd"]]) == pytest.approx((0.31, 0.30, 0.32, 0.01))
+    assert report.over_seeds(pd.DataFrame(metric_rows(seeds=(0,))), ["arm", "metric"])["sd"].tolist() == [0.0] * 12
+
+
+def test_chance_depends_on_the_number_of_options_of_the_test_questions(question):
+    rows = [question(), question(("yes", "no"), answer="B"), question(("yes", "no"), answer="B", split="train")]
+    assert report.chance(rows) == pytest.approx((1 / 4 + 1 / 2) / 2)
+
+
+def test_the_accuracy_table_shows_both_scorings_of_every_arm():
+    table = report.accuracy_table(pd.DataFrame(metric_rows()), "microsci")
+    assert list(zip(table.frame["arm"], table.frame["scoring"], strict=True))[:2] == [
+        ("answer only", "generated"),
+        ("answer only", "ranked"),
+    ]
+    assert table.frame["mean"].tolist() == pytest.approx([0.31, 0.36, 0.41, 0.46, 0.51, 0.56])
+    words = Reader(table._repr_html_()).words
+    assert "30.0–32.0%" in words and "25.0–35.0%" in words
+
+
+def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question):
+    plan = planned()
+    questions = {f"q{i}": question(id=f"q{i}") for i in range(6)}
+    right = {0: {"q0", "q1"}, 1: {"q1", "q5"}}
+    for seed, order in ((0, 1), (1, -1)):
+        rows = [
+            {
+                "run": "r", "dataset": "microsci", "arm": "answer_only", "variant": MAIN, "seed": seed,
+                "question_id": name, "split": split, "rationale": "", "text": "",
+                "answer": "B" if name in right[seed] else "C", "gold": "B", "correct": name in right[seed],
+                "option_scores": [0.0, 1.0, 0.0, 0.0], "truncated": False,
+            }
+            for split in ("test", "validation")
+            for name in list(questions)[::order]
+        ]  # fmt: skip
+        tables.write(
+            "predictions", rows, paths.run("mine", "microsci", "answer_only", MAIN, seed) / "predictions.parquet"
+        )
+    found = report.test_outcomes(plan, "microsci", questions)
+    assert found.keys() == {("answer_only", "generated"), ("answer_only", "ranked")}
+    assert found["answer_only", "generated"].tolist() == [
+        [name in right[seed] for name in questions] for seed in (0, 1)
+    ]
+    assert found["answer_only", "ranked"].all()
+
+
+# Claims
+
+SETTINGS = recipe.Settings(resamples=100)
+CLAIM = "Separating rationale and answer uses the rationale more efficiently than one stage"
+
+
+def outcomes(better, *, seeds=3, n=60):
+    """`better`: measure → how many questions two-stage has right that one stage has wrong; negative: the reverse."""
+    found = {}
+    for measure, lead in better.items():
+        first, second = np.zeros((seeds, n), bool), np.zeros((seeds, n), bool)
+        (first if lead > 0 else second)[:, : abs(lead)] = True
+        found["two_stage", measure], found["rationale_answer", measure] = first, second
+    return found
+
+
+def verdict(better, plan=None, **made):
+    plan = plan or planned(recipe.ARMS, range(made.get("seeds", 3)))
+    rows = report.claims(plan, report.compare(outcomes(better, **made), SETTINGS), SETTINGS)
+    return next(row for row in rows if row["claim"] == CLAIM)
+
+
+@pytest.mark.parametrize(
+    ("better", "expected"),
+    [
+        ({"generated": 40, "ranked": 40}, "reproduced"),
+        ({"generated": 40, "ranked": 0}, "partly"),
+        ({"generated": 40, "ranked": -40}, "partly"),
+        ({"generated": 0, "ranked": 0}, "not reproduced"),
+        ({"generated": 2, "ranked": 2}, "not reproduced"),
+        ({"generated": -40, "ranked": -40}, "not reproduced"),
+    ],
+)
+def test_a_claim_holds_where_both_scorings_bear_it_out(better, expected):
+    assert verdict(better)["verdict"] == expected
+
+
+@pytest.mark.parametrize("seeds", range(1, report.MIN_SEEDS))
+def test_too_few_seeds_carry_no_verdict_however_clear_the_difference(seeds):
+    row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
+    assert row["verdict"] == "not run here"
+    assert f"{seeds} seed(s)" in row["measured on microsci, points"]
+
+
+def test_three_seeds_are_the_least_that_carry_a_verdict():
+    assert report.MIN_SEEDS == 3  # rules of evidence, 2
+
+
+def test_a_plumbing_run_settles_nothing():
+    plan = planned(recipe.ARMS, range(3), plumbing="untrained student")
+    made = report.compare(outcomes({"generated": 60, "ranked": 60}), SETTINGS)
+    rows = report.claims(plan, made, SETTINGS)
+    assert {row["verdict"] for row in rows} == {"not run here"}
+    assert report.headline(plan, pd.DataFrame(metric_rows()), made).startswith("This is a plumbing run")
+
+
+def test_a_claim_about_another_benchmark_is_not_settled_here():
+    rows = report.claims(planned(), [], SETTINGS)
+    row = next(row for row in rows if "ARC-Easy" in row["claim"])
+    assert (row["verdict"], row["measured on microsci, points"]) == ("not run here", "needs ARC-Easy")
+
+
+def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
+    rows = report.claims(planned(), [], SETTINGS)
+    assert [row["claim"] for row in rows] == [claim.claim for claim in report.CLAIMS]
+    assert {row["verdict"] for row in rows} == {"not run here"}
+    assert all(row["to settle it"] and row["published"] for row in rows)
+
+
+@pytest.mark.parametrize(("lead", "word"), [(40, "above"), (-40, "below"), (0, "not told apart from")])
+def test_the_headline_says_what_came_out_whichever_way(lead, word):
+    made = report.compare(outcomes({"generated": lead, "ranked": lead}), SETTINGS)
+    told = report.headline(planned(), pd.DataFrame(metric_rows()), made)
+    assert told.count(f" is {word} ") == 2
+    assert "60 test questions, 3 seeds" in told and "nan" not in told
+
+
+def test_without_both_arms_there_is_no_headline():
+    assert "there is no headline" in report.headline(planned(), pd.DataFrame(metric_rows()), [])
+    assert "no two arms to compare" in report.comparison_table([])._repr_html_()
+
+
+def test_the_comparison_table_names_arms_for_readers():
+    made = report.compare(outcomes({"generated": 30, "ranked": 0}), SETTINGS)
+    words = Reader(report.comparison_table(made)._repr_html_()).words
+    assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
+
+
+def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
+    plan = planned()
+    for number, (dataset, arm, variant, seed) in enumerate(plan.runs()):
+        record = {
+            "seconds": 10.0 + number, "training_seconds": 8.0, "settings": {"threads": 1}, "processor": "P", "cores": 2,
+            "memory_gib": 4.0, "packages": {"torch": "2.13"}, "commit": "0123456789abcdef", "modified": bool(number),
+        }  # fmt: skip
+        place = paths.run(plan.name, dataset, arm, variant, seed)
+        place.mkdir(parents=True)
+        (place / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+    [row] = report.how_measured(plan)
+    assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
+    assert row["commit"] == "0123456789, 0123456789+"
