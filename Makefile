@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help book run check test lint lab serve student clean-outputs
+.PHONY: help book check test lint lab serve student clean-outputs
 
 help: ## what can be made
 	@echo "make TARGET [RECIPE=micro]   recipes: $(basename $(notdir $(wildcard notebooks/recipes/*.yaml)))"
@@ -47,7 +47,7 @@ serve: ## serve the built book at http://localhost:8000
 	@test -f outputs/$(RECIPE)/site/index.html || { echo "error: no book in outputs/$(RECIPE)/site; run: make book RECIPE=$(RECIPE)"; exit 1; }
 	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(RECIPE)/site $(PORT)
 
-student: check ## pretrain the embedded student again (about 20 minutes)
+student: check ## pretrain the embedded student again (about half an hour)
 	@$(PY) -m scicot_utils run $(RECIPE) micro_student $(SNAKEMAKE_ARGS)
 
 clean-outputs: ## delete outputs/$(RECIPE), after asking

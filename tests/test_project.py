@@ -13,7 +13,7 @@ import grimp
 import pytest
 import yaml
 
-from scicot_utils import paths, provenance, report
+from scicot_utils import microsci, paths, provenance, recipe, report
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 
@@ -160,3 +160,17 @@ def test_the_developer_page_lists_the_modules_in_the_order_of_the_layers():
 def test_the_package_needs_no_plotting_or_torch_to_check_a_recipe():
     code = "import sys, scicot_utils.recipe; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_shipped_student_is_what_its_record_says_and_of_the_world_that_is_shipped(tmp_path):
+    record = json.loads((paths.MICRO_STUDENT / "provenance.json").read_text(encoding="utf-8"))
+    assert record["world"] == microsci.fingerprint()
+    settings = recipe.load("micro").settings()
+    assert {key: record["settings"][key] for key in recipe.Pretraining.model_fields} == {
+        key: getattr(settings, key) for key in recipe.Pretraining.model_fields
+    }
+    beside = {"README.md", "probe.csv", "provenance.json"}
+    for file in paths.MICRO_STUDENT.iterdir():
+        if file.name not in beside:
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert provenance.checksum(tmp_path) in record["outputs"].values()
