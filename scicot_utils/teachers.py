@@ -154,7 +154,7 @@ class Simulated:
     def __init__(self, *, style: str, error_rate: float, malformed_rate: float, seed: int):
         self.identity = {
             "teacher": self.name,
-            "version": 2,  # raised whenever the same prompt gets another text
+            "version": 1,  # raised whenever the same prompt gets another text
             "style": style,
             "error_rate": error_rate,
             "malformed_rate": malformed_rate,
