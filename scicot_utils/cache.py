@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scicot_utils import ScicotError, paths
 
+T = TypeVar("T")
 SCHEMA = "CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL)"
 BUSY_SECONDS = 60  # how long one writer waits for another
 
@@ -57,11 +59,23 @@ class Cache:
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
         try:
             with self._readable():
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute(SCHEMA)
+                self._patiently(lambda: self._connection.execute("PRAGMA journal_mode=WAL"))
+                self._patiently(lambda: self._connection.execute(SCHEMA))
         except CacheError:
             self._connection.close()
             raise
+
+    @staticmethod
+    def _patiently(action: Callable[[], T]) -> T:
+        """Do it again while another process opens or closes the file: SQLite then says `locked` without waiting."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -82,15 +96,21 @@ class Cache:
     def get(self, request: dict[str, Any]) -> Response | None:
         """The stored response, or None when there is none yet."""
         with self._readable():
-            row = self._connection.execute("SELECT response FROM responses WHERE key = ?", (key(request),)).fetchone()
+            asked = "SELECT response FROM responses WHERE key = ?"
+            row = self._patiently(lambda: self._connection.execute(asked, (key(request),)).fetchone())
         self.hits, self.misses = self.hits + bool(row), self.misses + (not row)
         return Response(**json.loads(row[0])) if row else None
 
     def put(self, answered: Iterable[tuple[dict[str, Any], Response]]) -> None:
         """Store responses, all in one transaction; the first answer to a request stays."""
         rows = [(key(request), _canonical(request), json.dumps(asdict(response))) for request, response in answered]
-        with self._readable(), self._connection:
-            self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?)", rows)
+
+        def store() -> None:
+            with self._connection:  # one transaction
+                self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?)", rows)
+
+        with self._readable():
+            self._patiently(store)
 
     def __len__(self) -> int:
         with self._readable():

@@ -174,7 +174,7 @@ class Picture:
         return (
             f'<div style="overflow-x:auto" tabindex="0"><img src="data:image/svg+xml;base64,{source}" '
             f'alt="{html.escape(self.alt, quote=True)}" '
-            f'style="width:100%;min-width:28rem;max-width:{self._width:.0f}px;height:auto;background:#fff"></div>'
+            f'style="width:100%;min-width:20rem;max-width:{self._width:.0f}px;height:auto;background:#fff"></div>'
         )
 
     def __repr__(self) -> str:
@@ -190,7 +190,7 @@ class Table:
     def __init__(
         self, rows: Iterable[Mapping[str, object]], formats: Mapping[str, str] | None = None, show: Sequence[str] = ()
     ):
-        self.frame = pd.DataFrame(list(rows))
+        self.frame = pd.DataFrame(list(rows), dtype=object)  # whole numbers stay whole
         self._formats, self._show = dict(formats or {}), list(show)
 
     def save(self, path: Path) -> Table:
@@ -198,11 +198,14 @@ class Table:
         return self
 
     def _repr_html_(self) -> str:
-        shown = self.frame[self._show or list(self.frame.columns)].astype(object)
+        shown = self.frame[self._show or list(self.frame.columns)].copy()
         for column in shown.columns:
-            form = self._formats.get(column, "{:,}")
             shown[column] = [
-                form.format(value) if _is_number(value) else "–" if value is None or value != value else value
+                self._formats.get(column, "{:,}" if isinstance(value, int) else "{:.4g}").format(value)
+                if _is_number(value)
+                else "–"
+                if value is None or value != value
+                else value
                 for value in shown[column]
             ]
         body = shown.to_html(index=False, escape=True, border=0, classes="table", justify="left")
@@ -291,7 +294,7 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     """Test accuracy of each arm, both scorings: a dot a seed, a bar at their mean."""
     chosen = where(frame, dataset=dataset, variant=MAIN, split="test")
     arms = [arm for arm in ARMS if arm in set(chosen["arm"])]
-    figure, axes = plt.subplots(figsize=(7.5, 0.5 * len(arms) + 1.2))
+    figure, axes = plt.subplots(figsize=(6.4, 0.5 * len(arms) + 1.2))
     for place, arm in enumerate(reversed(arms)):
         for measure, shift, filled in (("generated", 0.17, True), ("ranked", -0.17, False)):
             values = 100 * where(chosen, arm=arm, metric=measure)["value"]
@@ -314,7 +317,7 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     axes.set(
         xlim=(0, 107),
         ylim=(-0.6, len(arms) - 0.2),
-        xlabel="test accuracy, %: filled = generated, open = ranked; a dot is a seed",
+        xlabel="test accuracy, % (filled: generated, open: ranked)",
     )
     axes.grid(axis="y", visible=False)
     means = over_seeds(where(chosen, metric="generated"), ["arm"]).set_index("arm")["mean"]
@@ -380,7 +383,7 @@ def loss_figure(losses: Sequence[tuple[int, float]], *, title: str) -> Picture:
 
 def flow_figure() -> Picture:
     """The way of the data through the notebooks."""
-    figure, axes = plt.subplots(figsize=(9.5, 3.6))
+    figure, axes = plt.subplots(figsize=(8, 3.6))
     axes.set(xlim=(0, 10.2), ylim=(0, 3))
     axes.axis("off")
     for name, (x, y, label) in FLOW_BOXES.items():
@@ -390,7 +393,7 @@ def flow_figure() -> Picture:
     for start, end in FLOW:
         (x0, y0, _), (x1, y1, _) = FLOW_BOXES[start], FLOW_BOXES[end]
         axes.annotate(
-            "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 38, "shrinkB": 40}
+            "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 34, "shrinkB": 36}
         )
     told = ", ".join(f"{start} to {end}" for start, end in FLOW)
     return Picture(figure, f"The flow of data between the notebooks: {told}.")
@@ -481,8 +484,8 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
         }
         for row in comparisons
     ]
-    show = ["arms", "measure", "points", "interval", "p", "p corrected"]
-    formats = {"points": "{:+.1f}", "p": "{:.2g}", "p corrected": "{:.2g}"}
+    show = ["arms", "measure", "points", "interval", "p corrected", "by seed", "McNemar p by seed"]
+    formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 
@@ -499,7 +502,7 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
         elif found and found[0]["seeds"] < MIN_SEEDS:
             measured = f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
         elif found:
-            held = [row for row in found if row["low"] > 0 and row["p corrected"] < 1 - settings.confidence]
+            held = [row for row in found if _direction(row, settings) == "above"]
             verdict = {2: "reproduced", 1: "partly"}.get(len(held), "not reproduced")
             measured = "; ".join(
                 f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
@@ -517,7 +520,14 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
     return rows
 
 
-def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) -> str:
+def _direction(row: Row, settings: Settings) -> str:
+    """Where the first arm stands to the second: by its interval and by its corrected p, which must agree."""
+    if row["p corrected"] >= 1 - settings.confidence:
+        return "not told apart from"
+    return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+
+
+def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:
     """Two-stage beside its two rivals in a few sentences, whatever came out."""
     if recipe.plumbing:
         return f"This is a plumbing run and shows no result: {recipe.plumbing}"
@@ -528,7 +538,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) ->
                 where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
                 for arm in (first, second)
             )
-            word = "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+            word = _direction(row, settings)
             told.append(
                 f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {word} {arm_name(second)} with {percent(b)}: "
                 f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})."

@@ -324,7 +324,7 @@ def test_a_plumbing_run_settles_nothing():
     made = report.compare(outcomes({"generated": 60, "ranked": 60}), SETTINGS)
     rows = report.claims(plan, made, SETTINGS)
     assert {row["verdict"] for row in rows} == {"not run here"}
-    assert report.headline(plan, pd.DataFrame(metric_rows()), made).startswith("This is a plumbing run")
+    assert report.headline(plan, pd.DataFrame(metric_rows()), made, SETTINGS).startswith("This is a plumbing run")
 
 
 def test_a_claim_about_another_benchmark_is_not_settled_here():
@@ -343,13 +343,13 @@ def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
 @pytest.mark.parametrize(("lead", "word"), [(40, "above"), (-40, "below"), (0, "not told apart from")])
 def test_the_headline_says_what_came_out_whichever_way(lead, word):
     made = report.compare(outcomes({"generated": lead, "ranked": lead}), SETTINGS)
-    told = report.headline(planned(), pd.DataFrame(metric_rows()), made)
+    told = report.headline(planned(), pd.DataFrame(metric_rows()), made, SETTINGS)
     assert told.count(f" is {word} ") == 2
     assert "60 test questions, 3 seeds" in told and "nan" not in told
 
 
 def test_without_both_arms_there_is_no_headline():
-    assert "there is no headline" in report.headline(planned(), pd.DataFrame(metric_rows()), [])
+    assert "there is no headline" in report.headline(planned(), pd.DataFrame(metric_rows()), [], SETTINGS)
     assert "no two arms to compare" in report.comparison_table([])._repr_html_()
 
 

@@ -1,5 +1,7 @@
 """Scores against published values and against another implementation, and what each output counts for."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,6 +122,16 @@ def test_a_difference_of_anything_but_one_value_a_question_is_refused(shape):
         scoring.paired_difference(np.zeros(shape), np.zeros(shape), 0.95, 100, 0)
 
 
+def test_the_permutation_test_agrees_with_all_sign_flips_and_is_two_sided():
+    first, second = np.array([1, 1, 1, 1, 0, 1.0]), np.array([0, 0, 0, 0, 1, 0.5])
+    gaps = first - second
+    flips = [gaps @ signs for signs in itertools.product((-1, 1), repeat=6)]
+    exact = sum(abs(flip) >= abs(gaps.sum()) - 1e-9 for flip in flips) / len(flips)
+    assert scoring.paired_permutation(first, second, 20_000, 0) == pytest.approx(exact, abs=0.01)
+    assert scoring.paired_permutation(second, first, 20_000, 0) == pytest.approx(exact, abs=0.01)
+    assert scoring.paired_permutation(first, first, 100, 0) == 1
+
+
 # All comparisons
 
 
@@ -135,12 +147,14 @@ def outcomes():
     return {("good", "generated"): good, ("bad", "generated"): bad, ("good", "ranked"): good, ("bad", "ranked"): good}
 
 
-def test_a_comparison_is_in_points_over_all_seeds_with_the_greatest_p_of_any(outcomes):
+def test_a_comparison_is_in_points_over_all_seeds_with_each_seed_beside_it(outcomes):
     generated, ranked = compared(outcomes, [("good", "bad")])
     assert (generated["first"], generated["second"], generated["measure"]) == ("good", "bad", "generated")
     assert generated["difference"] == 75  # all against none and half
     assert generated["low"] <= 75 <= generated["high"]
-    assert generated["p"] == pytest.approx(2 / 2**4)  # of the seed with 4 to 0, not the one with 8 to 0
+    assert generated["by seed"] == "+100.0 +50.0"
+    assert generated["McNemar p by seed"] == "0.0078 0.12"  # 2 / 2**8 for 8 to 0, 2 / 2**4 for 4 to 0
+    assert generated["p"] < 0.05  # exactly 2 / 2**8: of all sign flips only two are as far from zero
     assert (generated["n"], generated["seeds"]) == (8, 2)
     assert (ranked["difference"], ranked["low"], ranked["high"], ranked["p"]) == (0, 0, 0, 1)
 
