@@ -6,6 +6,8 @@ PORT   ?= 8000
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
 
+# A recipe is a name or a path; its outputs go by the name.
+NAME := $(basename $(notdir $(RECIPE)))
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -44,13 +46,13 @@ lab: $(VENV)/.done ## open the notebooks
 	$(PY) -m jupyter lab notebooks
 
 serve: ## serve the built book at http://localhost:8000
-	@test -f outputs/$(RECIPE)/site/index.html || { echo "error: no book in outputs/$(RECIPE)/site; run: make book RECIPE=$(RECIPE)"; exit 1; }
-	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(RECIPE)/site $(PORT)
+	@test -f outputs/$(NAME)/site/index.html || { echo "error: no book in outputs/$(NAME)/site; run: make book RECIPE=$(RECIPE)"; exit 1; }
+	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(NAME)/site $(PORT)
 
 student: check ## pretrain the embedded student again (about half an hour)
 	@$(PY) -m scicot_utils run $(RECIPE) micro_student $(SNAKEMAKE_ARGS)
 
-clean-outputs: ## delete outputs/$(RECIPE), after asking
-	@test -d outputs/$(RECIPE) || { echo "nothing to delete: there is no outputs/$(RECIPE)"; exit 0; }; \
-	printf 'Delete outputs/$(RECIPE) with all its runs? The teacher cache stays. [y/N] '; \
-	read answer; if [ "$$answer" = y ]; then rm -rf outputs/$(RECIPE); else echo kept; fi
+clean-outputs: check ## delete what a recipe made, after asking
+	@test -d outputs/$(NAME) || { echo "nothing to delete: there is no outputs/$(NAME)"; exit 0; }; \
+	printf 'Delete outputs/$(NAME) with all its runs? The teacher cache stays. [y/N] '; \
+	read answer; if [ "$$answer" = y ]; then rm -rf outputs/$(NAME); else echo kept; fi

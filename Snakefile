@@ -19,7 +19,9 @@ except ScicotError as error:
     raise WorkflowError(str(error))
 
 # papermill and jupyter-book are this environment's, also where it was not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 # Notebooks take what is missing from the pipeline; under the pipeline nothing may be.
 os.environ[provenance.ENGINE] = "1"
 
@@ -28,6 +30,7 @@ DONE = f"{OUT}/notebooks"
 LOGS = f"{OUT}/logs"
 TIMES = f"{OUT}/benchmarks"
 FAILED = f"{LOGS}/failed.txt"
+ABOUT = RECIPE.description + RECIPE.plumbing  # shown at the top of every notebook
 RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
 TWO_STAGE = RUN.replace("{arm}", "two_stage")
 EACH = "{dataset}/{variant}/seed{seed}"
@@ -131,7 +134,7 @@ onerror:
 
 rule book:
     input:
-        [f"{page}" for page in PAGES.values()],
+        list(PAGES.values()),
         [f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
         prose=sorted(
             paths.relative(path) for path in paths.BOOK.rglob("*") if path.is_file()
@@ -151,13 +154,13 @@ rule book:
     message:
         "the book"
     shell:
-        "rm -rf {params.source} {params.out}/site && mkdir -p {params.source}/notebooks"
+        "rm -rf {params.source} && mkdir -p {params.source}/notebooks"
         " && cp -R book/. {params.source}"
         " && for page in {params.pages}; do cp ${{page%%:*}} {params.source}/notebooks/${{page##*:}}; done"
         " && jupyter-book build {params.source} --config {input.config} --path-output {params.source}"
         " --warningiserror --nitpick --keep-going > {log} 2>&1"
         " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {params.failed}; exit 1; }};"
-        " mv {params.source}/_build/html {params.out}/site"
+        " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site"
 
 
 rule questions:
@@ -178,6 +181,7 @@ rule questions:
         f"{TIMES}/01_questions.tsv"
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings("01_questions"),
     message:
         "01 questions"
@@ -199,6 +203,7 @@ rule teacher_prompting:
         f"{TIMES}/02_teacher_prompting/{{dataset}}.tsv"
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings("02_teacher_prompting", dataset="{dataset}"),
     message:
         "02 teacher prompting: {wildcards.dataset}"
@@ -222,6 +227,7 @@ rule rationale_generation:
         f"{TIMES}/03_rationale_generation/{{dataset}}/{{variant}}.tsv"
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings(
             "03_rationale_generation", dataset="{dataset}", variant="{variant}"
         ),
@@ -252,6 +258,7 @@ rule stage1:
         gpu=1,
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings(
             "04_stage1_rationales",
             arm="two_stage",
@@ -289,6 +296,7 @@ rule stage2:
         gpu=1,
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings(
             "05_stage2_answers",
             arm="two_stage",
@@ -325,6 +333,7 @@ rule baseline:
         gpu=1,
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings(
             "06_baselines",
             arm="{arm}",
@@ -341,7 +350,10 @@ rule baseline:
 rule metrics:
     input:
         runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
-        code=["scicot_utils/__main__.py"],
+        code=[
+            f"scicot_utils/{name}.py"
+            for name in ("__main__", "paths", "recipe", "report", "tables")
+        ],
     output:
         f"{OUT}/metrics.csv",
     benchmark:
@@ -368,6 +380,7 @@ rule ablations:
         f"{TIMES}/08_ablations.tsv"
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings("08_ablations"),
         variants=json.dumps(RECIPE.variants),
     message:
@@ -390,8 +403,8 @@ rule claims:
         f"{TIMES}/09_claims.tsv"
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings("09_claims"),
-        description=RECIPE.description + RECIPE.plumbing,
     message:
         "09 claims"
     shell:
@@ -418,6 +431,7 @@ rule micro_student:
         gpu=1,
     params:
         failed=FAILED,
+        about=ABOUT,
         settings=settings("A1_micro_student", seed=str(RECIPE.seeds[0])),
     message:
         "A1 the embedded student"

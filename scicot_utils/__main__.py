@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import os
 import sys
+from pathlib import Path
 
 from scicot_utils import ScicotError, paths, recipe
 
@@ -24,7 +25,11 @@ def main() -> None:
     if further and given.command != "run":
         parser.error(f"unknown argument(s) {' '.join(further)}")
     try:
+        if Path(given.recipe).is_file():
+            given.recipe = paths.relative(Path(given.recipe).resolve())
         planned = recipe.load(given.recipe)
+        if given.command in ("check", "run"):
+            preflight(planned)
         if given.command == "check":
             print(f"{planned.name}: {planned.description}\n{len(planned.runs())} runs; valid.")
         elif given.command == "where":
@@ -38,6 +43,23 @@ def main() -> None:
             run(given.recipe, further)
     except ScicotError as error:
         sys.exit(f"error: {error}")
+
+
+def preflight(planned: recipe.Recipe) -> None:
+    """Refuse what a recipe's values alone do not show to be impossible: names and files that are not there."""
+    from scicot_utils import tasks, teachers  # here, since `where` and `metrics` need neither
+
+    settings = planned.settings()
+    for name in planned.datasets:
+        tasks.preflight(name, settings.dataset_path)
+    teachers.prompt_of(settings)
+    teachers.open_teacher(settings)
+    for key in ("student", "tokenizer"):
+        source = paths.source(getattr(settings, key))
+        if "$" in getattr(settings, key) and not Path(source).is_dir():
+            raise ScicotError(
+                f"{key}: no folder at '{getattr(settings, key)}'; set it, or the environment variable in it"
+            )
 
 
 def run(reference: str, further: list[str]) -> None:

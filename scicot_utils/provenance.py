@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import html
 import importlib.metadata
 import json
 import os
@@ -27,7 +28,8 @@ from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
 
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
-WHICH = ("recipe", "dataset", "datasets", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
+SINGLE_ARMS = tuple(arm for arm in recipes.ARMS if arm != "two_stage")  # those that one notebook runs
+WHICH = ("recipe", "dataset", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
 PACKAGES = (
     "torch",
     "transformers",
@@ -78,6 +80,14 @@ class Study:
         """The folder of this run."""
         return paths.run(self.name, self.dataset, self.arm, self.variant, self.seed)
 
+    def tables(self) -> Path:
+        """Where this notebook's tables go: values changed by hand never overwrite the recipe's."""
+        return paths.tables(self.name) / self.variant if self.changed else paths.tables(self.name)
+
+    def figures(self) -> Path:
+        """As `tables`."""
+        return paths.figures(self.name) / self.variant if self.changed else paths.figures(self.name)
+
     def need(self, *inputs: Path) -> None:
         """Make sure that inputs exist: those that are missing are made by the pipeline, as it would make them."""
         missing = [path for path in inputs if not path.exists()]
@@ -92,7 +102,9 @@ class Study:
         command = [sys.executable, "-m", "scicot_utils", "run", self.reference, *map(paths.relative, missing)]
         done = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            raise InputError(f"{self.notebook}: could not make {shown}: {done.stdout.strip().splitlines()[-1]}")
+            failed = paths.OUTPUTS / self.name / "logs" / "failed.txt"
+            told = failed.read_text(encoding="utf-8") if failed.exists() else done.stdout[-300:]
+            raise InputError(f"{self.notebook}: could not make {shown}: {' '.join(told.split())}")
 
     def record(self, place: Path, *, inputs: Iterable[Path] = (), outputs: Iterable[Path] = (), **more: Any) -> None:
         """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by."""
@@ -126,9 +138,9 @@ class Study:
         }
         used = recipes.notebook_defaults(self.notebook)
         lines = (
-            [f"**{self.recipe.description}**"]
+            [f"**{html.escape(self.recipe.description)}**"]
             if not self.recipe.plumbing
-            else [f"**Plumbing run:** {self.recipe.plumbing}"]
+            else [f"**Plumbing run:** {html.escape(self.recipe.plumbing)}"]
         )
         shown = " · ".join(f"{key} `{value}`" for key, value in rows.items() if key in used and value != "")
         if self.changed:
@@ -152,20 +164,22 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
     for name in defaults:
         if name not in namespace:
             raise RecipeError(f"{notebook}: parameter '{name}' is missing; run the cell of parameters first")
-        if name in WHICH or name in _injected(namespace) or namespace[name] != standard[name]:
+        if name in WHICH or name in _injected(namespace) or namespace[name] != standard.get(name):
             given[name] = namespace[name]
     reference = str(given.get("recipe", recipes.DEFAULT))
     recipe = recipes.load(reference)
     dataset, arm = str(given.get("dataset", "")), str(given.get("arm", arm))
     variant, seed = str(given.get("variant", MAIN)), given.get("seed", recipe.seeds[0])
-    if "datasets" in defaults and "datasets" not in _injected(namespace):
-        given["datasets"] = ",".join(recipe.datasets)
-    if "dataset" in defaults and "dataset" not in _injected(namespace) and dataset not in recipe.distill:
-        dataset = recipe.distill[0]
+    if dataset == defaults.get("dataset") and "dataset" not in _injected(namespace) and dataset not in recipe.distill:
+        dataset = recipe.distill[0]  # the default cell names the default recipe's
     if "dataset" in defaults and dataset not in recipe.datasets:
         raise RecipeError(f"{notebook}: dataset: found '{dataset}', allowed: {', '.join(recipe.datasets)}")
-    if type(seed) is not int or seed < 0:
-        raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0")
+    if "arm" in defaults and arm not in SINGLE_ARMS:
+        raise RecipeError(
+            f"{notebook}: arm: found '{arm}', allowed: {', '.join(SINGLE_ARMS)}; two_stage has notebooks 04, 05"
+        )
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0 to 2**32 - 1")
     values = {key: value for key, value in given.items() if key not in WHICH}
     recipes.checked(values, notebook)
     planned = recipe.settings(arm, variant)
@@ -182,13 +196,16 @@ def _injected(namespace: Mapping[str, Any]) -> set[str]:
 
 
 def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping[str, Any]) -> set[str]:
-    """Names assigned by papermill, or in a cell that assigns most of the notebook's own parameters."""
-    names = set(_injected(namespace))
+    """Names assigned by papermill, or in the last run of a cell that assigns most of the notebook's own parameters."""
+    edited: set[str] = set()
     for source in namespace.get("In", []):
-        found = recipes.assigned(source) if "recipe" in source and "=" in source else {}
+        try:
+            found = recipes.assigned(source) if "recipe" in source and "=" in source else {}
+        except SyntaxError:
+            continue  # a cell that did not run
         if len(found.keys() & defaults.keys()) > len(defaults) / 2:
-            names |= found.keys()
-    return names
+            edited = set(found)
+    return edited | _injected(namespace)
 
 
 def code(notebook: str) -> list[str]:

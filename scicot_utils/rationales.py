@@ -85,6 +85,17 @@ def overlap_choice(question: Row, text: str) -> str:
     return question["choices"]["label"][scores.index(best)] if scores.count(best) == 1 else ""
 
 
+def overlap_credit(question: Row, text: str) -> float:
+    """How often `overlap_choice` is right when it settles ties at random: 1, 0, or a share of a tie."""
+    words = set(_words(text))
+    scores = [
+        len(words & set(found)) / len(found) if (found := _words(option)) else 0.0
+        for option in question["choices"]["text"]
+    ]
+    best = [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
+    return (question["answer"] in best) / len(best)
+
+
 def derange(rationales: Sequence[str], seed: int) -> list[str]:
     """Every rationale moved to another place: a random cycle, so that none stays where it was."""
     order = list(range(len(rationales)))

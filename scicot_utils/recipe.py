@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -24,6 +25,8 @@ DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter c
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
 TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
+
+SAME_FOR_ALL = ("train_size", "steps", "batch_size")  # what arms may not differ in (one budget rule)
 
 Scalar = str | int | float | bool
 
@@ -88,7 +91,7 @@ class Training(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     freeze_embeddings: bool = Field(True, description="unseen words keep the vectors of pretraining")
-    max_input_tokens: int = Field(128, ge=8, description="longer inputs are cut, and counted")
+    max_input_tokens: int = Field(128, ge=8, description="in training longer inputs are cut, and counted")
     max_target_tokens: int = Field(96, ge=2, description="longer targets are cut, and counted")
     evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
@@ -104,8 +107,8 @@ class Pretraining(Section):
 
 
 class Evidence(Section):
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
-    resamples: int = Field(2000, ge=100, description="of every bootstrap")
+    confidence: float = Field(0.95, gt=0.5, le=0.99, description="of every interval")
+    resamples: int = Field(2000, ge=1000, description="of every bootstrap and permutation test")
     evidence_seed: int = Field(0, ge=0, description="of every bootstrap")
 
 
@@ -168,6 +171,10 @@ class Recipe(Section):
             if name not in ARMS:
                 raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
             for key in changes:
+                if key in SAME_FOR_ALL:
+                    raise ValueError(
+                        f"arm_settings.{name}.{key}: the comparison rests on its being the same for all arms"
+                    )
                 if SECTION_OF.get(key, "training") != "training":
                     raise ValueError(f"arm_settings.{name}.{key}: belongs to '{SECTION_OF[key]}', which all arms share")
         for name, changes in self.variants.items():
@@ -260,6 +267,10 @@ def load(recipe: str) -> Recipe:
         raise RecipeError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{shown}: found {type(content).__name__}, allowed: a mapping of keys to values")
+    if "name" in content:
+        raise RecipeError(
+            f"{shown}: {unknown('name', [k for k in Recipe.model_fields if k != 'name'])}; the file's name is its name"
+        )
     try:
         return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets its line, too
     except ValidationError as error:
@@ -334,7 +345,7 @@ def assigned(source: str) -> dict[str, Scalar]:
 def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, Scalar]:
     """What the engine passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
     settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
-    chosen = settings | {"recipe": planned.name, "datasets": ",".join(planned.datasets)} | which
+    chosen = settings | {"recipe": planned.name} | which
     return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
 
 
@@ -347,4 +358,8 @@ def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
 
 
 def _tidy(value: Scalar) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", str(value))
+    """A value as part of a folder's name; a checksum tells apart those that look alike without their odd characters."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", str(value))
+    if plain == str(value) and len(plain) <= 40:
+        return plain
+    return f"{plain[:40]}-{hashlib.sha256(str(value).encode()).hexdigest()[:8]}"

@@ -81,16 +81,16 @@ CLAIMS = (
         "more seeds and both budget rules; two-stage trains twice as many steps in all here",
     ),
     Claim(
-        "Fine-tune-CoT, table 1",
+        "Fine-tune-CoT, released results",
         "Fine-tuning on rationales passes fine-tuning on answers",
-        "held for some tasks and not for others: Flan-T5-60M, Shuffled Objects 36.0 against 33.8, SVAMP 5.7 against 10.3",
+        "Flan-T5 of 60M, twelve tasks: above on one (Shuffled Objects), equal on one (Coin Flip), below on ten",
         "rationale_answer",
         "answer_only",
         (),
         "the twelve tasks, with the paper's students",
     ),
     Claim(
-        "Sci-CoT, abstract",
+        "presupposed by Sci-CoT",
         "The answer step reads the rationale it is given",
         "no figure in the abstract",
         "two_stage",
@@ -502,8 +502,11 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
         elif found and found[0]["seeds"] < MIN_SEEDS:
             measured = f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
         elif found:
-            held = [row for row in found if _direction(row, settings) == "above"]
-            verdict = {2: "reproduced", 1: "partly"}.get(len(held), "not reproduced")
+            directions = [_direction(row, settings) for row in found]
+            if "below" in directions or "above" not in directions:
+                verdict = "not reproduced"
+            else:
+                verdict = "reproduced" if set(directions) == {"above"} else "partly"
             measured = "; ".join(
                 f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
             )
@@ -545,7 +548,11 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
             )
     if not told:
         return "This recipe does not run the arms of the headline comparison, so there is no headline."
-    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {comparisons[0]['seeds']} seeds). {' '.join(told)}"
+    if comparisons[0]["seeds"] < MIN_SEEDS:
+        told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
+    seeds = comparisons[0]["seeds"]
+    plural = "s" if seeds > 1 else ""
+    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {seeds} seed{plural}). {' '.join(told)}"
 
 
 def how_measured(recipe: Recipe) -> list[Row]:

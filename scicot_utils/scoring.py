@@ -91,13 +91,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean, least, greatest and sample standard deviation over seeds; the last is 0 for one seed."""
-    array = np.asarray(values, float)
-    deviation = float(array.std(ddof=1)) if len(array) > 1 else 0.0
-    return {"mean": float(array.mean()), "min": float(array.min()), "max": float(array.max()), "sd": deviation}
-
-
 def ranked(labels: Sequence[str], scores: Sequence[float]) -> str:
     """The label with the greatest score; the first of equals."""
     return labels[int(np.argmax(scores))]

@@ -90,6 +90,17 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
     return chosen
 
 
+def preflight(name: str, dataset_path: str) -> None:
+    """Raise TaskError where a benchmark is unknown, or its local folder is not there."""
+    if name not in TASKS:
+        raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}")
+    if TASKS[name].hub and dataset_path and not paths.expand(dataset_path).is_dir():
+        raise TaskError(
+            f"{name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
+            f"local copy of {TASKS[name].hub} in the hub's layout, or to '' to fetch it from the hub"
+        )
+
+
 def _read(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import load_dataset  # here, since it is slow and only real tasks need it
 

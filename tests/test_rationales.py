@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scicot_utils import rationales, tables
-from scicot_utils.prompts import TEACHER_PROMPTS
+from scicot_utils.prompts import TEACHER_PROMPTS, option_text
 
 PROMPT = TEACHER_PROMPTS["zero_shot_cot"]
 
@@ -175,3 +175,10 @@ def test_other_seeds_move_otherwise():
 def test_of_none_or_one_rationale_there_is_nothing_to_move():
     assert rationales.derange([], 0) == []
     assert rationales.derange(["only"], 0) == ["only"]
+
+
+def test_overlap_with_ties_is_credited_by_chance_so_naming_every_option_alike_reads_as_chance(question):
+    row = question()
+    assert rationales.overlap_credit(row, " ".join(row["choices"]["text"])) == 1 / 4
+    assert rationales.overlap_credit(row, option_text(row, row["answer"])) == 1
+    assert rationales.overlap_credit(row, row["choices"]["text"][0]) == 0

@@ -273,7 +273,7 @@ def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question
 
 # Claims
 
-SETTINGS = recipe.Settings(resamples=100)
+SETTINGS = recipe.Settings(resamples=1000)
 CLAIM = "Separating rationale and answer uses the rationale more efficiently than one stage"
 
 
@@ -298,7 +298,7 @@ def verdict(better, plan=None, **made):
     [
         ({"generated": 40, "ranked": 40}, "reproduced"),
         ({"generated": 40, "ranked": 0}, "partly"),
-        ({"generated": 40, "ranked": -40}, "partly"),
+        ({"generated": 40, "ranked": -40}, "not reproduced"),  # one scoring speaks against it
         ({"generated": 0, "ranked": 0}, "not reproduced"),
         ({"generated": 2, "ranked": 2}, "not reproduced"),
         ({"generated": -40, "ranked": -40}, "not reproduced"),

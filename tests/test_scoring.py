@@ -178,12 +178,6 @@ def test_arms_with_different_seeds_are_not_compared(outcomes):
         compared(outcomes, [("good", "bad")])
 
 
-def test_spread_over_seeds():
-    assert scoring.spread([0.5]) == {"mean": 0.5, "min": 0.5, "max": 0.5, "sd": 0.0}
-    found = scoring.spread([0.2, 0.4, 0.6])
-    assert found == pytest.approx({"mean": 0.4, "min": 0.2, "max": 0.6, "sd": 0.2})
-
-
 # What an output counts for
 
 
