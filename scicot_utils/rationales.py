@@ -76,24 +76,24 @@ def overlap_choice(question: Row, text: str) -> str:
 
     An untrained reader of rationales: where it is right, the rationale nearly states the answer.
     """
-    words = set(_words(text))
-    scores = [
-        len(words & set(found)) / len(found) if (found := _words(option)) else 0.0
-        for option in question["choices"]["text"]
-    ]
-    best = max(scores)
-    return question["choices"]["label"][scores.index(best)] if scores.count(best) == 1 else ""
+    best = _overlap_best(question, text)
+    return best[0] if len(best) == 1 else ""
 
 
 def overlap_credit(question: Row, text: str) -> float:
     """How often `overlap_choice` is right when it settles ties at random: 1, 0, or a share of a tie."""
+    best = _overlap_best(question, text)
+    return (question["answer"] in best) / len(best)
+
+
+def _overlap_best(question: Row, text: str) -> list[str]:
+    """Labels of the options that share the largest part of their words with `text`."""
     words = set(_words(text))
     scores = [
         len(words & set(found)) / len(found) if (found := _words(option)) else 0.0
         for option in question["choices"]["text"]
     ]
-    best = [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
-    return (question["answer"] in best) / len(best)
+    return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
 
 
 def derange(rationales: Sequence[str], seed: int) -> list[str]:

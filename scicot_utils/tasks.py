@@ -10,7 +10,6 @@ import random
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from scicot_utils import ScicotError, microsci, paths
 from scicot_utils.tables import Row
@@ -63,8 +62,7 @@ def load(name: str, *, dataset_path: str, sizes: dict[str, int], seed: int) -> l
     `sizes` (split → questions) and `seed` tell a generated benchmark what to make; one that is read comes whole, for
     `deduplicate` and then `sample`. Raises TaskError naming the benchmark, where it was looked for, and what to do.
     """
-    if name not in TASKS:
-        raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}")
+    preflight(name, dataset_path)
     if name == "microsci":
         if not all(sizes.values()):
             raise TaskError(
@@ -105,11 +103,6 @@ def _read(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import load_dataset  # here, since it is slow and only real tasks need it
 
     place = str(paths.expand(dataset_path)) if dataset_path else task.hub
-    if dataset_path and not Path(place).is_dir():
-        raise TaskError(
-            f"{task.name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
-            f"local copy of {task.hub} in the hub's layout, or to '' to fetch it from the hub"
-        )
     try:
         found = load_dataset(place, task.config)
     except Exception as error:  # the library raises many kinds; each means that the data could not be had
