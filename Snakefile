@@ -79,14 +79,12 @@ def table(kind, stage):
 
 
 def student(wildcards):
-    """The shipped checkpoint, where a run starts from it."""
+    """The shipped checkpoint, where a run starts from it, or the folder of one that appendix A1 makes."""
     variant = wildcards.get("variant", recipes.MAIN)
-    return (
-        STUDENT
-        if RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
-        == "micro"
-        else []
-    )
+    named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
+    if named == "micro":
+        return STUDENT
+    return [named] if named.startswith(f"{OUT}/pretraining/") else []
 
 
 def folder(run):
@@ -106,6 +104,7 @@ PAGES = {
     "06_baselines": f"{DONE}/06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}.ipynb",
     "08_ablations": f"{DONE}/08_ablations.ipynb",
     "09_claims": f"{DONE}/09_claims.ipynb",
+    "A2_what_it_knows": f"{DONE}/A2_what_it_knows.ipynb",
 }
 
 
@@ -382,7 +381,7 @@ rule ablations:
         failed=FAILED,
         about=ABOUT,
         settings=settings("08_ablations"),
-        variants=json.dumps(RECIPE.variants),
+        variants=json.dumps([RECIPE.variants, RECIPE.variant_arms]),
     message:
         "08 ablations"
     shell:
@@ -411,29 +410,68 @@ rule claims:
         PAPERMILL
 
 
-# The appendix, outside the default run: the shipped checkpoint is a copy of what it makes.
+# What the shipped student knows, measured on the machine that runs this.
+rule student_knowledge:
+    input:
+        notebook="notebooks/A2_what_it_knows.ipynb",
+        code=provenance.code("A2_what_it_knows"),
+        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+        student=STUDENT,
+        records=[
+            paths.relative(place / name)
+            for place in (paths.MICRO_STUDENT, paths.OTHER_STUDENT)
+            for name in ("knowledge.csv", "provenance.json")
+        ],
+    output:
+        notebook=PAGES["A2_what_it_knows"],
+    log:
+        notebook=f"{LOGS}/A2_what_it_knows.ipynb",
+        text=f"{LOGS}/A2_what_it_knows.txt",
+    benchmark:
+        f"{TIMES}/A2_what_it_knows.tsv"
+    resources:
+        gpu=1,
+    params:
+        failed=FAILED,
+        about=ABOUT,
+        settings=settings("A2_what_it_knows"),
+    message:
+        "A2 what the embedded student knows"
+    shell:
+        PAPERMILL
+
+
+# Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names the
+# folder of another size or seed as its student has it made first.
+PRETRAINED = paths.relative(
+    paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model"
+)
+
+
 rule micro_student:
     input:
         notebook="notebooks/A1_micro_student.ipynb",
         code=provenance.code("A1_micro_student"),
         facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
     output:
-        notebook=f"{DONE}/A1_micro_student.ipynb",
-        model=directory(
-            paths.relative(paths.pretraining(RECIPE.name, RECIPE.seeds[0]) / "model")
-        ),
+        notebook=f"{DONE}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
+        model=directory(PRETRAINED),
     log:
-        notebook=f"{LOGS}/A1_micro_student.ipynb",
-        text=f"{LOGS}/A1_micro_student.txt",
+        notebook=f"{LOGS}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
+        text=f"{LOGS}/A1_micro_student/{{architecture}}/seed{{seed}}.txt",
     benchmark:
-        f"{TIMES}/A1_micro_student.tsv"
+        f"{TIMES}/A1_micro_student/{{architecture}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        architecture="micro|micro-small|micro-large",
     resources:
         gpu=1,
     params:
         failed=FAILED,
         about=ABOUT,
-        settings=settings("A1_micro_student", seed=str(RECIPE.seeds[0])),
+        settings=settings(
+            "A1_micro_student", architecture="{architecture}", seed="{seed}"
+        ),
     message:
-        "A1 the embedded student"
+        "A1 the embedded student: {wildcards.architecture}, seed {wildcards.seed}"
     shell:
         PAPERMILL

@@ -7,10 +7,14 @@ and 05. The untrained baselines answer without any student.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from scipy import optimize, sparse
 
 from scicot_utils import ScicotError, paths, prompts, rationales
 from scicot_utils.prompts import StudentTemplate
@@ -18,6 +22,7 @@ from scicot_utils.recipe import Settings
 from scicot_utils.students import Generated, Student, TrainingLog, fine_tune, generate, load, score
 from scicot_utils.tables import Row
 
+BAG_PENALTY = 1.0  # L2 weight of the bag-of-words baseline: the usual default of logistic regressions, not tuned
 Pair = tuple[str, str]  # what a student reads, what it must write
 
 
@@ -99,6 +104,30 @@ def stage2_pairs(examples: Sequence[tuple[Row, str]], settings: Settings) -> lis
     ]
 
 
+def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[tuple[Row, str]]]:
+    """The training set in `crossfit_folds` parts; all rationales of a question fall into one part."""
+    names = list(dict.fromkeys(question["id"] for question, _ in examples))
+    random.Random(settings.question_seed).shuffle(names)
+    if len(names) < settings.crossfit_folds:
+        raise ArmError(f"crossfit_folds: found {settings.crossfit_folds}, allowed: at most {len(names)}, the questions")
+    part = {name: place % settings.crossfit_folds for place, name in enumerate(names)}
+    return [[pair for pair in examples if part[pair[0]["id"]] == number] for number in range(settings.crossfit_folds)]
+
+
+def stage2_examples(
+    examples: Sequence[tuple[Row, str]], crossfit: Mapping[str, str], settings: Settings
+) -> list[tuple[Row, str]]:
+    """What stage 2 learns from: the teacher's rationales, those of students that had not seen the question, or both.
+
+    `crossfit`: question id → the rationale that a stage 1 student wrote which was trained on the other folds.
+    """
+    if settings.stage2_source == "teacher":
+        return list(examples)
+    questions = list({question["id"]: question for question, _ in examples}.values())
+    own = [(question, crossfit[question["id"]]) for question in questions]
+    return own if settings.stage2_source == "crossfit" else [*examples, *own]
+
+
 def answer_one_stage(arm: str, student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
     """Predictions of a one-stage arm, without the columns that name the run (see `predictions`)."""
     entry, template = ONE_STAGE[arm], _template(settings)
@@ -161,26 +190,80 @@ def train(student: Student, pairs: Sequence[Pair], settings: Settings, *, seed: 
 
 
 def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict[str, list[Row]]:
-    """Baseline → its predictions on `questions`; `train` is looked at only for the most frequent position.
+    """Baseline → its predictions on `questions`. None reasons; what `train` shows is only which answers are right often.
 
-    Each puts score 1 on its choice and 0 elsewhere, so `generated` and `ranked` accuracy agree.
+    Each puts score 1 on its choice and 0 elsewhere, so `generated` and `ranked` accuracy agree. `seed` settles ties.
     """
     rng = random.Random(seed)
     positions = Counter(prompts.letter(row, row["answer"]) for row in train)
     favourite = min(positions, key=lambda mark: (-positions[mark], mark)) if positions else "A"
+    rights = Counter(prompts.option_text(row, row["answer"]).lower() for row in train)
+    weigh = _bag_of_words(train)
+
+    def best(row: Row, values: Iterable[float]) -> str:
+        scores = list(values)
+        of_best = [label for label, value in zip(row["choices"]["label"], scores, strict=True) if value == max(scores)]
+        return of_best[0] if len(of_best) == 1 else rng.choice(of_best)
+
     choose: dict[str, Callable[[Row], str]] = {
         "random": lambda row: rng.choice(row["choices"]["label"]),
         "majority_label": lambda row: row["choices"]["label"][
             min(prompts.LETTERS.index(favourite), len(row["choices"]["label"]) - 1)
         ],
-        "longest_option": lambda row: max(
-            zip(row["choices"]["label"], row["choices"]["text"], strict=True), key=lambda option: len(option[1])
-        )[0],
+        "longest_option": lambda row: best(row, (len(text) for text in row["choices"]["text"])),
+        "shortest_option": lambda row: best(row, (-len(text) for text in row["choices"]["text"])),
+        "frequent_answer": lambda row: best(row, (rights[text.lower()] for text in row["choices"]["text"])),
         "word_overlap": lambda row: (
             rationales.overlap_choice(row, row["question"]) or rng.choice(row["choices"]["label"])
         ),
+        "bag_of_words": lambda row: best(row, weigh(row)),
     }
     return {name: [choice(row, pick(row)) for row in questions] for name, pick in choose.items()}
+
+
+def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
+    """A linear classifier, fitted to `train`: question → a score for each option; 0 for words that it never saw.
+
+    Features of an option are its words and every pair of a word of the question and one of its own; the loss is the
+    cross-entropy of the right option among the options, with an L2 penalty. It is convex, so no seed is needed.
+    """
+    index: dict[object, int] = {}
+    columns, starts, firsts, gold = [], [0], [0], []
+    for row in train:
+        gold.append(firsts[-1] + row["choices"]["label"].index(row["answer"]))
+        for text in row["choices"]["text"]:
+            columns += [index.setdefault(feature, len(index)) for feature in _features(row["question"], text)]
+            starts.append(len(columns))
+        firsts.append(len(starts) - 1)
+    weights = np.zeros(len(index))
+    if index:
+        seen = sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(firsts[-1], len(index)))
+        each, sizes = np.array(firsts[:-1]), np.diff(firsts)
+
+        def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+            scores = seen @ weights
+            powers = np.exp(scores - np.repeat(np.maximum.reduceat(scores, each), sizes))
+            shares = powers / np.repeat(np.add.reduceat(powers, each), sizes)
+            penalty = BAG_PENALTY / 2 * np.square(weights).sum()
+            value = penalty - np.log(np.maximum(shares[gold], np.finfo(float).tiny)).sum()
+            shares[gold] -= 1
+            return value, seen.T @ shares + BAG_PENALTY * weights
+
+        weights = optimize.minimize(loss, weights, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+
+    def weigh(row: Row) -> list[float]:
+        return [
+            float(sum(weights[index[feature]] for feature in _features(row["question"], text) if feature in index))
+            for text in row["choices"]["text"]
+        ]
+
+    return weigh
+
+
+def _features(question: str, option: str) -> list[object]:
+    """Words of the option, and pairs of a word of the question with one of them; each once, in a fixed order."""
+    asked, words = (dict.fromkeys(re.findall(r"\w+", text.lower())) for text in (question, option))
+    return [*words, *((one, other) for one in asked for other in words)]
 
 
 def choice(question: Row, label: str, rationale: str = "") -> Row:

@@ -15,6 +15,9 @@ BOOK = ROOT / "book"
 OUTPUTS = ROOT / "outputs"
 REFERENCE = OUTPUTS / "reference"  # the few small results that are committed
 MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the embedded student
+OTHER_STUDENT = REFERENCE / "micro_student_seed1"  # the record of a second pretraining, without its weights
+DATASET_CARD = BOOK / "dataset_card.md"
+CITATION = ROOT / "CITATION.cff"
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
 
 
@@ -60,14 +63,20 @@ def rationales(recipe: str, dataset: str, variant: str) -> Path:
     return OUTPUTS / recipe / "rationales" / dataset / f"{variant}.parquet"
 
 
+def hub(recipe: str, dataset: str, variant: str) -> Path:
+    """A generated benchmark as an ordinary folder of the hub, for `datasets.load_dataset`."""
+    folder = OUTPUTS / recipe / "hub"
+    return folder / dataset if variant == "main" else folder / variant / dataset
+
+
 def run(recipe: str, dataset: str, arm: str, variant: str, seed: int) -> Path:
     """The folder of one run: predictions.parquet, metrics.json, provenance.json, stage1/, model/."""
     return OUTPUTS / recipe / "runs" / dataset / arm / variant / f"seed{seed}"
 
 
-def pretraining(recipe: str, seed: int, variant: str = "main") -> Path:
-    """What appendix notebook A1 makes."""
-    return OUTPUTS / recipe / "pretraining" / variant / f"seed{seed}"
+def pretraining(recipe: str, architecture: str, seed: int, variant: str = "main") -> Path:
+    """What appendix notebook A1 makes; a recipe may name the folder `model` in it as its student."""
+    return OUTPUTS / recipe / "pretraining" / variant / architecture / f"seed{seed}"
 
 
 def metrics(recipe: str) -> Path:

@@ -8,8 +8,8 @@ when the text names no option.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from scicot_utils import ScicotError
 from scicot_utils.tables import Row
@@ -76,26 +76,61 @@ def _squeeze(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Exemplar:
+    """A worked example for a few-shot prompt: a question with its gold answer, and a rationale that leads there."""
+
+    question: Row
+    rationale: str
+
+
+@dataclass(frozen=True)
 class TeacherPrompt:
     """How a teacher is asked. `answer_cue` not empty: a second call, with the rationale and this cue appended.
 
-    `split` takes a whole completion text apart into (rationale, the part that names the answer).
+    `split` takes a whole completion text apart into (rationale, the part that names the answer). A prompt with
+    `few_shot` cannot be shown before `few_shot()` gave it `exemplars`, one more than it shows.
     """
 
     name: str
     version: int
-    question: Callable[[Row], str]
+    block: Callable[[Row], str]
     answer_cue: str
     split: Callable[[str], tuple[str, str]]
     source: str
+    few_shot: bool = False
+    exemplars: tuple[Exemplar, ...] = ()
 
     @property
     def label(self) -> str:
         return f"{self.name}/{self.version}"
 
+    def question(self, question: Row) -> str:
+        """The prompt's whole text; no question is among its own exemplars, which would show its gold answer."""
+        if not self.few_shot:
+            return self.block(question)
+        if len(self.exemplars) < 2:
+            raise PromptError(
+                f"prompt '{self.name}': found {len(self.exemplars)} exemplars, allowed: one more than are shown; "
+                "make it with teachers.prompt_of(settings, questions)"
+            )
+        others = [one for one in self.exemplars if one.question["id"] != question["id"]]
+        worked = [f"{self.block(one.question)} {_worked(one)}" for one in others[: len(self.exemplars) - 1]]
+        return "\n\n".join([*worked, self.block(question)])
+
 
 CUE = "\nTherefore, the answer is"
 FINAL = "The answer is"
+GOLD = "The correct answer is"
+ENDING = f"end with one line of the form '{FINAL} (X).'"
+
+
+def few_shot(prompt: TeacherPrompt, exemplars: Iterable[Exemplar]) -> TeacherPrompt:
+    """The prompt with exemplars, one more than it is to show: the last stands in where a question is one of them."""
+    return replace(prompt, exemplars=tuple(exemplars))
+
+
+def _worked(exemplar: Exemplar) -> str:
+    return f"{exemplar.rationale} {FINAL} ({letter(exemplar.question, exemplar.question['answer'])})."
 
 
 def _zero_shot_cot(question: Row) -> str:
@@ -104,8 +139,19 @@ def _zero_shot_cot(question: Row) -> str:
 
 def _one_call(question: Row) -> str:
     return (
+        f"Question: {question['question']}\nOptions: {_listed(question)}\nThink step by step, then {ENDING}\nReasoning:"
+    )
+
+
+def _few_shot_cot(question: Row) -> str:
+    return f"Q: {question['question']} Answer Choices: {_listed(question)}\nA:"
+
+
+def _gold_shown(question: Row) -> str:
+    gold = f"({letter(question, question['answer'])}) {option_text(question, question['answer'])}"
+    return (
         f"Question: {question['question']}\nOptions: {_listed(question)}\n"
-        f"Think step by step, then end with one line of the form '{FINAL} (X).'\nReasoning:"
+        f"{GOLD} {gold}. Explain step by step why, then {ENDING}\nReasoning:"
     )
 
 
@@ -115,6 +161,11 @@ def _split_last(cue: str) -> Callable[[str], tuple[str, str]]:
         return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
 
     return split
+
+
+def _split_first_block(text: str) -> tuple[str, str]:
+    """After few shots a language model may go on with a question of its own, which is none of its answer."""
+    return _split_last(FINAL)(text.split("\n\nQ:")[0])
 
 
 def _by_id(question: Row) -> str:
@@ -130,9 +181,35 @@ TEACHER_PROMPTS = {
     for prompt in (
         TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_last(CUE), "Kojima et al. 2022; Ho et al., 3.1"),
         TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_last(FINAL), "one-call form of the same"),
+        TeacherPrompt(
+            "few_shot_cot", 1, _few_shot_cot, "", _split_first_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True
+        ),
+        TeacherPrompt("gold_shown", 1, _gold_shown, "", _split_last(FINAL), "after Zelikman et al. 2022, STaR's hint"),
         TeacherPrompt("recorded", 1, _by_id, "", _all_rationale, "a file of rationales, looked up by the id in line 1"),
     )
 }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a prompt's text shows: the last question in it, its options, its gold letter or '', and what comes after."""
+
+    question: str
+    options: tuple[str, ...]
+    gold: str
+    rest: str
+
+
+def read_prompt(text: str) -> Shown:
+    """A teacher's prompt read back, whichever wrote it; PromptError where it shows no question with options."""
+    asked = re.compile(r"^(?:Q|Question): (.+?)(?: Answer Choices: |\nOptions: )(\(A\) .+)$", re.MULTILINE)
+    found = list(asked.finditer(text))
+    if not found:
+        raise PromptError(f"found no question with options in a prompt that starts '{text[:80]}'")
+    rest = text[found[-1].end() :]
+    gold = re.match(rf"\n{GOLD} \(([A-H])\)", rest)
+    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", found[-1][2])
+    return Shown(found[-1][1], tuple(choices), gold[1] if gold else "", rest)
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str) -> tuple[str, str]:

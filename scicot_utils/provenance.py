@@ -215,14 +215,15 @@ def code(notebook: str) -> list[str]:
     """
     content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
-    found, waiting = {"__init__"}, set().union(*map(_imported, sources))
+    found, waiting = {paths.PACKAGE / "__init__.py"}, set().union(*map(_imported, sources))
     while waiting:
         name = waiting.pop()
-        file = paths.PACKAGE / f"{name}.py"
-        if name not in found and file.is_file():
-            found.add(name)
+        module = paths.PACKAGE / f"{name}.py"
+        files = {module} if module.is_file() else {*(paths.PACKAGE / name).glob("*.py")}  # a package counts as a whole
+        for file in files - found:
             waiting |= _imported(file.read_text(encoding="utf-8"))
-    return [paths.relative(paths.PACKAGE / f"{name}.py") for name in sorted(found)]
+        found |= files
+    return sorted(paths.relative(file) for file in found)
 
 
 def _imported(source: str) -> set[str]:

@@ -106,6 +106,21 @@ def derange(rationales: Sequence[str], seed: int) -> list[str]:
     return moved
 
 
+def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
+    """A rationale for another option, and that option's label: the two options' texts change places in it.
+
+    ('', '') where the gold option's text does not occur, so that there is nothing to exchange.
+    """
+    gold = option_text(question, question["answer"])
+    if not _has(rationale, gold):
+        return "", ""
+    others = [label for label in question["choices"]["label"] if label != question["answer"]]
+    label = random.Random(f"{seed}/{question['id']}").choice(others)
+    places = {gold.lower(): option_text(question, label), option_text(question, label).lower(): gold}
+    either = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda found: places[found[0].lower()], rationale, flags=re.I), label
+
+
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 

@@ -44,6 +44,9 @@ class Questions(Section):
     train_questions: int = Field(300, ge=0, description="questions in the table; 0: all there are")
     validation_questions: int = Field(300, ge=0, description="as train_questions")
     test_questions: int = Field(500, ge=0, description="as train_questions")
+    transfer_questions: int = Field(
+        0, ge=0, description="in each transfer test, test_forms and test_domain; 0: none; only of generated benchmarks"
+    )
     question_seed: int = Field(0, ge=0, description="seed of the generator, or of the sample taken")
 
 
@@ -55,15 +58,34 @@ class Teacher(Section):
         pattern="^train(,validation|,test)*$",
         description="splits asked; train is needed, others serve controls",
     )
-    teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance of a wrong fact per option")
+    teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance that a recalled fact is wrong")
+    teacher_errors: Literal["random", "systematic"] = Field(
+        "random", description="simulated: drawn per prompt and sample, or each fact always recalled in the same way"
+    )
     teacher_malformed_rate: float = Field(0.02, ge=0, le=1, description="simulated: chance of no usable answer")
+    teacher_refusal_rate: float = Field(0.0, ge=0, le=1, description="simulated: chance of a refusal")
+    teacher_truncation_rate: float = Field(0.0, ge=0, le=1, description="simulated: chance of a text cut midway")
+    teacher_wrong_answer_rate: float = Field(
+        0.0, ge=0, le=1, description="simulated: chance of a wrong answer that the rationale does not lead to"
+    )
+    teacher_wrong_rationale_rate: float = Field(
+        0.0, ge=0, le=1, description="simulated: share of questions with a wrong rationale and yet the right answer"
+    )
+    teacher_paraphrase: int = Field(
+        1, ge=1, le=3, description="simulated: wordings, openings varied over at temperature > 0; from 2 orders, too"
+    )
     teacher_seed: int = Field(0, ge=0, description="seed of the simulated teacher")
-    rationale_style: Literal["walk", "verdict"] = Field("walk", description="simulated: how it reasons")
-    prompt: Literal["zero_shot_cot", "zero_shot_cot_one_call", "recorded"] = "zero_shot_cot"
+    rationale_style: Literal["walk", "verdict", "justify", "terse"] = Field(
+        "walk", description="simulated: line of each option | with yes or no | of the chosen one | and nothing else"
+    )
+    prompt: Literal["zero_shot_cot", "zero_shot_cot_one_call", "few_shot_cot", "gold_shown", "recorded"] = (
+        "zero_shot_cot"
+    )
+    few_shot_examples: int = Field(3, ge=1, le=16, description="few_shot_cot: worked training questions shown")
     prompts_compared: str = Field(
         "zero_shot_cot,zero_shot_cot_one_call",
-        pattern="^zero_shot_cot(_one_call)?(,zero_shot_cot(_one_call)?)*$",
-        description="notebook 02: names, by comma",
+        pattern="^(zero_shot_cot(_one_call)?|few_shot_cot)(,(zero_shot_cot(_one_call)?|few_shot_cot))*$",
+        description="notebook 02: names, by comma; not gold_shown, which has nothing left to answer",
     )
     dev_questions: int = Field(100, ge=1, description="notebook 02: validation questions asked per prompt")
     temperature: float = Field(0.0, ge=0, le=2, description="0: greedy")
@@ -80,6 +102,10 @@ class Training(Section):
     template: Literal["options_first", "multimodal_cot"] = Field("options_first", description="student's prompts")
     answer_format: Literal["text", "label"] = Field("text", description="the option's text or its letter")
     stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
+    stage2_source: Literal["teacher", "crossfit", "both"] = Field(
+        "teacher", description="rationales stage 2 learns from; crossfit: written by stage 1 students on held-out folds"
+    )
+    crossfit_folds: int = Field(2, ge=2, le=20, description="K, folds of the training set for crossfit")
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
     steps: int = Field(200, ge=1, description="optimiser steps per model")
     batch_size: int = Field(32, ge=1, description="sequences per step")
@@ -100,8 +126,9 @@ class Training(Section):
 class Pretraining(Section):
     """Of the embedded student, in appendix notebook A1."""
 
-    pretraining_pairs: int = Field(120_000, ge=1, description="(input, target) texts made")
-    pretraining_steps: int = Field(7_000, ge=1, description="optimiser steps")
+    architecture: Literal["micro-small", "micro", "micro-large"] = Field("micro", description="sizes of one family")
+    pretraining_pairs: int = Field(240_000, ge=1, description="(input, target) texts made")
+    pretraining_steps: int = Field(9_000, ge=1, description="optimiser steps")
     pretraining_batch_size: int = Field(48, ge=1, description="sequences per step")
     pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak, AdamW, cosine")
 
@@ -146,9 +173,11 @@ class Recipe(Section):
     evidence: Evidence = Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = {}
     variants: dict[str, dict[str, Scalar]] = {}
-    variant_arms: list[str] = Field([], description="arms that the variants are run for; empty: all trained arms")
+    variant_arms: dict[str, list[str]] = Field(
+        {}, description="variant → arms it is run for; missing: all trained ones"
+    )
 
-    @field_validator("datasets", "distill", "arms", "seeds", "variant_arms")
+    @field_validator("datasets", "distill", "arms", "seeds")
     @classmethod
     def _no_duplicates(cls, values: list) -> list:
         if len(set(values)) != len(values):
@@ -164,9 +193,16 @@ class Recipe(Section):
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
-        for name in self.variant_arms:
-            if name not in self.arms:
-                raise ValueError(f"variant_arms: found '{name}', allowed: one of arms ({', '.join(self.arms)})")
+        for variant, names in self.variant_arms.items():
+            if variant not in self.variants:
+                raise ValueError(
+                    f"variant_arms: found '{variant}', allowed: one of variants ({', '.join(self.variants)})"
+                )
+            for name in names:
+                if name not in self.arms:
+                    raise ValueError(
+                        f"variant_arms.{variant}: found '{name}', allowed: one of arms ({', '.join(self.arms)})"
+                    )
         for name, changes in self.arm_settings.items():
             if name not in ARMS:
                 raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
@@ -214,7 +250,7 @@ class Recipe(Section):
 
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a student, in the recipe's order, that `variant` is run for."""
-        wanted = self.variant_arms if variant != MAIN and self.variant_arms else self.arms
+        wanted = self.variant_arms.get(variant, self.arms)
         return [arm for arm in wanted if arm != "untrained"]
 
     def runs(self) -> list[tuple[str, str, str, int]]:

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import yaml
 
 from scicot_utils import ScicotError, paths, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
@@ -30,11 +32,15 @@ ARMS = {
     "two_stage": ("two-stage\n(Sci-CoT)", "#005B96"),
     "two_stage_teacher_rationale": ("two-stage, teacher's\nrationale (ceiling)", "#009E73"),
     "two_stage_shuffled_rationale": ("two-stage, shuffled\nrationale", "#999999"),
+    "two_stage_counterfactual_rationale": ("two-stage, rationale\nfor another option", "#CC79A7"),
     "two_stage_no_rationale": ("two-stage,\nno rationale", "#BBBBBB"),
     "random": ("random", "#777777"),
     "majority_label": ("most frequent\nposition", "#777777"),
     "longest_option": ("longest option", "#777777"),
+    "shortest_option": ("shortest option", "#777777"),
+    "frequent_answer": ("most frequent\nright answer", "#777777"),
     "word_overlap": ("word overlap", "#777777"),
+    "bag_of_words": ("bag of words", "#777777"),
     "teacher": ("teacher", "#D55E00"),
 }
 
@@ -45,6 +51,7 @@ COMPARED = (
     ("rationale_answer", "answer_only"),
     ("two_stage", "two_stage_shuffled_rationale"),
 )
+FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines hold together (Bonferroni)
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 
 
@@ -96,7 +103,7 @@ CLAIMS = (
         "two_stage",
         "two_stage_shuffled_rationale",
         (),
-        "counterfactual rationales, for another option",
+        "other benchmarks and students; how often a turned rationale is followed stands in notebook 05",
     ),
 )
 
@@ -197,7 +204,8 @@ class Table:
         tables.write_csv(list(self.frame.columns), self.frame.to_dict("records"), path)
         return self
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> pd.DataFrame:
+        """What is displayed, as text."""
         shown = self.frame[self._show or list(self.frame.columns)].copy()
         for column in shown.columns:
             shown[column] = [
@@ -208,7 +216,16 @@ class Table:
                 else value
                 for value in shown[column]
             ]
-        body = shown.to_html(index=False, escape=True, border=0, classes="table", justify="left")
+        return shown
+
+    def markdown(self) -> str:
+        """As a Markdown table, for a dataset card."""
+        shown = self._shown()
+        lines = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+        return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    def _repr_html_(self) -> str:
+        body = self._shown().to_html(index=False, escape=True, border=0, classes="table", justify="left")
         return f'<div style="overflow-x:auto" tabindex="0">{body}</div>'
 
     def __repr__(self) -> str:
@@ -408,6 +425,62 @@ def chance(questions: Iterable[Row]) -> float:
     return sum(1 / size for size in sizes) / len(sizes)
 
 
+def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> list[Row]:
+    """How often each untrained baseline is right on each test, and whether that can be told from chance.
+
+    `answers`: baseline → its predictions on `questions`. Intervals are Wilson's, each at such a level that all of the
+    table hold together with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
+    """
+    options = {row["id"]: len(row["choices"]["label"]) for row in questions}
+    groups = [
+        (split, name, [row for row in rows if row["split"] == split])
+        for split in dict.fromkeys(row["split"] for row in questions)
+        for name, rows in answers.items()
+    ]
+    confidence = 1 - (1 - FAIR_LEVEL) / max(1, len(groups))
+    found = []
+    for split, name, rows in groups:
+        right, by_chance = sum(row["correct"] for row in rows), sum(1 / options[row["question_id"]] for row in rows)
+        low, high = scoring.wilson(right, len(rows), confidence)
+        found.append(
+            {
+                "split": split,
+                "baseline": arm_name(name),
+                "n": len(rows),
+                "accuracy": right / len(rows),
+                "low": low,
+                "high": high,
+                "chance": by_chance / len(rows),
+                "within chance": "yes" if low <= by_chance / len(rows) <= high else "no",
+            }
+        )
+    return found
+
+
+def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
+    """The book's page of a dataset as a card that stands alone: what the page pastes by name stands in it as Markdown.
+
+    `page`: its text; `values`: what the notebook glues. Raises ReportError for a name that was not handed over.
+    """
+
+    def paste(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ReportError(f"the dataset card pastes '{match[1]}'; handed over are: {', '.join(values)}")
+        value = values[match[1]]
+        return value.markdown() if isinstance(value, Table) else value.text
+
+    return re.sub(r"```\{glue\} (\w+)\n(?::\w+: .*\n)*```", paste, page)
+
+
+def citation(citation_file: str) -> str:
+    """How to cite this project, from the text of CITATION.cff."""
+    told = yaml.safe_load(citation_file)
+    authors = ", ".join(
+        author.get("name") or f"{author['given-names']} {author['family-names']}" for author in told["authors"]
+    )
+    return f"{authors[0].upper()}{authors[1:]}: {told['title']}, version {told['version']}."
+
+
 def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     """One row for each arm of the main variant and each scoring, on the test split."""
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
@@ -447,13 +520,18 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     return Table(rows, formats, [*show, "unparsed", "truncated"])
 
 
-def test_outcomes(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict[tuple[str, str], np.ndarray]:
-    """(arm, measure) → right or wrong on the test split of the main variant, shape (seeds, questions)."""
+def test_outcomes(
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant: str = MAIN
+) -> dict[tuple[str, str], np.ndarray]:
+    """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
+
+    An arm that the variant is not run for is taken from the main variant.
+    """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
     found: dict[tuple[str, str], list[np.ndarray]] = {}
-    for where, arm, variant, seed in recipe.runs():
-        if where == dataset and variant == MAIN and arm != "untrained":
-            folder = paths.run(recipe.name, dataset, arm, variant, seed)
+    for where, arm, of, seed in recipe.runs():
+        if where == dataset and of == (variant if arm in recipe.trained_arms(variant) else MAIN) and arm != "untrained":
+            folder = paths.run(recipe.name, dataset, arm, of, seed)
             for file in [
                 file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()
             ]:
@@ -473,18 +551,42 @@ def compare(outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings) 
     )
 
 
+def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
+    """The headline's comparisons in the main variant and in every other one, corrected for their whole number."""
+    outcomes, pairs = {}, []
+    for variant in (MAIN, *recipe.variants):
+        for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
+            outcomes[f"{variant}/{arm}", measure] = right
+        pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in COMPARED[:2]]
+    rows = scoring.compare(
+        outcomes, pairs, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
+    )
+    for row in rows:
+        row["variant"] = row["first"].split("/")[0]
+        for place in ("first", "second"):
+            row[place] = row[place].split("/")[1]
+            row[f"{place} of"] = row["variant"] if row[place] in recipe.trained_arms(row["variant"]) else MAIN
+    return rows
+
+
 def comparison_table(comparisons: Sequence[Row]) -> Table:
     """Comparisons for readers: arms by name, intervals in one column."""
     rows = [
         row
         | {
-            "arms": f"{arm_name(row['first'])} minus {arm_name(row['second'])}",
+            "arms": " minus ".join(
+                arm_name(row[place])
+                + (f" (of {MAIN})" if row.get(f"{place} of", MAIN) != row.get("variant", MAIN) else "")
+                for place in ("first", "second")
+            ),
             "points": row["difference"],
             "interval": f"{row['low']:+.1f} to {row['high']:+.1f}",
         }
         for row in comparisons
     ]
     show = ["arms", "measure", "points", "interval", "p corrected", "by seed", "McNemar p by seed"]
+    if rows and "variant" in rows[0]:
+        show = ["variant", *show[:-1]]
     formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 

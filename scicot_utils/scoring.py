@@ -136,6 +136,20 @@ def evaluate(
     return [{name: row[name] for name in METRICS} for row in found]
 
 
+def followed(
+    predictions: Sequence[Row], argued_for: Mapping[str, str], confidence: float, **columns: str | int
+) -> list[Row]:
+    """How often the answer is the option that the rationale argued for (question id → label): faithfulness, a metric
+    row for each arm and split."""
+    found = []
+    for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
+        rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
+        where = columns | {name: rows[0][name] for name in ("dataset", "arm", "variant", "seed", "split")}
+        values = np.array([row["answer"] == argued_for[row["question_id"]] for row in rows])
+        found.append(where | _metric("followed", values, confidence))
+    return [{name: row[name] for name in METRICS} for row in found]
+
+
 def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
     low, high = wilson(int(values.sum()), len(values), confidence)
     return {"metric": metric, "value": float(values.mean()), "low": low, "high": high, "n": len(values)}

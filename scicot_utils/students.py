@@ -9,13 +9,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from tqdm import tqdm
@@ -96,14 +97,18 @@ def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **named)
 
 
-def _micro(tokenizer: Any) -> BartConfig:
-    return BartConfig(
-        vocab_size=len(tokenizer), d_model=128, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=256, decoder_ffn_dim=256,
-        max_position_embeddings=MICRO_POSITIONS, dropout=0.1, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.bos_token_id, forced_eos_token_id=None,
-    )  # fmt: skip
+def _micro(width: int, layers: int) -> Callable[[Any], BartConfig]:
+    def configure(tokenizer: Any) -> BartConfig:
+        return BartConfig(
+            vocab_size=len(tokenizer), d_model=width, encoder_layers=layers, decoder_layers=layers,
+            encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=2 * width,
+            decoder_ffn_dim=2 * width, max_position_embeddings=MICRO_POSITIONS, dropout=0.1,
+            pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=tokenizer.bos_token_id,
+            forced_eos_token_id=None,
+        )  # fmt: skip
+
+    return configure
 
 
 def _t5_tiny(tokenizer: Any) -> T5Config:
@@ -115,7 +120,9 @@ def _t5_tiny(tokenizer: Any) -> T5Config:
 
 
 ARCHITECTURES = {
-    "micro": _micro,  # the embedded student: BART with absolute positions, 2+2 layers of width 128
+    "micro": _micro(128, 2),  # the embedded student: BART with absolute positions, 2+2 layers of width 128
+    "micro-small": _micro(64, 2),
+    "micro-large": _micro(192, 3),
     "t5-tiny": _t5_tiny,  # an untrained T5 of width 64, to try the real T5 tokenizer without a download
 }
 
@@ -131,7 +138,7 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         if architecture not in ARCHITECTURES:
             allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
             raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
-        if not tokenizer and architecture != "micro":
+        if not tokenizer and not architecture.startswith("micro"):
             raise StudentError(f"student {student!r} has no tokenizer of its own: name a folder or a hub name")
         if tokenizer:
             words = _tokenizer(tokenizer, T5Config() if architecture == "t5-tiny" else None)
@@ -289,6 +296,7 @@ def fine_tune(
     seed: int,
     adam_beta2: float,
     threads: int,
+    micro_batches: int = 1,
     validation_pairs: Sequence[tuple[str, str]] = (),
     show_progress: bool = True,
     save_steps: int = 0,
@@ -297,9 +305,12 @@ def fine_tune(
 
     `schedule` is a name of transformers' SchedulerType; `warmup_ratio` the share of `steps` in which the rate
     rises; a token limit of 0 cuts nothing. `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives
-    bit-identical weights on one machine. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
+    bit-identical weights on one machine. `micro_batches` > 1 cuts every batch into parts of like length, to be padded
+    less; the gradient is summed over the parts. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
     and training resumes from the last one there.
     """
+    if batch_size % micro_batches:
+        raise StudentError(f"fine_tune: a batch of {batch_size} cannot be cut into {micro_batches} equal parts")
     if not pairs or steps < 1:
         raise StudentError(f"fine_tune: {len(pairs)} pairs and {steps} steps; at least one of each is needed")
     if threads > 0:
@@ -321,18 +332,20 @@ def fine_tune(
         return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
 
     arguments = Seq2SeqTrainingArguments(
-        output_dir=str(output_dir), max_steps=steps, per_device_train_batch_size=batch_size,
+        output_dir=str(output_dir), max_steps=steps, per_device_train_batch_size=batch_size // micro_batches,
+        gradient_accumulation_steps=micro_batches,
         learning_rate=learning_rate, lr_scheduler_type=schedule, warmup_steps=round(warmup_ratio * steps),
         weight_decay=weight_decay, max_grad_norm=max_grad_norm, adam_beta2=adam_beta2,
         optim="adamw_torch_fused", seed=seed,
-        data_seed=seed, train_sampling_strategy=_sampling(rows), remove_unused_columns=False,
+        data_seed=seed, train_sampling_strategy=_sampling(rows, micro_batches), remove_unused_columns=False,
         save_strategy="steps" if save_steps else "no", save_steps=save_steps or 500, save_total_limit=1,
         logging_strategy="steps", logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         disable_tqdm=True, report_to="none", dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
+    data = Dataset.from_list(rows) if micro_batches > 1 else rows  # the sampler takes lengths from a Dataset only
     recorder = _Recorder(show_progress)
-    trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=rows, data_collator=collate)
+    trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=data, data_collator=collate)
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
         trainer.remove_callback(callback)
     trainer.add_callback(recorder)
@@ -356,8 +369,10 @@ def _with_dropout(model: PreTrainedModel, dropout: float) -> PreTrainedModel:
     return fresh.to(model.device)
 
 
-def _sampling(rows: Sequence[dict[str, Any]]) -> str:
+def _sampling(rows: Sequence[dict[str, Any]], micro_batches: int) -> str:
     """Batches by length only where padding costs: among short texts it saves little and unmixes tasks."""
+    if micro_batches > 1:
+        return "batch_rebalance"
     return "group_by_length" if max(row["length"] for row in rows) > GROUPED_FROM else "random"
 
 
@@ -433,6 +448,29 @@ def score(
         for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
     return sums
+
+
+def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
+    """Which single facts of MicroSci a student completes word for word: {domain, n, right}, and a row for all."""
+    asked = microsci.probes(microsci.load_world())
+    written = generate(student, [probe.reads for probe in asked], max_new_tokens=48, batch_size=batch_size)
+    right = [found.text == probe.writes.lower() for found, probe in zip(written, asked, strict=True)]
+    rows = []
+    for domain in (*dict.fromkeys(probe.domain for probe in asked), "all"):
+        found = [ok for ok, probe in zip(right, asked, strict=True) if domain in (probe.domain, "all")]
+        rows.append({"domain": domain, "n": len(found), "right": sum(found), "share": sum(found) / len(found)})
+    return rows
+
+
+def skills(student: Student, *, count: int, seed: int, batch_size: int = 100) -> list[dict[str, Any]]:
+    """How many of `count` newly drawn pairs of each pretraining task a student completes word for word."""
+    rows = []
+    for task in microsci.TASKS:
+        pairs = microsci.pretraining_pairs(microsci.load_world(), count, seed, {task: 1})
+        written = generate(student, [reads for reads, _ in pairs], max_new_tokens=90, batch_size=batch_size)
+        right = sum(found.text == target.lower() for found, (_, target) in zip(written, pairs, strict=True))
+        rows.append({"task": task, "n": count, "right": right, "share": right / count})
+    return rows
 
 
 def _common(full: Sequence[int], part: Sequence[int]) -> int:

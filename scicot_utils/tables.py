@@ -29,6 +29,7 @@ TABLES: dict[str, Features] = {
         choices={"label": List(text), "text": List(text)},
         answer=text,
         group=text,
+        proof=List(text),  # the facts that prove the answer, in order; empty where the benchmark gives none
     ),
     "completions": Features(
         question_id=text,
@@ -144,6 +145,11 @@ def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
 def write_json(path: Path, content: Any) -> Path:
     """Write JSON, whole or not at all."""
     return _write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def write_text(path: Path, content: str) -> Path:
+    """Write UTF-8 text, whole or not at all."""
+    return _write_whole(path, content.encode("utf-8"))
 
 
 def _write_whole(path: Path, content: bytes) -> Path:

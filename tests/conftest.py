@@ -24,6 +24,7 @@ def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
         "choices": {"label": labels, "text": list(texts)},
         "answer": answer or labels[1],
         "group": "two_hops",
+        "proof": [],
     }
     return row | columns
 

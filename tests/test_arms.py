@@ -3,6 +3,7 @@
 import inspect
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -316,12 +317,44 @@ def test_untrained_baselines_choose_as_they_say(question):
     found = arms.untrained(rows, train, seed=0)
     assert [row["answer"] for row in found["majority_label"]] == ["D", "2"]  # the last where there is no fourth
     assert [row["answer"] for row in found["longest_option"]] == ["C", "1"]
+    assert found["shortest_option"][0]["answer"] in "AD" and found["shortest_option"][1]["answer"] == "2"
     assert found["word_overlap"][0]["answer"] == "B"
     assert all(
         row["option_scores"] == [float(label == row["answer"]) for label in asked["choices"]["label"]]
         for answers in found.values()
         for row, asked in zip(answers, rows, strict=True)
     )
+
+
+def test_baselines_that_look_at_training_pick_what_was_right_there(question):
+    train = [
+        question(("iron", "oak", "rain"), id=f"t{i}", question="What grows in a wood?", answer="B") for i in range(5)
+    ] + [question(("iron", "oak", "rain"), id=f"u{i}", question="What do magnets pull?", answer="A") for i in range(3)]
+    asked = [
+        question(("rain", "iron", "oak"), id="q1", question="What do magnets pull?"),
+        question(("rain", "oak", "iron"), id="q2", question="What grows in the wood?"),
+    ]
+    found = arms.untrained(asked, train, seed=0)
+    assert [row["answer"] for row in found["frequent_answer"]] == ["C", "B"]  # oak was right most often
+    assert [row["answer"] for row in found["bag_of_words"]] == ["B", "B"]  # it also looks at the question
+
+
+def test_where_training_says_nothing_the_choice_is_random(rows):
+    for name in ("frequent_answer", "bag_of_words", "longest_option", "shortest_option"):
+        asked = [row | {"choices": row["choices"] | {"text": ["aa", "bb", "cc", "dd"]}} for row in rows]
+        found = Counter(row["answer"] for row in arms.untrained(asked, [], seed=0)[name])
+        assert set(found) == set("ABCD") and max(found.values()) < 2 * min(found.values())
+
+
+def test_the_bag_of_words_takes_questions_with_any_number_of_options(question):
+    train = [question(("yes", "no"), id="t1", labels="12", answer="1"), question(("a", "yes", "b", "c", "d"), id="t2")]
+    assert [row["answer"] for row in arms.untrained([question(("no", "yes"))], train, seed=0)["bag_of_words"]] == ["B"]
+
+
+def test_the_bag_of_words_neither_overflows_nor_divides_by_zero(rows):
+    found = arms.untrained(rows, rows, seed=0)["bag_of_words"]
+    assert sum(row["correct"] for row in found) > len(rows) / 2  # on what it was fitted to
+    assert found == arms.untrained(rows, rows, seed=1)["bag_of_words"]  # no two options have equal scores
 
 
 def test_untrained_baselines_repeat_with_their_seed_and_need_no_training_set(rows):

@@ -70,7 +70,10 @@ def test_the_code_inputs_of_a_notebook_are_all_modules_it_reaches(notebook):
                     )
                     direct |= set(whole)
     reached = direct.union(*(graph.find_upstream_modules(module) for module in direct))
-    files = {f"{module.replace('.', '/')}.py" for module in reached if module != "scicot_utils"}
+    packages = {module for module in reached if (paths.ROOT / module.replace(".", "/")).is_dir()} - {"scicot_utils"}
+    reached |= {child for package in packages for child in graph.find_descendants(package)}
+    files = {f"{module.replace('.', '/')}.py" for module in reached - packages if module != "scicot_utils"}
+    files |= {f"{package.replace('.', '/')}/__init__.py" for package in packages}
     assert set(provenance.code(notebook)) == files | {"scicot_utils/__init__.py"}
 
 
@@ -79,6 +82,7 @@ def test_file_names_toc_flow_picture_readme_and_rules_agree_on_the_notebooks_and
     toc = yaml.safe_load(text_of("book/_toc.yml"))
     listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     assert [name.split("/")[1] for name in listed if name.startswith("notebooks/0")] == main
+    assert "notebooks/A2_what_it_knows" in listed and "notebooks/A1_micro_student" not in listed, "A1 is not run by default"
     assert [name for name in report.FLOW_BOXES if name != "book"] == main
     edges = re.findall(r"^  (\w+) --> (\w+)$", text_of("README.md"), re.MULTILINE)
     assert tuple(edges) == report.FLOW
@@ -153,7 +157,9 @@ def test_the_developer_page_lists_the_modules_in_the_order_of_the_layers():
     shown = re.findall(r"^\| `(\w+)` \| ", text_of("book/developer.md"), re.MULTILINE)
     assert shown == from_below
     assert sorted(from_below) == sorted(
-        path.stem for path in paths.PACKAGE.glob("*.py") if not path.stem.startswith("__")
+        path.stem
+        for path in paths.PACKAGE.iterdir()
+        if not path.stem.startswith("__") and (path.suffix == ".py" or (path / "__init__.py").exists())
     )
 
 
@@ -164,12 +170,14 @@ def test_the_package_needs_no_plotting_or_torch_to_check_a_recipe():
 
 def test_the_shipped_student_is_what_its_record_says_and_of_the_world_that_is_shipped(tmp_path):
     record = json.loads((paths.MICRO_STUDENT / "provenance.json").read_text(encoding="utf-8"))
-    assert record["world"] == microsci.fingerprint()
+    other = json.loads((paths.OTHER_STUDENT / "provenance.json").read_text(encoding="utf-8"))
+    assert record["world"] == other["world"] == microsci.fingerprint()
+    assert record["settings"] | {"seed": 1} == other["settings"] | {"seed": 1} and record["seed"] != other["seed"]
     settings = recipe.load("micro").settings()
     assert {key: record["settings"][key] for key in recipe.Pretraining.model_fields} == {
         key: getattr(settings, key) for key in recipe.Pretraining.model_fields
     }
-    beside = {"README.md", "probe.csv", "provenance.json"}
+    beside = {"README.md", "knowledge.csv", "skills.csv", "provenance.json"}
     for file in paths.MICRO_STUDENT.iterdir():
         if file.name not in beside:
             (tmp_path / file.name).write_bytes(file.read_bytes())

@@ -1,6 +1,7 @@
 """Templates: what is rendered is read back, for every template, label set and kind of option text."""
 
 import pytest
+from conftest import TEXTS, make_question
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -9,9 +10,11 @@ from scicot_utils.prompts import (
     LETTERS,
     STUDENT_TEMPLATES,
     TEACHER_PROMPTS,
+    Exemplar,
     PromptError,
     read_completion,
     read_option,
+    read_prompt,
     split_rationale_answer,
     write_answer,
     write_rationale_answer,
@@ -25,7 +28,16 @@ NASTY = (
     "水", "“quoted”", "D.", "none of the above", "{question}", "\\(x\\)",
 )  # fmt: skip
 TEXT = st.sampled_from(NASTY) | st.text(min_size=1, max_size=12)
-TEACHERS = {name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call")}
+EXEMPLARS = [
+    Exemplar(
+        make_question(("robin", "ant", "raft", "oak"), id=f"t{i}", answer="A", question=f"Which {i}?"), f"Why {i}."
+    )
+    for i in range(3)
+]
+TEACHERS = {name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call", "gold_shown")} | {
+    "few_shot_cot": prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS)
+}
+BLIND = [name for name in TEACHERS if name != "gold_shown"]
 
 
 @st.composite
@@ -67,7 +79,7 @@ def test_a_teachers_prompt_shows_the_question_and_every_option_with_its_letter(p
     assert all(f"({mark}) {option}" in text for mark, option in prompts.options(row))
 
 
-@pytest.mark.parametrize("name", [*STUDENT_TEMPLATES, *TEACHERS])
+@pytest.mark.parametrize("name", [*STUDENT_TEMPLATES, *BLIND])
 def test_the_benchmarks_labels_and_its_gold_answer_never_show(question, name):
     ask = TEACHERS[name].question if name in TEACHERS else STUDENT_TEMPLATES[name].ask_answer
     shown = {ask(question(labels=labels, answer=labels[gold])) for labels in LABEL_SETS.values() for gold in range(4)}
@@ -114,6 +126,59 @@ def test_a_question_with_too_few_or_too_many_options_is_refused(question, count)
     row = question("abcdefghi"[:count], labels="ABCDEFGHI", answer="A")
     with pytest.raises(PromptError, match=f"question q1: found {count} options, allowed: 2 to 8"):
         STUDENT_TEMPLATES["options_first"].ask_answer(row)
+
+
+def test_the_prompt_that_shows_the_gold_answer_shows_its_letter_and_words(question):
+    shown = [TEACHERS["gold_shown"].question(question(labels="1234", answer=gold)) for gold in "1234"]
+    for text, mark, option in zip(shown, "ABCD", TEXTS, strict=True):
+        assert f"\nThe correct answer is ({mark}) {option}. Explain step by step why" in text
+    assert len(set(shown)) == 4
+
+
+def test_exemplars_stand_before_the_question_each_with_rationale_and_answer(question):
+    assert TEACHERS["few_shot_cot"].question(question(("raft", "robin"), question="What flies?")) == (
+        "Q: Which 0? Answer Choices: (A) robin (B) ant (C) raft (D) oak\nA: Why 0. The answer is (A).\n\n"
+        "Q: Which 1? Answer Choices: (A) robin (B) ant (C) raft (D) oak\nA: Why 1. The answer is (A).\n\n"
+        "Q: What flies? Answer Choices: (A) raft (B) robin\nA:"
+    )
+
+
+def test_a_question_that_is_an_exemplar_is_not_shown_its_own_answer():
+    for one in EXEMPLARS:
+        text = TEACHERS["few_shot_cot"].question(one.question)
+        assert text.count(one.question["question"]) == 1 and text.endswith("\nA:")
+        assert one.rationale not in text and text.count("The answer is") == 2
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_few_shot_prompt_without_exemplars_says_where_they_come_from(question, count):
+    prompt = prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS[:count])
+    with pytest.raises(PromptError, match=f"prompt 'few_shot_cot': found {count} exemplars, allowed: .*prompt_of"):
+        prompt.question(question())
+
+
+PLAIN = st.text(st.characters(categories=("L", "N"), include_characters=" ,'?-"), min_size=1, max_size=20).map(
+    str.strip
+)
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+@given(asked=PLAIN, texts=st.lists(PLAIN, min_size=2, max_size=8, unique=True), place=st.integers(0, 7))
+def test_a_prompt_is_read_back(name, asked, texts, place):
+    assume(asked and all(texts))
+    row = make_question(texts, question=asked, answer=LETTERS[place % len(texts)])
+    text = TEACHERS[name].question(row)
+    for more in ("", " It flies, since (B) is a bird.\nTherefore, the answer is"):
+        shown = read_prompt(text + more)
+        assert (shown.question, shown.options) == (asked, tuple(texts))
+        assert shown.gold == (row["answer"] if name == "gold_shown" else "")
+        assert shown.rest.endswith(more) and f"{shown.options[-1]}{shown.rest}" in text + more
+
+
+@pytest.mark.parametrize("text", ["", "Hello!", "Q: What flies?\nA:", "(A) raft (B) robin", "t1\nWhat flies?"])
+def test_a_text_that_shows_no_question_with_options_is_refused(text):
+    with pytest.raises(PromptError, match="found no question with options"):
+        read_prompt(text)
 
 
 # Reading an answer
@@ -220,6 +285,15 @@ def test_the_last_cue_counts(question, prompt):
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
     rationale, answer = read_completion(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
     assert answer == "B" and rationale.endswith("No.")
+
+
+@given(row=questions(), rationale=RATIONALE)
+def test_what_a_model_goes_on_to_ask_itself_after_few_shots_is_not_read(row, rationale):
+    mark = prompts.letter(row, row["answer"])
+    text = (
+        f"{rationale} The answer is ({mark}).\n\nQ: What else? Answer Choices: (A) x (B) y\nA: Hm. The answer is (H)."
+    )
+    assert read_completion(TEACHERS["few_shot_cot"], row, text) == (rationale.strip(), row["answer"])
 
 
 def test_a_cue_without_its_comma_is_no_cue(question):

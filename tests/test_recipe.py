@@ -81,7 +81,10 @@ REFUSED = {
     "no seed": ("seeds: []", "seeds"),
     "an arm that is not there": ("arms: [magic]", "arms.0", "found 'magic'", "two_stage"),
     "a dataset not read": ("distill: [ARC-Easy]", "distill", "found 'ARC-Easy'", "microsci"),
-    "an arm for variants that is not run": ("variant_arms: [rationale_answer]", "variant_arms", "answer_only"),
+    "an arm for a variant that is not run": (
+        "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [rationale_answer]}", "variant_arms.fast", "answer_only"
+    ),
+    "arms for no variant": ("variant_arms: {fast: [answer_only]}", "variant_arms", "found 'fast'"),
     "settings of no arm": ("arm_settings: {three_stage: {steps: 2}}", "found 'three_stage'", "two_stage"),
     "a teacher of one arm's own": ("arm_settings: {two_stage: {temperature: 0.7}}", "temperature", "all arms share"),
     "an unknown key of an arm": ("arm_settings: {two_stage: {stepz: 2}}", "two_stage", "did you mean steps?"),
@@ -221,7 +224,7 @@ def test_runs_are_every_arm_and_variant_with_every_seed_and_the_untrained_once(p
 
 
 def test_variants_are_run_for_the_arms_named_only(written):
-    text = MINIMAL + "variants: {fast: {steps: 2}}\nvariant_arms: [two_stage]\n"
+    text = MINIMAL + "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [two_stage]}\n"
     runs = recipe.load(written(text)).runs()
     assert [arm for _, arm, variant, _ in runs if variant == "fast"] == ["two_stage", "two_stage"]
 

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import re
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scicot_utils import paths, recipe, report, tables
+from scicot_utils import paths, recipe, report, scoring, tables
 from scicot_utils.recipe import MAIN
 from scicot_utils.report import Paragraph, Picture, ReportError, Table
 
@@ -372,3 +373,60 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
     [row] = report.how_measured(plan)
     assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
     assert row["commit"] == "0123456789, 0123456789+"
+
+
+# Untrained baselines and the dataset card
+
+
+def test_fairness_tells_a_baseline_that_is_right_too_often_from_chance(question):
+    asked = [question(id=f"q{i}", answer="ABCD"[i % 4]) for i in range(200)]
+    answers = {
+        "random": [{"question_id": row["id"], "split": "test", "correct": i % 4 == 0} for i, row in enumerate(asked)],
+        "bag_of_words": [
+            {"question_id": row["id"], "split": "test", "correct": i % 2 == 0} for i, row in enumerate(asked)
+        ],
+    }
+    fair, unfair = report.fairness(answers, asked)
+    assert (fair["baseline"], fair["accuracy"], fair["chance"], fair["within chance"]) == ("random", 0.25, 0.25, "yes")
+    assert (unfair["baseline"], unfair["n"], unfair["within chance"]) == ("bag of words", 200, "no")
+
+
+def test_intervals_of_fairness_are_widened_for_their_number(question):
+    asked = [question(id=f"q{i}") for i in range(100)]
+    right = [{"question_id": row["id"], "split": "test", "correct": i < 30} for i, row in enumerate(asked)]
+    one, many = report.fairness({"random": right}, asked)[0], report.fairness(dict.fromkeys("abcdefg", right), asked)[0]
+    assert (one["low"], one["high"]) == scoring.wilson(30, 100, 0.95)
+    assert (many["low"], many["high"]) == pytest.approx(scoring.wilson(30, 100, 1 - 0.05 / 7))
+
+
+def test_chance_of_fairness_depends_on_the_number_of_options(question):
+    asked = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
+    answers = {"random": [{"question_id": name, "split": "test", "correct": True} for name in ("q1", "q2")]}
+    assert report.fairness(answers, asked)[0]["chance"] == (1 / 2 + 1 / 4) / 2
+    assert report.fairness({}, []) == []
+
+
+def test_a_dataset_card_holds_what_the_books_page_pastes():
+    page = "# T\n\n```{glue} size\n:doc: notebooks/01_questions.ipynb\n```\n\n## F\n\n```{glue} forms\n```\n"
+    rows = report.Table([{"form": "a|b", "n": 1200}])
+    card = report.dataset_card(page, {"size": report.Paragraph("7 questions."), "forms": rows})
+    assert card == "# T\n\n7 questions.\n\n## F\n\n| form | n |\n| --- | --- |\n| a\\|b | 1,200 |\n"
+    with pytest.raises(report.ReportError, match="pastes 'forms'; handed over are: size"):
+        report.dataset_card(page, {"size": report.Paragraph("")})
+
+
+def test_the_page_of_the_dataset_pastes_what_notebook_01_hands_over():
+    page = paths.DATASET_CARD.read_text(encoding="utf-8")
+    source = paths.notebook("01_questions").read_text(encoding="utf-8")
+    pasted = re.findall(r"```\{glue\} (\w+)\n:doc: notebooks/01_questions.ipynb\n```", page)
+    assert len(pasted) >= 7 and page.count("{glue}") == len(pasted)
+    assert all(f'\\"{name}\\": ' in source for name in pasted)
+
+
+def test_the_citation_is_that_of_the_citation_file():
+    assert report.citation(paths.CITATION.read_text(encoding="utf-8")).startswith(
+        "The Sci-CoT companion contributors: The Sci-CoT companion, version "
+    )
+    assert (
+        report.citation("{title: T, version: 2, authors: [{family-names: B, given-names: A}]}") == "A B: T, version 2."
+    )

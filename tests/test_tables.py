@@ -188,3 +188,9 @@ def test_what_is_no_json_is_not_written(tmp_path):
     with pytest.raises(TypeError):
         tables.write_json(path, {"a": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"é": [1]}
+
+
+def test_text_is_written_whole(tmp_path):
+    path = tables.write_text(tmp_path / "new" / "README.md", "– ü\n")
+    assert path.read_text(encoding="utf-8") == "– ü\n"
+    assert [file.name for file in path.parent.iterdir()] == ["README.md"]

@@ -6,10 +6,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scicot_utils import tables, tasks
+from scicot_utils import microsci, paths, tables, tasks
+from scicot_utils.recipe import Questions
 from scicot_utils.tasks import TaskError
 
 ALL = dict.fromkeys(tasks.SPLITS, 0)  # the size that stands for all there are
@@ -50,6 +52,7 @@ def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
         ("test1", "test", "ARC-Easy"),
     ]
     assert tables.read("questions", tables.write("questions", rows, tmp_path / "q.parquet")) == rows
+    assert {tuple(row["proof"]) for row in rows} == {()}, "real benchmarks give no proofs"
 
 
 @pytest.mark.parametrize(("labels", "answer"), [("1234", "3"), ("12345", "5"), ("ABC", "C"), ("ABCDE", "E")])
@@ -115,10 +118,21 @@ def test_a_generated_benchmark_has_no_all():
 
 
 def test_the_embedded_benchmark_has_the_sizes_asked_for(tmp_path):
-    sizes = {"train": 20, "validation": 10, "test": 12}
+    sizes = {"train": 20, "validation": 10, "test": 12, "test_forms": 3, "test_domain": 4}
     rows = tasks.load("microsci", dataset_path="", sizes=sizes, seed=1)
     assert Counter(row["split"] for row in rows) == sizes
+    assert all(row["proof"] for row in rows)
     assert tables.read("questions", tables.write("questions", rows, tmp_path / "q.parquet")) == rows
+
+
+def test_transfer_tests_of_size_zero_are_not_made_and_change_no_other_split():
+    sizes = tasks.sizes_of(Questions(train_questions=20, validation_questions=10, test_questions=12))
+    assert sizes == {"train": 20, "validation": 10, "test": 12, "test_forms": 0, "test_domain": 0}
+    rows = tasks.load("microsci", dataset_path="", sizes=sizes, seed=1)
+    more = tasks.load("microsci", dataset_path="", sizes=sizes | {"test_forms": 5, "test_domain": 5}, seed=1)
+    assert tasks.splits_of(rows) == [*tasks.SPLITS] and tasks.splits_of(more) == [*tasks.SPLITS, *tasks.TRANSFER]
+    assert rows == [row for row in more if row["split"] in tasks.SPLITS]
+    assert tasks.sample(more, sizes | dict.fromkeys(tasks.TRANSFER, 5), 0) == tasks.deduplicate(more)[0] == more
 
 
 # Duplicates
@@ -136,6 +150,12 @@ def test_of_equal_questions_the_test_copy_stays_then_validation_then_the_first(q
     kept, removed = tasks.deduplicate(rows)
     assert [row["id"] for row in kept] == ["b", "e"]
     assert [row["id"] for row in removed] == ["a", "c", "d"]
+
+
+def test_a_copy_in_a_transfer_test_yields_to_test_only(question):
+    rows = [question(id=split, split=split) for split in ("train", "validation", "test_domain", "test_forms", "test")]
+    assert [row["id"] for row in tasks.deduplicate(rows)[0]] == ["test"]
+    assert [row["id"] for row in tasks.deduplicate(rows[:4])[0]] == ["test_forms"]
 
 
 def test_copies_that_share_an_id_are_told_apart(question):
@@ -170,6 +190,114 @@ def test_after_removal_no_question_occurs_twice_and_none_is_lost(made):
     assert sorted(row["id"] for row in kept + removed) == sorted(row["id"] for row in rows)
     assert {row["question"] for row in kept} == {row["question"] for row in rows}
     assert len({row["question"] for row in kept}) == len(kept)
+
+
+# Near-duplicates
+
+WORDS = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8, unique=True)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["train", "test", "test_forms"]), WORDS), max_size=12),
+    st.sampled_from([0.5, 0.8]),
+)
+def test_near_duplicates_are_all_pairs_that_share_enough_words(made, threshold):
+    rows = [
+        {
+            "id": i,
+            "dataset": "d",
+            "split": split,
+            "question": " ".join(words),
+            "choices": {"label": ["A"], "text": ["x"]},
+        }
+        | {"answer": "A"}
+        for i, (split, words) in enumerate(made)
+    ]
+    found = {(pair["train"], pair["other"]): pair["share"] for pair in tasks.near_duplicates(rows, threshold)}
+    sets = [{*words, "x"} for _, words in made]
+    shares = {(i, j): len(a & b) / len(a | b) for i, a in enumerate(sets) for j, b in enumerate(sets)}
+    assert found == {
+        (i, j): share for (i, j), share in shares.items() if made[i][0] == "train" != made[j][0] and share >= threshold
+    }
+
+
+def test_a_near_duplicate_says_where_it_is_and_whether_the_answer_is_the_same(question):
+    rows = [
+        question(id="a", split="train", question="Which of these things really has feathers?"),
+        question(id="b", question="Which of these things has feathers?"),
+        question(id="c", question="Which of these things has feathers?", answer="A"),
+        question(("one", "two"), id="d", question="What else?"),
+    ]
+    found = tasks.near_duplicates(rows)
+    assert [(pair["train"], pair["split"], pair["other"]) for pair in found] == [("a", "test", "b"), ("a", "test", "c")]
+    assert [pair["answer shared"] for pair in found] == [True, False]
+
+
+# What is told of the embedded benchmark
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    sizes = {"train": 90, "validation": 45, "test": 45, "test_forms": 9, "test_domain": 10}
+    return tasks.load("microsci", dataset_path="", sizes=sizes, seed=0)
+
+
+def test_things_of_a_question_are_its_subject_and_its_options(question):
+    assert tasks.entities([question(("robin", "raft"), question="What belongs with an ant?")]) == {
+        "robin",
+        "raft",
+        "ant",
+    }
+    assert tasks.entities([question(("plant", "tool"), question="What is an ant?")]) == {"ant"}
+
+
+def test_no_thing_of_training_is_in_another_split_and_one_that_is_would_be_counted(embedded, question):
+    shared = tasks.entities_shared(embedded)
+    assert [row["split"] for row in shared] == ["validation", *tasks.TESTS]
+    assert all(row["things"] and not row["of them in training questions"] for row in shared)
+    assert all(row["words of their names"] and not row["of them in names of training"] for row in shared)
+    asked = {"question": "Which is the odd one out?", "split": "test", "group": "odd_one_out"}
+    copied = [row | {"split": "test"} for row in embedded if row["split"] == "train"][:1]
+    found = tasks.entities_shared([*embedded, *copied, question(**asked)])
+    assert next(row for row in found if row["split"] == "test")["of them in training questions"] > 0
+    assert tasks.entities_shared([]) == []
+
+
+def test_forms_are_listed_with_their_hops_sizes_an_example_and_its_proof(embedded):
+    listed = tasks.forms(embedded)
+    assert [row["form"] for row in listed] == [*microsci.FORMS]
+    assert sum(row["test"] for row in listed) == 45
+    assert all(row["hops"] >= 2 and row["example"] and row["answer"] and row["proof"] for row in listed)
+
+
+def test_facts_are_counted_by_table_and_domain():
+    counted = tasks.facts()
+    world = microsci.load_world()
+    of = {(row["what"], row["of"]): row["number"] for row in counted}
+    assert of.pop(("facts", "all")) == world.size()
+    assert sum(number for (what, _), number in of.items() if what == "facts") == world.size()
+    assert sum(number for (what, _), number in of.items() if what == "things") == len(world.entities)
+
+
+def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    files = tasks.export_dataset(embedded, tmp_path / "microsci", "# Dataset card: MicroSci\n\n7 | 8\n")
+    found = datasets.load_dataset(str(tmp_path / "microsci"))
+    assert list(found) == [*tasks.SPLITS, *tasks.TRANSFER]
+    assert [row for split in found for row in found[split]] == embedded
+    assert found["train"].features == tables.TABLES["questions"]
+    assert {file.name for file in files} == {"README.md", *(f"{split}.parquet" for split in found)}
+    _, front, card = (tmp_path / "microsci" / "README.md").read_text(encoding="utf-8").split("---\n")
+    assert (
+        yaml.safe_load(front)["license"] == "cc-by-4.0"
+        and "multiple-choice" in yaml.safe_load(front)["task_categories"]
+    )
+    assert card.strip().startswith("# Dataset card: MicroSci")
+
+
+def test_the_licence_of_the_card_is_that_of_the_project_for_its_data():
+    told = (paths.ROOT / "LICENSE").read_text(encoding="utf-8")[:600]
+    assert "embedded data" in told and "Attribution 4.0 International" in " ".join(told.split())
 
 
 # Samples

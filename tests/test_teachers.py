@@ -1,35 +1,68 @@
 """Teachers: what they are shown, what they say, and that nothing is asked twice."""
 
+import functools
 import itertools
 import json
+import os
+import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
-from scicot_utils import microsci, prompts, teachers
+from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
-from scicot_utils.prompts import TEACHER_PROMPTS, read_completion
+from scicot_utils.microsci import facts
+from scicot_utils.prompts import TEACHER_PROMPTS, PromptError, read_completion
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import Recorded, Simulated, TeacherError
+from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError
 
-PROMPTS = {name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call")}
-STYLES = ("walk", "verdict")
+STYLES = ("walk", "verdict", "justify", "terse")
+NAMES = ("zero_shot_cot", "zero_shot_cot_one_call", "few_shot_cot")  # gold_shown leaves nothing to answer
+SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
+WORLD = microsci.load_world()
+ROWS = microsci.questions(WORLD, SIZES, 0)
+PROMPTS = {name: teachers.prompt_of(Settings(), ROWS, name=name) for name in (*NAMES, "gold_shown")}
 
 
-def simulated(style="walk", error_rate=0.0, malformed_rate=0.0, seed=0):
-    return Simulated(style=style, error_rate=error_rate, malformed_rate=malformed_rate, seed=seed)
+@functools.cache
+def simulated(style="walk", **habits):
+    return Simulated(Habits(style=style, **habits))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rows():
-    """Questions in which every property, and nearly every thing of the world, occurs."""
-    return microsci.questions(microsci.load_world(), {"train": 80, "validation": 40, "test": 40}, seed=3)
+    """Questions of all forms, seen and held out, and of the held-out domains."""
+    assert {row["group"] for row in ROWS} == set(microsci.FORMS)
+    return ROWS
+
+
+@pytest.fixture
+def some(rows):
+    """One question of each form."""
+    return list({row["group"]: row for row in rows}.values())
 
 
 @pytest.fixture
 def cache(tmp_path):
     with Cache(tmp_path / "cache.sqlite") as opened:
         yield opened
+
+
+class Forgetful:
+    """No cache at all: for tests that ask much and are not about the cache."""
+
+    def get(self, request):
+        return None
+
+    def put(self, answered):
+        pass
+
+
+@pytest.fixture
+def uncached():
+    return Forgetful()
 
 
 class Counting:
@@ -59,90 +92,255 @@ def accuracy(prompt, rows, completions):
     return sum(gold == answer for gold, answer in answers) / len(answers)
 
 
-# The simulated teacher
+def read(prompt, rows, completions):
+    """(question, rationale, answer) of each completion."""
+    by_id = {row["id"]: row for row in rows}
+    for found in completions:
+        question = by_id[found["question_id"]]
+        yield question, *read_completion(prompt, question, found["text"])
+
+
+def say(teacher, name, question, sample=0, temperature=0.0):
+    return teacher.complete(PROMPTS[name].question(question), sample=sample, temperature=temperature).text
+
+
+# The simulated teacher: right and wrong
 
 
 @pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_without_errors_it_is_right_on_every_question(rows, cache, style, name):
-    found = list(teachers.ask(simulated(style), PROMPTS[name], rows, cache))
+def test_without_errors_it_is_right_on_every_question(rows, uncached, style, name):
+    found = list(teachers.ask(simulated(style), PROMPTS[name], rows, uncached))
     assert accuracy(PROMPTS[name], rows, found) == 1
 
 
-def test_it_is_right_about_things_without_an_article(cache):
-    world = microsci.load_world()
-    names = [name for name, entity in world.entities.items() if not entity.article]
-    rows = microsci.questions(world, {"test": 400}, seed=0)
-    rows = [row for row in rows if prompts.option_text(row, row["answer"]) in names]
-    assert len(rows) > 20
-    prompt = PROMPTS["zero_shot_cot"]
-    assert accuracy(prompt, rows, list(teachers.ask(simulated(), prompt, rows, cache))) == 1
+def test_it_is_right_about_things_without_an_article(rows, uncached):
+    names = {name for name, entity in WORLD.entities.items() if not entity.article}
+    asked = [row for row in rows if prompts.option_text(row, row["answer"]) in names]
+    assert len(asked) > 20
+    for style in STYLES:
+        found = list(teachers.ask(simulated(style), PROMPTS["zero_shot_cot"], asked, uncached))
+        assert accuracy(PROMPTS["zero_shot_cot"], asked, found) == 1
+
+
+@pytest.mark.parametrize("errors", ["random", "systematic"])
+@pytest.mark.parametrize("name", NAMES)
+def test_more_errors_are_less_often_right(rows, uncached, name, errors):
+    rates = [
+        accuracy(
+            PROMPTS[name], rows, teachers.ask(simulated(error_rate=rate, errors=errors), PROMPTS[name], rows, uncached)
+        )
+        for rate in (0.0, 0.2, 1.0)
+    ]
+    assert rates[0] == 1 and 0.65 < rates[1] < 0.95 and rates[2] < 0.45
+
+
+def test_a_higher_error_rate_keeps_the_errors_of_a_lower_one(some):
+    """So that a sweep over the rate compares like with like."""
+    right = {sentence for row in some for sentence in say(simulated(), "zero_shot_cot", row).split(". ")}
+    wrong = [
+        {sentence for row in some for sentence in say(simulated(error_rate=rate), "zero_shot_cot", row).split(". ")}
+        - right
+        for rate in (0.1, 0.3)
+    ]
+    lines = [
+        {sentence for sentence in found if not sentence.startswith(("Wanted", "Of", "Only", "None"))} for found in wrong
+    ]
+    assert lines[0] and lines[0] < lines[1]
+
+
+def _kinds_said(teacher, rows):
+    """Option → kinds that it was said to be of, over questions that ask for kinds."""
+    said = {}
+    for row in rows:
+        text = say(teacher, "zero_shot_cot", row)
+        for name in row["choices"]["text"]:
+            if name in WORLD.entities:
+                subject = re.escape(facts.entity_noun(WORLD, name))
+                for found in re.findall(rf"(?i:\b{subject}) is (?:an? )?([a-z ]+?)(?:,[^.]*)?\.", text):
+                    if found in WORLD.kinds:
+                        said.setdefault(name, []).append(found)
+    return {name: found for name, found in said.items() if len(found) > 2}
+
+
+def test_systematic_errors_are_the_same_whatever_is_asked(rows):
+    said = _kinds_said(simulated(error_rate=0.5, errors="systematic"), rows)
+    assert all(len(set(found)) == 1 for found in said.values())
+    assert 0 < sum(found[0] != WORLD.entities[name].kind for name, found in said.items()) < len(said)
+    drawn_anew = _kinds_said(simulated(error_rate=0.5), rows)
+    assert any(len(set(found)) > 2 for found in drawn_anew.values())
+
+
+def test_a_wrong_kind_is_often_of_the_same_class(rows):
+    said = _kinds_said(simulated(error_rate=1.0), rows)
+    pairs = [(WORLD.entities[name].kind, kind) for name, found in said.items() for kind in found]
+    assert all(true != kind for true, kind in pairs)
+    alike = sum(WORLD.kinds[true].class_name == WORLD.kinds[kind].class_name for true, kind in pairs) / len(pairs)
+    assert 0.4 < alike < 0.8
+
+
+def test_what_it_misremembers_still_makes_whole_sentences(rows):
+    for row in rows:
+        text = say(simulated(error_rate=1.0), "zero_shot_cot", row)
+        assert " ." not in text and "  " not in text
+
+
+# Its style and words
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_without_errors_its_rationale_holds_the_facts_of_the_proof(rows, style):
-    world = microsci.load_world()
-    for row in rows[:40]:
-        text = simulated(style).complete(PROMPTS["zero_shot_cot"].question(row), sample=0, temperature=0.0).text
-        facts = microsci.proof(world, row["question"], row["choices"]["text"])
-        assert all(fact.rstrip(".") in text for fact in facts)
-        assert text.startswith(facts[-1]) == (style == "verdict")
+def test_without_errors_it_states_facts_of_the_proof(some, style):
+    solver = microsci.Solver(WORLD)
+    for row in some:
+        sentences = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", say(simulated(style), "zero_shot_cot", row)))
+        found = solver.reason(solver.read(row["question"]), row["choices"]["text"])
+        chosen = [line for line, fit in zip(found.lines, found.fits, strict=False) if fit]
+        assert sentences == [
+            *{
+                "walk": (*found.head, *found.lines, *found.rules),
+                "verdict": (*found.rules, *found.head, *found.lines),
+                "justify": (*found.head, *chosen, *found.rules),
+                "terse": chosen or found.head,
+            }[style]
+        ]
 
 
-def test_it_is_not_shown_the_gold_answer(rows, cache):
+def test_a_verdict_says_yes_of_the_answer_and_no_of_the_rest(rows):
+    for row in rows:
+        text = say(simulated("verdict"), "zero_shot_cot", row)
+        assert (text.count(", so yes."), text.count(", so no.")) == ((0, 0) if row["group"] == "classify" else (1, 3))
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_it_keeps_to_the_words_of_the_world(rows, uncached, style):
+    known = set(microsci.vocabulary(WORLD))
+    teacher = simulated(style, error_rate=0.3, paraphrase=3, wrong_rationale_rate=0.2, malformed_rate=0.1)
+    prompt = PROMPTS["zero_shot_cot_one_call"]
+    for _, rationale, _ in read(prompt, rows, teachers.ask(teacher, prompt, rows, uncached, temperature=1.0)):
+        assert rationale and set(microsci.WORD.findall(rationale.lower())) <= known
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_in_whatever_words_it_understands_what_it_wrote(rows, uncached, style):
+    prompt, teacher = PROMPTS["zero_shot_cot"], simulated(style, paraphrase=3)
+    found = list(teachers.ask(teacher, prompt, rows, uncached, samples=2, temperature=1.0))
+    assert accuracy(prompt, rows, found) == 1
+
+
+def test_every_wording_of_every_fact_is_understood():
+    teacher = simulated()
+    known = {("kind", entity.kind) for entity in WORLD.entities.values()}
+    known |= {fact for attributes in WORLD.attributes.values() for fact in attributes.items()}
+    for relation, value in known:
+        for wording in range(len(facts.SAYINGS[relation])):
+            said = facts.saying(WORLD, relation, value, wording)
+            [match] = teacher._said.finditer(said)
+            assert match[0] == said and teacher._sayings[said] == (relation, value)
+
+
+def _distinct(rows, temperature, paraphrase, error_rate=0.0):
+    teacher = simulated(paraphrase=paraphrase, error_rate=error_rate)
+    return sum(len({say(teacher, "zero_shot_cot", row, i, temperature) for i in range(16)}) for row in rows) / len(rows)
+
+
+def test_samples_differ_more_with_temperature_and_paraphrase(some):
+    warmer = [_distinct(some, temperature, 2) for temperature in (0.0, 0.05, 0.3)]
+    richer = [_distinct(some, 0.1, paraphrase) for paraphrase in (1, 2, 3)]
+    assert warmer == sorted(set(warmer)) and warmer[0] == 1
+    assert richer == sorted(set(richer)) and richer[0] == 1
+
+
+def test_errors_alone_make_samples_differ(some):
+    assert _distinct(some, 0.7, 1, error_rate=0.3) > 3
+
+
+def test_at_temperature_0_words_and_order_are_the_usual_ones(some):
+    for row in some:
+        assert say(simulated(paraphrase=3), "zero_shot_cot", row) == say(simulated(), "zero_shot_cot", row)
+
+
+# What it sees
+
+
+def test_it_is_not_shown_the_gold_answer(rows, uncached):
     asked = {}
     for gold in "ABCD":
         teacher = Counting(simulated(error_rate=0.3, seed=ord(gold)))
-        list(teachers.ask(teacher, PROMPTS["zero_shot_cot"], [row | {"answer": gold} for row in rows[:20]], cache))
+        list(teachers.ask(teacher, PROMPTS["zero_shot_cot"], [row | {"answer": gold} for row in rows[:20]], uncached))
         asked[gold] = [prompt for prompt, *_ in teacher.asked if not prompt.endswith(prompts.CUE)]
     assert asked["A"] == asked["B"] == asked["C"] == asked["D"]
     assert len(asked["A"]) == 20
 
 
-def test_the_same_seed_prompt_and_sample_give_the_same_words(rows):
-    prompt = PROMPTS["zero_shot_cot"].question(rows[0])
-
-    def words(seed, sample):
-        teacher = simulated(error_rate=0.5, seed=seed)
-        return tuple(teacher.complete(prompt, sample=sample, temperature=0.7).text for _ in range(2))
-
-    found = {(seed, sample): words(seed, sample) for seed in range(6) for sample in range(6)}
-    assert all(first == second for first, second in found.values())
-    assert len({words for words, _ in found.values()}) > 6
+@pytest.mark.parametrize("style", STYLES)
+def test_shown_the_gold_answer_it_makes_a_case_for_it(rows, uncached, style):
+    prompt, teacher = PROMPTS["gold_shown"], simulated(style, error_rate=0.5)
+    found = list(teachers.ask(teacher, prompt, rows, uncached))
+    assert accuracy(prompt, rows, found) == 1
+    for question, rationale, answer in read(prompt, rows, found):
+        asked = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
+        assert read_completion(PROMPTS["zero_shot_cot"], question, asked + say_text(simulated(), asked))[1] == answer
 
 
-def test_at_temperature_0_all_samples_are_equal(rows, cache):
-    teacher = Counting(simulated(error_rate=0.5))
-    found = list(teachers.ask(teacher, PROMPTS["zero_shot_cot_one_call"], rows[:10], cache, samples=4))
-    assert [row["sample"] for row in found] == [0, 1, 2, 3] * 10
-    assert all(len(set(texts(found[start : start + 4]))) == 1 for start in range(0, 40, 4))
-    assert len(teacher.asked) == 10
-    prompt = PROMPTS["zero_shot_cot_one_call"].question(rows[0])
-    assert len({teacher.inner.complete(prompt, sample=i, temperature=0.0).text for i in range(4)}) == 1
+def test_shown_a_wrong_answer_it_still_agrees(rows, uncached):
+    prompt, asked = PROMPTS["gold_shown"], [row | {"answer": "A"} for row in rows]
+    found = list(teachers.ask(simulated(), prompt, asked, uncached))
+    assert accuracy(prompt, asked, found) == 1
 
 
-def test_at_a_higher_temperature_samples_differ_where_it_errs(rows, cache):
-    prompt = PROMPTS["zero_shot_cot_one_call"]
-    found = list(teachers.ask(simulated(error_rate=0.5), prompt, rows[:5], cache, samples=8, temperature=0.7))
-    assert all(len(set(texts(found[start : start + 8]))) > 1 for start in range(0, 40, 8))
+def say_text(teacher, prompt):
+    return teacher.complete(prompt, sample=0, temperature=0.0).text
 
 
-def test_a_higher_error_rate_is_less_often_right(rows, cache):
+FLIES = (
+    "Q: Which of these has feathers? Answer Choices: (A) raft (B) robin (C) ant (D) oak\nA: Let's think step by step."
+)
+RULE = "Every bird has feathers."
+
+
+@pytest.mark.parametrize(
+    ("rationale", "answer"),
+    [
+        (f"A raft is a boat. A robin is a bird. An ant is an insect. An oak is a tree. {RULE}", "B"),
+        (f"A raft is a bird. A robin is a boat. An ant is an insect. An oak is a tree. {RULE}", "A"),
+        (f"An oak counts as a bird. A robin is a fish. An ant is an insect. A raft can be called a boat. {RULE}", "D"),
+        (f"{RULE} A raft is a boat, so no. A robin is a bird, so no. An ant is an insect, so yes.", "C"),
+        (f"An ant is a bird. {RULE}", "C"),
+        ("An oak is a tree.", "D"),
+        ("Well, let us see. A robin is a fish. An ant is a bird.", "C"),
+        ("Hm.", "B"),
+        ("", "B"),
+    ],
+)
+def test_it_concludes_from_the_rationale_in_the_prompt_whoever_wrote_it(rationale, answer):
+    for seed in range(3):
+        assert say_text(simulated(seed=seed), f"{FLIES} {rationale}{prompts.CUE}").startswith(f"({answer})")
+
+
+def test_an_edited_rationale_leads_to_another_answer(rows):
+    """Two options change places in the rationale: the answer goes along."""
     prompt = PROMPTS["zero_shot_cot"]
-    asked = rows[:80]
-    rates = [
-        accuracy(prompt, asked, teachers.ask(simulated(error_rate=rate), prompt, asked, cache))
-        for rate in (0.0, 0.3, 0.9)
-    ]
-    assert rates == sorted(rates, reverse=True) and len(set(rates)) == 3
+    for style in STYLES:
+        for row in rows:
+            gold, other = row["answer"], "ABCD"[("ABCD".index(row["answer"]) + 1) % 4]
+            if row["group"] in ("true_of", "classify", "home_like"):
+                continue  # options are texts there, and what is said of them are rules
+            rationale = say(simulated(style), "zero_shot_cot", row)
+            one, two = (facts.entity_noun(WORLD, prompts.option_text(row, label)) for label in (gold, other))
+            swapped = re.sub(
+                rf"(?i:(?<=^)|(?<=\. ))({re.escape(one)}|{re.escape(two)}) (?=[a-z])",
+                lambda m, one=one, two=two: f"{two if m[1].lower() == one.lower() else one} ",
+                rationale,
+                flags=re.IGNORECASE,
+            )
+            asked = f"{prompt.question(row)} {swapped}{prompts.CUE}"
+            assert swapped != rationale and say_text(simulated(style), asked).startswith(f"({other})"), asked
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_malformed_answers_name_no_option(rows, cache, style, name):
-    found = teachers.ask(simulated(style, malformed_rate=1.0), PROMPTS[name], rows[:30], cache)
-    by_id = {row["id"]: row for row in rows}
-    read = [read_completion(PROMPTS[name], by_id[row["question_id"]], row["text"]) for row in found]
-    assert {answer for _, answer in read} == {""}
-    assert all(rationale for rationale, _ in read)
+def test_with_nothing_or_too_much_that_fits_it_guesses_among_them():
+    nothing = f"{FLIES} A raft is a boat. A robin is a fish. An ant is an insect. An oak is a tree. {RULE}{prompts.CUE}"
+    several = f"{FLIES} A raft is a bird. A robin is a bird. An ant is an insect. An oak is a tree. {RULE}{prompts.CUE}"
+    assert {say_text(simulated(seed=seed), nothing)[1] for seed in range(40)} == set("ABCD")
+    assert {say_text(simulated(seed=seed), several)[1] for seed in range(40)} == set("AB")
 
 
 @pytest.mark.parametrize(
@@ -151,23 +349,163 @@ def test_malformed_answers_name_no_option(rows, cache, style, name):
         "Hello!",
         "",
         "Q: Which is red? Answer Choices: (A) raft (B) robin\nA: Let's think step by step.",
-        "Q: Which has feathers? Answer Choices: (A) a duvet (B) robin\nA: Let's think step by step.",
+        "Q: Which of these has feathers? Answer Choices: (A) a duvet (B) robin\nA: Let's think step by step.",
     ],
 )
 def test_a_question_of_another_world_is_refused(prompt):
-    with pytest.raises(TeacherError, match="knows only questions of microsci"):
+    with pytest.raises(TeacherError, match="knows only questions of microsci") as caught:
         simulated().complete(prompt, sample=0, temperature=0.0)
+    assert "\n" not in str(caught.value)
+
+
+# Its chances
+
+
+def test_the_same_seed_prompt_and_sample_give_the_same_words(rows):
+    def words(seed, sample):
+        teacher = simulated(error_rate=0.5, paraphrase=2, seed=seed)
+        return tuple(say(teacher, "zero_shot_cot", rows[0], sample, 0.7) for _ in range(2))
+
+    found = {(seed, sample): words(seed, sample) for seed in range(6) for sample in range(6)}
+    assert all(first == second for first, second in found.values())
+    assert len({words for words, _ in found.values()}) > 6
+
+
+def test_another_process_with_other_hashes_gives_the_same_words():
+    code = (
+        "from scicot_utils.teachers import Habits, Simulated\n"
+        "teacher = Simulated(Habits(error_rate=0.5, paraphrase=3, wrong_rationale_rate=0.3))\n"
+        f"print([teacher.complete({FLIES!r}, sample=i, temperature=0.7).text for i in range(5)])"
+    )
+    teacher = simulated(error_rate=0.5, paraphrase=3, wrong_rationale_rate=0.3)
+    here = [teacher.complete(FLIES, sample=i, temperature=0.7).text for i in range(5)]
+    for seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert there.stdout.strip() == str(here)
+
+
+def test_at_temperature_0_all_samples_are_equal(rows, cache):
+    teacher = Counting(simulated(error_rate=0.5, paraphrase=3))
+    found = list(teachers.ask(teacher, PROMPTS["zero_shot_cot_one_call"], rows[:10], cache, samples=4))
+    assert [row["sample"] for row in found] == [0, 1, 2, 3] * 10
+    assert all(len(set(texts(found[start : start + 4]))) == 1 for start in range(0, 40, 4))
+    assert len(teacher.asked) == 10
+    prompt = PROMPTS["zero_shot_cot_one_call"].question(rows[0])
+    assert len({teacher.inner.complete(prompt, sample=i, temperature=0.0).text for i in range(4)}) == 1
+
+
+@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
+def test_malformed_answers_name_no_option(rows, uncached, style, name):
+    found = teachers.ask(simulated(style, malformed_rate=1.0), PROMPTS[name], rows[:30], uncached)
+    judged = list(read(PROMPTS[name], rows, found))
+    assert {answer for *_, answer in judged} == {""}
+    assert all(rationale for _, rationale, _ in judged)
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_refusal_is_dropped_for_its_own_reason_and_names_no_option(rows, uncached, name):
+    found = list(teachers.ask(simulated(refusal_rate=1.0), PROMPTS[name], rows[:30], uncached))
+    assert {(row["text"], row["finish_reason"]) for row in found} == {(teachers.REFUSAL, "content_filter")}
+    judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, found, "all")
+    assert {(row["drop_reason"], row["teacher_answer"]) for row in judged} == {("content_filter", "")}
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_text_cut_midway_is_dropped_for_its_length(rows, uncached, name):
+    whole, cut = (
+        list(teachers.ask(simulated(truncation_rate=rate), PROMPTS[name], rows[:30], uncached)) for rate in (0.0, 1.0)
+    )
+    for one, other in zip(whole, cut, strict=True):
+        assert one["text"].startswith(other["text"]) and 0 < len(other["text"]) < len(one["text"])
+    judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, cut, "all")
+    assert {row["drop_reason"] for row in judged} == {"length"}
+
+
+@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, NAMES)))
+def test_a_wrong_answer_comes_after_a_right_rationale(rows, uncached, style, name):
+    prompt = PROMPTS[name]
+    right, wrong = (
+        list(read(prompt, rows, teachers.ask(simulated(style, wrong_answer_rate=rate), prompt, rows, uncached)))
+        for rate in (0.0, 1.0)
+    )
+    assert [rationale for _, rationale, _ in right] == [rationale for _, rationale, _ in wrong]
+    assert all(answer not in ("", question["answer"]) for question, _, answer in wrong)
+
+
+@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
+def test_a_wrong_rationale_comes_before_the_right_answer(rows, uncached, style, name):
+    prompt, teacher = PROMPTS[name], simulated(style, wrong_rationale_rate=1.0)
+    found = list(teachers.ask(teacher, prompt, rows, uncached))
+    assert accuracy(prompt, rows, found) == 1
+    solver, honest, guessed = microsci.Solver(WORLD), simulated(), 0
+    for question, rationale, answer in read(prompt, rows, found):
+        proof = solver.proof(question["question"], question["choices"]["text"])
+        said = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", rationale))
+        asked = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
+        led_to = honest._led_to(honest._read(asked), rationale, "")
+        argued_wrongly = len(said) < len(proof) and not set(said) <= set(proof)
+        assert len(led_to) == 4 or "ABCD".index(answer) not in led_to or argued_wrongly
+        guessed += len(led_to) == 4
+    assert guessed < len(rows)
+
+
+def test_rates_are_rates(rows, uncached):
+    prompt = PROMPTS["zero_shot_cot"]
+    for fault in ("malformed", "refusal", "truncation", "wrong_answer"):
+        found = list(teachers.ask(simulated(**{f"{fault}_rate": 0.3}), prompt, rows, uncached))
+        assert 0.2 < 1 - accuracy(prompt, rows, found) < 0.4
 
 
 def test_all_that_decides_its_answers_is_part_of_the_caches_key():
-    known = [
-        simulated(),
-        simulated("verdict"),
-        simulated(error_rate=0.1),
-        simulated(malformed_rate=0.1),
-        simulated(seed=1),
-    ]
+    changed = {name: 1.0 for name in Habits.__dataclass_fields__ if name.endswith("_rate")}
+    changed |= {"style": "terse", "paraphrase": 2, "errors": "systematic", "seed": 1}
+    assert changed.keys() == Habits.__dataclass_fields__.keys()
+    known = [simulated(), *(Simulated(Habits(**{name: value})) for name, value in changed.items())]
     assert len({json.dumps(teacher.identity, sort_keys=True) for teacher in known}) == len(known)
+    assert simulated().identity["world"] == microsci.fingerprint()
+
+
+# Exemplars
+
+
+def test_exemplars_are_proved_training_questions_of_different_forms_whatever_the_order(rows):
+    chosen = teachers.exemplars(rows, 5)
+    assert chosen == teachers.exemplars(rows[::-1], 5)
+    assert {one.question["split"] for one in chosen} == {"train"}
+    assert len({one.question["group"] for one in chosen}) == 5
+    for one in chosen:
+        proof = microsci.Solver(WORLD).proof(one.question["question"], one.question["choices"]["text"])
+        assert one.rationale == " ".join(proof)
+
+
+def test_a_recipe_says_how_many_exemplars_are_shown(rows):
+    for count in (1, 3, 16):
+        settings = Settings(prompt="few_shot_cot", few_shot_examples=count)
+        text = teachers.prompt_of(settings, rows).question(rows[-1])
+        assert text.count("\n\nQ: ") == text.count("The answer is") == count
+
+
+def test_exemplars_of_a_benchmark_without_rationales_are_refused(question):
+    rows = [question(id=str(i), split="train", dataset="ARC-Easy") for i in range(9)]
+    with pytest.raises(TeacherError, match="few_shot_cot' needs exemplars with rationales, and none are known for ARC"):
+        teachers.prompt_of(Settings(prompt="few_shot_cot"), rows)
+    assert teachers.prompt_of(Settings(), rows).name == "zero_shot_cot"
+
+
+def test_too_few_training_questions_for_exemplars_are_named(rows):
+    with pytest.raises(TeacherError, match="found 3 training questions, needed: 4"):
+        teachers.exemplars([row for row in rows if row["split"] == "train"][:3], 4)
+
+
+def test_a_few_shot_prompt_is_not_asked_without_exemplars(rows, uncached):
+    with pytest.raises(PromptError, match="prompt_of"):
+        list(teachers.ask(simulated(), teachers.prompt_of(Settings(prompt="few_shot_cot")), rows[:1], uncached))
 
 
 # Asking

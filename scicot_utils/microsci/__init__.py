@@ -1,0 +1,16 @@
+"""The embedded benchmark MicroSci: facts of a closed world, questions that combine them, pretraining texts.
+
+Pure values in, pure values out. It knows nothing of prompts, teachers or students: the texts it writes are facts and
+questions; how a student is asked is written in `prompts`. Layers: facts, then reasoning, then questions and pretraining.
+"""
+
+from scicot_utils.microsci.facts import LABELS, ORDERED, WORD, World, fingerprint, load_world
+from scicot_utils.microsci.pretraining import MASK, MIX, TASKS, options_line, pretraining_pairs, probes, vocabulary
+from scicot_utils.microsci.questions import SPLITS, questions
+from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Asked, Reasoning, Solver
+
+__all__ = [
+    "FORMS", "HELD_OUT_FORMS", "LABELS", "MASK", "MIX", "ORDERED", "SPLITS", "TASKS", "WORD",
+    "Asked", "Reasoning", "Solver", "World", "fingerprint", "load_world", "options_line", "pretraining_pairs",
+    "probes", "questions", "vocabulary",
+]  # fmt: skip

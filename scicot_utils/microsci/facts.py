@@ -1,0 +1,321 @@
+"""The facts of MicroSci: read from the tables in `data/microsci`, checked, and put into sentences.
+
+It asks nothing: questions are made in `questions` and answered in `reasoning`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scicot_utils import paths
+
+SPLITS = ("train", "validation", "test")  # of entities; those of a held-out domain are in none of them
+HELD_OUT_DOMAINS = ("space", "body")  # never seen in fine-tuning: the transfer test `test_domain`
+HELD_OUT = "held_out"
+LABELS = "ABCDE"
+WORD = re.compile(r"\([a-e]\)|-->|[a-z0-9]+(?:'[a-z]+)?|[^\sa-z0-9]")  # tokens of lower-cased text
+ORDERED = {  # relations whose values have an order, smallest first; the units themselves
+    "size": ("millimeters", "centimeters", "meters", "kilometers"),
+    "mass": ("milligrams", "grams", "kilograms", "tonnes"),
+}
+SAYINGS = {  # relation → what may be said of an entity's value; the first is the usual one, {} is the value
+    "kind": ("is {}", "counts as {}", "can be called {}"),
+    "place": ("lives in {}", "is at home in {}", "can be found in {}"),
+    "diet": ("eats {}", "feeds on {}", "lives on {}"),
+    "material": ("is made of {}", "consists of {}", "is mostly {}"),
+    "power": ("is worked by {}", "runs on {}", "takes its power from {}"),
+    "measures": ("measures {}", "tells {}", "is used to find {}"),
+    "size": ("is {} in size", "has a size of some {}", "reaches some {} from end to end"),
+    "mass": ("weighs {}", "has a mass of some {}", "brings some {} to the scales"),
+}
+RELATIONS = tuple(SAYINGS)
+FILES = ("entities", "kinds", "attributes", "properties", "consequences", "values", "events")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of things and the class it belongs to; `article` is empty for mass nouns."""
+
+    name: str
+    article: str
+    class_name: str
+    class_article: str
+    domain: str
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A thing; it belongs to one kind, and all questions that name it belong to one split."""
+
+    name: str
+    article: str
+    kind: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Property:
+    """True of every member of `holder` (a kind or a class) and of no member of the groups in `contrast`."""
+
+    text: str
+    holder: str
+    contrast: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """What follows from a property: an effect, or a need that it meets."""
+
+    text: str
+    property: str
+    need: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a relation, such as the ocean, and what is true of it and of no other value of that relation."""
+
+    name: str
+    relation: str
+    article: str
+    rule: str
+    event: str  # an event that would do away with it; empty for none
+
+
+@dataclass(frozen=True)
+class World:
+    """All facts, in the order of the files. `attributes`: entity → relation → value."""
+
+    entities: dict[str, Entity]
+    kinds: dict[str, Kind]
+    attributes: dict[str, dict[str, str]]
+    properties: dict[str, Property]
+    consequences: dict[str, Consequence]
+    values: dict[tuple[str, str], Value]
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Class name → its article."""
+        return {kind.class_name: kind.class_article for kind in self.kinds.values()}
+
+    def value(self, name: str, relation: str) -> str:
+        """What the tables say of an entity: its kind or the value of an attribute. KeyError if they say nothing."""
+        return self.entities[name].kind if relation == "kind" else self.attributes[name][relation]
+
+    def groups(self, kind: str) -> tuple[str, str]:
+        """The kind and its class."""
+        return kind, self.kinds[kind].class_name
+
+    def domain(self, name: str) -> str:
+        return self.kinds[self.entities[name].kind].domain
+
+    def size(self) -> int:
+        """Number of atomic facts: rows of all tables, and the two orders."""
+        events = sum(bool(value.event) for value in self.values.values())
+        attributes = sum(len(found) for found in self.attributes.values())
+        tables = (self.entities, self.kinds, self.properties, self.consequences, self.values, ORDERED)
+        return attributes + events + sum(len(table) for table in tables)
+
+
+def load_world(folder: Path = paths.MICROSCI) -> World:
+    """Read and check the fact tables; a fault raises ValueError with one line that names file and value."""
+    columns = ("kind", "article", "class", "class_article", "domain")
+    kinds = {row["kind"]: Kind(*row.values()) for row in _rows(folder / "kinds.csv", columns)}
+    entity_rows = _rows(folder / "entities.csv", ("entity", "article", "kind"))
+    for row in entity_rows:
+        _known("entities.csv", row["entity"], row["kind"], kinds, "kinds.csv")
+    groups = {*kinds, *(kind.class_name for kind in kinds.values())}
+    events = {
+        (row["relation"], row["value"]): row["event"]
+        for row in _rows(folder / "events.csv", ("relation", "value", "event"), key=2)
+    }
+    values = {
+        (row["relation"], row["value"]): Value(
+            row["value"], row["relation"], row["article"], row["rule"], events.get((row["relation"], row["value"]), "")
+        )
+        for row in _rows(folder / "values.csv", ("relation", "value", "article", "rule"), key=2)
+    }
+    for relation, name in events:
+        _known("events.csv", relation, (relation, name), values, "values.csv")
+    attributes: dict[str, dict[str, str]] = {row["entity"]: {} for row in entity_rows}
+    for row in _rows(folder / "attributes.csv", ("entity", "relation", "value"), key=2):
+        name, relation, value = row.values()
+        _known("attributes.csv", relation, name, attributes, "entities.csv")
+        _known("attributes.csv", name, relation, RELATIONS[1:], "the relations")
+        allowed = ORDERED.get(relation) or [v for r, v in values if r == relation]
+        if relation == "diet":
+            allowed = [eaten(group) for group in groups]
+        _known("attributes.csv", name, value, allowed, f"the values of {relation}")
+        attributes[name][relation] = value
+    split_of = _splits(kinds, [(row["entity"], row["kind"]) for row in entity_rows], attributes)
+    entities = {row["entity"]: Entity(*row.values(), split_of[row["entity"]]) for row in entity_rows}
+    properties = {}
+    for row in _rows(folder / "properties.csv", ("property", "holder", "contrast")):
+        contrast = tuple(row["contrast"].split(";"))
+        for group in (row["holder"], *contrast):
+            _known("properties.csv", row["property"], group, groups, "kinds.csv")
+        held = {name for name in kinds if row["holder"] in (name, kinds[name].class_name)}
+        for group in contrast:
+            if held & {name for name in kinds if group in (name, kinds[name].class_name)}:
+                raise ValueError(f"properties.csv: {row['property']!r}: {group!r} is holder and contrast")
+        properties[row["property"]] = Property(row["property"], row["holder"], contrast)
+    consequences = {}
+    for row in _rows(folder / "consequences.csv", ("property", "need_or_effect", "consequence")):
+        _known("consequences.csv", row["consequence"], row["property"], properties, "properties.csv")
+        _known("consequences.csv", row["property"], row["need_or_effect"], ("need", "effect"), "need, effect")
+        consequences[row["consequence"]] = Consequence(
+            row["consequence"], row["property"], row["need_or_effect"] == "need"
+        )
+    return World(entities, kinds, attributes, properties, consequences, values)
+
+
+def fingerprint(folder: Path = paths.MICROSCI) -> str:
+    """SHA-256 of the fact tables: what was made from another world has another fingerprint."""
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update((folder / f"{name}.csv").read_bytes())
+    return digest.hexdigest()
+
+
+def _splits(
+    kinds: dict[str, Kind], members: Sequence[tuple[str, str]], attributes: dict[str, dict[str, str]]
+) -> dict[str, str]:
+    """Entity → split: a quarter of each kind, and two at least, for validation and for test; the rest for training.
+
+    Within a kind an entity goes where the values of its attributes are rarest so far, so that every split has some
+    entity for every place, food and material.
+    """
+    found: dict[str, str] = {}
+    taken: Counter[tuple[str, str, str]] = Counter()
+    for kind, entry in kinds.items():
+        names = [name for name, of in members if of == kind]
+        quarter = max(2, round(len(names) / 4))
+        if len(names) < 3 * 2:
+            raise ValueError(f"entities.csv: kind {kind!r} has {len(names)} entities; 6 are needed, 2 for each split")
+        if entry.domain in HELD_OUT_DOMAINS:
+            found |= dict.fromkeys(names, HELD_OUT)
+            continue
+        left = {"validation": quarter, "test": quarter, "train": len(names) - 2 * quarter}
+        random.Random(f"microsci split of {kind}").shuffle(names)  # string seeds ignore PYTHONHASHSEED
+        for name in names:
+            values = [item for item in attributes[name].items() if item[0] not in ORDERED]
+            crowd = {  # training takes twice the share of the others
+                split: sum(taken[split, *item] for item in values) / (2 if split == "train" else 1)
+                for split, free in left.items()
+                if free
+            }
+            split = min(crowd, key=lambda one: (crowd[one], -left[one]))
+            left[split] -= 1
+            found[name] = split
+            taken.update((split, *item) for item in values)
+    return found
+
+
+def _known(file: str, what: str, name: object, allowed: object, where: str) -> None:
+    if name not in allowed:  # type: ignore[operator]
+        raise ValueError(f"{file}: {what!r} names {name!r}, which is not in {where}")
+
+
+def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, str]]:
+    """Rows of a table with these columns; the first `key` columns together name a row."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != tuple(columns):
+            raise ValueError(f"{file.name}: columns {reader.fieldnames}; needed are {list(columns)}")
+        rows = list(reader)
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        name = tuple(row[column] for column in columns[:key])
+        if None in row.values() or None in row or not all(name) or name in seen:
+            raise ValueError(f"{file.name}: {', '.join(map(str, name))!r} is empty, given twice or of wrong length")
+        seen.add(name)
+    return rows
+
+
+# Sentences
+
+
+def noun(article: str, name: str) -> str:
+    return f"{article} {name}".strip()
+
+
+def entity_noun(world: World, name: str) -> str:
+    """An entity with its article: "a raft", "the Nile", "copper"."""
+    return noun(world.entities[name].article, name)
+
+
+def group_noun(world: World, group: str) -> str:
+    """A kind or a class with its article: "a bird", "an invertebrate", "meat"."""
+    return noun(world.kinds[group].article if group in world.kinds else world.classes[group], group)
+
+
+def eaten(group: str) -> str:
+    """How a group is called as food: the plural of its name."""
+    return group if group.endswith("fish") else f"{group}s"
+
+
+def sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def saying(world: World, relation: str, value: str, wording: int = 0) -> str:
+    """What is said of an entity that has this value: "is a bird", "lives in the ocean"."""
+    if relation == "kind":
+        shown = group_noun(world, value)
+    elif (relation, value) in world.values:
+        shown = noun(world.values[relation, value].article, value)
+    else:
+        shown = value
+    return SAYINGS[relation][wording].format(shown)
+
+
+def fact(world: World, name: str, relation: str, wording: int = 0) -> str:
+    """A fact about an entity as a sentence: "A raft is made of wood."."""
+    return sentence(f"{entity_noun(world, name)} {saying(world, relation, world.value(name, relation), wording)}")
+
+
+def class_fact(world: World, kind: str) -> str:
+    """The class of a kind: "A bird is a vertebrate."."""
+    return sentence(f"{group_noun(world, kind)} is {group_noun(world, world.kinds[kind].class_name)}")
+
+
+def rule(world: World, text: str) -> str:
+    """Who holds a property: "Every bird has feathers.", and for mass nouns "All meat …"."""
+    holder = world.properties[text].holder
+    article = world.kinds[holder].article if holder in world.kinds else world.classes[holder]
+    return f"{'Every' if article else 'All'} {holder} {text}."
+
+
+def consequence_rule(world: World, text: str) -> str:
+    """What follows from a property: "What has feathers can stay warm.", "With what cuts you can open a box."."""
+    entry = world.consequences[text]
+    return f"With what {entry.property} you can {text}." if entry.need else f"What {entry.property} can {text}."
+
+
+def value_rule(world: World, relation: str, value: str) -> str:
+    """What is true of a value: "The ocean is full of salty water."."""
+    entry = world.values[relation, value]
+    return sentence(f"{noun(entry.article, value)} {entry.rule}")
+
+
+def event_rule(world: World, relation: str, value: str) -> str:
+    """What an event does away with: "If the power lines fell down, there would be no electricity."."""
+    return f"If {world.values[relation, value].event}, there would be no {value}."
+
+
+def order_rule(relation: str) -> str:
+    """The order of a relation's values, smallest first."""
+    *smaller, largest = ORDERED[relation]
+    return sentence(f"{', '.join(smaller)} and {largest} go from small to large")
+
+
+def belongs(world: World, name: str, group: str) -> bool:
+    """Whether the entity `name` is a member of `group`, a kind or a class."""
+    return group in world.groups(world.entities[name].kind)

@@ -1,0 +1,298 @@
+"""What the embedded student is taught before any fine-tuning: single facts, and generic skills of reading.
+
+It stands for what a pretrained language model brings along. No task here is a form of question, and none joins facts
+that have to be recalled: whoever is to combine two facts is given both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scicot_utils.microsci import facts
+from scicot_utils.microsci.facts import LABELS, ORDERED, RELATIONS, SAYINGS, WORD, World
+from scicot_utils.microsci.reasoning import CRITERIA, FORMS
+
+MASK = "<mask>"
+MIX: dict[str, float] = {  # task → weight
+    "infill": 5, "tell": 6, "rule": 2, "copy": 0.5, "look_up": 0.5, "check": 3, "member": 3, "join": 1, "read": 4, "order": 0.5,
+}  # fmt: skip
+OTHER_WORDS = (
+    "answer: solution: fill: tell: rule: copy: find: check: member: join: order: most least class so yes no --> "
+    "wanted is what of these are the only one them an a none stands alone and "
+    "first next then also let us see think about it recall that as for here well now sure "
+    "(a) (b) (c) (d) (e) . , ? :"
+)  # words of tasks, questions and rationales that no fact contains
+
+
+def vocabulary(world: World) -> list[str]:
+    """The words of a word-level student, sorted and in lower case: of facts, tasks and questions."""
+    texts = [OTHER_WORDS, *(facts.order_rule(relation) for relation in ORDERED), *RELATIONS, *CRITERIA.values()]
+    texts += [facts.group_noun(world, group) for group in (*world.kinds, *world.classes)]
+    texts += [facts.entity_noun(world, name) for name in world.entities]
+    texts += [value for values in ORDERED.values() for value in values]
+    texts += [saying for sayings in SAYINGS.values() for saying in sayings]
+    texts += [value for found in world.attributes.values() for value in found.values()]
+    texts += _rules(world)
+    texts += [wording.replace("{0}", "").replace("{1}", "") for form in FORMS.values() for wording in form.wordings]
+    return sorted({word for text in texts for word in WORD.findall(text.replace("{}", "").lower())})
+
+
+def _rules(world: World) -> list[str]:
+    """Every fact that is not about one entity, as a sentence."""
+    found = [facts.class_fact(world, kind) for kind in world.kinds]
+    found += [facts.rule(world, text) for text in world.properties]
+    found += [facts.consequence_rule(world, text) for text in world.consequences]
+    found += [facts.value_rule(world, *key) for key in world.values]
+    found += [facts.event_rule(world, *key) for key, value in world.values.items() if value.event]
+    return found + [facts.order_rule(relation) for relation in ORDERED]
+
+
+def options_line(options: Sequence[str]) -> str:
+    """Options at their places: "(A) raft (B) robin"."""
+    return " ".join(f"({label}) {option}" for label, option in zip(LABELS, options, strict=False))
+
+
+class Lessons:
+    """Makes (input, target) pairs of the tasks; the same seed always gives the same pairs."""
+
+    def __init__(self, world: World, seed: int):
+        self.world = world
+        self.rng = random.Random(f"microsci pretraining {seed}")
+        self.words = vocabulary(world)
+        self.rules = _rules(world)
+        self.names = {
+            relation: [name for name in world.entities if relation == "kind" or relation in world.attributes[name]]
+            for relation in RELATIONS
+        }
+        self.sizes = [len(self.names[relation]) for relation in RELATIONS]
+
+    def pairs(self, size: int, mix: Mapping[str, float]) -> list[tuple[str, str]]:
+        """`size` pairs, tasks drawn with the weights of `mix`; ValueError for an unknown task."""
+        for task in mix:
+            if task not in TASKS:
+                raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
+        return [TASKS[task](self) for task in self.rng.choices(list(mix), weights=list(mix.values()), k=size)]
+
+    def _count(self) -> int:
+        return self.rng.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 8, 1))[0]
+
+    def _relation(self) -> str:
+        """A relation, as often as it has facts, but the small ones not too rarely."""
+        return self.rng.choices(RELATIONS, weights=[size + 60 for size in self.sizes])[0]
+
+    def _some(self, relation: str, count: int) -> list[str]:
+        """Different entities with that relation; half of the time from few kinds, as in questions."""
+        names = self.names[relation]
+        if self.rng.random() < 0.5:
+            kinds = {self.world.entities[name].kind for name in self.rng.sample(names, min(4, len(names)))}
+            few = [name for name in names if self.world.entities[name].kind in kinds]
+            names = few if len(few) >= count else names
+        return self.rng.sample(names, count)
+
+    def infill(self) -> tuple[str, str]:
+        """A fact with a hole, in any wording → the fact."""
+        if self.rng.random() < 0.6:
+            relation = self._relation()
+            name = self.rng.choice(self.names[relation])
+            whole = facts.fact(self.world, name, relation, self.rng.randrange(len(SAYINGS[relation])))
+            before, _, after = whole.rpartition(self.world.value(name, relation))
+        else:
+            whole = self.rng.choice(self.rules)
+            words = whole[:-1].split(" ")
+            start = self.rng.randrange(1, len(words))
+            end = start + self.rng.randint(1, 6)
+            before, after = " ".join([*words[:start], ""]), " ".join(["", *words[end:]]).rstrip() + "."
+        return f"Fill: {before}{MASK}{after}", whole
+
+    def tell(self) -> tuple[str, str]:
+        """Options and a relation → the fact about each; or kinds → their classes."""
+        if self.rng.random() < 0.12:
+            kinds = self.rng.sample(list(self.world.kinds), self._count())
+            return f"{options_line(kinds)} Tell: class", " ".join(facts.class_fact(self.world, kind) for kind in kinds)
+        relation = self._relation()
+        names = self._some(relation, self._count())
+        told = " ".join(facts.fact(self.world, name, relation) for name in names)
+        return f"{options_line(names)} Tell: {relation}", told
+
+    def rule(self) -> tuple[str, str]:
+        """What a rule is about → the rule."""
+        world = self.world
+        which = self.rng.choices(
+            ("property", "consequence", "value", "event", "order"),
+            weights=(len(world.properties), len(world.consequences), len(world.values), 12, 2),
+        )[0]
+        if which == "property":
+            text = self.rng.choice(list(world.properties))
+            return f"Rule: {text}", facts.rule(world, text)
+        if which == "consequence":
+            text = self.rng.choice(list(world.consequences))
+            return f"Rule: {text}", facts.consequence_rule(world, text)
+        if which == "order":
+            relation = self.rng.choice(list(ORDERED))
+            return f"Rule: {relation}", facts.order_rule(relation)
+        keys = [key for key, value in world.values.items() if value.event or which == "value"]
+        key = self.rng.choice(keys)
+        if which == "event":
+            return f"Rule: {world.values[key].event}", facts.event_rule(world, *key)
+        return f"Rule: {world.values[key].rule}", facts.value_rule(world, *key)
+
+    def copy(self) -> tuple[str, str]:
+        """Words → the same words."""
+        words = self.rng.choices(self.words, k=self.rng.randint(1, 12))
+        return f"Copy: {' '.join(words)}", " ".join(words)
+
+    def look_up(self) -> tuple[str, str]:
+        """Options and a label → the option, or the reverse."""
+        names = self._some("kind", self._count())
+        place = self.rng.randrange(len(names))
+        label = f"({LABELS[place]})"
+        asked, found = self.rng.choice(((label, names[place]), (names[place], label)))
+        return f"{options_line(names)} Find: {asked}", found
+
+    def check(self) -> tuple[str, str]:
+        """A rule and statements about nobody → does each fall under it? Any number may, none and all included."""
+        if self.rng.random() < 0.6:
+            entry = self.world.properties[self.rng.choice(list(self.world.properties))]
+            stated = facts.rule(self.world, entry.text)
+            chain = entry.holder not in self.world.kinds
+            held = [kind for kind in self.world.kinds if entry.holder in self.world.groups(kind)]
+            near = [kind for kind in self.world.kinds if {*self.world.groups(kind)} & {*entry.contrast}]
+            said = {kind: self._groups(kind, chain=chain) for kind in (*held, *near)}
+        else:
+            key = self.rng.choice(list(self.world.values))
+            stated = facts.value_rule(self.world, *key)
+            held = [key[1]]
+            near = [value for relation, value in self.world.values if relation == key[0] and value != key[1]]
+            said = {value: facts.saying(self.world, key[0], value) for value in (*held, *near)}
+        chosen = [self.rng.choice(held if self.rng.random() < 0.4 else near) for _ in range(self._count())]
+        listed = options_line([f"{said[one]}." for one in chosen])
+        verdicts = " ".join(f"{said[one]}, so {'yes' if one in held else 'no'}." for one in chosen)
+        return f"{stated} {listed} Check:", f"{stated} {verdicts}"
+
+    def member(self) -> tuple[str, str]:
+        """Options and what one single fact says → the option of which it is a fact."""
+        relation = self._relation()
+        gold = self.rng.choice(self.names[relation])
+        value = self.world.value(gold, relation)
+        pool = [name for name in self._near(gold, relation) if self.world.value(name, relation) != value]
+        options = [gold, *self.rng.sample(pool, min(len(pool), self._count() - 1))]
+        self.rng.shuffle(options)
+        return f"{options_line(options)} Member: {facts.saying(self.world, relation, value)}", gold
+
+    def _near(self, gold: str, relation: str) -> list[str]:
+        """Half of the time only entities of the same class, else all that have the relation."""
+        if self.rng.random() < 0.5:
+            return self.names[relation]
+        wanted = self.world.groups(self.world.entities[gold].kind)[1]
+        return [n for n in self.names[relation] if self.world.groups(self.world.entities[n].kind)[1] == wanted]
+
+    def join(self) -> tuple[str, str]:
+        """Two stated facts → one sentence."""
+        name = facts.entity_noun(self.world, self.rng.choice(list(self.world.entities)))
+        kind = self.rng.choice(list(self.world.kinds))
+        one = f"{name} {facts.saying(self.world, 'kind', kind)}"
+        if self.rng.random() < 0.6:
+            joined = f"{name} {self._groups(kind, chain=True)}"
+            return f"{facts.sentence(one)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined)
+        two = self._any_saying(self._relation())
+        return f"{facts.sentence(one)} {facts.sentence(f'{name} {two}')} Join:", facts.sentence(f"{one} and {two}")
+
+    def read(self) -> tuple[str, str]:
+        """Statements, true of nobody in particular, and one of them again → of which option it was said."""
+        relation = self._relation()
+        names = self.rng.sample(list(self.world.entities), max(2, self._count()))
+        if relation == "kind":
+            kinds = self.rng.sample(list(self.world.kinds), len(names))
+            chain = self.rng.random() < 0.5
+            said = [self._groups(kind, chain=chain) for kind in kinds]
+            asked = facts.saying(self.world, "kind", kinds[0])
+            if chain and self.rng.random() < 0.7:
+                classes = [self.world.groups(kind)[1] for kind in kinds]
+                asked = f"is {facts.group_noun(self.world, classes[0])}"
+                said = [one for one, of in zip(said, classes, strict=True) if of != classes[0] or one is said[0]]
+        else:
+            values = sorted({self.world.value(name, relation) for name in self.names[relation]})
+            self.rng.shuffle(values)
+            said = [facts.saying(self.world, relation, self.rng.choice(values[1:])) for _ in names]
+            said[0] = asked = facts.saying(self.world, relation, values[0])
+        told = list(zip(names, said, strict=False))
+        self.rng.shuffle(told)
+        stated = " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {one}") for name, one in told)
+        return f"{stated} {options_line([name for name, _ in told])} Find: {asked}", names[0]
+
+    def order(self) -> tuple[str, str]:
+        """Units → the greatest or the least of them."""
+        units = ORDERED[self.rng.choice(list(ORDERED))]
+        shown = self.rng.choices(units, k=self.rng.randint(2, 4))
+        most = self.rng.random() < 0.5
+        found = (max if most else min)(shown, key=units.index)
+        word = "most" if most else "least"
+        return f"{', '.join(shown)} Order: {word}", f"Of these {found} are the {word}."
+
+    def _groups(self, kind: str, *, chain: bool) -> str:
+        said = facts.saying(self.world, "kind", kind)
+        return f"{said}, {facts.group_noun(self.world, self.world.groups(kind)[1])}" if chain else said
+
+    def _any_saying(self, relation: str) -> str:
+        return facts.saying(self.world, relation, self.world.value(self.rng.choice(self.names[relation]), relation))
+
+
+TASKS: dict[str, Callable[[Lessons], tuple[str, str]]] = {
+    "infill": Lessons.infill,
+    "tell": Lessons.tell,
+    "rule": Lessons.rule,
+    "copy": Lessons.copy,
+    "look_up": Lessons.look_up,
+    "check": Lessons.check,
+    "member": Lessons.member,
+    "join": Lessons.join,
+    "read": Lessons.read,
+    "order": Lessons.order,
+}
+
+
+def pretraining_pairs(world: World, size: int, seed: int, mix: Mapping[str, float] = MIX) -> list[tuple[str, str]]:
+    """`size` (input, target) pairs of the tasks in `mix`."""
+    return Lessons(world, seed).pairs(size, mix)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A single fact, asked so that one answer is right; `domain` is where the fact belongs."""
+
+    domain: str
+    about: str
+    reads: str
+    writes: str
+
+
+def probes(world: World) -> list[Probe]:
+    """Every atomic fact of the world, once."""
+    found = []
+    for name in world.entities:
+        for relation in ("kind", *world.attributes[name]):
+            whole = facts.fact(world, name, relation)
+            before, _, after = whole.rpartition(world.value(name, relation))
+            found.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
+    for kind, entry in world.kinds.items():
+        whole = facts.class_fact(world, kind)
+        found.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
+    of_group = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
+    for text, rule in world.properties.items():
+        found.append(Probe(of_group[rule.holder], "property", f"Rule: {text}", facts.rule(world, text)))
+    for text, consequence in world.consequences.items():
+        domain = of_group[world.properties[consequence.property].holder]
+        found.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
+    for key, value in world.values.items():
+        domain = DOMAIN_OF_VALUES[key[0]]
+        found.append(Probe(domain, "value", f"Rule: {value.rule}", facts.value_rule(world, *key)))
+        if value.event:
+            found.append(Probe(domain, "event", f"Rule: {value.event}", facts.event_rule(world, *key)))
+    for relation in ORDERED:
+        found.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
+    return found
+
+
+DOMAIN_OF_VALUES = {"place": "earth", "material": "materials", "power": "energy", "measures": "measurement"}

@@ -1,0 +1,326 @@
+"""Making the questions of MicroSci: a form, what fills its slots, one right option and three near misses.
+
+All entities of a question belong to its split. Options are drawn so that they alone do not give the answer away;
+where options are texts that come again and again, every text of a set is as likely to be right as any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scicot_utils.microsci import facts
+from scicot_utils.microsci.facts import HELD_OUT, LABELS, ORDERED, World
+from scicot_utils.microsci.reasoning import COMPARED, CRITERIA, FORMS, HELD_OUT_FORMS, Asked, Solver
+
+OPTIONS = 4
+SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
+DOMAIN_FORMS = ("kind_property", "can_do", "odd_one_out", "same_kind", "true_of")  # those two classes are enough for
+SPLITS: dict[str, tuple[str, tuple[str, ...]]] = {  # split of questions → split of entities, forms
+    "train": ("train", SEEN_FORMS),
+    "validation": ("validation", SEEN_FORMS),
+    "test": ("test", SEEN_FORMS),
+    "test_forms": ("test", HELD_OUT_FORMS),
+    "test_domain": (HELD_OUT, DOMAIN_FORMS),
+}
+TEXT_FORMS = ("true_of", "classify", "home_like")  # their options are texts, not entities
+PATIENCE = 400  # draws without a new question after which a form counts as used up
+
+Drawn = tuple[tuple[str, ...], list[str]]  # what fills the slots; the options, the right one first
+
+
+class Rejected(Exception):
+    """A draw that makes no fair question."""
+
+
+def questions(world: World, sizes: Mapping[str, int], seed: int) -> list[dict[str, object]]:
+    """Four-option questions, `sizes[split]` for each split; the same arguments always give the same list.
+
+    Rows of the questions table; `group` is the form. Forms come in turn; one that has no new question left gives its
+    turns to the others. Raises ValueError for an unknown split and a size that no form can reach any more.
+    """
+    rows = []
+    for split, size in sizes.items():
+        if split not in SPLITS:
+            raise ValueError(f"questions: unknown split {split!r}; allowed are {', '.join(SPLITS)}")
+        rows += _split(world, split, size, seed)
+    return rows
+
+
+def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, object]]:
+    of_entities, forms = SPLITS[split]
+    rng = random.Random(f"microsci {split} {seed}")
+    solver, pool = Solver(world), _Pool(world, of_entities)
+    seen: set[tuple[object, ...]] = set()
+    right: dict[tuple[object, ...], Counter[str]] = {}  # in a set of options that comes again, each is right in turn
+    left, drawn = list(forms), []
+    while len(drawn) < size:
+        if not left:
+            raise ValueError(f"questions: {size} asked for in {split!r}; {len(drawn)} are possible")
+        for form in tuple(left):
+            for _ in range(PATIENCE):
+                try:
+                    slots, options = DRAWS[form](pool, rng)
+                except Rejected:
+                    continue
+                key, used = (form, slots, frozenset(options)), right.setdefault((form, frozenset(options)), Counter())
+                fair = used[options[0]] == min(used[option] for option in options)
+                if form in TEXT_FORMS and of_entities not in (HELD_OUT, _home(options)):
+                    continue
+                if fair and key not in seen and len(set(options)) == OPTIONS:
+                    seen.add(key)
+                    used[options[0]] += 1
+                    drawn.append((form, slots, options))
+                    break
+            else:
+                left.remove(form)
+    drawn = drawn[:size]
+    rng.shuffle(drawn)
+    places = [index % OPTIONS for index in range(size)]  # every position is right equally often
+    rng.shuffle(places)
+    rows = []
+    for index, ((form, slots, (gold, *distractors)), place) in enumerate(zip(drawn, places, strict=True)):
+        rng.shuffle(distractors)
+        distractors.insert(place, gold)
+        rows.append(
+            {
+                "id": f"microsci-{split}-{index:05d}",
+                "dataset": "microsci",
+                "split": split,
+                "question": solver.text(Asked(form, slots), rng.randrange(len(FORMS[form].wordings))),
+                "choices": {"label": list(LABELS[:OPTIONS]), "text": distractors},
+                "answer": LABELS[place],
+                "group": form,
+            }
+        )
+    return rows
+
+
+def _home(options: Sequence[str]) -> str:
+    """The split of entities that a set of texts belongs to, so that no set is asked in two splits."""
+    number = int(hashlib.sha256("|".join(sorted(options)).encode()).hexdigest(), 16)
+    return ("validation", "test", "train", "train")[number % 4]
+
+
+@dataclass
+class _Pool:
+    """The entities of one split, by kind and by the values of their attributes."""
+
+    world: World
+    split: str
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.names = [name for name, entity in world.entities.items() if entity.split == self.split]
+        self.of_kind: dict[str, list[str]] = {}
+        self.having: dict[str, dict[str, list[str]]] = {}
+        for name in self.names:
+            self.of_kind.setdefault(world.entities[name].kind, []).append(name)
+            for relation, value in world.attributes[name].items():
+                self.having.setdefault(relation, {}).setdefault(value, []).append(name)
+        self.of_class: dict[str, list[str]] = {}
+        for kind in self.of_kind:
+            self.of_class.setdefault(world.kinds[kind].class_name, []).append(kind)
+        held = [entry for entry in world.properties.values() if entry.holder in self.of_kind]
+        self.kind_properties = [entry.text for entry in held]
+        self.class_properties = [text for text, entry in world.properties.items() if entry.holder in self.of_class]
+
+    def lacks(self, kind: str, text: str) -> bool:
+        """Do the tables say that no member of `kind` has the property?"""
+        return bool({*self.world.groups(kind)} & {*self.world.properties[text].contrast})
+
+    def four_kinds(self, text: str, rng: random.Random) -> list[str]:
+        """The kind that has a property; a kind of the same class; two kinds of one other class. Two and two, so that
+        no option stands out by its class."""
+        gold = self.world.properties[text].holder
+        siblings = [kind for kind in self.of_class[self.world.kinds[gold].class_name] if kind != gold]
+        near = [kind for kind in siblings if self.lacks(kind, text)]
+        pairs = [[kind for kind in kinds if self.lacks(kind, text)] for kinds in self.of_class.values()]
+        far = [kinds for kinds in pairs if len(kinds) >= 2 and not {*kinds} & {gold, *siblings}]
+        same_domain = [kinds for kinds in far if self.world.kinds[kinds[0]].domain == self.world.kinds[gold].domain]
+        if not near or not far:
+            raise Rejected
+        chosen = rng.choice(same_domain if same_domain and rng.random() < 0.5 else far)
+        return [gold, rng.choice(near), *rng.sample(chosen, 2)]
+
+    def one_of_each(self, kinds: Sequence[str], rng: random.Random) -> list[str]:
+        return [rng.choice(self.of_kind[kind]) for kind in kinds]
+
+    def subject(self, groups: Sequence[Sequence[str]], rng: random.Random) -> tuple[int, str]:
+        """Which group, and a member of it to ask about; its article is one that members of every group have, since
+        "What is the Nile?" must not tell a water from a metal. In a held-out domain, never trained on, any article."""
+        articles = [[self.world.entities[name].article for name in names] for names in groups]
+        shared = [article for of in articles for article in of if all(article in other for other in articles)]
+        if not shared and self.split != HELD_OUT:
+            raise Rejected
+        gold, wanted = rng.randrange(len(groups)), rng.choice(shared or [""])
+        members = [n for n, a in zip(groups[gold], articles[gold], strict=True) if not shared or a == wanted]
+        return gold, rng.choice(members)
+
+    def four_classes(self, text: str, rng: random.Random) -> list[str]:
+        """A member of the class that has a property, and members of three other classes that lack it."""
+        gold = self.world.properties[text].holder
+        lacking = [name for name in self.of_class if name in self.world.properties[text].contrast]
+        if len(lacking) < OPTIONS - 1:
+            raise Rejected
+        return self.one_of_each([rng.choice(self.of_class[c]) for c in [gold, *rng.sample(lacking, 3)]], rng)
+
+    def four_values(self, relation: str, gold: str, rng: random.Random) -> list[str]:
+        """Entities with four different values of a relation, `gold` first."""
+        others = [value for value in self.having[relation] if value != gold]
+        if len(others) < OPTIONS - 1:
+            raise Rejected
+        return [rng.choice(self.having[relation][value]) for value in [gold, *rng.sample(others, OPTIONS - 1)]]
+
+    def animals(self, names: Sequence[str]) -> bool:
+        return all(self.world.domain(name) == "animals" for name in names)
+
+
+def _kind_property(pool: _Pool, rng: random.Random) -> Drawn:
+    text = rng.choice(pool.kind_properties)
+    return (text,), pool.one_of_each(pool.four_kinds(text, rng), rng)
+
+
+def _class_property(pool: _Pool, rng: random.Random) -> Drawn:
+    text = rng.choice(pool.class_properties)
+    return (text,), pool.four_classes(text, rng)
+
+
+def _consequence(need: bool) -> Callable[[_Pool, random.Random], Drawn]:
+    def draw(pool: _Pool, rng: random.Random) -> Drawn:
+        of = [e for e in pool.world.consequences.values() if e.need is need and e.property in pool.kind_properties]
+        chosen = rng.choice(of)
+        return (chosen.text,), pool.one_of_each(pool.four_kinds(chosen.property, rng), rng)
+
+    return draw
+
+
+def _example_of(pool: _Pool, rng: random.Random) -> Drawn:
+    classes = rng.sample(list(pool.of_class), OPTIONS)
+    return (classes[0],), pool.one_of_each([rng.choice(pool.of_class[name]) for name in classes], rng)
+
+
+def _odd_one_out(pool: _Pool, rng: random.Random) -> Drawn:
+    odd, others = rng.sample(list(pool.of_class), 2)
+    members = [name for kind in pool.of_class[others] for name in pool.of_kind[kind]]
+    return (), [*pool.one_of_each([rng.choice(pool.of_class[odd])], rng), *rng.sample(members, OPTIONS - 1)]
+
+
+def _same_kind(pool: _Pool, rng: random.Random) -> Drawn:
+    kinds = pool.four_kinds(rng.choice(pool.kind_properties), rng)
+    subject, gold = rng.sample(pool.of_kind[kinds[0]], 2)
+    return (subject,), [gold, *pool.one_of_each(kinds[1:], rng)]
+
+
+def _by_value(relation: str, *, event: bool = False) -> Callable[[_Pool, random.Random], Drawn]:
+    def draw(pool: _Pool, rng: random.Random) -> Drawn:
+        known = [v for (of, v), e in pool.world.values.items() if of == relation and (e.event or not event)]
+        gold = rng.choice([value for value in known if value in pool.having[relation]])
+        options = pool.four_values(relation, gold, rng)
+        if event and relation == "place" and not pool.animals(options):
+            raise Rejected  # only they can move away
+        return (f"{relation}/{gold}",), options
+
+    return draw
+
+
+def _eats(pool: _Pool, rng: random.Random) -> Drawn:
+    food = rng.choice(list(pool.having["diet"]))
+    prey = [name for kind in pool.of_kind for name in pool.of_kind[kind]
+            if food in map(facts.eaten, pool.world.groups(kind))]  # fmt: skip
+    subject, options = rng.choice(prey), pool.four_values("diet", food, rng)
+    if subject in options:
+        raise Rejected
+    return (subject,), options
+
+
+def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
+    relation, sign = COMPARED[form]
+
+    def draw(pool: _Pool, rng: random.Random) -> Drawn:
+        levels = [value for value in ORDERED[relation][::sign] if value in pool.having[relation]]
+        place = rng.randrange(1, len(levels))
+        below = [name for value in levels[:place] for name in pool.having[relation][value]]
+        if len(below) < OPTIONS - 1:
+            raise Rejected
+        return (), [rng.choice(pool.having[relation][levels[place]]), *rng.sample(below, OPTIONS - 1)]
+
+    return draw
+
+
+def _both(pool: _Pool, rng: random.Random) -> Drawn:
+    """Two kinds by two values: each option meets both conditions, the first, the second or none."""
+    text = rng.choice(pool.kind_properties)
+    first = pool.world.properties[text].holder
+    relation = rng.choice([name for name in CRITERIA if name != "measures"])
+    valued = {
+        kind: {v for name in names if (v := pool.world.attributes[name].get(relation))}
+        for kind, names in pool.of_kind.items()
+    }
+    others = [kind for kind in valued if pool.lacks(kind, text) and len(valued[kind] & valued[first]) >= 2]
+    if not others:
+        raise Rejected
+    second = rng.choice(others)
+    values = rng.sample(sorted(valued[first] & valued[second]), 2)
+    options = [
+        rng.choice([n for n in pool.of_kind[kind] if pool.world.attributes[n].get(relation) == value])
+        for kind in (first, second)
+        for value in values
+    ]
+    return (text, f"{relation}/{values[0]}"), options
+
+
+def _true_of(pool: _Pool, rng: random.Random) -> Drawn:
+    """The four kinds must each lack what the others have, so that any of the four texts could have been right."""
+    of_kind: dict[str, list[str]] = {}
+    for text in pool.kind_properties:
+        of_kind.setdefault(pool.world.properties[text].holder, []).append(text)
+    kinds = pool.four_kinds(rng.choice(pool.kind_properties), rng)
+    if not all(kind in of_kind for kind in kinds):
+        raise Rejected
+    texts = [rng.choice(of_kind[kind]) for kind in kinds]
+    if not all(pool.lacks(kind, text) for kind, own in zip(kinds, texts, strict=True) for text in texts if text != own):
+        raise Rejected
+    gold, subject = pool.subject([pool.of_kind[kind] for kind in kinds], rng)
+    return (subject,), [texts[gold], *texts[:gold], *texts[gold + 1 :]]
+
+
+def _classify(pool: _Pool, rng: random.Random) -> Drawn:
+    classes = rng.sample(list(pool.of_class), OPTIONS)
+    members = [[name for kind in pool.of_class[of] for name in pool.of_kind[kind]] for of in classes]
+    gold, subject = pool.subject(members, rng)
+    return (subject,), [classes[gold], *classes[:gold], *classes[gold + 1 :]]
+
+
+def _home_like(pool: _Pool, rng: random.Random) -> Drawn:
+    places = rng.sample([value for value in pool.having["place"] if ("place", value) in pool.world.values], OPTIONS)
+    gold, subject = pool.subject([pool.having["place"][place] for place in places], rng)
+    rules = [pool.world.values["place", place].rule for place in places]
+    return (subject,), [rules[gold], *rules[:gold], *rules[gold + 1 :]]
+
+
+DRAWS: dict[str, Callable[[_Pool, random.Random], Drawn]] = {
+    "kind_property": _kind_property,
+    "class_property": _class_property,
+    "needed_for": _consequence(need=True),
+    "can_do": _consequence(need=False),
+    "example_of": _example_of,
+    "odd_one_out": _odd_one_out,
+    "same_kind": _same_kind,
+    "lives_where": _by_value("place"),
+    "made_of": _by_value("material"),
+    "worked_by": _by_value("power"),
+    "measured_in": _by_value("measures"),
+    "loses_home": _by_value("place", event=True),
+    "stops_working": _by_value("power", event=True),
+    "eats": _eats,
+    "loses_food": _eats,
+    **{form: _compared(form) for form in COMPARED},
+    "both": _both,
+    "true_of": _true_of,
+    "classify": _classify,
+    "home_like": _home_like,
+}

@@ -1,0 +1,346 @@
+"""Reading a question of MicroSci and answering it from the facts, one recalled fact at a time.
+
+This is the solver: it sees the text of a question and the fact tables, and knows nothing of how `questions` made it.
+Given another memory than the tables', it reasons as somebody would who remembers those facts wrongly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scicot_utils.microsci import facts
+from scicot_utils.microsci.facts import ORDERED, World
+
+Recall = Callable[[str, str], str]  # (entity, relation) → value; World.value, or a worse memory
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of question. `slots` says what stands in its wordings; `hops` counts the facts on the way to the answer."""
+
+    slots: tuple[str, ...]
+    hops: int
+    wordings: tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question text asks: its form and what fills its slots."""
+
+    form: str
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """`head` is about the question's subject, `lines` about each option, in order; `rules` lead to the answer.
+
+    `fits[i]`: whether option i is an answer, by what was recalled. `lines` is empty where options need no fact.
+    """
+
+    head: tuple[str, ...]
+    lines: tuple[str, ...]
+    rules: tuple[str, ...]
+    fits: tuple[bool, ...]
+
+
+CRITERIA = {  # how an attribute is asked for by what is true of its value
+    "place": "lives in a place that {}",
+    "material": "is made of something that {}",
+    "power": "is worked by something that {}",
+    "measures": "measures what {}",
+}
+FORMS = {
+    "kind_property": Form(
+        ("property",), 2,
+        ("Which of these {0}?", "Which one {0}?", "Only one of these {0}. Which is it?", "Find the one that {0}."),
+    ),
+    "class_property": Form(
+        ("property",), 3,
+        ("Which of the four {0}?", "What here {0}?", "Name the one thing that {0}.", "Pick the only one that {0}."),
+    ),
+    "needed_for": Form(
+        ("need",), 3,
+        ("Which of these would help to {0}?", "What would you take to {0}?", "To {0}, which one do you need?",
+         "Somebody wants to {0}. What is of use?"),
+    ),
+    "can_do": Form(
+        ("effect",), 3,
+        ("Which of these can {0}?", "Which one is able to {0}?", "Only one of these can {0}. Which is it?",
+         "Find the one that can {0}."),
+    ),
+    "example_of": Form(
+        ("class",), 2,
+        ("Which of these is an example of {0}?", "Which one can be called {0}?", "Find {0}.", "What here is {0}?"),
+    ),
+    "odd_one_out": Form(
+        (), 2,
+        ("Which of these does not belong with the others?", "Which is the odd one out?",
+         "Three of these belong together. Which does not?", "Which one is of another group than the rest?"),
+    ),
+    "same_kind": Form(
+        ("entity",), 2,
+        ("Which of these is the same kind of thing as {0}?", "What belongs with {0}?",
+         "Which one is of one kind with {0}?", "Find the one that is of the same kind as {0}."),
+    ),
+    "lives_where": Form(
+        ("place",), 2,
+        ("Which of these {0}?", "Which one {0}?", "Only one of these {0}. Which is it?", "Find the one that {0}."),
+    ),
+    "made_of": Form(
+        ("material",), 2,
+        ("Which of these {0}?", "Which one {0}?", "Only one of these {0}. Which is it?", "Find the one that {0}."),
+    ),
+    "worked_by": Form(
+        ("power",), 2,
+        ("Which of these {0}?", "Which one {0}?", "Only one of these {0}. Which is it?", "Find the one that {0}."),
+    ),
+    "measured_in": Form(
+        ("measures",), 2,
+        ("Which of these {0}?", "Which one {0}?", "Only one of these {0}. Which is it?", "Find the one that {0}."),
+    ),
+    "loses_home": Form(
+        ("place_event",), 2,
+        ("If {0}, which of these would lose its home?", "Which one would have nowhere to live if {0}?",
+         "Suppose {0}. Which of these has to move?", "What would have to live elsewhere if {0}?"),
+    ),
+    "stops_working": Form(
+        ("power_event",), 2,
+        ("If {0}, which of these would stop working?", "Which one would stand still if {0}?",
+         "Suppose {0}. Which of these is of no use?", "What could not be used if {0}?"),
+    ),
+    "eats": Form(
+        ("entity",), 2,
+        ("Which of these feeds on the group that {0} belongs to?", "Which one eats the group of {0}?",
+         "What has the group of {0} as its food?", "Find the one that eats the group of {0}."),
+    ),
+    "loses_food": Form(
+        ("entity",), 2,
+        ("If the whole group of {0} died out, which of these would lose its food?",
+         "Which one would go hungry if the group of {0} died out?",
+         "Suppose the whole group of {0} died out. Which of these has nothing to eat?",
+         "What would find no food without the group of {0}?"),
+    ),
+    "heaviest": Form(
+        (), 2,
+        ("Which of these is the heaviest?", "Which one weighs the most?", "Which has the greatest mass?",
+         "Find the one with the most mass."),
+    ),
+    "lightest": Form(
+        (), 2,
+        ("Which of these is the lightest?", "Which one weighs the least?", "Which has the smallest mass?",
+         "Find the one with the least mass."),
+    ),
+    "largest": Form(
+        (), 2,
+        ("Which of these is the largest?", "Which one has the greatest size?", "Which is the largest of all?",
+         "Find the one with the most size."),
+    ),
+    "smallest": Form(
+        (), 2,
+        ("Which of these is the smallest?", "Which one has the least size?", "Which is the smallest of all?",
+         "Find the one with the least size."),
+    ),
+    "both": Form(
+        ("property", "criterion"), 4,
+        ("Which of these {0} and {1}?", "Which one {0} and also {1}?", "Find the one that {0} and {1}.",
+         "Only one of these {0} and {1}. Which is it?"),
+    ),
+    "true_of": Form(
+        ("entity",), 2,
+        ("What is true of {0}?", "What can be said of {0}?", "Which of these is right for {0}?",
+         "Which of these fits {0}?"),
+    ),
+    "classify": Form(
+        ("entity",), 2,
+        ("To which group does {0} belong?", "What is {0}?", "How would you classify {0}?",
+         "Which of these groups holds {0}?"),
+    ),
+    "home_like": Form(
+        ("entity",), 2,
+        ("What is true of the place where {0} lives?", "Which of these is true of the home of {0}?",
+         "What can be said of the place in which {0} lives?", "What do you know of the home of {0}?"),
+    ),
+}  # fmt: skip
+HELD_OUT_FORMS = ("example_of", "loses_food", "lightest")  # never seen in fine-tuning: the transfer test `test_forms`
+COMPARED = {"heaviest": ("mass", 1), "lightest": ("mass", -1), "largest": ("size", 1), "smallest": ("size", -1)}
+
+
+class Solver:
+    """Reads and answers questions of one world."""
+
+    def __init__(self, world: World):
+        self.world = world
+        self._foods = {found["diet"] for found in world.attributes.values() if "diet" in found}
+        shown = self._shown()
+        self._patterns = []
+        for name, form in FORMS.items():
+            parts = ["|".join(map(re.escape, sorted(shown[slot], key=len, reverse=True))) for slot in form.slots]
+            for wording in form.wordings:
+                pattern = re.escape(wording)
+                for place, part in enumerate(parts):
+                    pattern = pattern.replace(rf"\{{{place}\}}", f"(?P<s{place}>{part})")
+                self._patterns.append((name, form.slots, re.compile(pattern)))
+        self._names = shown
+
+    def _shown(self) -> dict[str, dict[str, str]]:
+        """Kind of slot → text in a question → the name of what it means ("relation/value" for values)."""
+        world = self.world
+        shown = {
+            "property": {text: text for text in world.properties},
+            "need": {text: text for text, entry in world.consequences.items() if entry.need},
+            "effect": {text: text for text, entry in world.consequences.items() if not entry.need},
+            "class": {facts.group_noun(world, name): name for name in world.classes},
+            "entity": {facts.entity_noun(world, name): name for name in world.entities},
+            "criterion": {},
+        }
+        for relation, criterion in CRITERIA.items():
+            of = [value for value in world.values.values() if value.relation == relation]
+            shown[relation] = {criterion.format(value.rule): f"{relation}/{value.name}" for value in of}
+            shown[f"{relation}_event"] = {value.event: f"{relation}/{value.name}" for value in of if value.event}
+            shown["criterion"] |= shown[relation]
+        return shown
+
+    def text(self, asked: Asked, wording: int) -> str:
+        """The question's text in one of the four wordings."""
+        form = FORMS[asked.form]
+        words = [
+            next(text for text, name in self._names[slot].items() if name == filled)
+            for slot, filled in zip(form.slots, asked.slots, strict=True)
+        ]
+        return form.wordings[wording].format(*words)
+
+    def read(self, question: str) -> Asked:
+        """What a question text asks, in any of the wordings; ValueError where it is none of them."""
+        for form, slots, pattern in self._patterns:
+            if match := pattern.fullmatch(question.strip()):
+                filled = tuple(self._names[slot][match[f"s{place}"]] for place, slot in enumerate(slots))
+                if form not in ("kind_property", "class_property") or (
+                    (self.world.properties[filled[0]].holder in self.world.kinds) == (form == "kind_property")
+                ):
+                    return Asked(form, filled)
+        raise ValueError(f"question {question!r} is in none of the wordings of this world")
+
+    def solve(self, question: str, options: Sequence[str]) -> list[int]:
+        """Indices of the options that are right, by the fact tables alone."""
+        fits = self.reason(self.read(question), options).fits
+        return [index for index, fit in enumerate(fits) if fit]
+
+    def proof(self, question: str, options: Sequence[str]) -> list[str]:
+        """The facts that prove the answer: on the subject, on each option, then the rules."""
+        found = self.reason(self.read(question), options)
+        return [*found.head, *found.lines, *found.rules]
+
+    def reason(self, asked: Asked, options: Sequence[str], recall: Recall | None = None) -> Reasoning:
+        """From what `recall` says of the entities, and the rules of the tables, to the options that fit."""
+        memory = recall or self.world.value
+        form, slots = asked.form, asked.slots
+        if form in COMPARED:
+            return self._compare(*COMPARED[form], options, memory)
+        if form == "odd_one_out":
+            return self._odd(options, memory)
+        if form in ("true_of", "classify", "home_like"):
+            return self._about(form, slots[0], options, memory)
+        if form == "both":
+            return self._both(*slots, options, memory)
+        if form in ("lives_where", "made_of", "worked_by", "measured_in", "loses_home", "stops_working"):
+            relation, value = slots[0].split("/")
+            told = facts.event_rule if FORMS[form].slots[0].endswith("_event") else facts.value_rule
+            return self._having(relation, value, (), (told(self.world, relation, value),), options, memory)
+        if form in ("eats", "loses_food"):
+            head, groups = self._subject(slots[0], memory)
+            food = next((name for group in groups if (name := facts.eaten(group)) in self._foods), "")
+            return self._having("diet", food, (head,), (), options, memory)
+        if form == "same_kind":
+            kind = memory(slots[0], "kind")
+            head = self._line(slots[0], "kind", kind)
+            return self._in_group(kind, (head,), (), options, memory)
+        if form == "example_of":
+            return self._in_group(slots[0], (), (), options, memory)
+        rules: tuple[str, ...] = ()
+        text = slots[0]
+        if form in ("needed_for", "can_do"):
+            rules, text = (facts.consequence_rule(self.world, text),), self.world.consequences[text].property
+        rules += (facts.rule(self.world, text),)
+        return self._in_group(self.world.properties[text].holder, (), rules, options, memory)
+
+    def _line(self, name: str, relation: str, value: str, *, chain: bool = False) -> str:
+        said = facts.saying(self.world, relation, value)
+        if chain:
+            said += f", {facts.group_noun(self.world, self.world.kinds[value].class_name)}"
+        return facts.sentence(f"{facts.entity_noun(self.world, name)} {said}")
+
+    def _subject(self, name: str, recall: Recall) -> tuple[str, tuple[str, str]]:
+        """The subject's kind and class, as a sentence and as names."""
+        kind = recall(name, "kind")
+        return self._line(name, "kind", kind, chain=True), self.world.groups(kind)
+
+    def _in_group(
+        self, group: str, head: tuple[str, ...], rules: tuple[str, ...], options: Sequence[str], recall: Recall
+    ) -> Reasoning:
+        """Options of a kind or class; without a rule, the group that is wanted is said."""
+        chain = group not in self.world.kinds
+        kinds = [recall(name, "kind") for name in options]
+        lines = tuple(self._line(name, "kind", kind, chain=chain) for name, kind in zip(options, kinds, strict=True))
+        said = rules or (f"Wanted is {facts.group_noun(self.world, group)}.",)
+        return Reasoning(head, lines, said, tuple(group in self.world.groups(kind) for kind in kinds))
+
+    def _having(
+        self, relation: str, wanted: str, head: tuple[str, ...], rules: tuple[str, ...],
+        options: Sequence[str], recall: Recall,
+    ) -> Reasoning:  # fmt: skip
+        """Options whose attribute has the value `wanted`; without a rule, that is said."""
+        found = [recall(name, relation) for name in options]
+        lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
+        said = rules or (f"Wanted is what {facts.saying(self.world, relation, wanted)}.",)
+        return Reasoning(head, lines, said, tuple(value == wanted for value in found))
+
+    def _both(self, text: str, criterion: str, options: Sequence[str], recall: Recall) -> Reasoning:
+        relation, value = criterion.split("/")
+        holder = self.world.properties[text].holder
+        first = self._in_group(holder, (), (facts.rule(self.world, text),), options, recall)
+        told = (facts.value_rule(self.world, relation, value),)
+        second = self._having(relation, value, (), told, options, recall)
+        joined = []
+        for name, one, two in zip(options, first.lines, second.lines, strict=True):
+            subject = facts.entity_noun(self.world, name)
+            joined.append(f"{one[:-1]} and {two[len(subject) + 1 :]}")
+        fits = tuple(a and b for a, b in zip(first.fits, second.fits, strict=True))
+        return Reasoning((), tuple(joined), first.rules + second.rules, fits)
+
+    def _compare(self, relation: str, sign: int, options: Sequence[str], recall: Recall) -> Reasoning:
+        found = [recall(name, relation) for name in options]
+        lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
+        best = max(found, key=lambda value: sign * ORDERED[relation].index(value))
+        said = f"Of these {best} are the {'most' if sign > 0 else 'least'}."
+        return Reasoning((), lines, (said,), tuple(value == best for value in found))
+
+    def _odd(self, options: Sequence[str], recall: Recall) -> Reasoning:
+        kinds = [recall(name, "kind") for name in options]
+        lines = tuple(self._line(name, "kind", kind, chain=True) for name, kind in zip(options, kinds, strict=True))
+        classes = [self.world.kinds[kind].class_name for kind in kinds]
+        alone = [name for name, count in Counter(classes).items() if count == 1]
+        if len(alone) != 1:
+            return Reasoning((), lines, ("None of them stands alone.",), (False,) * len(options))
+        said = f"Only one of them is {facts.group_noun(self.world, alone[0])}."
+        return Reasoning((), lines, (said,), tuple(name == alone[0] for name in classes))
+
+    def _about(self, form: str, name: str, options: Sequence[str], recall: Recall) -> Reasoning:
+        """Options are texts: which of them is true of the entity `name`?"""
+        world = self.world
+        if form == "home_like":
+            place = recall(name, "place")
+            of_rule = {entry.rule: entry.name for entry in world.values.values() if entry.relation == "place"}
+            lines = tuple(facts.value_rule(world, "place", of_rule[option]) for option in options)
+            fits = tuple(of_rule[option] == place for option in options)
+            return Reasoning((self._line(name, "place", place),), lines, (), fits)
+        if form == "classify":
+            head, groups = self._subject(name, recall)
+            return Reasoning((head,), (), (), tuple(option in groups for option in options))
+        kind = recall(name, "kind")
+        lines = tuple(facts.rule(world, option) for option in options)
+        fits = tuple(world.properties[option].holder in world.groups(kind) for option in options)
+        return Reasoning((self._line(name, "kind", kind),), lines, (), fits)
