@@ -127,10 +127,9 @@ class Pretraining(Section):
     """Of the embedded student, in appendix notebook A1."""
 
     architecture: Literal["micro-small", "micro", "micro-large"] = Field("micro", description="sizes of one family")
-    pretraining_pairs: int = Field(240_000, ge=1, description="(input, target) texts made")
-    pretraining_steps: int = Field(9_000, ge=1, description="optimiser steps")
+    pretraining_steps: int = Field(10_000, ge=20, description="optimiser steps of all phases together")
     pretraining_batch_size: int = Field(48, ge=1, description="sequences per step")
-    pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak, AdamW, cosine")
+    pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak of the first phase, AdamW")
 
 
 class Evidence(Section):
