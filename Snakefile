@@ -167,6 +167,7 @@ rule questions:
         notebook="notebooks/01_questions.ipynb",
         code=provenance.code("01_questions"),
         facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+        card=[paths.relative(paths.DATASET_CARD), paths.relative(paths.CITATION)],
     output:
         notebook=PAGES["01_questions"],
         tables=[

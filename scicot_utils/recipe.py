@@ -55,7 +55,7 @@ class Teacher(Section):
     teacher_path: str = Field("", description="recorded teacher: JSONL file of {id, rationale}")
     teacher_splits: str = Field(
         "train,validation,test",
-        pattern="^train(,validation|,test)*$",
+        pattern="^train(,validation|,test|,test_forms|,test_domain)*$",
         description="splits asked; train is needed, others serve controls",
     )
     teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance that a recalled fact is wrong")

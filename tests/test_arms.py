@@ -297,6 +297,7 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     taken = inspect.signature(students.fine_tune).parameters.keys()
     assert set(arms.FINE_TUNE_KEYS) <= taken
     own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "train_size", "evaluation_batch_size"}
+    own |= {"stage2_source", "crossfit_folds"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
     monkeypatch.setattr(arms, "fine_tune", lambda student, pairs, **given: passed.update(given))

@@ -166,6 +166,7 @@ FORMS = {
     ),
 }  # fmt: skip
 HELD_OUT_FORMS = ("example_of", "loses_food", "lightest")  # never seen in fine-tuning: the transfer test `test_forms`
+NONE_WANTED = "Wanted is none of them."  # what is to be eaten is a group that nothing here eats
 COMPARED = {"heaviest": ("mass", 1), "lightest": ("mass", -1), "largest": ("size", 1), "smallest": ("size", -1)}
 
 
@@ -295,7 +296,7 @@ class Solver:
         """Options whose attribute has the value `wanted`; without a rule, that is said."""
         found = [recall(name, relation) for name in options]
         lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
-        said = rules or (f"Wanted is what {facts.saying(self.world, relation, wanted)}.",)
+        said = rules or (f"Wanted is what {facts.saying(self.world, relation, wanted)}." if wanted else NONE_WANTED,)
         return Reasoning(head, lines, said, tuple(value == wanted for value in found))
 
     def _both(self, text: str, criterion: str, options: Sequence[str], recall: Recall) -> Reasoning:
