@@ -47,13 +47,19 @@ def main() -> None:
 
 def preflight(planned: recipe.Recipe) -> None:
     """Refuse what a recipe's values alone do not show to be impossible: names and files that are not there."""
-    from scicot_utils import tasks, teachers  # here, since `where` and `metrics` need neither
+    from scicot_utils import prompts, tasks, teachers  # here, since `where` and `metrics` need none
 
     settings = planned.settings()
     for name in planned.datasets:
         tasks.preflight(name, settings.dataset_path)
     teachers.prompt_of(settings)
     teachers.open_teacher(settings)
+    used = {planned.settings(variant=variant).prompt for variant in (recipe.MAIN, *planned.variants)}
+    if settings.teacher != "recorded":
+        used |= {*settings.prompts_compared.split(",")}  # a recorded teacher is compared with nothing
+    if any(prompts.TEACHER_PROMPTS[name].few_shot for name in used):
+        for name in planned.distill:
+            teachers.need_proofs(name)
     for key in ("student", "tokenizer"):
         source = paths.source(getattr(settings, key))
         if "$" in getattr(settings, key) and not Path(source).is_dir():

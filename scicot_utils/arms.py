@@ -170,7 +170,7 @@ def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, var
 
 # What a recipe says of training that `students.fine_tune` takes as it is.
 FINE_TUNE_KEYS = (
-    "steps", "batch_size", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
+    "steps", "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
     "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "threads",
 )  # fmt: skip
 

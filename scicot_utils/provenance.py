@@ -181,10 +181,9 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0 to 2**32 - 1")
     values = {key: value for key, value in given.items() if key not in WHICH}
-    recipes.checked(values, notebook)
     planned = recipe.settings(arm, variant)
+    settings = recipes.checked(values, notebook, base=planned.model_dump())
     changed = {key: value for key, value in values.items() if value != getattr(planned, key)}
-    settings = recipes.checked(planned.model_dump() | changed, notebook)
     variant = recipes.ad_hoc(variant, changed)
     return Study(notebook, reference, recipe, settings, dataset, arm, variant, seed, changed)
 

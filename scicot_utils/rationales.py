@@ -106,6 +106,38 @@ def derange(rationales: Sequence[str], seed: int) -> list[str]:
     return moved
 
 
+OUTCOMES = (  # what can come of a rationale and an answer, as `outcome` tells it
+    "right answer, right rationale",
+    "right answer, wrong rationale",
+    "wrong answer, wrong recall",
+    "wrong answer, wrong rule",
+    "wrong answer, right rationale",
+)
+
+
+def outcome(question: Row, rationale: str, correct: bool) -> str:
+    """Where a student's rationale left the question's proof, and whether the answer is right: one of OUTCOMES.
+
+    *wrong recall*: a fact about the subject or an option is missing or false; *wrong rule*: those are right, and what
+    leads from them to the answer is not. A rationale is right if it states the whole proof.
+    """
+    said = set(_sentences(rationale))
+    missing = [sentence for sentence in question["proof"] if _sentences(sentence)[0] not in said]
+    if correct:
+        return OUTCOMES[1 if missing else 0]
+    if not missing:
+        return OUTCOMES[4]
+    about = [option.lower() for option in question["choices"]["text"]]
+    subject = re.split(r" (?:is|lives) ", question["proof"][0].lower())[0]
+    if subject in question["question"].lower():
+        about.append(subject)
+    return OUTCOMES[2 if any(_has(sentence, name) for sentence in missing for name in about) else 3]
+
+
+def _sentences(text: str) -> list[str]:
+    return [" ".join(_words(part)) for part in re.split(r"\.(?:\s|$)", text) if part.strip()]
+
+
 def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     """A rationale for another option, and that option's label: the two options' texts change places in it.
 

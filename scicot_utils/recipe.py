@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + 
 TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
 
-SAME_FOR_ALL = ("train_size", "steps", "batch_size")  # what arms may not differ in (one budget rule)
+SAME_FOR_ALL = ("train_size", "steps", "batch_size", "micro_batches")  # what arms may not differ in (one budget rule)
 
 Scalar = str | int | float | bool
 
@@ -91,6 +91,15 @@ class Teacher(Section):
     temperature: float = Field(0.0, ge=0, le=2, description="0: greedy")
     samples: int = Field(1, ge=1, le=64, description="D, rationales asked per question (Ho et al., section 3.2)")
 
+    @model_validator(mode="after")
+    def _gold_is_shown_of_training_questions_only(self) -> Self:
+        if self.prompt == "gold_shown" and self.teacher_splits != "train":
+            raise ValueError(
+                f"teacher_splits: found '{self.teacher_splits}', allowed: train, since prompt 'gold_shown' would show "
+                "the teacher the right answers of unseen questions"
+            )
+        return self
+
 
 class Rationales(Section):
     filter: Literal["correct", "all"] = Field("correct", description="keep a rationale iff its answer is right")
@@ -109,6 +118,7 @@ class Training(Section):
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
     steps: int = Field(200, ge=1, description="optimiser steps per model")
     batch_size: int = Field(32, ge=1, description="sequences per step")
+    micro_batches: int = Field(2, ge=1, description="parts of like length that a batch is cut into; divides batch_size")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak, AdamW")
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps")
@@ -127,7 +137,7 @@ class Pretraining(Section):
     """Of the embedded student, in appendix notebook A1."""
 
     architecture: Literal["micro-small", "micro", "micro-large"] = Field("micro", description="sizes of one family")
-    pretraining_steps: int = Field(10_000, ge=20, description="optimiser steps of all phases together")
+    pretraining_steps: int = Field(12_000, ge=20, description="optimiser steps of all phases together")
     pretraining_batch_size: int = Field(48, ge=1, description="sequences per step")
     pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak of the first phase, AdamW")
 
@@ -150,6 +160,14 @@ SECTIONS: dict[str, type[Section]] = {
 
 class Settings(Questions, Teacher, Rationales, Pretraining, Training, Evidence):
     """All leaf keys with the values that hold for one arm and variant."""
+
+    @model_validator(mode="after")
+    def _parts_of_a_batch(self) -> Settings:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"micro_batches: found {self.micro_batches}, allowed: a divisor of batch_size {self.batch_size}"
+            )
+        return self
 
 
 SECTION_OF = {key: name for name, section in SECTIONS.items() for key in section.model_fields}

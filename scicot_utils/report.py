@@ -21,7 +21,7 @@ import pandas as pd
 import seaborn as sns
 import yaml
 
-from scicot_utils import ScicotError, paths, scoring, tables
+from scicot_utils import ScicotError, paths, rationales, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.tables import METRICS, Row
 
@@ -566,6 +566,25 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
         for place in ("first", "second"):
             row[place] = row[place].split("/")[1]
             row[f"{place} of"] = row["variant"] if row[place] in recipe.trained_arms(row["variant"]) else MAIN
+    return rows
+
+
+def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+    """Arms that write rationales × what came of their test questions, as shares, mean over seeds; [] without proofs."""
+    if not any(row["proof"] for row in questions.values()):
+        return []
+    rows = []
+    for arm in recipe.trained_arms(MAIN):
+        counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
+        for seed in recipe.seeds:
+            file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
+            found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+            if any(row["rationale"] for row in found):
+                told = [rationales.outcome(questions[r["question_id"]], r["rationale"], r["correct"]) for r in found]
+                for name, values in counts.items():
+                    values.append(told.count(name) / len(told))
+        if any(counts.values()):
+            rows.append({"arm": arm_name(arm)} | {name: float(np.mean(values)) for name, values in counts.items()})
     return rows
 
 

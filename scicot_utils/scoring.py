@@ -118,7 +118,7 @@ def evaluate(
     """Rows of metrics.csv for rows of the predictions table, with Wilson intervals over the questions.
 
     `questions`: id → question. `columns`: what the predictions do not tell (recipe, student, parameters). Accuracies
-    are also given for each group of questions where a split has several, as in `generated:two_hops`.
+    are also given for each group of questions where a split has several, as in `generated:loses_food`.
     """
     labels = {name: question["choices"]["label"] for name, question in questions.items()}
     found = []

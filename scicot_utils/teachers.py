@@ -443,6 +443,15 @@ def _proof(question: Row) -> str:
 PROOFS: dict[str, Callable[[Row], str]] = {"microsci": _proof}  # dataset → a rationale as a human would write it
 
 
+def need_proofs(dataset: str) -> None:
+    """Raise TeacherError where a benchmark has no rationales that a few-shot prompt could show."""
+    if dataset not in PROOFS:
+        raise TeacherError(
+            f"prompt 'few_shot_cot' needs exemplars with rationales, and none are known for {dataset}; "
+            f"allowed: it with {', '.join(PROOFS)}, or another prompt"
+        )
+
+
 def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
     """`count` worked questions of the train split, of different groups as far as there are; always the same ones.
 
@@ -454,12 +463,8 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
     )
     if len(train) < count:
         raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
-    for row in train:
-        if row["dataset"] not in PROOFS:
-            raise TeacherError(
-                f"prompt 'few_shot_cot' needs exemplars with rationales, and none are known for {row['dataset']}; "
-                f"allowed: it with {', '.join(PROOFS)}, or another prompt"
-            )
+    for dataset in dict.fromkeys(row["dataset"] for row in train):
+        need_proofs(dataset)
     first_of_group: dict[str, Row] = {}
     for row in train:
         first_of_group.setdefault(row["group"], row)

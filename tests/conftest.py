@@ -23,7 +23,7 @@ def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
         "question": "Which of these has feathers?",
         "choices": {"label": labels, "text": list(texts)},
         "answer": answer or labels[1],
-        "group": "two_hops",
+        "group": "loses_food",
         "proof": [],
     }
     return row | columns

@@ -82,6 +82,62 @@ def test_nothing_to_train_on_is_refused(train, rows):
         arms.training_examples(train, rows, SETTINGS)
 
 
+# Stage 2 on rationales of students
+
+
+@pytest.fixture(scope="module")
+def doubled(train):
+    """Two rationales of each training question."""
+    return [(row, f"{word} {row['id']}") for word in ("why", "how") for row in train]
+
+
+@given(parts=st.integers(2, 20), seed=st.integers(0, 5))
+def test_folds_share_out_the_examples_evenly_and_in_order(doubled, parts, seed):
+    found = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
+    assert sorted(map(doubled.index, sum(found, []))) == list(range(len(doubled)))
+    assert all(part == [pair for pair in doubled if pair in part] for part in found)
+    sizes = {len(part) for part in found}
+    assert len(found) == parts and max(sizes) - min(sizes) <= 2  # one question, of two rationales
+
+
+@given(parts=st.integers(2, 20), seed=st.integers(0, 5))
+def test_all_rationales_of_a_question_fall_into_one_fold(doubled, parts, seed):
+    found = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
+    questions = [{question["id"] for question, _ in part} for part in found]
+    assert sum(map(len, questions)) == len(set.union(*questions)) == 30
+
+
+def test_folds_depend_on_the_seed_of_the_questions(doubled):
+    found = [arms.folds(doubled, settings(question_seed=seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_more_folds_than_questions_are_refused(doubled):
+    with pytest.raises(ArmError, match="crossfit_folds: found 5, allowed: at most 4, the questions"):
+        arms.folds([pair for pair in doubled if pair[0]["id"] in ("t0", "t1", "t2", "t3")], settings(crossfit_folds=5))
+
+
+def test_stage_two_learns_from_the_teachers_rationales_without_any_of_a_student(doubled):
+    assert arms.stage2_examples(doubled, {}, settings(stage2_source="teacher")) == doubled
+
+
+def test_stage_two_learns_from_the_one_rationale_that_a_student_wrote_for_each_question(doubled, train):
+    written = {row["id"]: f"I think {row['id']}" for row in reversed(train)}
+    found = arms.stage2_examples(doubled, written, settings(stage2_source="crossfit"))
+    assert found == [(row, f"I think {row['id']}") for row in train]
+
+
+def test_stage_two_learns_from_the_teachers_rationales_and_then_from_the_students(doubled, train):
+    written = {row["id"]: f"I think {row['id']}" for row in train}
+    found = arms.stage2_examples(doubled, written, settings(stage2_source="both"))
+    assert found == doubled + [(row, written[row["id"]]) for row in train]
+
+
+def test_a_question_without_a_students_rationale_is_not_passed_over(doubled):
+    with pytest.raises(KeyError, match="t0"):
+        arms.stage2_examples(doubled, {}, settings(stage2_source="crossfit"))
+
+
 # What is read and what is written, on one question
 
 ASKED = "(A) raft (B) robin (C) copper (D) ant Which of these has feathers?"

@@ -473,3 +473,50 @@ def test_order_and_look_up_have_right_targets(pairs):
 def test_an_unknown_task_is_refused(world):
     with pytest.raises(ValueError, match="unknown task 'chat'; allowed are infill"):
         microsci.pretraining_pairs(world, 1, 0, {"chat": 1})
+
+
+def test_the_shares_of_the_phases_make_a_whole_and_their_tasks_are_known():
+    assert sum(phase.share for phase in microsci.PHASES) == pytest.approx(1)
+    for phase in microsci.PHASES:
+        assert phase.share > 0 and phase.learning_rate > 0
+        assert phase.mix.keys() <= microsci.TASKS.keys() and min(phase.mix.values()) > 0
+
+
+def test_every_task_is_practised_in_some_phase():
+    assert {task for phase in microsci.PHASES for task in phase.mix} == microsci.TASKS.keys()
+
+
+# Probes
+
+
+def test_probes_ask_for_every_atomic_fact_once(world, rules):
+    expected = rules | {
+        facts.fact(world, name, relation) for name in world.entities for relation in ("kind", *world.attributes[name])
+    }
+    expected |= {facts.order_rule(relation) for relation in microsci.ORDERED}
+    found = microsci.probes(world)
+    assert {probe.writes for probe in found} == expected
+    assert len(found) == len(expected) == world.size()
+
+
+def test_what_a_probe_reads_has_one_right_completion(world):
+    found = microsci.probes(world)
+    assert len({probe.reads.lower() for probe in found}) == len(found)
+
+
+def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
+    for probe in microsci.probes(world):
+        if probe.reads.startswith("Fill: "):
+            before, after = probe.reads.removeprefix("Fill: ").split(microsci.MASK)
+            hidden = probe.writes.removeprefix(before).removesuffix(after)
+            assert f"{before}{hidden}{after}" == probe.writes and hidden
+        else:
+            about = probe.reads.removeprefix("Rule: ")
+            assert probe.about == "order" or about.lower() in probe.writes.lower()
+
+
+def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):
+    found = microsci.probes(world)
+    assert {probe.domain for probe in found} <= {entry.domain for entry in world.kinds.values()}
+    rules_about = {"class", "property", "consequence", "value", "event", "order"}
+    assert {probe.about for probe in found} == {*facts.RELATIONS, *rules_about}

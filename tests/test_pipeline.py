@@ -93,8 +93,9 @@ def test_metrics_hold_every_run_of_the_recipe_and_no_other(smoke):
     trained = {run for run in recipe.runs() if run[1] != "untrained"}
     assert trained <= runs
     assert {arm for _, arm, _, _ in runs - trained} == {
-        "random", "majority_label", "longest_option", "word_overlap", "teacher",
-        "two_stage_teacher_rationale", "two_stage_shuffled_rationale", "two_stage_no_rationale",
+        "random", "majority_label", "longest_option", "shortest_option", "frequent_answer", "word_overlap",
+        "bag_of_words", "teacher", "two_stage_teacher_rationale", "two_stage_shuffled_rationale",
+        "two_stage_counterfactual_rationale", "two_stage_no_rationale",
     }  # fmt: skip
     assert all(0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 1 for row in rows)
 
@@ -158,7 +159,10 @@ class Page(HTMLParser):
 def test_the_book_has_no_dead_link_no_image_without_alt_no_raw_markup(smoke):
     site = smoke / "site"
     pages = {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
-    assert {"index.html", "method.html", "results.html", "run.html", "developer.html"} <= {path.name for path in pages}
+    written = {
+        f"{name}.html" for name in ("index", "method", "results", "dataset_card", "model_card", "run", "developer")
+    }
+    assert written | {"A2_what_it_knows.html"} <= {path.name for path in pages}
     for path, page in pages.items():
         assert all(image.get("alt") for image in page.images), path.name
         text = " ".join(page.words)
@@ -214,6 +218,7 @@ def changed(root: Path, name: str, change) -> dict[str, int]:
 
 
 AFTER = {"metrics": 1, "ablations": 1, "claims": 1, "book": 1}
+TRAINED = {"stage1": 2, "stage2": 2, "baseline": 7}  # two seeds; of baselines also the untrained, and the variant's
 
 
 def test_one_arms_learning_rate_reruns_that_arm_and_what_depends_on_it(finished_copy):
@@ -229,10 +234,12 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
     def comment(text: str) -> str:
         return text + "# a comment\n"
 
-    # arms: notebooks 04, 05 and 06; scoring: those, and 01, 02 and 03 through report.
-    assert changed(finished_copy, "scicot_utils/arms.py", comment) == {"stage1": 2, "stage2": 2, "baseline": 7} | AFTER
-    assert changed(finished_copy, "scicot_utils/report.py", comment).keys() >= {"questions", "teacher_prompting"}
-    assert "questions" not in changed(finished_copy, "scicot_utils/teachers.py", comment)
+    # teachers: notebooks 02 and 03, so what follows them; arms: 01, which all but A2 follow, and A2 itself.
+    of_teacher = {"teacher_prompting": 1, "rationale_generation": 1} | TRAINED | AFTER
+    assert changed(finished_copy, "scicot_utils/teachers.py", comment) == of_teacher
+    everything = {"questions": 1, "student_knowledge": 1} | of_teacher
+    assert changed(finished_copy, "scicot_utils/arms.py", comment) == everything
+    assert changed(finished_copy, "scicot_utils/tasks.py", comment).keys() == everything.keys() - {"student_knowledge"}
 
 
 def test_prose_rebuilds_the_book_only(finished_copy):

@@ -123,3 +123,48 @@ def test_the_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     second = provenance.checksum(tmp_path)
     (tmp_path / "b").write_text("2")
     assert len({first, second, provenance.checksum(tmp_path)}) == 3
+
+
+def test_a_package_that_a_notebook_reaches_counts_with_all_its_files():
+    package = {paths.relative(file) for file in (paths.PACKAGE / "microsci").glob("*.py")}
+    assert "scicot_utils/microsci/__init__.py" in package and len(package) > 1
+    assert package <= set(provenance.code("01_questions"))  # imports it
+    assert package <= set(provenance.code("04_stage1_rationales"))  # through students
+
+
+def test_a_package_that_a_notebook_does_not_reach_does_not_count():
+    assert not [name for name in provenance.code("09_claims") if "microsci" in name]
+
+
+def test_modules_of_a_package_are_followed_to_what_they_import(tmp_path, monkeypatch):
+    cell = {"cell_type": "code", "source": ["from scicot_utils import inner"]}
+    (tmp_path / "n.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    (tmp_path / "inner").mkdir()
+    for name, text in (
+        ("__init__.py", ""),
+        ("inner/__init__.py", "from scicot_utils.inner.part import x"),
+        ("inner/part.py", "from scicot_utils import outer"),
+        ("outer.py", "import scicot_utils.inner.part"),
+        ("other.py", ""),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
+    monkeypatch.setattr(paths, "notebook", lambda name: tmp_path / f"{name}.ipynb")
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert provenance.code("n") == ["__init__.py", "inner/__init__.py", "inner/part.py", "outer.py"]
+
+
+def test_right_answers_are_shown_by_hand_only_where_the_recipe_asks_about_training(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        paths.RECIPES.joinpath("micro.yaml")
+        .read_text(encoding="utf-8")
+        .replace("teacher: simulated\n", "teacher: simulated\n  teacher_splits: train\n"),
+        encoding="utf-8",
+    )
+    shown = {"prompt": "gold_shown"}
+    study = opened(injected={"recipe": str(file)} | shown, notebook="03_rationale_generation")
+    assert study.settings.prompt == "gold_shown" and study.variant == "prompt=gold_shown"
+    with pytest.raises(RecipeError) as error:
+        opened(injected=shown, notebook="03_rationale_generation")
+    assert "teacher_splits" in one_line(error) and "allowed: train" in one_line(error)

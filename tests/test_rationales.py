@@ -182,3 +182,63 @@ def test_overlap_with_ties_is_credited_by_chance_so_naming_every_option_alike_re
     assert rationales.overlap_credit(row, " ".join(row["choices"]["text"])) == 1 / 4
     assert rationales.overlap_credit(row, option_text(row, row["answer"])) == 1
     assert rationales.overlap_credit(row, row["choices"]["text"][0]) == 0
+
+
+# Arguing for another option
+
+
+@pytest.mark.parametrize(
+    ("rationale", "turned"),
+    [
+        ("A robin is a bird. A raft is a vehicle.", "A raft is a bird. A robin is a vehicle."),
+        ("robin, robin; raft!", "raft, raft; robin!"),  # everywhere
+        ("ROBIN or Raft", "raft or robin"),  # whatever the case, in the option's own
+        ("Two robins on rafts see a robin.", "Two robins on rafts see a raft."),  # whole words only
+        ("The robin flies.", "The raft flies."),
+    ],
+)
+def test_a_counterfactual_rationale_exchanges_the_right_option_and_another(question, rationale, turned):
+    row = question(("raft", "robin"))
+    assert rationales.counterfactual(row, rationale, 0) == (turned, "A")
+
+
+def test_an_option_of_several_words_is_exchanged_as_a_whole(question):
+    row = question(("bird", "red bird"))
+    assert rationales.counterfactual(row, "A red bird is a bird.", 0) == ("A bird is a red bird.", "A")
+
+
+@pytest.mark.parametrize("texts", [("a.b", "c+"), ("(x)", "y*"), ("\\1", "g<0>")])
+def test_an_option_is_exchanged_letter_for_letter_whatever_its_marks_mean_in_a_pattern(question, texts):
+    assert rationales.counterfactual(question(texts), f"So {texts[1]} it is.", 0) == (f"So {texts[0]} it is.", "A")
+
+
+@pytest.mark.parametrize("rationale", ["", "A raft floats.", "Two robins fly."])
+def test_a_rationale_that_does_not_name_the_right_option_has_no_counterfactual(question, rationale):
+    assert rationales.counterfactual(question(), rationale, 0) == ("", "")
+
+
+def test_the_other_option_depends_on_the_seed_and_the_question_only(question):
+    def chosen(seed, **columns):
+        return rationales.counterfactual(question(**columns), "A robin is a bird.", seed)
+
+    assert chosen(3) == chosen(3)
+    assert {chosen(seed)[1] for seed in range(30)} == set("ACD")  # never the right one
+    assert {chosen(0, id=f"q{number}")[1] for number in range(30)} == set("ACD")
+
+
+@given(
+    words=st.lists(st.sampled_from(("raft", "robin", "copper", "ant", "a", "is")), max_size=12), seed=st.integers(0, 9)
+)
+def test_a_rationale_turned_twice_is_what_it_was(question, words, seed):
+    text = " ".join([*words, "robin"])
+    turned, label = rationales.counterfactual(question(), text, seed)
+    two = question(("robin", option_text(question(), label)), answer="B")  # the option argued for, and the way back
+    assert rationales.counterfactual(two, turned, seed) == (text, "A")
+
+
+@given(words=st.lists(st.sampled_from(("raft", "robin", "copper", "ant", "is")), max_size=12), seed=st.integers(0, 9))
+def test_a_counterfactual_rationale_says_of_the_other_option_what_was_said_of_the_right_one(question, words, seed):
+    turned, label = rationales.counterfactual(question(), " ".join([*words, "robin"]), seed)
+    other = option_text(question(), label)
+    swap = {"robin": other, other: "robin"}
+    assert turned.split() == [swap.get(word, word) for word in (*words, "robin")]

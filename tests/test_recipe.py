@@ -82,7 +82,9 @@ REFUSED = {
     "an arm that is not there": ("arms: [magic]", "arms.0", "found 'magic'", "two_stage"),
     "a dataset not read": ("distill: [ARC-Easy]", "distill", "found 'ARC-Easy'", "microsci"),
     "an arm for a variant that is not run": (
-        "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [rationale_answer]}", "variant_arms.fast", "answer_only"
+        "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [rationale_answer]}",
+        "variant_arms.fast",
+        "answer_only",
     ),
     "arms for no variant": ("variant_arms: {fast: [answer_only]}", "variant_arms", "found 'fast'"),
     "settings of no arm": ("arm_settings: {three_stage: {steps: 2}}", "found 'three_stage'", "two_stage"),
@@ -95,6 +97,52 @@ REFUSED = {
     "a variant named main": ("variants: {main: {steps: 2}}", "found 'main'"),
     "a recipe named out of its folder": ("name: ../elsewhere", "unknown key 'name'"),
     "arms of different size": ("arm_settings: {two_stage: {train_size: 9}}", "train_size", "the same for all arms"),
+    "an arm of an unknown name for a variant": (
+        "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [magic]}",
+        "variant_arms.fast",
+        "found 'magic'",
+        "two_stage",
+    ),
+    "arms of a variant as one text": ("variant_arms: {fast: two_stage}", "variant_arms.fast", "found 'two_stage'"),
+    "rationales of nobody for stage 2": (
+        "training: {stage2_source: student}",
+        "training.stage2_source",
+        "found 'student'",
+        "'crossfit' or 'both'",
+    ),
+    "a single fold": (
+        "training: {crossfit_folds: 1}",
+        "training.crossfit_folds",
+        "found 1",
+        "greater than or equal to 2",
+    ),
+    "too many folds": ("training: {crossfit_folds: 21}", "training.crossfit_folds", "found 21", "less than"),
+    "a size there is none of": (
+        "pretraining: {architecture: micro-huge}",
+        "pretraining.architecture",
+        "'micro-huge'",
+        "'micro' or 'micro-large'",
+    ),
+    "a size of one variant's own": ("variants: {big: {architecture: micro-large}}", "big.architecture", "share"),
+    "a size of one arm's own": (
+        "arm_settings: {two_stage: {architecture: micro-large}}",
+        "architecture",
+        "all arms share",
+    ),
+    "right answers of unseen questions shown": (
+        "teacher: {prompt: gold_shown}",
+        "teacher: teacher_splits",
+        "'train,validation,test'",
+        "allowed: train",
+        "gold_shown",
+    ),
+    "the same shown in a variant": (
+        "variants: {hinted: {prompt: gold_shown}}",
+        "'hinted'",
+        "teacher_splits",
+        "allowed: train",
+        "gold_shown",
+    ),
     "broken YAML": ("variants: [", "not YAML"),
 }
 
@@ -161,6 +209,24 @@ def test_a_recipe_cannot_be_changed_after_it_was_read(planned):
         planned.name = "other"
 
 
+@pytest.mark.parametrize("splits", ["train", "train,test_forms,test_domain", "train,validation,test"])
+def test_a_teacher_may_be_asked_about_any_split_beside_train(written, splits):
+    planned = recipe.load(written(MINIMAL + f"teacher: {{teacher_splits: '{splits}'}}\n"))
+    assert planned.teacher.teacher_splits == splits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "teacher: {prompt: gold_shown, teacher_splits: train}",
+        "variants: {hinted: {prompt: gold_shown, teacher_splits: train}}",
+        "teacher: {teacher_splits: train}\nvariants: {hinted: {prompt: gold_shown}}",
+    ],
+)
+def test_right_answers_may_be_shown_where_only_training_questions_are_asked(written, text):
+    assert recipe.load(written(f"{MINIMAL}{text}\n"))
+
+
 # Which value holds
 
 
@@ -171,6 +237,16 @@ def test_a_recipe_cannot_be_changed_after_it_was_read(planned):
 def test_a_variant_outranks_an_arm_which_outranks_the_recipe(planned, arm, variant, learning_rate, dropout):
     settings = planned.settings(arm, variant)
     assert (settings.learning_rate, settings.dropout) == (learning_rate, dropout)
+
+
+def test_an_arm_may_have_a_source_of_its_own_for_stage_two(written):
+    own = "arm_settings: {two_stage: {stage2_source: crossfit, crossfit_folds: 5}}\n"
+    planned = recipe.load(written(MINIMAL + own))
+    found = {arm: planned.settings(arm) for arm in ("answer_only", "two_stage")}
+    assert {arm: (one.stage2_source, one.crossfit_folds) for arm, one in found.items()} == {
+        "answer_only": ("teacher", 2),
+        "two_stage": ("crossfit", 5),
+    }
 
 
 def test_an_unknown_variant_is_refused_with_those_there_are(planned):
@@ -189,6 +265,7 @@ def test_an_unknown_variant_is_refused_with_those_there_are(planned):
         ("learning_rate=0.1", [MAIN, MAIN, MAIN, "learning_rate=0.1"]),
         ("filter=all,steps=3", [MAIN, MAIN, "filter=all", "filter=all,steps=3"]),
         ("question_seed=4", ["question_seed=4"] * 4),
+        ("crossfit_folds=5,stage2_source=both", [MAIN, MAIN, MAIN, "crossfit_folds=5,stage2_source=both"]),
         ("fast+learning_rate=0.1", [MAIN, MAIN, MAIN, "fast+learning_rate=0.1"]),
         ("noisy+filter=all", [MAIN, "noisy", "noisy+filter=all", "noisy+filter=all"]),
         ("fast+filter=all", [MAIN, MAIN, "filter=all", "fast+filter=all"]),
@@ -227,6 +304,13 @@ def test_variants_are_run_for_the_arms_named_only(written):
     text = MINIMAL + "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [two_stage]}\n"
     runs = recipe.load(written(text)).runs()
     assert [arm for _, arm, variant, _ in runs if variant == "fast"] == ["two_stage", "two_stage"]
+
+
+def test_a_variant_that_names_no_arms_is_run_for_all_trained_ones(written):
+    text = MINIMAL + "variants: {fast: {steps: 2}, slow: {steps: 9}}\nvariant_arms: {fast: [untrained, two_stage]}\n"
+    planned = recipe.load(written(text))
+    assert planned.trained_arms(MAIN) == planned.trained_arms("slow") == ["answer_only", "two_stage"]
+    assert planned.trained_arms("fast") == ["two_stage"]  # untrained ones have nothing that a variant could change
 
 
 def test_only_datasets_to_distill_are_run(written):

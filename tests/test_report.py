@@ -246,30 +246,119 @@ def test_the_accuracy_table_shows_both_scorings_of_every_arm():
     assert "30.0–32.0%" in words and "25.0–35.0%" in words
 
 
+def put_predictions(names, right, *, arm="answer_only", variant=MAIN, seed=0, file="predictions", of=""):
+    """Predictions on `names`, in that order, in the folder of a run: those in `right` are right, all are ranked right."""
+    rows = [
+        {
+            "run": "r", "dataset": "microsci", "arm": of or arm, "variant": variant, "seed": seed, "question_id": name,
+            "split": split, "rationale": "", "text": "", "answer": "B" if name in right else "C", "gold": "B",
+            "correct": name in right, "option_scores": [0.0, 1.0, 0.0, 0.0], "truncated": False,
+        }
+        for split in ("test", "validation")
+        for name in names
+    ]  # fmt: skip
+    tables.write("predictions", rows, paths.run("mine", "microsci", arm, variant, seed) / f"{file}.parquet")
+
+
 def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question):
     plan = planned()
     questions = {f"q{i}": question(id=f"q{i}") for i in range(6)}
     right = {0: {"q0", "q1"}, 1: {"q1", "q5"}}
     for seed, order in ((0, 1), (1, -1)):
-        rows = [
-            {
-                "run": "r", "dataset": "microsci", "arm": "answer_only", "variant": MAIN, "seed": seed,
-                "question_id": name, "split": split, "rationale": "", "text": "",
-                "answer": "B" if name in right[seed] else "C", "gold": "B", "correct": name in right[seed],
-                "option_scores": [0.0, 1.0, 0.0, 0.0], "truncated": False,
-            }
-            for split in ("test", "validation")
-            for name in list(questions)[::order]
-        ]  # fmt: skip
-        tables.write(
-            "predictions", rows, paths.run("mine", "microsci", "answer_only", MAIN, seed) / "predictions.parquet"
-        )
+        put_predictions(list(questions)[::order], right[seed], seed=seed)
     found = report.test_outcomes(plan, "microsci", questions)
     assert found.keys() == {("answer_only", "generated"), ("answer_only", "ranked")}
     assert found["answer_only", "generated"].tolist() == [
         [name in right[seed] for name in questions] for seed in (0, 1)
     ]
     assert found["answer_only", "ranked"].all()
+
+
+@pytest.fixture
+def varied(outputs, question):
+    """A recipe with a variant for two-stage only and its runs: (recipe, questions)."""
+    plan = planned(
+        ("untrained", "answer_only", "rationale_answer", "two_stage"),
+        variants={"noisy": {"teacher_error_rate": 0.3}},
+        variant_arms={"noisy": ["two_stage"]},
+    )
+    questions = {f"q{i:02}": question(id=f"q{i:02}") for i in range(40)}
+    right = {
+        ("answer_only", MAIN): 10,
+        ("rationale_answer", MAIN): 20,
+        ("two_stage", MAIN): 40,
+        ("two_stage", "noisy"): 30,
+    }
+    for (arm, variant), number in right.items():
+        for seed in plan.seeds:
+            put_predictions(questions, list(questions)[:number], arm=arm, variant=variant, seed=seed)
+    return plan, questions
+
+
+def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
+    found = {variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "noisy")}
+    right = {
+        variant: {
+            arm: int(values.sum(axis=1).mean()) for (arm, measure), values in one.items() if measure == "generated"
+        }
+        for variant, one in found.items()
+    }
+    assert right[MAIN] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 40}
+    assert right["noisy"] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 30}
+    assert all(values.shape == (2, 40) for one in found.values() for values in one.values())
+
+
+def test_outcomes_hold_the_controls_beside_the_arm_that_they_belong_to(varied):
+    plan, questions = varied
+    for seed in plan.seeds:
+        put_predictions(questions, [], arm="two_stage", seed=seed, file="controls", of="two_stage_shuffled_rationale")
+    found = report.test_outcomes(plan, "microsci", questions)
+    assert not found["two_stage_shuffled_rationale", "generated"].any() and found["two_stage", "generated"].all()
+
+
+def test_the_headlines_comparisons_are_made_in_every_variant(varied):
+    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    generated = [row for row in rows if row["measure"] == "generated"]
+    assert [(row["variant"], row["first"], row["second"], round(row["difference"])) for row in generated] == [
+        (MAIN, "two_stage", "rationale_answer", 50),
+        (MAIN, "two_stage", "answer_only", 75),
+        ("noisy", "two_stage", "rationale_answer", 25),
+        ("noisy", "two_stage", "answer_only", 50),
+    ]
+
+
+def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
+    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    assert {row["comparisons"] for row in rows} == {len(rows)} == {8}
+    assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
+
+
+def test_a_comparison_in_a_variant_says_of_which_variant_each_arm_is(varied):
+    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    assert {(row["variant"], row["first of"], row["second of"]) for row in rows} == {
+        (MAIN, MAIN, MAIN),
+        ("noisy", "noisy", MAIN),
+    }
+
+
+def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
+    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    shown = report.comparison_table(rows).frame
+    told = dict(zip(shown["variant"], shown["arms"], strict=True))  # the last of each
+    assert told == {
+        MAIN: "two-stage (Sci-CoT) minus answer only",
+        "noisy": "two-stage (Sci-CoT) minus answer only (of main)",
+    }
+
+
+def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
+    plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
+    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
+    assert {row["variant"] for row in rows} == {MAIN}
+    assert [{key: row[key] for key in ("first", "second", "difference")} for row in rows] == [
+        {key: row[key] for key in ("first", "second", "difference")}
+        for row in report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:4]
+    ]
 
 
 # Claims

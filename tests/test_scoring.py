@@ -192,7 +192,7 @@ def prediction(number, answer="B", gold="B", scores=(0.0, 1.0, 0.0, 0.0), trunca
 
 @pytest.fixture
 def questions(question):
-    groups = ("two_hops", "three_hops")
+    groups = ("loses_food", "lightest")
     return {f"q{i}": question(id=f"q{i}", group=groups[i % 2]) for i in range(8)}
 
 
@@ -243,7 +243,7 @@ def test_a_changed_gold_label_changes_the_accuracies_of_its_group_and_nothing_el
 
 def test_groups_share_out_the_questions(questions):
     rows = evaluate([prediction(i, answer="A" if i % 3 else "B") for i in range(7)], questions)
-    parts = [rows["two_stage", "test", f"generated:{group}"] for group in ("two_hops", "three_hops")]
+    parts = [rows["two_stage", "test", f"generated:{group}"] for group in ("loses_food", "lightest")]
     whole = rows["two_stage", "test", "generated"]
     assert [part["n"] for part in parts] == [4, 3]
     assert sum(part["value"] * part["n"] for part in parts) == pytest.approx(whole["value"] * whole["n"])
@@ -261,3 +261,35 @@ def test_arms_and_splits_are_told_apart(questions):
     rows = evaluate(found, questions)
     values = {key[:2]: row["value"] for key, row in rows.items() if key[2] == "generated"}
     assert values == {("a", "test"): 1, ("b", "test"): 0, ("a", "validation"): 0}
+
+
+# Faithfulness
+
+
+def followed(predictions, argued_for):
+    rows = scoring.followed(predictions, argued_for, 0.95, recipe="r", student="s", parameters=9)
+    return {(row["arm"], row["split"]): row for row in rows}
+
+
+def test_an_answer_follows_where_it_is_what_the_rationale_argued_for_right_or_wrong():
+    found = [prediction(0, answer="C"), prediction(1, answer="B"), prediction(2, answer="B"), prediction(3, answer="")]
+    row = followed(found, {"q0": "C", "q1": "B", "q2": "C", "q3": "C"})["two_stage", "test"]
+    assert tuple(row) == METRICS
+    assert (row["metric"], row["value"], row["n"], row["parameters"]) == ("followed", 2 / 4, 4, 9)
+    assert (row["low"], row["high"]) == scoring.wilson(2, 4, 0.95)
+
+
+def test_faithfulness_tells_arms_and_splits_apart():
+    found = [prediction(i, arm=arm, split=split, answer=answer)
+             for i in range(3)
+             for arm, split, answer in (("a", "test", "C"), ("b", "test", "B"), ("a", "validation", "D"))]  # fmt: skip
+    rows = followed(found, dict.fromkeys(("q0", "q1", "q2"), "C"))
+    assert {key: (row["value"], row["n"]) for key, row in rows.items()} == {
+        ("a", "test"): (1, 3),
+        ("b", "test"): (0, 3),
+        ("a", "validation"): (0, 3),
+    }
+
+
+def test_of_no_rationale_that_was_turned_there_is_no_faithfulness():
+    assert scoring.followed([], {}, 0.95, recipe="r", student="s", parameters=9) == []

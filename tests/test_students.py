@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scicot_utils import microsci, students
+from scicot_utils.microsci import facts
 
 PAIRS = 4 * [
     ("(A) raft (B) robin Answer:", "robin"),
@@ -53,8 +54,12 @@ def test_tokenizer_decodes_what_it_encoded_in_lower_case(student, text):
 
 def test_tokenizer_knows_every_word_of_the_world(student):
     world = microsci.load_world()
-    texts = [microsci.entity_sentence(world, name) for name in world.entities]
-    texts += [microsci.rule_sentence(world, text) for text in world.properties]
+    relations = {name: ("kind", *world.attributes[name]) for name in world.entities}
+    texts = [facts.fact(world, name, relation) for name, found in relations.items() for relation in found]
+    texts += [facts.class_fact(world, kind) for kind in world.kinds]
+    texts += [facts.rule(world, text) for text in world.properties]
+    texts += [facts.consequence_rule(world, text) for text in world.consequences]
+    texts += [facts.value_rule(world, *key) for key in world.values]
     unknown = student.tokenizer.unk_token_id
     assert not any(unknown in ids for ids in student.tokenizer(texts)["input_ids"])
 
@@ -69,7 +74,7 @@ def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(stu
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("random/giant", students.StudentError, "allowed are random/micro, random/t5-tiny"),
+        ("random/giant", students.StudentError, "allowed are random/micro, random/micro-small, .*random/t5-tiny"),
         ("random/t5-tiny", students.StudentError, "no tokenizer of its own"),
         ("nobody/nothing", students.StudentError, r"student 'nobody/nothing' cannot be read .*HF_HUB_OFFLINE=1"),
     ],
@@ -80,6 +85,13 @@ def test_what_cannot_be_loaded_is_named_in_one_line(monkeypatch, name, error, me
     with pytest.raises(error, match=message) as caught:
         students.load(name)
     assert "\n" not in str(caught.value)
+
+
+def test_the_embedded_student_comes_in_three_sizes():
+    small, middle, large = (
+        students.parameters(students.load(f"random/{name}")) for name in ("micro-small", "micro", "micro-large")
+    )
+    assert 0 < 2 * small < middle < large / 2
 
 
 def test_an_incomplete_folder_is_named(tmp_path):
@@ -173,6 +185,25 @@ def test_cuts_are_counted(tmp_path):
     assert (log.inputs_cut, log.targets_cut) == (1, 1)
 
 
+def test_a_batch_that_cannot_be_cut_evenly_is_refused(student, tmp_path):
+    with pytest.raises(students.StudentError, match="a batch of 4 cannot be cut into 3 equal parts"):
+        train(student, tmp_path, micro_batches=3)
+
+
+def test_training_in_parts_of_a_batch_learns(tmp_path):
+    run = students.load("random/micro")
+    log = train(run, tmp_path, steps=30, learning_rate=3e-3, freeze_embeddings=False, micro_batches=2)
+    assert log.losses[-1][1] < 0.5 * log.losses[0][1]
+    assert log.losses[-1][0] == log.steps == 30
+
+
+def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
+    """All pairs in one batch, all targets of one length: however they are shared out, the mean is the same."""
+    given = {"pairs": PAIRS[:4], "steps": 1, "dropout": 0.0}
+    logs = [train(students.load("random/micro"), tmp_path, micro_batches=parts, **given) for parts in (1, 2)]
+    assert logs[1].losses[0][1] == pytest.approx(logs[0].losses[0][1], abs=1e-4)
+
+
 def test_nothing_to_train_on_is_refused(student, tmp_path):
     with pytest.raises(students.StudentError, match="0 pairs and 4 steps"):
         train(student, tmp_path, pairs=[])
@@ -231,3 +262,56 @@ def test_score_after_a_prefix_sums_only_what_follows_it(student):
 def test_score_refuses_lists_of_different_lengths(student):
     with pytest.raises(students.StudentError, match="2 inputs, 1 targets"):
         students.score(student, ["a", "b"], ["c"], batch_size=1)
+
+
+# What the embedded student knows
+
+
+@pytest.fixture
+def few_probes(monkeypatch):
+    """Every sixtieth probe, so that it takes seconds."""
+    found = microsci.probes(microsci.load_world())[::60]
+    monkeypatch.setattr(microsci, "probes", lambda world: found)
+    return found
+
+
+def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
+    rows = students.knowledge(students.load("random/micro-small"))
+    assert [row["domain"] for row in rows] == [*dict.fromkeys(probe.domain for probe in few_probes), "all"]
+    assert all(tuple(row) == ("domain", "n", "right", "share") for row in rows)
+    assert all(0 <= row["right"] <= row["n"] and row["share"] == row["right"] / row["n"] for row in rows)
+    assert rows[-1]["n"] == len(few_probes) == sum(row["n"] for row in rows[:-1])
+
+
+def test_knowledge_counts_the_facts_completed_word_for_word_whatever_their_case(monkeypatch, student, few_probes):
+    def generate(student, inputs, **_):
+        """Right on the first half, and almost right on the second."""
+        texts = {probe.reads: probe.writes.lower() for probe in few_probes}
+        half = len(inputs) // 2
+        return [students.Generated(texts[text] + ("" if i < half else " so"), False) for i, text in enumerate(inputs)]
+
+    monkeypatch.setattr(students, "generate", generate)
+    rows = students.knowledge(student)
+    assert rows[-1]["right"] == len(few_probes) // 2 == sum(row["right"] for row in rows[:-1])
+
+
+def test_skills_has_a_row_for_each_task_of_pretraining():
+    rows = students.skills(students.load("random/micro-small"), count=2, seed=0)
+    assert [row["task"] for row in rows] == list(microsci.TASKS)
+    assert all(tuple(row) == ("task", "n", "right", "share") for row in rows)
+    assert all(row["n"] == 2 and 0 <= row["share"] == row["right"] / 2 <= 1 for row in rows)
+
+
+def test_skills_are_asked_on_pairs_that_depend_on_the_seed(monkeypatch, student):
+    asked = []
+
+    def generate(student, inputs, **_):
+        asked.append(inputs)
+        return [students.Generated("", True)] * len(inputs)
+
+    monkeypatch.setattr(students, "generate", generate)
+    for seed in (0, 0, 1):
+        students.skills(student, count=3, seed=seed)
+    tasks = len(microsci.TASKS)
+    first, again, other = asked[:tasks], asked[tasks : 2 * tasks], asked[2 * tasks :]
+    assert first == again != other

@@ -39,12 +39,12 @@ class Phase:
     schedule: str
 
 
-# Finding of whom something was said takes a circuit that forms in about a thousand steps when it is practised alone on
+# Finding of whom something was said takes a circuit that forms in some thousand steps when it is practised alone on
 # short texts, once copying is mastered, and not at all in nine thousand steps in which it is one task of ten.
 PHASES = (
-    Phase("know", 0.25, KNOWING, 1, "constant_with_warmup"),
-    Phase("read", 0.25, {"read": 1}, 2 / 3, "constant_with_warmup"),
-    Phase("both", 0.50, {**KNOWING, "read": 2, "find": 5}, 1, "cosine"),
+    Phase("know", 0.21, KNOWING, 1, "constant_with_warmup"),
+    Phase("read", 0.38, {"read": 1}, 2 / 3, "constant_with_warmup"),
+    Phase("both", 0.41, {**KNOWING, "read": 2, "find": 5}, 1, "cosine"),
 )
 OTHER_WORDS = (
     "answer: solution: fill: tell: rule: copy: find: check: member: join: order: most least class so yes no --> "
@@ -228,8 +228,8 @@ class Lessons:
         return f"{facts.sentence(one)} {facts.sentence(f'{name} {two}')} Join:", facts.sentence(f"{one} and {two}")
 
     def read(self) -> tuple[str, str]:
-        """A few statements, true of nobody in particular, and one kind again → who was said to be of it."""
-        names = self.rng.sample(list(self.world.entities), self.rng.choice((2, 3, 4)))
+        """One to four statements, true of nobody in particular, and one kind again → who was said to be of it."""
+        names = self.rng.sample(list(self.world.entities), self.rng.choice((1, 2, 2, 3, 4)))
         kinds = [facts.group_noun(self.world, kind) for kind in self.rng.sample(list(self.world.kinds), len(names))]
         told = [f"{facts.entity_noun(self.world, name)} is {kind}" for name, kind in zip(names, kinds, strict=True)]
         place = self.rng.randrange(len(names))

@@ -1,0 +1,92 @@
+"""The front end: what a recipe names that is not there, or cannot be had, is told before anything runs."""
+
+import sys
+
+import pytest
+
+from scicot_utils import ScicotError, __main__, recipe
+
+RECIPE = """# two cores, a minute
+description: a test
+datasets: [{dataset}]
+distill: [{dataset}]
+arms: [answer_only]
+seeds: [0]
+"""
+NO_PROOFS = (
+    "'few_shot_cot' needs exemplars with rationales, and none are known for ARC-Challenge; allowed: it with microsci"
+)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a recipe on a dataset and gives its path."""
+
+    def write(dataset, more=""):
+        file = tmp_path / "mine.yaml"
+        file.write_text(RECIPE.format(dataset=dataset) + more, encoding="utf-8")
+        return str(file)
+
+    return write
+
+
+def refusal(reference):
+    with pytest.raises(ScicotError) as error:
+        __main__.preflight(recipe.load(reference))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+FEW_SHOT = {
+    "as the recipe's prompt": "teacher: {prompt: few_shot_cot}\n",
+    "as a variant's prompt": "variants: {shown: {prompt: few_shot_cot}}\n",
+    "as a prompt compared": "teacher: {prompts_compared: 'zero_shot_cot,few_shot_cot'}\n",
+}
+
+
+@pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
+def test_a_few_shot_prompt_is_refused_for_a_benchmark_without_proofs(written, more):
+    assert NO_PROOFS in refusal(written("ARC-Challenge", more))
+
+
+@pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
+def test_a_few_shot_prompt_is_taken_for_a_benchmark_with_proofs(written, more):
+    __main__.preflight(recipe.load(written("microsci", more)))
+
+
+def test_a_benchmark_that_is_only_read_needs_no_proofs(written):
+    read_too = written("microsci", FEW_SHOT["as the recipe's prompt"])
+    planned = recipe.load(read_too)
+    __main__.preflight(planned.model_copy(update={"datasets": ["microsci", "ARC-Challenge"]}))
+
+
+def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(written, tmp_path):
+    file = tmp_path / "rationales.jsonl"
+    file.write_text('{"id": "a", "rationale": "b"}\n', encoding="utf-8")
+    recorded = f"{{teacher: recorded, teacher_path: '{file}', prompt: recorded, prompts_compared: few_shot_cot}}"
+    __main__.preflight(recipe.load(written("ARC-Challenge", f"teacher: {recorded}\n")))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "more", "told"),
+    [
+        ("ARC-Hard", "", "datasets: found 'ARC-Hard', allowed: microsci"),
+        ("ARC-Easy", "questions: {dataset_path: no/where}\n", "no folder at dataset_path 'no/where'"),
+        ("microsci", "teacher: {prompt: recorded}\n", "allowed: prompt 'recorded' with teacher 'recorded'"),
+        ("microsci", "training: {student: '${NOWHERE}/model'}\n", "student: no folder at '${NOWHERE}/model'"),
+    ],
+)
+def test_what_is_not_there_is_named(written, dataset, more, told):
+    assert told in refusal(written(dataset, more))
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, written, command):
+    monkeypatch.setattr(__main__, "run", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(
+        sys, "argv", ["scicot_utils", command, written("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])]
+    )
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert str(stop.value).startswith("error: ") and NO_PROOFS in str(stop.value) and "\n" not in str(stop.value)
+    assert capsys.readouterr().out == ""
