@@ -132,6 +132,14 @@ class Training(Section):
     evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
 
+    @model_validator(mode="after")
+    def _parts_of_a_batch(self) -> Self:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"micro_batches: found {self.micro_batches}, allowed: a divisor of batch_size {self.batch_size}"
+            )
+        return self
+
 
 class Pretraining(Section):
     """Of the embedded student, in appendix notebook A1."""
@@ -160,14 +168,6 @@ SECTIONS: dict[str, type[Section]] = {
 
 class Settings(Questions, Teacher, Rationales, Pretraining, Training, Evidence):
     """All leaf keys with the values that hold for one arm and variant."""
-
-    @model_validator(mode="after")
-    def _parts_of_a_batch(self) -> Settings:
-        if self.batch_size % self.micro_batches:
-            raise ValueError(
-                f"micro_batches: found {self.micro_batches}, allowed: a divisor of batch_size {self.batch_size}"
-            )
-        return self
 
 
 SECTION_OF = {key: name for name, section in SECTIONS.items() for key in section.model_fields}

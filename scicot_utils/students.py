@@ -306,7 +306,7 @@ def fine_tune(
     `schedule` is a name of transformers' SchedulerType; `warmup_ratio` the share of `steps` in which the rate
     rises; a token limit of 0 cuts nothing. `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives
     bit-identical weights on one machine. `micro_batches` > 1 cuts every batch into parts of like length, to be padded
-    less; the gradient is summed over the parts. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
+    less; the gradient is their mean. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
     and training resumes from the last one there.
     """
     if batch_size % micro_batches:
@@ -346,6 +346,7 @@ def fine_tune(
     data = Dataset.from_list(rows) if micro_batches > 1 else rows  # the sampler takes lengths from a Dataset only
     recorder = _Recorder(show_progress)
     trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=data, data_collator=collate)
+    trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
         trainer.remove_callback(callback)
     trainer.add_callback(recorder)

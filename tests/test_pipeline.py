@@ -101,12 +101,15 @@ def test_metrics_hold_every_run_of_the_recipe_and_no_other(smoke):
 
 
 def test_every_arm_is_scored_on_the_same_questions(smoke):
-    asked = {}
-    for dataset, arm, variant, seed in recipes.load("smoke").runs():
+    asked, recipe = {}, recipes.load("smoke")
+    splits = recipe.teacher.teacher_splits.split(",")  # the teacher answers nothing else
+    for dataset, arm, variant, seed in recipe.runs():
         rows = tables.read("predictions", paths.run("smoke", dataset, arm, variant, seed) / "predictions.parquet")
         for row in rows:
-            asked.setdefault((row["arm"], variant, seed), []).append(row["question_id"])
-    assert len({tuple(ids) for ids in asked.values()}) == 1
+            asked.setdefault((row["arm"], variant, seed), {}).setdefault(row["split"], []).append(row["question_id"])
+    for split in {split for found in asked.values() for split in found}:
+        told = [found[split] for (arm, *_), found in asked.items() if arm != "teacher" or split in splits]
+        assert all(ids == told[0] for ids in told), split
 
 
 def test_a_run_has_the_provenance_to_repeat_it(smoke):
@@ -218,7 +221,8 @@ def changed(root: Path, name: str, change) -> dict[str, int]:
 
 
 AFTER = {"metrics": 1, "ablations": 1, "claims": 1, "book": 1}
-TRAINED = {"stage1": 2, "stage2": 2, "baseline": 7}  # two seeds; of baselines also the untrained, and the variant's
+TWO_STAGE = sum(arm == "two_stage" for _, arm, _, _ in recipes.load("smoke").runs())
+TRAINED = {"stage1": TWO_STAGE, "stage2": TWO_STAGE, "baseline": len(recipes.load("smoke").runs()) - TWO_STAGE}
 
 
 def test_one_arms_learning_rate_reruns_that_arm_and_what_depends_on_it(finished_copy):

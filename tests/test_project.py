@@ -82,7 +82,9 @@ def test_file_names_toc_flow_picture_readme_and_rules_agree_on_the_notebooks_and
     toc = yaml.safe_load(text_of("book/_toc.yml"))
     listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     assert [name.split("/")[1] for name in listed if name.startswith("notebooks/0")] == main
-    assert "notebooks/A2_what_it_knows" in listed and "notebooks/A1_micro_student" not in listed, "A1 is not run by default"
+    assert "notebooks/A2_what_it_knows" in listed and "notebooks/A1_micro_student" not in listed, (
+        "A1 is not run by default"
+    )
     assert [name for name in report.FLOW_BOXES if name != "book"] == main
     edges = re.findall(r"^  (\w+) --> (\w+)$", text_of("README.md"), re.MULTILINE)
     assert tuple(edges) == report.FLOW

@@ -242,3 +242,32 @@ def test_a_counterfactual_rationale_says_of_the_other_option_what_was_said_of_th
     other = option_text(question(), label)
     swap = {"robin": other, other: "robin"}
     assert turned.split() == [swap.get(word, word) for word in (*words, "robin")]
+
+
+PROOF = [
+    "A raft is a watercraft.", "A robin is a bird.", "Copper is a metal.", "An ant is an insect.",
+    "Every bird has feathers.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "correct", "outcome"),
+    [
+        (" ".join(PROOF), True, "right answer, right rationale"),
+        (" ".join(PROOF).lower(), True, "right answer, right rationale"),
+        (" ".join(PROOF), False, "wrong answer, right rationale"),
+        (" ".join(PROOF[1:]), True, "right answer, wrong rationale"),
+        (" ".join([*PROOF[:4], "Every metal has feathers."]), False, "wrong answer, wrong rule"),
+        (" ".join(["A raft is a bird.", *PROOF[1:]]), False, "wrong answer, wrong recall"),
+        ("", False, "wrong answer, wrong recall"),
+    ],
+)
+def test_outcome_tells_where_a_rationale_left_the_proof(question, written, correct, outcome):
+    assert rationales.outcome(question(proof=PROOF), written, correct) == outcome
+
+
+def test_outcome_counts_the_subject_of_a_question_as_recall(question):
+    proof = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
+    asked = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
+    written = " ".join(["A gull is a fish.", *proof[1:]])
+    assert rationales.outcome(asked, written, False) == "wrong answer, wrong recall"

@@ -117,6 +117,12 @@ REFUSED = {
         "greater than or equal to 2",
     ),
     "too many folds": ("training: {crossfit_folds: 21}", "training.crossfit_folds", "found 21", "less than"),
+    "a batch in unequal parts": (
+        "training: {batch_size: 33}",
+        "training: micro_batches: found 2",
+        "a divisor of batch_size 33",
+    ),
+    "the same in a variant's batch": ("variants: {thirds: {micro_batches: 3}}", "'thirds'", "micro_batches: found 3"),
     "a size there is none of": (
         "pretraining: {architecture: micro-huge}",
         "pretraining.architecture",

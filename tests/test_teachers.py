@@ -142,8 +142,10 @@ def test_a_higher_error_rate_keeps_the_errors_of_a_lower_one(some):
         - right
         for rate in (0.1, 0.3)
     ]
-    lines = [
-        {sentence for sentence in found if not sentence.startswith(("Wanted", "Of", "Only", "None"))} for found in wrong
+    concluded = ("Wanted", "Of", "Only")
+    lines = [  # a line that joins two facts may get its second error at the higher rate
+        {sentence for sentence in found if not sentence.startswith(concluded) and " and " not in sentence}
+        for found in wrong
     ]
     assert lines[0] and lines[0] < lines[1]
 
