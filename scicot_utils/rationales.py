@@ -144,13 +144,15 @@ def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     ('', '') where the gold option's text does not occur, so that there is nothing to exchange.
     """
     gold = option_text(question, question["answer"])
-    if not _has(rationale, gold):
-        return "", ""
     others = [label for label in question["choices"]["label"] if label != question["answer"]]
     label = random.Random(f"{seed}/{question['id']}").choice(others)
-    places = {gold.lower(): option_text(question, label), option_text(question, label).lower(): gold}
+    other = option_text(question, label)
+    places = {gold.lower(): other, other.lower(): gold}
     either = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
-    return re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda found: places[found[0].lower()], rationale, flags=re.I), label
+    named = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    if gold.lower() not in map(str.lower, named.findall(rationale)):
+        return "", ""
+    return named.sub(lambda found: places[found[0].lower()], rationale), label
 
 
 def _words(text: str) -> list[str]:

@@ -557,7 +557,8 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
     for variant in (MAIN, *recipe.variants):
         for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
             outcomes[f"{variant}/{arm}", measure] = right
-        pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in COMPARED[:2]]
+        run = recipe.trained_arms(variant)
+        pairs += [(f"{variant}/{a}", f"{variant}/{b}") for a, b in COMPARED[:2] if a in run or b in run]
     rows = scoring.compare(
         outcomes, pairs, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
     )
