@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.facts import HELD_OUT, LABELS, ORDERED, World
-from scicot_utils.microsci.reasoning import COMPARED, CRITERIA, FORMS, HELD_OUT_FORMS, Asked, Solver
+from scicot_utils.microsci.reasoning import COMPARED, FORMS, HELD_OUT_FORMS, Asked, Solver
 
 OPTIONS = 4
 SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
@@ -251,28 +251,6 @@ def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
     return draw
 
 
-def _both(pool: _Pool, rng: random.Random) -> Drawn:
-    """Two kinds by two values: each option meets both conditions, the first, the second or none."""
-    text = rng.choice(pool.kind_properties)
-    first = pool.world.properties[text].holder
-    relation = rng.choice([name for name in CRITERIA if name != "measures"])
-    valued = {
-        kind: {v for name in names if (v := pool.world.attributes[name].get(relation))}
-        for kind, names in pool.of_kind.items()
-    }
-    others = [kind for kind in valued if pool.lacks(kind, text) and len(valued[kind] & valued[first]) >= 2]
-    if not others:
-        raise Rejected
-    second = rng.choice(others)
-    values = rng.sample(sorted(valued[first] & valued[second]), 2)
-    options = [
-        rng.choice([n for n in pool.of_kind[kind] if pool.world.attributes[n].get(relation) == value])
-        for kind in (first, second)
-        for value in values
-    ]
-    return (text, f"{relation}/{values[0]}"), options
-
-
 def _true_of(pool: _Pool, rng: random.Random) -> Drawn:
     """The four kinds must each lack what the others have, so that any of the four texts could have been right."""
     of_kind: dict[str, list[str]] = {}
@@ -319,7 +297,6 @@ DRAWS: dict[str, Callable[[_Pool, random.Random], Drawn]] = {
     "eats": _eats,
     "loses_food": _eats,
     **{form: _compared(form) for form in COMPARED},
-    "both": _both,
     "true_of": _true_of,
     "classify": _classify,
     "home_like": _home_like,
