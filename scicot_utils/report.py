@@ -525,9 +525,11 @@ def test_outcomes(
 ) -> dict[tuple[str, str], np.ndarray]:
     """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
 
-    An arm that the variant is not run for is taken from the main variant.
+    An arm that the variant is not run for is taken from the main variant. A control that could be made for a part of
+    the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
+    asked = sum(row["split"] == "test" for row in questions.values())
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for where, arm, of, seed in recipe.runs():
         if where == dataset and of == (variant if arm in recipe.trained_arms(variant) else MAIN) and arm != "untrained":
@@ -538,6 +540,8 @@ def test_outcomes(
                 rows = [row for row in tables.read("predictions", file) if row["split"] == "test"]
                 for name in dict.fromkeys(row["arm"] for row in rows):
                     of_arm = sorted((row for row in rows if row["arm"] == name), key=lambda row: row["question_id"])
+                    if len(of_arm) < asked:
+                        continue
                     outcomes = scoring.outcomes(of_arm, labels)
                     for measure in ("generated", "ranked"):
                         found.setdefault((name, measure), []).append(outcomes[measure])
