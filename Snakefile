@@ -84,7 +84,7 @@ def student(wildcards):
     named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
     if named == "micro":
         return STUDENT
-    return [named] if named.startswith(f"{OUT}/pretraining/") else []
+    return [paths.relative(place) for place in paths.pretrained(RECIPE.name, named)]
 
 
 def folder(run):
@@ -442,8 +442,8 @@ rule student_knowledge:
         PAPERMILL
 
 
-# Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names the
-# folder of another size or seed as its student has it made first.
+# Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names
+# another size or seed as its student has it made first.
 PRETRAINED = paths.relative(
     paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model"
 )

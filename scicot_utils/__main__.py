@@ -60,12 +60,12 @@ def preflight(planned: recipe.Recipe) -> None:
     if any(prompts.TEACHER_PROMPTS[name].few_shot for name in used):
         for name in planned.distill:
             teachers.need_proofs(name)
-    for key in ("student", "tokenizer"):
-        source = paths.source(getattr(settings, key))
-        if "$" in getattr(settings, key) and not Path(source).is_dir():
-            raise ScicotError(
-                f"{key}: no folder at '{getattr(settings, key)}'; set it, or the environment variable in it"
-            )
+    for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in planned.runs()):
+        values = planned.settings(arm, variant)
+        for key in ("student", "tokenizer"):
+            named = getattr(values, key)
+            if "$" in named and not Path(paths.source(named)).is_dir():
+                raise ScicotError(f"{key}: no folder at '{named}'; set it, or the environment variable in it")
 
 
 def run(reference: str, further: list[str]) -> None:
@@ -78,7 +78,7 @@ def run(reference: str, further: list[str]) -> None:
         except BlockingIOError:
             raise ScicotError("another run is at work in this folder; wait for it, or stop it, and try again") from None
         os.set_inheritable(lock.fileno(), True)
-    profile = "notebooks/profiles/default"
+    profile = paths.relative(paths.PROFILES / "default")
     command = ["snakemake", *further, "--workflow-profile", profile, "--config", f"recipe={reference}"]
     os.chdir(paths.ROOT)
     os.execv(sys.executable, [sys.executable, "-m", *command])

@@ -175,9 +175,10 @@ FINE_TUNE_KEYS = (
 )  # fmt: skip
 
 
-def load_student(settings: Settings, seed: int) -> Student:
+def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning; `seed` matters for one that starts from random weights."""
-    return load(paths.source(settings.student), paths.source(settings.tokenizer), seed)
+    made = paths.pretrained(recipe, settings.student)
+    return load(str(made[0]) if made else paths.source(settings.student), paths.source(settings.tokenizer), seed)
 
 
 def train(student: Student, pairs: Sequence[Pair], settings: Settings, *, seed: int, folder: Path) -> TrainingLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +20,7 @@ OTHER_STUDENT = REFERENCE / "micro_student_seed1"  # the record of a second pret
 DATASET_CARD = BOOK / "dataset_card.md"
 CITATION = ROOT / "CITATION.cff"
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
+PRETRAINED = re.compile(r"(micro|micro-small|micro-large)/seed(\d+)")  # a student's name: architecture, seed
 
 
 def relative(path: Path | str) -> str:
@@ -74,9 +76,15 @@ def run(recipe: str, dataset: str, arm: str, variant: str, seed: int) -> Path:
     return OUTPUTS / recipe / "runs" / dataset / arm / variant / f"seed{seed}"
 
 
-def pretraining(recipe: str, architecture: str, seed: int, variant: str = "main") -> Path:
-    """What appendix notebook A1 makes; a recipe may name the folder `model` in it as its student."""
+def pretraining(recipe: str, architecture: str, seed: int | str, variant: str = "main") -> Path:
+    """What appendix notebook A1 makes."""
     return OUTPUTS / recipe / "pretraining" / variant / architecture / f"seed{seed}"
+
+
+def pretrained(recipe: str, student: str) -> list[Path]:
+    """The folder of a student that a recipe calls `micro-small/seed0` and A1 makes for it; none for other students."""
+    named = PRETRAINED.fullmatch(student)
+    return [pretraining(recipe, named[1], int(named[2])) / "model"] if named else []
 
 
 def metrics(recipe: str) -> Path:

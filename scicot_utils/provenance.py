@@ -30,6 +30,7 @@ from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
 SINGLE_ARMS = tuple(arm for arm in recipes.ARMS if arm != "two_stage")  # those that one notebook runs
 WHICH = ("recipe", "dataset", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
+PLACED = ("architecture",)  # a value with a folder of its own, so never one changed by hand
 PACKAGES = (
     "torch",
     "transformers",
@@ -75,6 +76,10 @@ class Study:
 
     def rationales(self) -> Path:
         return paths.rationales(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+
+    def student(self) -> list[Path]:
+        """The folder of the student, where appendix notebook A1 makes it."""
+        return paths.pretrained(self.name, self.settings.student)
 
     def run(self) -> Path:
         """The folder of this run."""
@@ -183,7 +188,7 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
     values = {key: value for key, value in given.items() if key not in WHICH}
     planned = recipe.settings(arm, variant)
     settings = recipes.checked(values, notebook, base=planned.model_dump())
-    changed = {key: value for key, value in values.items() if value != getattr(planned, key)}
+    changed = {key: value for key, value in values.items() if key not in PLACED and value != getattr(planned, key)}
     variant = recipes.ad_hoc(variant, changed)
     return Study(notebook, reference, recipe, settings, dataset, arm, variant, seed, changed)
 

@@ -345,27 +345,35 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
 
 
 def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
-    """Test accuracy over the values of one recipe key, a line an arm: mean over seeds, band from least to greatest.
+    """Test accuracy over the values of one recipe key: mean over seeds, and the range from least to greatest.
 
-    `frame` has the columns of metrics.csv and `level`, the value of the key; levels stand at equal distances.
+    `frame` has the columns of metrics.csv and `level`, the value of the key. Numbers stand in their order, an arm a
+    line with a band; other values stand as they come, an arm a row of points with bars.
     """
-    levels = sorted(set(frame["level"]))
+    values = list(dict.fromkeys(frame["level"]))
+    ordered = not any(isinstance(value, (str, bool)) for value in values)
+    levels = sorted(values) if ordered else values
     arms = [arm for arm in ARMS if arm in set(frame["arm"])]
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
     told = []
     for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
-        for arm in arms:
-            found = over_seeds(where(frame, arm=arm, metric=measure).sort_values("level"), ["level"])
-            places = [levels.index(level) for level in found["level"]]
+        for number, arm in enumerate(arms):
+            found = over_seeds(where(frame, arm=arm, metric=measure), ["level"]).set_index("level")
+            found = 100 * found.loc[[level for level in levels if level in found.index]]
+            aside = 0.0 if ordered else 0.16 * (number - (len(arms) - 1) / 2)
+            places = [levels.index(level) + aside for level in found.index]
             name, colour = ARMS[arm]
-            axes.fill_between(places, 100 * found["min"], 100 * found["max"], color=colour, alpha=0.2, lw=0)
-            axes.plot(places, 100 * found["mean"], "o-", color=colour, label=name.replace("\n", " "))
+            if ordered:
+                axes.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
+            else:
+                axes.vlines(places, found["min"], found["max"], color=colour, lw=2)
+            axes.plot(places, found["mean"], "o-" if ordered else "o", color=colour, label=name.replace("\n", " "))
             if measure == "generated":
                 points = [
-                    f"{percent(mean)} at {level}" for mean, level in zip(found["mean"], found["level"], strict=True)
+                    f"{percent(mean / 100)} at {level}" for level, mean in zip(found.index, found["mean"], strict=True)
                 ]
                 told.append(f"{arm_name(arm)} {', '.join(points)}")
-        axes.set(title=measure, xlabel=key, ylim=(0, 103))
+        axes.set(title=measure, xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
         axes.set_xticks(range(len(levels)), levels)
     panels[0].set_ylabel("test accuracy, %")
     figure.legend(
@@ -572,6 +580,16 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
             row[place] = row[place].split("/")[1]
             row[f"{place} of"] = row["variant"] if row[place] in recipe.trained_arms(row["variant"]) else MAIN
     return rows
+
+
+def validation_table(frame: pd.DataFrame) -> Table:
+    """Arm × variant on one split of `frame` (columns of metrics.csv), mean over seeds, with the best of each arm."""
+    wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
+    wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
+    wide["mean"] = wide[["generated", "ranked"]].mean(axis=1)
+    wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
+    rows = wide.reset_index()[["arm", "variant", "generated", "ranked", "mean", "seeds", "best"]]
+    return Table(rows.to_dict("records"), dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
 
 
 def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:

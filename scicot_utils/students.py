@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,17 +256,23 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
 
 @dataclass
 class _Recorder(TrainerCallback):
-    """Keeps the losses and draws one bar, in place of the Trainer's tables."""
+    """Keeps the losses, draws one bar in place of the Trainer's tables, and ends the training early if told to."""
 
     show: bool
+    enough: Callable[[], bool] | None
+    check_steps: int
     losses: list[tuple[int, float]] = field(default_factory=list)
     bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar = tqdm(total=state.max_steps, unit="step", disable=not self.show, mininterval=1.0)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self.bar.update(1)
+        if self.enough and state.global_step % self.check_steps == 0:
+            model.eval()
+            control.should_training_stop = self.enough()
+            model.train()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "loss" in logs:
@@ -297,6 +303,9 @@ def fine_tune(
     adam_beta2: float,
     threads: int,
     micro_batches: int = 1,
+    prefixes: Sequence[str] = (),
+    enough: Callable[[], bool] | None = None,
+    check_steps: int = 250,
     validation_pairs: Sequence[tuple[str, str]] = (),
     show_progress: bool = True,
     save_steps: int = 0,
@@ -306,7 +315,9 @@ def fine_tune(
     `schedule` is a name of transformers' SchedulerType; `warmup_ratio` the share of `steps` in which the rate
     rises; a token limit of 0 cuts nothing. `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives
     bit-identical weights on one machine. `micro_batches` > 1 cuts every batch into parts of like length, to be padded
-    less; the gradient is their mean. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
+    less; the gradient is their mean. With `prefixes`, one for each pair, a target's prefix stands in the decoder
+    already: it is read, not learned. Training ends before `steps` if `enough`, asked every `check_steps`, says so; it
+    may ask the student, and must draw no random numbers. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
     and training resumes from the last one there.
     """
     if batch_size % micro_batches:
@@ -320,15 +331,18 @@ def fine_tune(
     if freeze_embeddings:
         student.model.get_input_embeddings().requires_grad_(False)
     inputs, inputs_cut = _ids(student, [source for source, _ in pairs], max_input_tokens)
-    targets, targets_cut = _ids(student, [target for _, target in pairs], max_target_tokens)
+    targets, skipped, targets_cut = _targets(student, [target for _, target in pairs], prefixes, max_target_tokens)
     rows = [
-        {"input_ids": source, "labels": target, "length": len(source) + len(target)}
-        for source, target in zip(inputs, targets, strict=True)
+        {"input_ids": source, "labels": target, "skipped": skip, "length": len(source) + len(target)}
+        for source, target, skip in zip(inputs, targets, skipped, strict=True)
     ]
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         encoded = _batch(student, [row["input_ids"] for row in batch])
         labels = _padded([row["labels"] for row in batch], IGNORED)
+        if any(row["skipped"] for row in batch):
+            encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
+            labels = labels.masked_fill(~_after([row["skipped"] for row in batch], labels), IGNORED)
         return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
 
     arguments = Seq2SeqTrainingArguments(
@@ -344,7 +358,7 @@ def fine_tune(
         use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
     data = Dataset.from_list(rows) if micro_batches > 1 else rows  # the sampler takes lengths from a Dataset only
-    recorder = _Recorder(show_progress)
+    recorder = _Recorder(show_progress, enough, check_steps)
     trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=data, data_collator=collate)
     trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
@@ -357,7 +371,8 @@ def fine_tune(
     student.model.requires_grad_(True).eval()
     validation_loss = _loss(student, validation_pairs, batch_size) if validation_pairs else None
     total = parameters(student)
-    return TrainingLog(recorder.losses, validation_loss, seconds, steps, trainable, total, inputs_cut, targets_cut)
+    done = trainer.state.global_step
+    return TrainingLog(recorder.losses, validation_loss, seconds, done, trainable, total, inputs_cut, targets_cut)
 
 
 def _with_dropout(model: PreTrainedModel, dropout: float) -> PreTrainedModel:
@@ -430,32 +445,88 @@ def score(
 
     With prefixes the decoder reads "prefix target", and only the tokens after the prefix are summed.
     """
-    if len(inputs) != len(targets) or (prefixes is not None and len(prefixes) != len(targets)):
-        counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes or [])} prefixes"
-        raise StudentError(f"score: {counts}; as many of each are needed")
-    prefixes = prefixes or [""] * len(targets)
-    encoded, _ = _ids(student, inputs)
-    whole, _ = _ids(student, [f"{p} {t}" if p else t for p, t in zip(prefixes, targets, strict=True)])
-    before, _ = _ids(student, prefixes)
-    skipped = [_common(full, part[:-1]) if part else 0 for full, part in zip(whole, before, strict=True)]
     sums = [0.0] * len(targets)
-    for indices in _batches([len(x) + len(y) for x, y in zip(encoded, whole, strict=True)], batch_size):
-        labels = _padded([whole[index] for index in indices], IGNORED).to(student.model.device)
-        logits = student.model(**_batch(student, [encoded[index] for index in indices]), labels=labels).logits
+    for indices, logits, labels, counted in _forward(student, inputs, targets, prefixes or (), batch_size):
         chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        places = torch.arange(labels.shape[1], device=labels.device)
-        start = torch.tensor([skipped[index] for index in indices], device=labels.device)
-        counted = (labels != IGNORED) & (places >= start.unsqueeze(1))
         for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
     return sums
 
 
+@torch.inference_mode()
+def writes(
+    student: Student,
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    *,
+    batch_size: int,
+    prefixes: Sequence[str] | None = None,
+) -> list[bool]:
+    """Whether greedy decoding of each input gives exactly its target and the end, token for token.
+
+    The student reads the target and must have every next token of it as its first choice: the same as generating and
+    comparing, without generating.
+    """
+    found = [False] * len(targets)
+    for indices, logits, labels, counted in _forward(student, inputs, targets, prefixes or (), batch_size):
+        for index, same in zip(indices, ((logits.argmax(-1) == labels) | ~counted).all(-1).tolist(), strict=True):
+            found[index] = same
+    return found
+
+
+def _forward(
+    student: Student, inputs: Sequence[str], targets: Sequence[str], prefixes: Sequence[str], batch_size: int
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Batches as (indices, logits, labels, which labels count): those after the prefix and not padding."""
+    if len(inputs) != len(targets) or (prefixes and len(prefixes) != len(targets)):
+        counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes)} prefixes"
+        raise StudentError(f"score: {counts}; as many of each are needed")
+    distinct = {
+        text: place for place, text in enumerate(dict.fromkeys(inputs))
+    }  # each is read once for all its targets
+    encoded, _ = _ids(student, [*distinct])
+    whole, skipped, _ = _targets(student, targets, prefixes)
+    longest = [0] * len(distinct)  # of an input's targets, so that they come into one batch
+    for text, target in zip(inputs, whole, strict=True):
+        longest[distinct[text]] = max(longest[distinct[text]], len(target))
+    for indices in _batches([len(encoded[p]) + longest[p] for p in map(distinct.get, inputs)], batch_size):
+        places = list(dict.fromkeys(distinct[inputs[index]] for index in indices))
+        batch = _batch(student, [encoded[place] for place in places])
+        rows = [places.index(distinct[inputs[index]]) for index in indices]
+        labels = _padded([whole[index] for index in indices], IGNORED).to(student.model.device)
+        logits = student.model(
+            encoder_outputs=(student.model.get_encoder()(**batch).last_hidden_state[rows],),
+            attention_mask=batch["attention_mask"][rows],
+            labels=labels,
+        ).logits
+        yield indices, logits, labels, (labels != IGNORED) & _after([skipped[index] for index in indices], labels)
+
+
+def _targets(
+    student: Student, targets: Sequence[str], prefixes: Sequence[str], limit: int = 0
+) -> tuple[list[list[int]], list[int], int]:
+    """Token ids of "prefix target" with EOS, how many of them are the prefix's, and how many were cut."""
+    if not prefixes:
+        whole, cut = _ids(student, targets, limit)
+        return whole, [0] * len(whole), cut
+    whole, cut = _ids(student, [f"{p} {t}" if p else t for p, t in zip(prefixes, targets, strict=True)], limit)
+    before, _ = _ids(student, prefixes)
+    skipped = [
+        _common(full, part[:-1]) if prefix else 0 for full, part, prefix in zip(whole, before, prefixes, strict=True)
+    ]
+    return whole, skipped, cut
+
+
+def _after(skipped: Sequence[int], labels: torch.Tensor) -> torch.Tensor:
+    """Which places of `labels` come after the first `skipped` of their row."""
+    places = torch.arange(labels.shape[1], device=labels.device)
+    return places >= torch.tensor(skipped, device=labels.device).unsqueeze(1)
+
+
 def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
     """Which single facts of MicroSci a student completes word for word: {domain, n, right}, and a row for all."""
     asked = microsci.probes(microsci.load_world())
-    written = generate(student, [probe.reads for probe in asked], max_new_tokens=48, batch_size=batch_size)
-    right = [found.text == probe.writes.lower() for found, probe in zip(written, asked, strict=True)]
+    right = writes(student, [one.reads for one in asked], [one.writes for one in asked], batch_size=batch_size)
     rows = []
     for domain in (*dict.fromkeys(probe.domain for probe in asked), "all"):
         found = [ok for ok, probe in zip(right, asked, strict=True) if domain in (probe.domain, "all")]
@@ -463,15 +534,21 @@ def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]
     return rows
 
 
-def skills(student: Student, *, count: int, seed: int, batch_size: int = 100) -> list[dict[str, Any]]:
-    """How many of `count` newly drawn pairs of each pretraining task a student completes word for word."""
+def skills(
+    student: Student, *, count: int, seed: int, tasks: Iterable[str] = tuple(microsci.TASKS), batch_size: int = 100
+) -> list[dict[str, Any]]:
+    """How many of `count` newly drawn lessons of each pretraining task a student completes word for word."""
     rows = []
-    for task in microsci.TASKS:
-        pairs = microsci.pretraining_pairs(microsci.load_world(), count, seed, {task: 1})
-        written = generate(student, [reads for reads, _ in pairs], max_new_tokens=90, batch_size=batch_size)
-        right = sum(found.text == target.lower() for found, (_, target) in zip(written, pairs, strict=True))
+    for task in tasks:
+        right = sum(masters(student, microsci.lessons(microsci.load_world(), count, seed, {task: 1}), batch_size))
         rows.append({"task": task, "n": count, "right": right, "share": right / count})
     return rows
+
+
+def masters(student: Student, lessons: Sequence[microsci.Lesson], batch_size: int = 100) -> list[bool]:
+    """Which lessons a student completes word for word."""
+    reads, given, targets = ([getattr(one, part) for one in lessons] for part in ("reads", "given", "writes"))
+    return writes(student, reads, targets, prefixes=given, batch_size=batch_size)
 
 
 def _common(full: Sequence[int], part: Sequence[int]) -> int:

@@ -330,7 +330,7 @@ def test_as_many_rationales_as_questions_are_needed(monkeypatch, question):
 
 @pytest.fixture(scope="module")
 def student():
-    return arms.load_student(settings(student="random/micro"), seed=0)
+    return arms.load_student("micro", settings(student="random/micro"), seed=0)
 
 
 @pytest.mark.parametrize("arm", arms.ONE_STAGE)

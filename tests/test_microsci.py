@@ -227,6 +227,14 @@ def test_every_position_is_right_equally_often(rows, split):
     assert max(counts.values()) - min(counts.values()) <= 1 and set(counts) == set("ABCD")
 
 
+def test_no_thing_is_the_answer_of_more_than_a_tenth_of_a_form(rows):
+    for split, size in SIZES.items():
+        _, forms = microsci.SPLITS[split]
+        found = [row for row in of_split(rows, split) if row["group"] not in ("true_of", "classify", "home_like")]
+        right = Counter((row["group"], options(row)["ABCD".index(row["answer"])]) for row in found)
+        assert max(right.values()) <= max(3, size // len(forms) // 10), split
+
+
 def test_in_a_set_of_options_that_comes_again_each_is_right_in_turn(rows):
     right = {}
     for row in rows:
@@ -325,7 +333,7 @@ def test_questions_and_pairs_do_not_depend_on_the_hash_seed():
     code = (
         "import hashlib; from scicot_utils import microsci as m; w = m.load_world(); s = m.Solver(w);"
         "q = m.questions(w, {'train': 60, 'test': 60, 'test_forms': 20, 'test_domain': 20}, 3);"
-        "made = [q, [s.proof(r['question'], r['choices']['text']) for r in q], m.pretraining_pairs(w, 300, 3, dict.fromkeys(m.TASKS, 1))];"
+        "made = [q, [s.proof(r['question'], r['choices']['text']) for r in q], m.lessons(w, 300, 3, dict.fromkeys(m.TASKS, 1))];"
         "made += [m.vocabulary(w), [e.split for e in w.entities.values()], m.fingerprint()];"
         "print(hashlib.sha256(repr(made).encode()).hexdigest())"
     )
@@ -344,8 +352,8 @@ def test_questions_and_pairs_do_not_depend_on_the_hash_seed():
 
 @pytest.fixture(scope="module")
 def pairs(world):
-    """Task → pairs."""
-    return {task: microsci.pretraining_pairs(world, 400, 0, {task: 1}) for task in microsci.TASKS}
+    """Task → lessons: (reads, writes, given)."""
+    return {task: microsci.lessons(world, 400, 0, {task: 1}) for task in microsci.TASKS}
 
 
 def test_vocabulary_covers_questions_proofs_and_pretraining(world, solver, rows, pairs):
@@ -369,8 +377,8 @@ def test_no_pretraining_pair_holds_a_form_of_question(pairs):
     ]
     for task, made in pairs.items():
         if task != "copy":  # single words in no order
-            for source, target in made:
-                assert not [wording for wording in wordings if wording.search(f"{source} {target}")], source
+            for source, target, given in made:
+                assert not [wording for wording in wordings if wording.search(f"{source} {given} {target}")], source
 
 
 def test_no_pretraining_pair_puts_a_thing_beside_a_rule(world, rules, pairs):
@@ -380,10 +388,10 @@ def test_no_pretraining_pair_puts_a_thing_beside_a_rule(world, rules, pairs):
     texts = sorted({text.lower() for text in texts}, key=len, reverse=True)
     names = re.compile(rf"\b(?:{'|'.join(re.escape(name.lower()) for name in world.entities)})\b")
     for task, made in pairs.items():
-        for source, target in made:
+        for source, target, given in made:
             if task == "copy" or target in rules:  # single words; or one fact alone, which may hold the name of a thing
                 continue
-            rest = f"{source} {target}".lower()
+            rest = f"{source} {given} {target}".lower()
             if any(text in rest for text in texts):
                 for text in texts:
                     rest = rest.replace(text, "")
@@ -398,11 +406,11 @@ def test_tell_and_infill_state_facts(world, rules, pairs):
         for wording in range(len(facts.SAYINGS[relation]))
     }
     order = {facts.order_rule(relation) for relation in microsci.ORDERED}
-    for source, target in pairs["infill"]:
+    for source, target, _ in pairs["infill"]:
         assert target in entity_facts | rules | order
         before, after = source.removeprefix("Fill: ").split(microsci.MASK)
         assert target.startswith(before) and target.endswith(after)
-    for _, target in pairs["tell"]:
+    for _, target, _ in pairs["tell"]:
         left = target
         while left:
             told = next(fact for fact in entity_facts | rules if left == fact or left.startswith(f"{fact} "))
@@ -414,7 +422,7 @@ def test_check_says_yes_to_what_falls_under_the_rule_and_any_number_may(world, p
     by_value = {facts.value_rule(world, *key): key for key in world.values}
     kinds = {facts.saying(world, "kind", kind): kind for kind in world.kinds}
     yes = set()
-    for source, target in pairs["check"]:
+    for source, target, _ in pairs["check"]:
         stated = next(rule for rule in (*by_rule, *by_value) if source.startswith(f"{rule} (A) "))
         verdicts = re.findall(r"(\S.*?), so (yes|no)\.", target.removeprefix(stated))
         assert source == f"{stated} {microsci.options_line([f'{said}.' for said, _ in verdicts])} Check:"
@@ -430,7 +438,7 @@ def test_check_says_yes_to_what_falls_under_the_rule_and_any_number_may(world, p
 
 
 def test_member_asks_for_one_single_fact_that_is_true_of_one_option(world, pairs):
-    for source, target in pairs["member"]:
+    for source, target, _ in pairs["member"]:
         shown, asked = source.split(" Member: ")
         found = re.split(r" ?\([A-E]\) ", shown)[1:]
         right = [
@@ -457,11 +465,13 @@ def said_of(told, asked):
     return [name for name, one in told.items() if wanted in one.removeprefix("is ").split(", ") or one == asked]
 
 
-def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs):
+@pytest.mark.parametrize("task", ["read", "read_back"])
+def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs, task):
     numbers = set()
-    for source, target in pairs["read"]:
-        stated, asked = source.split(" Find: ")
-        told = named_in(world, stated)
+    for source, target, given in pairs[task]:
+        before, asked = source.split("Find: ")
+        assert bool(before) != bool(given), source  # the statements are read, or they stand written already
+        told = named_in(world, before.strip() or given.removesuffix(" -->"))
         assert said_of(told, asked) == [target], source
         numbers.add(len(told))
     assert numbers >= {2, 3, 4}
@@ -469,24 +479,26 @@ def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs):
 
 def test_find_asks_for_the_option_of_which_something_was_stated(world, pairs):
     places = set()
-    for source, target in pairs["find"]:
+    for source, target, given in [*pairs["find"], *pairs["find_back"]]:
         shown, asked = source.split(" Find: ")
         before, *listed = re.split(r" ?\([A-E]\) ", shown)
         last = max((name for name in world.entities if f"{listed[-1]} ".startswith(f"{name} ")), key=len)
-        told = named_in(world, before or listed[-1].removeprefix(f"{last} "))
+        stated = given.removesuffix(" -->") or before or listed[-1].removeprefix(f"{last} ")
+        told = named_in(world, stated)
         assert sorted([*listed[:-1], last]) == sorted(told), source
         assert said_of(told, asked) == [target], source
-        places.add("before" if before else "after")
-    assert places == {"before", "after"}
+        places.add("written" if given else "before" if before else "after")
+        assert not (given and before)
+    assert places == {"written", "before", "after"}
 
 
 def test_order_and_look_up_have_right_targets(pairs):
-    for source, target in pairs["order"]:
+    for source, target, _ in pairs["order"]:
         shown, word = source.split(" Order: ")
         units = next(units for units in microsci.ORDERED.values() if shown.split(", ")[0] in units)
         best = (max if word == "most" else min)(shown.split(", "), key=units.index)
         assert target == f"Of these {best} are the {word}."
-    for source, target in pairs["look_up"]:
+    for source, target, _ in pairs["look_up"]:
         shown, asked = source.split(" Find: ")
         at = dict(re.findall(r"(\([A-E]\)) (.*?)(?= \([A-E]\)|$)", shown))
         assert target == at.get(asked) or at[target] == asked
@@ -494,7 +506,7 @@ def test_order_and_look_up_have_right_targets(pairs):
 
 def test_an_unknown_task_is_refused(world):
     with pytest.raises(ValueError, match="unknown task 'chat'; allowed are infill"):
-        microsci.pretraining_pairs(world, 1, 0, {"chat": 1})
+        microsci.lessons(world, 1, 0, {"chat": 1})
 
 
 def test_the_shares_of_the_phases_make_a_whole_and_their_tasks_are_known():

@@ -204,6 +204,27 @@ def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
     assert logs[1].losses[0][1] == pytest.approx(logs[0].losses[0][1], abs=1e-4)
 
 
+def test_a_prefix_of_a_target_is_read_and_not_learned(tmp_path):
+    run = students.load("random/micro", seed=0)
+    pairs = [("Find: a bird", "raft"), ("Find: rain", "oak")]
+    prefixes = [f"{SENTENCE} A cod is a bird. -->", ""]
+    before = students.score(run, *zip(*pairs, strict=True), batch_size=2, prefixes=prefixes)
+    log = train(run, tmp_path, pairs, prefixes=prefixes, batch_size=2, steps=1, dropout=0.0)
+    assert log.losses[0][1] == pytest.approx(-sum(before) / 4, rel=1e-4)  # two targets of a word and the end
+
+
+def test_training_ends_early_when_it_is_enough(tmp_path):
+    run = students.load("random/micro", seed=0)
+    training = []
+
+    def enough():
+        training.append(run.model.training)
+        return len(training) == 2
+
+    log = train(run, tmp_path, steps=9, enough=enough, check_steps=2)
+    assert log.steps == 4 and training == [False, False]
+
+
 def test_nothing_to_train_on_is_refused(student, tmp_path):
     with pytest.raises(students.StudentError, match="0 pairs and 4 steps"):
         train(student, tmp_path, pairs=[])
@@ -264,6 +285,30 @@ def test_score_refuses_lists_of_different_lengths(student):
         students.score(student, ["a", "b"], ["c"], batch_size=1)
 
 
+def test_writes_is_what_generate_would_write(student):
+    inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: raft"]
+    written = [found.text for found in students.generate(student, inputs, max_new_tokens=12, batch_size=2)]
+    whole = [
+        index
+        for index, found in enumerate(students.generate(student, inputs, max_new_tokens=12, batch_size=2))
+        if not found.truncated
+    ]
+    right = students.writes(student, inputs, written, batch_size=2)
+    assert [index for index, same in enumerate(right) if same] == whole
+    assert not any(students.writes(student, inputs, [f"{text} robin" for text in written], batch_size=2))
+
+
+def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
+    source, prefix, target = "(A) raft (B) robin Find: a bird", "A raft is a bird. -->", "robin"
+    ids = student.tokenizer(f"{prefix} {target}")["input_ids"]
+    encoded = student.tokenizer(source, return_tensors="pt")
+    decoder = torch.tensor([[student.model.config.decoder_start_token_id, *ids[:-1]]])
+    with torch.no_grad():
+        best = student.model(**encoded, decoder_input_ids=decoder).logits[0].argmax(-1).tolist()
+    expected = best[-2:] == ids[-2:]
+    assert students.writes(student, [source], [target], batch_size=1, prefixes=[prefix]) == [expected]
+
+
 # What the embedded student knows
 
 
@@ -283,14 +328,12 @@ def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
     assert rows[-1]["n"] == len(few_probes) == sum(row["n"] for row in rows[:-1])
 
 
-def test_knowledge_counts_the_facts_completed_word_for_word_whatever_their_case(monkeypatch, student, few_probes):
-    def generate(student, inputs, **_):
-        """Right on the first half, and almost right on the second."""
-        texts = {probe.reads: probe.writes.lower() for probe in few_probes}
-        half = len(inputs) // 2
-        return [students.Generated(texts[text] + ("" if i < half else " so"), False) for i, text in enumerate(inputs)]
+def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student, few_probes):
+    def writes(student, inputs, targets, **_):
+        assert dict(zip(inputs, targets, strict=True)) == {one.reads: one.writes for one in few_probes}
+        return [index < len(inputs) // 2 for index in range(len(inputs))]
 
-    monkeypatch.setattr(students, "generate", generate)
+    monkeypatch.setattr(students, "writes", writes)
     rows = students.knowledge(student)
     assert rows[-1]["right"] == len(few_probes) // 2 == sum(row["right"] for row in rows[:-1])
 
@@ -302,16 +345,18 @@ def test_skills_has_a_row_for_each_task_of_pretraining():
     assert all(row["n"] == 2 and 0 <= row["share"] == row["right"] / 2 <= 1 for row in rows)
 
 
-def test_skills_are_asked_on_pairs_that_depend_on_the_seed(monkeypatch, student):
+def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, student):
     asked = []
 
-    def generate(student, inputs, **_):
-        asked.append(inputs)
-        return [students.Generated("", True)] * len(inputs)
+    def writes(student, inputs, targets, *, prefixes, **_):
+        asked.append((inputs, targets, prefixes))
+        return [False] * len(inputs)
 
-    monkeypatch.setattr(students, "generate", generate)
+    monkeypatch.setattr(students, "writes", writes)
     for seed in (0, 0, 1):
-        students.skills(student, count=3, seed=seed)
-    tasks = len(microsci.TASKS)
-    first, again, other = asked[:tasks], asked[tasks : 2 * tasks], asked[2 * tasks :]
-    assert first == again != other
+        assert [row["task"] for row in students.skills(student, count=3, seed=seed, tasks=["find_back", "copy"])] == [
+            "find_back",
+            "copy",
+        ]
+    assert asked[:2] == asked[2:4] != asked[4:]
+    assert all(asked[0][2]) and not any(asked[1][2])  # what stands written already is passed on

@@ -5,12 +5,12 @@ questions; how a student is asked is written in `prompts`. Layers: facts, then r
 """
 
 from scicot_utils.microsci.facts import LABELS, ORDERED, WORD, World, fingerprint, load_world
-from scicot_utils.microsci.pretraining import MASK, PHASES, TASKS, options_line, pretraining_pairs, probes, vocabulary
+from scicot_utils.microsci.pretraining import MASK, PHASES, TASKS, Lesson, lessons, options_line, probes, vocabulary
 from scicot_utils.microsci.questions import SPLITS, questions
 from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Asked, Reasoning, Solver
 
 __all__ = [
     "FORMS", "HELD_OUT_FORMS", "LABELS", "MASK", "ORDERED", "PHASES", "SPLITS", "TASKS", "WORD",
-    "Asked", "Reasoning", "Solver", "World", "fingerprint", "load_world", "options_line", "pretraining_pairs",
+    "Asked", "Lesson", "Reasoning", "Solver", "World", "fingerprint", "lessons", "load_world", "options_line",
     "probes", "questions", "vocabulary",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.facts import LABELS, ORDERED, RELATIONS, SAYINGS, WORD, World
@@ -30,21 +31,26 @@ KNOWING = {
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of pretraining: its share of the steps, task → weight, the rate's factor and schedule."""
+    """A stretch of pretraining: its share of the steps, task → weight, the rate's factor and schedule.
+
+    It ends early when this share `until` of held-out lessons is right in each of its tasks; 0: it does not.
+    """
 
     name: str
     share: float
     mix: dict[str, float]
     learning_rate: float
     schedule: str
+    until: float = 0
 
 
-# Finding of whom something was said takes a circuit that forms in some thousand steps when it is practised alone on
-# short texts, once copying is mastered, and not at all in nine thousand steps in which it is one task of ten.
+# Finding of whom something was said takes a circuit that forms suddenly, after some thousand steps in which it is
+# practised alone on short texts, and not at all in nine thousand in which it is one task of ten. When it forms depends
+# on the seed, so it is practised until it has.
 PHASES = (
-    Phase("know", 0.21, KNOWING, 1, "constant_with_warmup"),
-    Phase("read", 0.38, {"read": 1}, 2 / 3, "constant_with_warmup"),
-    Phase("both", 0.41, {**KNOWING, "read": 2, "find": 5}, 1, "cosine"),
+    Phase("know", 0.16, KNOWING, 1, "constant_with_warmup"),
+    Phase("read", 0.5, {"read": 1, "read_back": 1}, 2 / 3, "constant_with_warmup", until=0.97),
+    Phase("both", 0.34, {**KNOWING, "read": 1, "read_back": 1, "find": 4, "find_back": 4}, 1, "cosine"),
 )
 OTHER_WORDS = (
     "answer: solution: fill: tell: rule: copy: find: check: member: join: order: most least class so yes no --> "
@@ -82,8 +88,16 @@ def options_line(options: Sequence[str]) -> str:
     return " ".join(f"({label}) {option}" for label, option in zip(LABELS, options, strict=False))
 
 
+class Lesson(NamedTuple):
+    """What is read, what must be written, and what stands written already, to be gone on from."""
+
+    reads: str
+    writes: str
+    given: str = ""
+
+
 class Lessons:
-    """Makes (input, target) pairs of the tasks; the same seed always gives the same pairs."""
+    """Makes lessons of the tasks; the same seed always gives the same ones."""
 
     def __init__(self, world: World, seed: int):
         self.world = world
@@ -96,8 +110,8 @@ class Lessons:
         }
         self.sizes = [len(self.names[relation]) for relation in RELATIONS]
 
-    def pairs(self, size: int, mix: Mapping[str, float]) -> list[tuple[str, str]]:
-        """`size` pairs, tasks drawn with the weights of `mix`; ValueError for an unknown task."""
+    def draw(self, size: int, mix: Mapping[str, float]) -> list[Lesson]:
+        """`size` lessons, tasks drawn with the weights of `mix`; ValueError for an unknown task."""
         for task in mix:
             if task not in TASKS:
                 raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
@@ -119,7 +133,7 @@ class Lessons:
             names = few if len(few) >= count else names
         return self.rng.sample(names, count)
 
-    def infill(self) -> tuple[str, str]:
+    def infill(self) -> Lesson:
         """A fact with a hole, in any wording → the fact."""
         if self.rng.random() < 0.6:
             relation = self._relation()
@@ -132,19 +146,21 @@ class Lessons:
             start = self.rng.randrange(1, len(words))
             end = start + self.rng.randint(1, 6)
             before, after = " ".join([*words[:start], ""]), " ".join(["", *words[end:]]).rstrip() + "."
-        return f"Fill: {before}{MASK}{after}", whole
+        return Lesson(f"Fill: {before}{MASK}{after}", whole)
 
-    def tell(self) -> tuple[str, str]:
+    def tell(self) -> Lesson:
         """Options and a relation → the fact about each; or kinds → their classes."""
         if self.rng.random() < 0.12:
             kinds = self.rng.sample(list(self.world.kinds), self._count())
-            return f"{options_line(kinds)} Tell: class", " ".join(facts.class_fact(self.world, kind) for kind in kinds)
+            return Lesson(
+                f"{options_line(kinds)} Tell: class", " ".join(facts.class_fact(self.world, kind) for kind in kinds)
+            )
         relation = self._relation()
         names = self._some(relation, self._count())
         told = " ".join(facts.fact(self.world, name, relation) for name in names)
-        return f"{options_line(names)} Tell: {relation}", told
+        return Lesson(f"{options_line(names)} Tell: {relation}", told)
 
-    def rule(self) -> tuple[str, str]:
+    def rule(self) -> Lesson:
         """What a rule is about → the rule."""
         world = self.world
         which = self.rng.choices(
@@ -153,33 +169,33 @@ class Lessons:
         )[0]
         if which == "property":
             text = self.rng.choice(list(world.properties))
-            return f"Rule: {text}", facts.rule(world, text)
+            return Lesson(f"Rule: {text}", facts.rule(world, text))
         if which == "consequence":
             text = self.rng.choice(list(world.consequences))
-            return f"Rule: {text}", facts.consequence_rule(world, text)
+            return Lesson(f"Rule: {text}", facts.consequence_rule(world, text))
         if which == "order":
             relation = self.rng.choice(list(ORDERED))
-            return f"Rule: {relation}", facts.order_rule(relation)
+            return Lesson(f"Rule: {relation}", facts.order_rule(relation))
         keys = [key for key, value in world.values.items() if value.event or which == "value"]
         key = self.rng.choice(keys)
         if which == "event":
-            return f"Rule: {world.values[key].event}", facts.event_rule(world, *key)
-        return f"Rule: {world.values[key].rule}", facts.value_rule(world, *key)
+            return Lesson(f"Rule: {world.values[key].event}", facts.event_rule(world, *key))
+        return Lesson(f"Rule: {world.values[key].rule}", facts.value_rule(world, *key))
 
-    def copy(self) -> tuple[str, str]:
+    def copy(self) -> Lesson:
         """Words → the same words."""
         words = self.rng.choices(self.words, k=self.rng.randint(1, 12))
-        return f"Copy: {' '.join(words)}", " ".join(words)
+        return Lesson(f"Copy: {' '.join(words)}", " ".join(words))
 
-    def look_up(self) -> tuple[str, str]:
+    def look_up(self) -> Lesson:
         """Options and a label → the option, or the reverse."""
         names = self._some("kind", self._count())
         place = self.rng.randrange(len(names))
         label = f"({LABELS[place]})"
         asked, found = self.rng.choice(((label, names[place]), (names[place], label)))
-        return f"{options_line(names)} Find: {asked}", found
+        return Lesson(f"{options_line(names)} Find: {asked}", found)
 
-    def check(self) -> tuple[str, str]:
+    def check(self) -> Lesson:
         """A rule and statements about nobody → does each fall under it? Any number may, none and all included."""
         if self.rng.random() < 0.6:
             entry = self.world.properties[self.rng.choice(list(self.world.properties))]
@@ -197,9 +213,9 @@ class Lessons:
         chosen = [self.rng.choice(held if self.rng.random() < 0.4 else near) for _ in range(self._count())]
         listed = options_line([f"{said[one]}." for one in chosen])
         verdicts = " ".join(f"{said[one]}, so {'yes' if one in held else 'no'}." for one in chosen)
-        return f"{stated} {listed} Check:", f"{stated} {verdicts}"
+        return Lesson(f"{stated} {listed} Check:", f"{stated} {verdicts}")
 
-    def member(self) -> tuple[str, str]:
+    def member(self) -> Lesson:
         """Options and what one single fact says → the option of which it is a fact."""
         relation = self._relation()
         gold = self.rng.choice(self.names[relation])
@@ -207,7 +223,7 @@ class Lessons:
         pool = [name for name in self._near(gold, relation) if self.world.value(name, relation) != value]
         options = [gold, *self.rng.sample(pool, min(len(pool), self._count() - 1))]
         self.rng.shuffle(options)
-        return f"{options_line(options)} Member: {facts.saying(self.world, relation, value)}", gold
+        return Lesson(f"{options_line(options)} Member: {facts.saying(self.world, relation, value)}", gold)
 
     def _near(self, gold: str, relation: str) -> list[str]:
         """Half of the time only entities of the same class, else all that have the relation."""
@@ -216,32 +232,51 @@ class Lessons:
         wanted = self.world.groups(self.world.entities[gold].kind)[1]
         return [n for n in self.names[relation] if self.world.groups(self.world.entities[n].kind)[1] == wanted]
 
-    def join(self) -> tuple[str, str]:
+    def join(self) -> Lesson:
         """Two stated facts → one sentence."""
         name = facts.entity_noun(self.world, self.rng.choice(list(self.world.entities)))
         kind = self.rng.choice(list(self.world.kinds))
         one = f"{name} {facts.saying(self.world, 'kind', kind)}"
         if self.rng.random() < 0.6:
             joined = f"{name} {self._groups(kind, chain=True)}"
-            return f"{facts.sentence(one)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined)
+            return Lesson(f"{facts.sentence(one)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined))
         two = self._any_saying(self._relation())
-        return f"{facts.sentence(one)} {facts.sentence(f'{name} {two}')} Join:", facts.sentence(f"{one} and {two}")
+        return Lesson(
+            f"{facts.sentence(one)} {facts.sentence(f'{name} {two}')} Join:", facts.sentence(f"{one} and {two}")
+        )
 
-    def read(self) -> tuple[str, str]:
+    def read(self) -> Lesson:
         """One to four statements, true of nobody in particular, and one kind again → who was said to be of it."""
+        told, asked, name = self._kinds_said()
+        return Lesson(f"{told} Find: {asked}", name)
+
+    def read_back(self) -> Lesson:
+        """As `read`, but the statements stand where the student itself writes."""
+        told, asked, name = self._kinds_said()
+        return Lesson(f"Find: {asked}", name, f"{told} -->")
+
+    def find(self) -> Lesson:
+        """As `read`, of any relation, with the options listed, and sometimes asked for by a class said beside the kind."""
+        told, listed, asked, name = self._anything_said()
+        return Lesson(self.rng.choice((f"{told} {listed} Find: {asked}", f"{listed} {told} Find: {asked}")), name)
+
+    def find_back(self) -> Lesson:
+        """As `find`, but the statements stand where the student itself writes."""
+        told, listed, asked, name = self._anything_said()
+        return Lesson(f"{listed} Find: {asked}", name, f"{told} -->")
+
+    def _kinds_said(self) -> tuple[str, str, str]:
         names = self.rng.sample(list(self.world.entities), self.rng.choice((1, 2, 2, 3, 4)))
         kinds = [facts.group_noun(self.world, kind) for kind in self.rng.sample(list(self.world.kinds), len(names))]
         told = [f"{facts.entity_noun(self.world, name)} is {kind}" for name, kind in zip(names, kinds, strict=True)]
         place = self.rng.randrange(len(names))
-        return f"{' '.join(map(facts.sentence, told))} Find: {kinds[place]}", names[place]
+        return " ".join(map(facts.sentence, told)), kinds[place], names[place]
 
-    def find(self) -> tuple[str, str]:
-        """As `read`, of any relation, with the options listed, and sometimes asked for by a class that was said beside the kind."""
+    def _anything_said(self) -> tuple[str, str, str, str]:
         names = self.rng.sample(list(self.world.entities), max(2, self._count()))
         told, asked = self._statements(names, self._relation(), chain=self.rng.random() < 0.5)
         stated = " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {one}") for name, one in told)
-        listed = options_line(self.rng.sample([name for name, _ in told], len(told)))
-        return self.rng.choice((f"{stated} {listed} Find: {asked}", f"{listed} {stated} Find: {asked}")), names[0]
+        return stated, options_line(self.rng.sample([name for name, _ in told], len(told))), asked, names[0]
 
     def _statements(
         self, names: Sequence[str], relation: str, *, chain: bool = False
@@ -264,14 +299,14 @@ class Lessons:
         self.rng.shuffle(told)
         return told, asked
 
-    def order(self) -> tuple[str, str]:
+    def order(self) -> Lesson:
         """Units → the greatest or the least of them."""
         units = ORDERED[self.rng.choice(list(ORDERED))]
         shown = self.rng.choices(units, k=self.rng.randint(2, 4))
         most = self.rng.random() < 0.5
         found = (max if most else min)(shown, key=units.index)
         word = "most" if most else "least"
-        return f"{', '.join(shown)} Order: {word}", f"Of these {found} are the {word}."
+        return Lesson(f"{', '.join(shown)} Order: {word}", f"Of these {found} are the {word}.")
 
     def _groups(self, kind: str, *, chain: bool) -> str:
         said = facts.saying(self.world, "kind", kind)
@@ -281,7 +316,7 @@ class Lessons:
         return facts.saying(self.world, relation, self.world.value(self.rng.choice(self.names[relation]), relation))
 
 
-TASKS: dict[str, Callable[[Lessons], tuple[str, str]]] = {
+TASKS: dict[str, Callable[[Lessons], Lesson]] = {
     "infill": Lessons.infill,
     "tell": Lessons.tell,
     "rule": Lessons.rule,
@@ -291,14 +326,16 @@ TASKS: dict[str, Callable[[Lessons], tuple[str, str]]] = {
     "member": Lessons.member,
     "join": Lessons.join,
     "read": Lessons.read,
+    "read_back": Lessons.read_back,
     "find": Lessons.find,
+    "find_back": Lessons.find_back,
     "order": Lessons.order,
 }
 
 
-def pretraining_pairs(world: World, size: int, seed: int, mix: Mapping[str, float]) -> list[tuple[str, str]]:
-    """`size` (input, target) pairs of the tasks in `mix`; ValueError for an unknown task."""
-    return Lessons(world, seed).pairs(size, mix)
+def lessons(world: World, size: int, seed: int, mix: Mapping[str, float]) -> list[Lesson]:
+    """`size` lessons of the tasks in `mix`, drawn with its weights; ValueError for an unknown task."""
+    return Lessons(world, seed).draw(size, mix)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ SPLITS: dict[str, tuple[str, tuple[str, ...]]] = {  # split of questions → spl
     "test_domain": (HELD_OUT, DOMAIN_FORMS),
 }
 TEXT_FORMS = ("true_of", "classify", "home_like")  # their options are texts, not entities
+SHARE = 10  # of a form's questions at most a tenth have the same thing as right option, or three where they are few
 PATIENCE = 400  # draws without a new question after which a form counts as used up
 
 Drawn = tuple[tuple[str, ...], list[str]]  # what fills the slots; the options, the right one first
@@ -56,6 +57,7 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
     solver, pool = Solver(world), _Pool(world, of_entities)
     seen: set[tuple[object, ...]] = set()
     right: dict[tuple[object, ...], Counter[str]] = {}  # in a set of options that comes again, each is right in turn
+    often: Counter[tuple[str, str]] = Counter()  # how often a thing was right, so that none decides what a form shows
     left, drawn = list(forms), []
     while len(drawn) < size:
         if not left:
@@ -70,9 +72,12 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
                 fair = used[options[0]] == min(used[option] for option in options)
                 if form in TEXT_FORMS and of_entities not in (HELD_OUT, _home(options)):
                     continue
+                if form not in TEXT_FORMS and often[form, options[0]] >= max(3, size // len(forms) // SHARE):
+                    continue
                 if fair and key not in seen and len(set(options)) == OPTIONS:
                     seen.add(key)
                     used[options[0]] += 1
+                    often[form, options[0]] += 1
                     drawn.append((form, slots, options))
                     break
             else:
