@@ -63,6 +63,7 @@ class Study:
     seed: int
     changed: dict[str, Scalar]
     started: float = field(default_factory=time.time)
+    commit: dict[str, Any] = field(default_factory=lambda: commit())  # of the code that runs, whatever comes after
 
     @property
     def name(self) -> str:
@@ -126,7 +127,7 @@ class Study:
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),
             "scicot_utils": __version__,
-            **commit(),
+            **self.commit,
             **machine(),
             **more,
         }

@@ -582,6 +582,24 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
     return rows
 
 
+def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracies of the test split in the forms of a transfer test that has only some of them, as rows of metrics.csv.
+
+    `frame` has the rows of single forms, such as `generated:eats`; questions weigh alike.
+    """
+    single = frame[frame["metric"].str.contains(":")]
+    measure, form = single["metric"].str.split(":").str[0], single["metric"].str.split(":").str[1]
+    single = single.assign(metric=measure, form=form, right=single["value"] * single["n"])
+    forms = single.groupby("split")["form"].agg(set).to_dict()
+    found = []
+    for split in [split for split in forms if forms[split] < forms.get("test", set())]:
+        part = where(single[single["form"].isin(forms[split])], split="test")
+        sums = part.groupby(["dataset", "arm", "variant", "seed", "metric"], sort=False)[["right", "n"]].sum()
+        rows = sums.assign(value=sums["right"] / sums["n"], split=f"test, forms of {split}").reset_index()
+        found.append(rows.drop(columns="right"))
+    return pd.concat(found) if found else frame.iloc[:0]
+
+
 def validation_table(frame: pd.DataFrame) -> Table:
     """Arm × variant on one split of `frame` (columns of metrics.csv), mean over seeds, with the best of each arm."""
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
@@ -700,9 +718,9 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
 
 
 def how_measured(recipe: Recipe) -> list[Row]:
-    """One row for each arm: runs, seconds, machine and commit, from the provenance beside the runs."""
+    """One row for each arm of the main variant: runs, seconds, machine and commit, from the provenance beside the runs."""
     found: dict[str, list[Row]] = {}
-    for run in recipe.runs():
+    for run in [run for run in recipe.runs() if run[2] == MAIN]:
         folder = paths.run(recipe.name, *run)
         for file in (folder / "stage1" / "provenance.json", folder / "provenance.json"):
             if file.exists():

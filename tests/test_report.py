@@ -519,3 +519,49 @@ def test_the_citation_is_that_of_the_citation_file():
     assert (
         report.citation("{title: T, version: 2, authors: [{family-names: B, given-names: A}]}") == "A B: T, version 2."
     )
+
+
+def measured(*rows):
+    columns = ("arm", "variant", "seed", "split", "metric", "value", "n")
+    return pd.DataFrame([{"dataset": "d"} | dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def test_ablation_figure_takes_names_as_they_come_and_numbers_in_order():
+    values = [(0.5, "terse"), (0.7, "justify"), (0.6, "walk")]
+    rows = measured(
+        *[("two_stage", "v", 0, "test", m, value, 9) for m in ("generated", "ranked") for value, _ in values]
+    )
+    named = report.ablation_figure(rows.assign(level=2 * [name for _, name in values]), key="rationale_style")
+    assert "50.0% at terse, 70.0% at justify, 60.0% at walk" in named.alt
+    numbers = report.ablation_figure(rows.assign(level=2 * [30, 10, 20]), key="steps")
+    assert "70.0% at 10, 60.0% at 20, 50.0% at 30" in numbers.alt
+
+
+def test_validation_table_marks_the_best_variant_of_each_arm():
+    scores = {("one", "main"): (0.4, 0.6), ("one", "fast"): (0.5, 0.6), ("two", "main"): (0.9, 0.9)}
+    rows = measured(
+        *[
+            (arm, variant, seed, "validation", metric, value + (0.1 if seed else -0.1), 9)
+            for (arm, variant), both in scores.items()
+            for metric, value in zip(("generated", "ranked"), both, strict=True)
+            for seed in (0, 1)
+        ]
+    )
+    found = {(row["arm"], row["variant"]): row for row in report.validation_table(rows).frame.to_dict("records")}
+    assert {key for key, row in found.items() if row["best"]} == {("one", "fast"), ("two", "main")}
+    assert found["one", "fast"]["mean"] == pytest.approx(0.55) and found["one", "fast"]["seeds"] == 2
+
+
+def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
+    single = {("test", "eats"): (0.5, 10), ("test", "heaviest"): (0.9, 30), ("test", "classify"): (0.1, 50)}
+    single |= {("test_domain", "eats"): (0.3, 10), ("test_domain", "heaviest"): (0.2, 10)}
+    single |= {("validation", form): (0.4, 5) for form in ("eats", "heaviest", "classify")}
+    rows = measured(
+        *[("one", "main", 0, split, f"generated:{form}", value, n) for (split, form), (value, n) in single.items()]
+    )
+    found = report.test_in_forms_of_transfer(rows).to_dict("records")
+    assert [(row["split"], row["metric"], row["n"]) for row in found] == [
+        ("test, forms of test_domain", "generated", 40)
+    ]
+    assert found[0]["value"] == pytest.approx((5 + 27) / 40)
+    assert report.test_in_forms_of_transfer(rows[rows["split"] == "test"]).empty

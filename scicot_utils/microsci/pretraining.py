@@ -69,7 +69,7 @@ def vocabulary(world: World) -> list[str]:
     texts += [saying for sayings in SAYINGS.values() for saying in sayings]
     texts += [value for found in world.attributes.values() for value in found.values()]
     texts += _rules(world)
-    texts += [wording.replace("{0}", "").replace("{1}", "") for form in FORMS.values() for wording in form.wordings]
+    texts += [wording.replace("{0}", "") for form in FORMS.values() for wording in form.wordings]
     return sorted({word for text in texts for word in WORD.findall(text.replace("{}", "").lower())})
 
 
