@@ -629,6 +629,21 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
     return rows
 
 
+def failures_told(rows: Sequence[Row]) -> str:
+    """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
+    told = []
+    for row in rows:
+        proved = row["right answer, right rationale"] + row["wrong answer, right rationale"]
+        failed, without = 1 - proved, row["right answer, wrong rationale"]
+        parts = [f"{row['arm']} writes the whole proof for {percent(proved)} of the questions"]
+        if proved:
+            parts.append(f"answers {percent(row['right answer, right rationale'] / proved)} of those right")
+        if failed > 0:
+            parts.append(f"and {percent(without / failed)} of the others")
+        told.append(", ".join(parts))
+    return f"{'. '.join(told)}." if told else ""
+
+
 def comparison_table(comparisons: Sequence[Row]) -> Table:
     """Comparisons for readers: arms by name, intervals in one column."""
     rows = [

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scicot_utils import paths, recipe, report, scoring, tables
+from scicot_utils import paths, rationales, recipe, report, scoring, tables
 from scicot_utils.recipe import MAIN
 from scicot_utils.report import Paragraph, Picture, ReportError, Table
 
@@ -565,3 +565,18 @@ def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
     ]
     assert found[0]["value"] == pytest.approx((5 + 27) / 40)
     assert report.test_in_forms_of_transfer(rows[rows["split"] == "test"]).empty
+
+
+def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
+    shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.2), strict=True))
+    told = report.failures_told(
+        [
+            {"arm": "One"} | shares,
+            {"arm": "Two"} | dict.fromkeys(rationales.OUTCOMES, 0.0) | {"right answer, right rationale": 1.0},
+        ]
+    )
+    assert told == (
+        "One writes the whole proof for 80.0% of the questions, answers 75.0% of those right, and 50.0% of the others. "
+        "Two writes the whole proof for 100.0% of the questions, answers 100.0% of those right."
+    )
+    assert report.failures_told([]) == ""
