@@ -168,6 +168,7 @@ rule questions:
         code=provenance.code("01_questions"),
         facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
         card=[paths.relative(paths.DATASET_CARD), paths.relative(paths.CITATION)],
+        ceiling=paths.relative(paths.CEILING),
     output:
         notebook=PAGES["01_questions"],
         tables=[

@@ -17,6 +17,7 @@ OUTPUTS = ROOT / "outputs"
 REFERENCE = OUTPUTS / "reference"  # the few small results that are committed
 MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the embedded student
 OTHER_STUDENT = REFERENCE / "micro_student_seed1"  # the record of a second pretraining, without its weights
+CEILING = REFERENCE / "micro_ceiling" / "metrics.csv"  # what recipe micro_ceiling came to
 DATASET_CARD = BOOK / "dataset_card.md"
 CITATION = ROOT / "CITATION.cff"
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
@@ -36,6 +37,8 @@ def expand(path: str) -> Path:
 
 def source(name: str) -> str:
     """A model or tokenizer written in a recipe: a local folder as its path, anything else (a hub name) unchanged."""
+    if name == "micro":
+        return str(MICRO_STUDENT)
     return str(expand(name)) if "$" in name or name.startswith("~") or (expand(name).is_dir() and name) else name
 
 

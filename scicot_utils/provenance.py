@@ -82,6 +82,11 @@ class Study:
         """The folder of the student, where appendix notebook A1 makes it."""
         return paths.pretrained(self.name, self.settings.student)
 
+    def weights(self) -> list[Path]:
+        """The weight files from which the student starts; none for one from the hub or from a seed."""
+        folder = [*self.student(), Path(paths.source(self.settings.student))][0]
+        return sorted(folder.glob("*.safetensors"))
+
     def run(self) -> Path:
         """The folder of this run."""
         return paths.run(self.name, self.dataset, self.arm, self.variant, self.seed)

@@ -465,6 +465,16 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     return found
 
 
+def ceilings(frame: pd.DataFrame) -> dict[str, float]:
+    """Form → the least accuracy (generated) over seeds on validation with the teacher's rationale given.
+
+    `frame`: metrics.csv of recipe `micro_ceiling`.
+    """
+    found = where(frame, arm="two_stage_teacher_rationale", split="validation")
+    found = found[found["metric"].str.startswith("generated:")]
+    return {name.split(":")[1]: float(least) for name, least in found.groupby("metric")["value"].min().items()}
+
+
 def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
     """The book's page of a dataset as a card that stands alone: what the page pastes by name stands in it as Markdown.
 

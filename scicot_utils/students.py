@@ -148,7 +148,7 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
             torch.manual_seed(seed)
             model = AutoModelForSeq2SeqLM.from_config(ARCHITECTURES[architecture](words))
         return Student(model.eval(), words, student)
-    source = str(paths.MICRO_STUDENT) if student == "micro" else student
+    source = paths.source(student)
     with _one_line("student", source), _no_progress_bars():
         model = AutoModelForSeq2SeqLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
     return Student(model.eval(), _tokenizer(tokenizer or source), student)

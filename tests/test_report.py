@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scicot_utils import paths, rationales, recipe, report, scoring, tables
+from scicot_utils import microsci, paths, provenance, rationales, recipe, report, scoring, tables
 from scicot_utils.recipe import MAIN
 from scicot_utils.report import Paragraph, Picture, ReportError, Table
 
@@ -580,3 +580,15 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
         "Two writes the whole proof for 100.0% of the questions, answers 100.0% of those right."
     )
     assert report.failures_told([]) == ""
+
+
+def test_every_form_that_is_trained_on_can_be_learned_by_the_shipped_record():
+    found = report.ceilings(pd.read_csv(paths.CEILING))
+    assert found.keys() == set(microsci.SPLITS["validation"][1])
+    assert min(found.values()) >= 0.9
+
+
+def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
+    record = json.loads((paths.CEILING.parent / "provenance.json").read_text(encoding="utf-8"))
+    weights = paths.MICRO_STUDENT / "model.safetensors"
+    assert record["inputs"][paths.relative(weights)] == provenance.checksum(weights)
