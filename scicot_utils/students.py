@@ -540,15 +540,16 @@ def skills(
     """How many of `count` newly drawn lessons of each pretraining task a student completes word for word."""
     rows = []
     for task in tasks:
-        right = sum(masters(student, microsci.lessons(microsci.load_world(), count, seed, {task: 1}), batch_size))
+        lessons = microsci.lessons(microsci.load_world(), count, seed, {task: 1})
+        reads, given, targets = ([getattr(one, part) for one in lessons] for part in ("reads", "given", "writes"))
+        right = sum(writes(student, reads, targets, prefixes=given, batch_size=batch_size))
         rows.append({"task": task, "n": count, "right": right, "share": right / count})
     return rows
 
 
-def masters(student: Student, lessons: Sequence[microsci.Lesson], batch_size: int = 100) -> list[bool]:
-    """Which lessons a student completes word for word."""
-    reads, given, targets = ([getattr(one, part) for one in lessons] for part in ("reads", "given", "writes"))
-    return writes(student, reads, targets, prefixes=given, batch_size=batch_size)
+def masters(student: Student, tasks: Iterable[str], share: float, *, seed: int, count: int = 200) -> bool:
+    """Whether a student completes at least this share of newly drawn lessons in each of the tasks."""
+    return all(row["share"] >= share for row in skills(student, count=count, seed=seed, tasks=tasks))
 
 
 def _common(full: Sequence[int], part: Sequence[int]) -> int:

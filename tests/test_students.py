@@ -360,3 +360,10 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
         ]
     assert asked[:2] == asked[2:4] != asked[4:]
     assert all(asked[0][2]) and not any(asked[1][2])  # what stands written already is passed on
+
+
+def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
+    shares = {"copy": 0.9, "read": 0.6}
+    monkeypatch.setattr(students, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
+    assert students.masters(student, ["copy", "read"], 0.6, seed=0)
+    assert not students.masters(student, ["copy", "read"], 0.7, seed=0)
