@@ -41,7 +41,7 @@ from scicot_utils import ScicotError, microsci, paths
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
 GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
-MICRO_POSITIONS = 192  # longest micro sequence in use: about 90 tokens (rationale, options, question)
+MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
 
 
 class StudentError(ScicotError):
