@@ -50,7 +50,7 @@ serve: ## serve the built book at http://localhost:8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(NAME)/site $(PORT)
 
 student: check ## pretrain the embedded student again (about half an hour)
-	@$(PY) -m scicot_utils run $(RECIPE) outputs/$(NAME)/pretraining/main/micro/seed0/model $(SNAKEMAKE_ARGS)
+	@$(PY) -m scicot_utils run $(RECIPE) outputs/$(NAME)/pretraining/main/micro/seed1/model $(SNAKEMAKE_ARGS)
 
 clean-outputs: check ## delete what a recipe made, after asking
 	@test -d outputs/$(NAME) || { echo "nothing to delete: there is no outputs/$(NAME)"; exit 0; }; \

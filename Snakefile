@@ -422,7 +422,7 @@ rule student_knowledge:
         records=[
             paths.relative(place / name)
             for place in (paths.MICRO_STUDENT, paths.OTHER_STUDENT)
-            for name in ("knowledge.csv", "provenance.json")
+            for name in ("knowledge.csv", "skills.csv", "provenance.json")
         ],
     output:
         notebook=PAGES["A2_what_it_knows"],
