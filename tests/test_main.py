@@ -90,3 +90,10 @@ def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, wr
         __main__.main()
     assert str(stop.value).startswith("error: ") and NO_PROOFS in str(stop.value) and "\n" not in str(stop.value)
     assert capsys.readouterr().out == ""
+
+
+def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(written, monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    named = written("microsci", "variants:\n  other: { student: $NOWHERE/model }\n")
+    assert refusal(named) == ("student: no folder at '$NOWHERE/model'; set it, or the environment variable in it")
+    __main__.preflight(recipe.load(written("microsci", "variants:\n  other: { student: micro-small/seed0 }\n")))

@@ -168,3 +168,26 @@ def test_right_answers_are_shown_by_hand_only_where_the_recipe_asks_about_traini
     with pytest.raises(RecipeError) as error:
         opened(injected=shown, notebook="03_rationale_generation")
     assert "teacher_splits" in one_line(error) and "allowed: train" in one_line(error)
+
+
+def test_a_student_that_a1_makes_lies_in_the_recipes_own_folder_and_its_weights_are_recorded():
+    study = opened(injected={"recipe": "micro_students", "variant": "small_student"})
+    folder = paths.pretraining("micro_students", "micro-small", 0) / "model"
+    assert study.student() == [folder] and study.weights() == sorted(folder.glob("*.safetensors"))
+
+
+def test_the_shipped_student_needs_no_making_and_one_from_a_seed_has_no_weights():
+    assert opened().student() == [] and opened().weights() == [paths.MICRO_STUDENT / "model.safetensors"]
+    assert opened(changed={"student": "random/micro"}).weights() == []
+
+
+def test_an_architecture_has_a_folder_of_its_own_and_is_not_changed_by_hand():
+    study = opened(changed={"architecture": "micro-small"}, notebook="A1_micro_student")
+    assert study.settings.architecture == "micro-small" and study.changed == {} and study.variant == "main"
+
+
+def test_the_commit_is_that_of_the_beginning(tmp_path, monkeypatch):
+    study = opened()
+    monkeypatch.setattr(provenance, "commit", lambda: {"commit": "another", "modified": True})
+    study.record(tmp_path / "provenance.json")
+    assert json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["commit"] != "another"
