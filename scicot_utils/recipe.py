@@ -145,7 +145,7 @@ class Pretraining(Section):
     """Of the embedded student, in appendix notebook A1."""
 
     architecture: Literal["micro-small", "micro", "micro-large"] = Field("micro", description="sizes of one family")
-    pretraining_steps: int = Field(16_000, ge=20, description="most optimiser steps of all phases together")
+    pretraining_steps: int = Field(20_000, ge=20, description="most optimiser steps of all phases together")
     pretraining_batch_size: int = Field(48, ge=1, description="sequences per step")
     pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1, description="peak of the first phase, AdamW")
 
