@@ -465,13 +465,19 @@ def said_of(told, asked):
     return [name for name, one in told.items() if wanted in one.removeprefix("is ").split(", ") or one == asked]
 
 
-@pytest.mark.parametrize("task", ["read", "read_back"])
+def asked_in(source, given):
+    """What stands before "Find:", in the input or in what is written already, and what is asked."""
+    own = given.removesuffix(" -->")
+    before, asked = (own if " Find: " in own else source).split("Find: ")
+    return (own.split(" Find: ")[0] if own else before).strip(), asked
+
+
+@pytest.mark.parametrize("task", ["read", "read_back", "read_own"])
 def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs, task):
     numbers = set()
     for source, target, given in pairs[task]:
-        before, asked = source.split("Find: ")
-        assert bool(before) != bool(given), source  # the statements are read, or they stand written already
-        told = named_in(world, before.strip() or given.removesuffix(" -->"))
+        stated, asked = asked_in(source, given)
+        told = named_in(world, stated)
         assert said_of(told, asked) == [target], source
         numbers.add(len(told))
     assert numbers >= {2, 3, 4}
@@ -479,11 +485,12 @@ def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs, tas
 
 def test_find_asks_for_the_option_of_which_something_was_stated(world, pairs):
     places = set()
-    for source, target, given in [*pairs["find"], *pairs["find_back"]]:
-        shown, asked = source.split(" Find: ")
+    for source, target, given in [*pairs["find"], *pairs["find_back"], *pairs["find_own"]]:
+        shown = source.split(" Find:")[0]
+        written, asked = asked_in(source, given)
         before, *listed = re.split(r" ?\([A-E]\) ", shown)
         last = max((name for name in world.entities if f"{listed[-1]} ".startswith(f"{name} ")), key=len)
-        stated = given.removesuffix(" -->") or before or listed[-1].removeprefix(f"{last} ")
+        stated = written if given else before or listed[-1].removeprefix(f"{last} ")
         told = named_in(world, stated)
         assert sorted([*listed[:-1], last]) == sorted(told), source
         assert said_of(told, asked) == [target], source
