@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scicot_utils import paths, tables
+from scicot_utils import microsci, paths, tables
 from scicot_utils import recipe as recipes
 
 pytestmark = pytest.mark.pipeline
@@ -373,6 +373,24 @@ def test_a_notebook_runs_from_its_own_folder_too(undisturbed, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     one = "outputs/mini/questions/microsci/main.parquet"
     assert (root / one).read_bytes() == (undisturbed / one).read_bytes()
+
+
+def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(tmp_path):
+    """A few steps of a small one, through the pipeline: what is made can be loaded, and repeats bit for bit."""
+    root = copy_of_the_project(tmp_path / "project")
+    recipe = root / "notebooks" / "recipes" / "mini.yaml"
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(f"{text}pretraining:\n  pretraining_steps: 40\n  pretraining_batch_size: 9\n", encoding="utf-8")
+    folder = "outputs/mini/pretraining/main/micro-small/seed3"
+    weights = []
+    for _ in range(2):
+        done = run(root, "mini", f"{folder}/model")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        weights.append((root / folder / "model" / "model.safetensors").read_bytes())
+        record = json.loads((root / folder / "provenance.json").read_text(encoding="utf-8"))
+        assert list(record["steps"]) == [phase.name for phase in microsci.PHASES]
+        shutil.rmtree(root / folder)
+    assert weights[0] == weights[1]
 
 
 # ── Real files ──────────────────────────────────────────────────────────────────────────────────────────────────
