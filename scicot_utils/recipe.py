@@ -33,7 +33,7 @@ REACHED_BY = (
     "teacher_in_flight",
     "teacher_timeout",
     "teacher_tries",
-    "teacher_token_limit",
+    "teacher_limit_as",
     "teacher_prices",
     "max_usd",
     "max_requests",
@@ -92,7 +92,7 @@ class Teacher(Section):
     teacher_max_tokens: int = Field(
         512, ge=1, description="openai, local: in a completion; a longer one is cut, and dropped"
     )
-    teacher_token_limit: Literal["max_tokens", "max_completion_tokens"] = Field(
+    teacher_limit_as: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="openai: under which name the server takes teacher_max_tokens"
     )
     teacher_rationale: Literal["text", "reasoning"] = Field(

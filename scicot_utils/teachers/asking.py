@@ -66,15 +66,17 @@ class Progress:
         return f"cached {self.cached}, failed {self.failed}, tries again {self.tries_again}, {money(self.usd)}"
 
 
-def money(usd: float | None) -> str:
-    """'0.42 USD', or that the price is unknown: never 0 for what has no known price."""
-    return (
-        "price unknown"
-        if usd is None or usd != usd
-        else f"{usd:.2f} USD"
-        if usd >= 0.01 or not usd
-        else f"{usd:.2g} USD"
-    )
+def known(usd: float | None) -> float | str:
+    """The sum itself, or 'unknown': what has no known price is never shown as a number."""
+    return "unknown" if usd is None or math.isnan(usd) else usd
+
+
+def money(usd: float | str | None) -> str:
+    """'0.42 USD', or that the price is unknown; small sums keep two digits, so that they do not look like nothing."""
+    usd = usd if isinstance(usd, str) else known(usd)
+    if isinstance(usd, str):
+        return "price unknown"
+    return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
 
 
 def ask(

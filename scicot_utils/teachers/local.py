@@ -1,12 +1,13 @@
 """A teacher on this machine: a `transformers` causal or encoder–decoder model, asked in batches.
 
-Its chat template is used where it has one. Samples are drawn with noise from a generator of their own seed, so that an
-answer does not depend on which other prompts happen to be in its batch.
+Its chat template is used where it has one. Samples are drawn with noise from a generator of their own, seeded by prompt
+and sample, so that an answer does not depend on which other prompts happen to be in its batch.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import torch
@@ -24,7 +25,6 @@ from scicot_utils.cache import Response
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers.protocol import Teacher, TeacherError, Unanswerable, clean, now, one_line, split_thinking
 
-SEEDS_APART = 1000  # as of a served teacher
 GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
 
 
@@ -63,12 +63,16 @@ class Local(Teacher):
         if self._room and needed > self._room:
             raise Unanswerable("context_length", f"{needed} tokens, and the model has room for {self._room}")
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((ids, sample, temperature, answer))
+        self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
         if len(self._waiting) < self.in_flight:
             await asyncio.sleep(GATHER_SECONDS)
         if not answer.done():
             self._answer_all()
         return await answer
+
+    def _seed(self, prompt: str, sample: int) -> int:
+        text = f"{self._settings.teacher_seed}/{sample}/{prompt}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
     def _ids(self, prompt: str) -> torch.Tensor:
         if self._tokenizer.chat_template:
@@ -81,9 +85,9 @@ class Local(Teacher):
         """Answers whatever waits, in one batch for each temperature."""
         waiting, self._waiting = self._waiting, []
         for temperature in {of for _, _, of, _ in waiting}:
-            batch = [(ids, sample, answer) for ids, sample, of, answer in waiting if of == temperature]
+            batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
             try:
-                responses = self._generate([(ids, sample) for ids, sample, _ in batch], temperature)
+                responses = self._generate([(ids, seed) for ids, seed, _ in batch], temperature)
             except RuntimeError as error:  # out of memory, above all
                 told = TeacherError(f"teacher '{self.name}': {one_line(error)}; a smaller teacher_in_flight may help")
                 for *_, answer in batch:
@@ -99,8 +103,7 @@ class Local(Teacher):
             mask[row, -len(ids) :] = 1
         more: dict[str, Any] = {}
         if temperature:
-            seeds = [SEEDS_APART * self._settings.teacher_seed + sample for _, sample in batch]
-            more["logits_processor"] = LogitsProcessorList([_Draw(seeds, temperature)])
+            more["logits_processor"] = LogitsProcessorList([_Draw([seed for _, seed in batch], temperature)])
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=inputs["input_ids"].to(self._model.device),

@@ -99,7 +99,7 @@ class Served(Teacher):
             "model": self._settings.teacher_model,
             **asked,
             "temperature": temperature,
-            self._settings.teacher_token_limit: self._settings.teacher_max_tokens,
+            self._settings.teacher_limit_as: self._settings.teacher_max_tokens,
             "seed": SEEDS_APART * self._settings.teacher_seed + sample,
         }
 
