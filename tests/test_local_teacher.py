@@ -23,8 +23,11 @@ ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS
 TEMPLATE = "{% for m in messages %}<user>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}"
 
 
-def checkpoint(folder, kind, chat_template=""):
-    """A tiny model with random weights and a tokenizer of single bytes, in the ordinary layout."""
+def checkpoint(folder, kind, chat_template="", ends=False):
+    """A tiny model with random weights and a tokenizer of single bytes, in the ordinary layout.
+
+    `ends`: about one token in twenty is the last.
+    """
     vocabulary = {"<pad>": 0, "</s>": 1, "<user>": 2, "<bot>": 3, **{chr(i): i for i in range(32, 127)}}
     backend = Tokenizer(models.WordLevel(vocabulary | {"<unk>": 127}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
@@ -36,10 +39,13 @@ def checkpoint(folder, kind, chat_template=""):
     torch.manual_seed(0)
     if kind == "causal":
         config = GPT2Config(
-            vocab_size=128, n_positions=512, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=1,
-            initializer_range=0.3,
+            vocab_size=128, n_positions=1024, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=1,
+            initializer_range=0.02 if ends else 0.3,
         )  # fmt: skip
         model = GPT2LMHeadModel(config)
+        if ends:
+            last = model.transformer.wte.weight[1].detach()
+            model.transformer.ln_f.bias.data += 2.0 * last / last.square().sum()
     else:
         config = T5Config(
             vocab_size=128, d_model=32, d_kv=16, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0,
@@ -108,7 +114,7 @@ def test_the_draws_follow_the_softmax():
 
 def test_a_prompt_without_room_is_dropped_for_it_and_not_cut(tmp_path):
     folder = checkpoint(tmp_path / "m", "causal")
-    long = make_question(id="long", question="very " * 200)
+    long = make_question(id="long", question="very " * 400)
     with Cache(tmp_path / "c") as cache:
         found = list(teachers.ask(local(folder), TWO_CALLS, [*rows(2), long], cache))
     assert [row["finish_reason"] for row in found][2] == "context_length"
