@@ -45,7 +45,8 @@ def checkpoint(folder, kind, chat_template="", ends=False):
         model = GPT2LMHeadModel(config)
         if ends:
             last = model.transformer.wte.weight[1].detach()
-            model.transformer.ln_f.bias.data += 2.0 * last / last.square().sum()
+            model.generation_config.do_sample = True  # else `transformers serve` ignores a request's temperature
+            model.transformer.ln_f.bias.data += 1.0 * last / last.square().sum()
     else:
         config = T5Config(
             vocab_size=128, d_model=32, d_kv=16, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0,
