@@ -28,6 +28,7 @@ from scicot_utils.tables import Row
 from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable, now, one_line
 
 IN_A_ROW = 5  # requests given up with none answered between: then it is not the questions, and the run ends
+HAND_OVER_SECONDS = 0.05  # for which rows that are ready are gathered
 LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
 
 
@@ -122,7 +123,7 @@ class _Asking:
 
     def rows(self, jobs: list[tuple[Row, int]], bar: tqdm) -> Iterator[Row]:
         """Runs the jobs, and gives out their rows in order."""
-        arrived: queue.SimpleQueue[tuple[int, Row] | BaseException | None] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[list[tuple[int, Row]] | BaseException | None] = queue.SimpleQueue()
         thread = threading.Thread(target=self._work, args=(jobs, bar, arrived), name="asking", daemon=True)
         self._started = threading.Event()
         thread.start()
@@ -131,7 +132,7 @@ class _Asking:
             while (found := arrived.get()) is not None:
                 if isinstance(found, BaseException):
                     raise found
-                early[found[0]] = found[1]
+                early.update(found)
                 while following in early:
                     yield early.pop(following)
                     following += 1
@@ -164,14 +165,23 @@ class _Asking:
                     self._stopped = self._stopped or error
                 if self._stopped:  # the others end what they are at, and store it
                     return
-                self.progress.done += 1
-                bar.set_postfix_str(self.progress.told(), refresh=False)
-                bar.update()
-                arrived.put((place, row))
+                if not ready:
+                    self._loop.call_later(HAND_OVER_SECONDS, hand_over)
+                ready.append((place, row))
                 await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
 
+        def hand_over() -> None:
+            """Several rows at once: waking the reader's thread for each would cost as much as the row."""
+            self.progress.done += len(ready)
+            bar.set_postfix_str(self.progress.told(), refresh=False)
+            bar.update(len(ready))
+            arrived.put([*ready])
+            ready.clear()
+
+        ready: list[tuple[int, Row]] = []
         async with self.teacher:
             await asyncio.gather(*(work() for _ in range(min(self.teacher.in_flight, len(jobs)))))
+        hand_over()
         if self._stopped:
             raise self._stopped
 

@@ -13,6 +13,7 @@ import os
 import time
 from typing import Any, Self
 
+import httpx2
 import openai
 
 from scicot_utils.cache import Response
@@ -122,10 +123,10 @@ class Served(Teacher):
         body = self.body(prompt, sample=sample, temperature=temperature)
         try:
             async with asyncio.timeout(self._settings.teacher_timeout):  # of the whole, however slowly it drips
-                # The body as it came: what the client's own types leave out, such as reasoning, is wanted here.
-                chat = self._settings.teacher_endpoint == "chat"
-                asked = self._client.chat.completions if chat else self._client.completions
-                content = (await asked.with_raw_response.create(**body)).content
+                # The client's call for any endpoint: its own types would leave out what they do not know, such as
+                # reasoning, and cost as much as the request itself.
+                reply = await self._client.post(self.path, cast_to=httpx2.Response, body=body)
+                content = reply.content
         except (TimeoutError, openai.APITimeoutError):
             raise MayPass(f"no reply within {self._settings.teacher_timeout:g} s", sent=True) from None
         except openai.APIStatusError as error:
