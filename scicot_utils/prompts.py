@@ -233,8 +233,9 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str) -> tuple[st
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
     """A whole completion text in which `rationale` stands in the place of its own, and its answer is the same."""
     answer = prompt.split(text)[1]
-    rationale = rationale.replace("\n\nQ:", "\nQ:")  # where a few-shot prompt's completion would end
-    return f"{rationale}{prompt.answer_cue or f'{chr(10)}{FINAL}'} {answer}" if answer else rationale
+    rationale = re.sub(r"\n{2,}Q:", "\nQ:", rationale)  # where a few-shot prompt's completion would end
+    cue = prompt.answer_cue or f"\n{FINAL}"
+    return f"{rationale}{cue} {answer}" if answer else rationale
 
 
 # ── The student's side ──────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,12 @@ from scicot_utils.recipe import Settings
 from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError, protocol
 
 STYLES = ("walk", "verdict", "justify", "terse")
-NAMES = ("zero_shot_cot", "zero_shot_cot_one_call", "few_shot_cot")  # gold_shown leaves nothing to answer
+NAMES = (
+    "zero_shot_cot",
+    "zero_shot_cot_one_call",
+    "options_walked",
+    "few_shot_cot",
+)  # gold_shown leaves nothing to answer
 SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
 WORLD = microsci.load_world()
 ROWS = microsci.questions(WORLD, SIZES, 0)
