@@ -37,6 +37,7 @@ PACKAGES = (
     "datasets",
     "tokenizers",
     "accelerate",
+    "openai",
     "numpy",
     "scipy",
     "pyarrow",

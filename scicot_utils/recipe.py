@@ -75,8 +75,8 @@ class Teacher(Section):
     )
     teacher_base_url: str = Field(
         "https://api.openai.com/v1",
-        pattern=r"^https?://[^\s@]+$",
-        description="openai: where the server is; user and password have no place in it",
+        pattern=r"^https?://[^\s@?#]+$",
+        description="openai: where the server is; a password or a key has no place in it",
     )
     teacher_endpoint: Literal["chat", "completion"] = Field("chat", description="openai: with messages or plain text")
     teacher_api_key_env: str = Field(

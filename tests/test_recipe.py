@@ -153,6 +153,7 @@ REFUSED = {
     "a local teacher without a model": ("teacher: {teacher: local}", "teacher_model", "the name of a model"),
     "an address without http": ("teacher: {teacher_base_url: 'localhost:8000'}", "teacher_base_url"),
     "a password in an address": ("teacher: {teacher_base_url: 'http://me:pass@host/v1'}", "teacher_base_url"),
+    "a key in an address": ("teacher: {teacher_base_url: 'http://host/v1?key=k'}", "teacher_base_url"),
     "a cap on money at an unknown price": (
         "teacher: {teacher: openai, teacher_model: m, max_usd: 1.0, teacher_prices: n=1/2}",
         "max_usd: found 1.0",

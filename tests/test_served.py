@@ -409,6 +409,17 @@ def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["sk-secré", "sk-secret\nsk-more"])
+def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with (
+        FaultyServer() as server,
+        pytest.raises(TeacherError, match="variable OPENAI_API_KEY: holds characters") as caught,
+    ):
+        ask(served(server), rows(1), cache)
+    assert "sk-" not in str(caught.value) and not server.asked
+
+
 def test_a_server_without_keys_needs_none(cache, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with FaultyServer() as server:

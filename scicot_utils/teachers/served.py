@@ -71,6 +71,10 @@ class Served(Teacher):
         self._client: openai.AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
+        if not (self._key().isascii() and self._key().isprintable()):
+            raise TeacherError(
+                f"environment variable {self._settings.teacher_api_key_env}: holds characters that no key has; set it anew"
+            )
         self._client = openai.AsyncOpenAI(
             api_key=self._key() or NO_KEY,
             base_url=self._settings.teacher_base_url,
