@@ -236,8 +236,8 @@ def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free()
 def test_two_thousand_prompts_through_a_third_of_faults(cache):
     asked = rows(2000)
     with FaultyServer(rate=0.3, latency=0.002) as server:
-        found = ask(served(server, teacher_timeout=3.0), asked, cache)
-        assert server.most_at_once == 64
+        found = ask(served(server, teacher_timeout=5.0), asked, cache)
+        assert 32 < server.most_at_once <= 64
         faults = Counter(row["finish_reason"] for row in found)
         assert [row["question_id"] for row in found] == [row["id"] for row in asked], "in order"
         assert faults.keys() <= {"stop", "length", "unanswered"} and faults["stop"] > 1800

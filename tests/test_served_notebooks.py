@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer
 from test_local_teacher import TEMPLATE, checkpoint
-from test_pipeline import Page, copy_of_the_project, environment
+from test_pipeline import Page, copy_of_the_project, environment, rules_of
 
 from scicot_utils import microsci, tables
 
@@ -160,6 +160,31 @@ def test_a_cap_stops_the_notebook_and_a_higher_one_goes_on(project):
         assert done.returncode == 0, done.stderr[-2000:]
         assert set(server.whole.values()) == {1} and len(server.whole) == 32
     assert f"{32 * 0.021:.4g}" in shown(out)
+
+
+@pytest.mark.parametrize(("teacher", "estimated"), [("openai, teacher_model: m", True), ("simulated", False)])
+def test_the_estimate_comes_before_the_full_run_where_the_teacher_is_paid(project, teacher, estimated):
+    recipe = project / "notebooks/recipes/planned.yaml"
+    head = "# a test: 2 CPU cores, about 1 minutes\ndescription: x\ndatasets: [microsci]\ndistill: [microsci]\n"
+    recipe.write_text(f"{head}arms: [answer_only]\nseeds: [0]\nteacher: {{teacher: {teacher}}}\n")
+    ceiling = project / "outputs/reference/micro_ceiling/metrics.csv"
+    ceiling.parent.mkdir(exist_ok=True)
+    ceiling.touch()  # for a checkout whose record is still to be made
+    wanted = "outputs/planned/rationales/microsci/main.parquet"
+    words = [
+        "snakemake",
+        "--workflow-profile",
+        "notebooks/profiles/default",
+        "--config",
+        "recipe=planned",
+        "-n",
+        wanted,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=project, env=environment(project), capture_output=True, text=True
+    )
+    planned = rules_of(done.stdout + done.stderr)
+    assert planned == {"questions": 1, "rationale_generation": 1} | ({"teacher_prompting": 1} if estimated else {})
 
 
 NASTY = (
