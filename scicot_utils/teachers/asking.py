@@ -29,6 +29,7 @@ from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unans
 
 IN_A_ROW = 5  # requests given up with none answered between: then it is not the questions, and the run ends
 HAND_OVER_SECONDS = 0.05  # for which rows that are ready are gathered
+BREATHER = 50  # rows after which the loop may see to other things
 LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
 
 
@@ -124,8 +125,8 @@ class _Asking:
     def rows(self, jobs: list[tuple[Row, int]], bar: tqdm) -> Iterator[Row]:
         """Runs the jobs, and gives out their rows in order."""
         arrived: queue.SimpleQueue[list[tuple[int, Row]] | BaseException | None] = queue.SimpleQueue()
-        thread = threading.Thread(target=self._work, args=(jobs, bar, arrived), name="asking", daemon=True)
         self._started = threading.Event()
+        thread = threading.Thread(target=self._work, args=(jobs, bar, arrived), name="asking", daemon=True)
         thread.start()
         try:
             early, following = {}, 0
@@ -138,7 +139,7 @@ class _Asking:
                     following += 1
         finally:  # the reader may have stopped before the end: then what is under way is left
             self._started.wait()
-            with suppress(RuntimeError):  # the loop has ended by itself
+            with suppress(RuntimeError, AttributeError):  # the loop has ended by itself, or never begun
                 self._loop.call_soon_threadsafe(self._task.cancel)
             thread.join()
 
@@ -150,6 +151,8 @@ class _Asking:
             arrived.put(None)
         except BaseException as error:  # whatever it is, the reader raises it
             arrived.put(error)
+        finally:
+            self._started.set()  # also where the loop could not even begin
 
     async def _all(self, jobs: list[tuple[Row, int]], bar: tqdm, arrived: queue.SimpleQueue) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
@@ -168,7 +171,8 @@ class _Asking:
                 if not ready:
                     self._loop.call_later(HAND_OVER_SECONDS, hand_over)
                 ready.append((place, row))
-                await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
+                if place % BREATHER == 0:
+                    await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
 
         def hand_over() -> None:
             """Several rows at once: waking the reader's thread for each would cost as much as the row."""
