@@ -87,6 +87,12 @@ def student(wildcards):
     return [paths.relative(place) for place in paths.pretrained(RECIPE.name, named)]
 
 
+def estimate(wildcards):
+    """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
+    paid = RECIPE.settings(variant=wildcards.variant).teacher == "openai"
+    return [f"{DONE}/02_teacher_prompting/{wildcards.dataset}.ipynb"] if paid else []
+
+
 def folder(run):
     return paths.relative(paths.run(RECIPE.name, *run))
 
@@ -217,6 +223,7 @@ rule rationale_generation:
         notebook="notebooks/03_rationale_generation.ipynb",
         code=provenance.code("03_rationale_generation"),
         questions=table("questions", "questions"),
+        estimate=estimate,
     output:
         notebook=f"{DONE}/03_rationale_generation/{{dataset}}/{{variant}}.ipynb",
         rationales=f"{OUT}/rationales/{{dataset}}/{{variant}}.parquet",

@@ -1,4 +1,6 @@
-"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics. Snakemake does the rest."""
+"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; move a teacher's answers
+between cache and files. Snakemake does the rest.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,42 @@ from pathlib import Path
 
 from scicot_utils import ScicotError, paths, recipe
 
+COMMANDS = {
+    "check": "validate a recipe and say what it would run",
+    "run": "validate a recipe, then run Snakemake on it; further arguments go to Snakemake",
+    "where": "say where the built book is",
+    "metrics": "gather the recipe's runs into metrics.csv (a step of the pipeline)",
+}
+FILE_COMMANDS = {
+    "export-cache": "write the teacher's responses that a recipe's cache holds, or a damaged one, as JSON lines",
+    "import-cache": "store what export-cache wrote in a recipe's cache",
+    "batch-write": "write what the teacher is still to be asked as a provider's batch file",
+    "batch-read": "store the result file of a batch in a recipe's cache",
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, told in (
-        ("check", "validate a recipe and say what it would run"),
-        ("run", "validate a recipe, then run Snakemake on it; further arguments go to Snakemake"),
-        ("where", "say where the built book is"),
-        ("metrics", "gather the recipe's runs into metrics.csv (a step of the pipeline)"),
-    ):
-        commands.add_parser(name, help=told).add_argument("recipe", help="a name in notebooks/recipes, or a path")
+    for name, told in {**COMMANDS, **FILE_COMMANDS}.items():
+        command = commands.add_parser(name, help=told)
+        command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
+        if name in FILE_COMMANDS:
+            command.add_argument("file", type=Path, help="the file of JSON lines")
+        if name.startswith("batch"):
+            command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
+            command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
+        if name == "batch-read":
+            command.add_argument(
+                "--price-factor", type=float, default=1.0, help="share of the listed price that batch mode costs"
+            )
     given, further = parser.parse_known_args()
     if further and given.command != "run":
         parser.error(f"unknown argument(s) {' '.join(further)}")
     try:
+        if given.command in FILE_COMMANDS:
+            print(exchange(given))
+            return
         if Path(given.recipe).is_file():
             given.recipe = paths.relative(Path(given.recipe).resolve())
         planned = recipe.load(given.recipe)
@@ -43,6 +66,22 @@ def main() -> None:
             run(given.recipe, further)
     except ScicotError as error:
         sys.exit(f"error: {error}")
+
+
+def exchange(given: argparse.Namespace) -> str:
+    """Move responses between a cache and a file, and say what was moved."""
+    from scicot_utils.teachers import exchange as files  # here, since the other commands need none
+
+    if given.command == "export-cache" and ".sqlite" in given.recipe:
+        return files.export_cache(Path(given.recipe), given.file)
+    planned = recipe.load(given.recipe)
+    if given.command == "export-cache":
+        return files.export_cache(paths.teacher_cache(planned.name), given.file)
+    if given.command == "import-cache":
+        return files.import_cache(planned, given.file)
+    if given.command == "batch-write":
+        return files.batch_write(planned, given.file, given.dataset, given.variant)
+    return files.batch_read(planned, given.file, given.dataset, given.variant, given.price_factor)
 
 
 def preflight(planned: recipe.Recipe) -> None:

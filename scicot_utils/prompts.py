@@ -143,6 +143,13 @@ def _one_call(question: Row) -> str:
     )
 
 
+def _options_walked(question: Row) -> str:
+    return (
+        f"Question: {question['question']}\nOptions: {_listed(question)}\n"
+        f"Discuss each option in turn, then {ENDING}\nReasoning:"
+    )
+
+
 def _few_shot_cot(question: Row) -> str:
     return f"Q: {question['question']} Answer Choices: {_listed(question)}\nA:"
 
@@ -172,8 +179,10 @@ def _by_id(question: Row) -> str:
     return f"{question['id']}\n{question['question']}"
 
 
-def _all_rationale(text: str) -> tuple[str, str]:
-    return text.strip(), ""
+def _split_recorded(text: str) -> tuple[str, str]:
+    """A recorded answer stands after the whole cue, line break and all, where `teachers.recorded` puts it."""
+    rationale, found, answer = text.rpartition(CUE)
+    return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
 
 
 TEACHER_PROMPTS = {
@@ -185,7 +194,10 @@ TEACHER_PROMPTS = {
             "few_shot_cot", 1, _few_shot_cot, "", _split_first_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True
         ),
         TeacherPrompt("gold_shown", 1, _gold_shown, "", _split_last(FINAL), "after Zelikman et al. 2022, STaR's hint"),
-        TeacherPrompt("recorded", 1, _by_id, "", _all_rationale, "a file of rationales, looked up by the id in line 1"),
+        TeacherPrompt("options_walked", 1, _options_walked, "", _split_last(FINAL), "this project"),
+        TeacherPrompt(
+            "recorded", 2, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
+        ),
     )
 }
 
@@ -216,6 +228,14 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str) -> tuple[st
     """(rationale, the benchmark's label of the teacher's answer or '') from a whole completion."""
     rationale, answer = prompt.split(text)
     return rationale, read_option(question, answer.splitlines()[0]) if answer else ""
+
+
+def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
+    """A whole completion text in which `rationale` stands in the place of its own, and its answer is the same."""
+    answer = prompt.split(text)[1]
+    rationale = re.sub(r"\n{2,}Q:", "\nQ:", rationale)  # where a few-shot prompt's completion would end
+    cue = prompt.answer_cue or f"\n{FINAL}"
+    return f"{rationale}{cue} {answer}" if answer else rationale
 
 
 # ── The student's side ──────────────────────────────────────────────────────────────────────────────────────────

@@ -30,13 +30,14 @@ from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
 SINGLE_ARMS = tuple(arm for arm in recipes.ARMS if arm != "two_stage")  # those that one notebook runs
 WHICH = ("recipe", "dataset", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
-PLACED = ("architecture",)  # a value with a folder of its own, so never one changed by hand
+PLACED = ("architecture", *recipes.REACHED_BY)  # with a folder of its own, or without effect: never changed by hand
 PACKAGES = (
     "torch",
     "transformers",
     "datasets",
     "tokenizers",
     "accelerate",
+    "openai",
     "numpy",
     "scipy",
     "pyarrow",

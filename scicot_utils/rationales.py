@@ -16,7 +16,8 @@ def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterabl
 
     `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
     'all': iff there is one. A repetition of a kept rationale of the same question is dropped in both. `drop_reason` is one of
-    missing, length, content_filter, empty, unparsed_answer, wrong_answer, duplicate, or '' when it is kept.
+    missing, length, content_filter, context_length, rejected, unanswered, unfinished (why there is no whole completion),
+    empty, unparsed_answer, wrong_answer, duplicate, or '' when it is kept.
     """
     rows, seen = [], set()
     for completion in completions:

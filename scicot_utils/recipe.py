@@ -26,6 +26,20 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + 
 TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
 
+# Keys that say how a teacher is reached and what it may cost, but not what it answers: a change makes no variant.
+REACHED_BY = (
+    "teacher_base_url",
+    "teacher_api_key_env",
+    "teacher_in_flight",
+    "teacher_timeout",
+    "teacher_tries",
+    "teacher_limit_as",
+    "teacher_prices",
+    "max_usd",
+    "max_requests",
+)
+HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
+
 SAME_FOR_ALL = ("train_size", "steps", "batch_size", "micro_batches")  # what arms may not differ in (one budget rule)
 
 Scalar = str | int | float | bool
@@ -51,8 +65,50 @@ class Questions(Section):
 
 
 class Teacher(Section):
-    teacher: Literal["simulated", "recorded"] = "simulated"
-    teacher_path: str = Field("", description="recorded teacher: JSONL file of {id, rationale}")
+    teacher: Literal["simulated", "openai", "local", "recorded"] = Field(
+        "simulated", description="openai: any server with that interface; local: a transformers model on this machine"
+    )
+    teacher_path: str = Field("", description="recorded: file of completions, see teachers.recorded")
+    teacher_model: str = Field(
+        "",
+        description="openai: as the server calls it; local: hub name or folder; recorded: one of several in an export",
+    )
+    teacher_base_url: str = Field(
+        "https://api.openai.com/v1",
+        pattern=r"^https?://[^\s@?#]+$",
+        description="openai: where the server is; a password or a key has no place in it",
+    )
+    teacher_endpoint: Literal["chat", "completion"] = Field("chat", description="openai: with messages or plain text")
+    teacher_api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern="^[A-Z][A-Z0-9_]{0,60}$",
+        description="openai: name of the environment variable that holds the key; a server without keys needs none",
+    )
+    teacher_in_flight: int = Field(
+        8, ge=1, le=1024, description="openai: requests under way at once; local: texts in a batch"
+    )
+    teacher_timeout: float = Field(120.0, gt=0, le=3600, description="openai: seconds that one try may take")
+    teacher_tries: int = Field(8, ge=1, le=20, description="openai: of one request, with growing pauses between them")
+    teacher_max_tokens: int = Field(
+        512, ge=1, description="openai, local: in a completion; a longer one is cut, and dropped"
+    )
+    teacher_limit_as: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="openai: under which name the server takes teacher_max_tokens"
+    )
+    teacher_rationale: Literal["text", "reasoning"] = Field(
+        "text", description="openai, local: reasoning: what a reasoning model thought, where it tells, is the rationale"
+    )
+    teacher_prices: str = Field(
+        "",
+        pattern=r"^$|^[^\s,=]+=\d+(\.\d+)?/\d+(\.\d+)?(, ?[^\s,=]+=\d+(\.\d+)?/\d+(\.\d+)?)*$",
+        description="openai: 'model=input/output, …' in USD per million tokens; a model not listed: price unknown",
+    )
+    max_usd: float = Field(
+        0.0, ge=0, description="openai: cap on USD ever spent through the recipe's cache; 0: none; needs teacher_prices"
+    )
+    max_requests: int = Field(
+        0, ge=0, description="openai: cap on requests ever sent through the recipe's cache; 0: none"
+    )
     teacher_splits: str = Field(
         "train,validation,test",
         pattern="^train(,validation|,test|,test_forms|,test_domain)*$",
@@ -74,17 +130,17 @@ class Teacher(Section):
     teacher_paraphrase: int = Field(
         1, ge=1, le=3, description="simulated: wordings, openings varied over at temperature > 0; from 2 orders, too"
     )
-    teacher_seed: int = Field(0, ge=0, description="seed of the simulated teacher")
+    teacher_seed: int = Field(0, ge=0, description="simulated, openai, local: seed that the samples' seeds start from")
     rationale_style: Literal["walk", "verdict", "justify", "terse"] = Field(
         "walk", description="simulated: line of each option | with yes or no | of the chosen one | and nothing else"
     )
-    prompt: Literal["zero_shot_cot", "zero_shot_cot_one_call", "few_shot_cot", "gold_shown", "recorded"] = (
-        "zero_shot_cot"
-    )
+    prompt: Literal[
+        "zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "few_shot_cot", "gold_shown", "recorded"
+    ] = "zero_shot_cot"
     few_shot_examples: int = Field(3, ge=1, le=16, description="few_shot_cot: worked training questions shown")
     prompts_compared: str = Field(
         "zero_shot_cot,zero_shot_cot_one_call",
-        pattern="^(zero_shot_cot(_one_call)?|few_shot_cot)(,(zero_shot_cot(_one_call)?|few_shot_cot))*$",
+        pattern="^({0})(,({0}))*$".format("zero_shot_cot|zero_shot_cot_one_call|options_walked|few_shot_cot"),
         description="notebook 02: names, by comma; not gold_shown, which has nothing left to answer",
     )
     dev_questions: int = Field(100, ge=1, description="notebook 02: validation questions asked per prompt")
@@ -99,6 +155,27 @@ class Teacher(Section):
                 "the teacher the right answers of unseen questions"
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_model_is_named(self) -> Self:
+        if self.teacher in ("openai", "local") and not self.teacher_model:
+            raise ValueError(
+                f"teacher_model: found '', allowed: the name of a model, which teacher '{self.teacher}' needs"
+            )
+        if self.teacher == "openai" and self.max_usd and self.price() is None:
+            raise ValueError(
+                f"max_usd: found {self.max_usd}, allowed: 0, or a price for '{self.teacher_model}' in teacher_prices, "
+                "since a cap on money cannot be kept at an unknown price"
+            )
+        return self
+
+    def price(self) -> tuple[float, float] | None:
+        """USD per million tokens of (input, output) of the teacher's model; None: not known."""
+        listed = dict(entry.strip().rsplit("=", 1) for entry in self.teacher_prices.split(",") if entry)
+        if self.teacher_model not in listed:
+            return None
+        dear_in, dear_out = listed[self.teacher_model].split("/")
+        return float(dear_in), float(dear_out)
 
 
 class Rationales(Section):
@@ -362,6 +439,8 @@ def _first(error: ValidationError, model: type[Section]) -> str:
     if first["type"] == "missing":
         return f"{key}: missing; it has no default, so the recipe must say it{more}"
     found = first["input"]
+    if str(first["loc"][-1]) in HIDDEN:
+        return f"{key}: found something else, {message}; the key itself never goes into a recipe{more}"
     hint = ""
     if isinstance(found, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", found):
         hint = "; YAML reads a power as a number only with a point in it, as in 3.0e-4"

@@ -188,6 +188,9 @@ class Picture:
         return self.alt
 
 
+LONGEST = 4000  # characters of one cell that a page shows; a file holds all
+
+
 class Table:
     """Rows as an HTML table, everything escaped; `save` writes all of them as CSV.
 
@@ -213,6 +216,8 @@ class Table:
                 if _is_number(value)
                 else "–"
                 if value is None or value != value
+                else visible(value)
+                if isinstance(value, str)
                 else value
                 for value in shown[column]
             ]
@@ -230,6 +235,15 @@ class Table:
 
     def __repr__(self) -> str:
         return self.frame.to_string(index=False)
+
+
+def visible(text: str) -> str:
+    """Text from elsewhere as a page can show it: control characters and those that turn the direction of reading by
+    their pictures or names, and no more of it than a reader wants. Escaping is the business of whoever makes the page.
+    """
+    shown = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda found: chr(0x2400 + ord(found[0])), text)
+    shown = re.sub(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda found: f"⟨U+{ord(found[0]):04X}⟩", shown)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}… ({len(text):,} characters)"
 
 
 def _is_number(value: object) -> bool:

@@ -19,6 +19,21 @@ def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def total_of_more(values: Sequence[float], more: int, confidence: float) -> tuple[float, float, float]:
+    """(sum, low, high) that `more` further values will come to, from a sample of such: Student's prediction interval.
+
+    From a single value nothing is known of their spread: 0 to infinity. Raises ValueError where there is none.
+    """
+    if not len(values):
+        raise ValueError("total_of_more: found no values, allowed: at least 1")
+    n, total = len(values), more * float(np.mean(values))
+    if n == 1:
+        return total, 0.0, float("inf")
+    t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    off = t * float(np.std(values, ddof=1)) * (more + more**2 / n) ** 0.5
+    return total, max(total - off, 0.0), total + off
+
+
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Two-sided p of McNemar's exact test that two arms are equally often right on the same questions."""
     a, b = _paired(first, second)

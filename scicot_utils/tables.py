@@ -42,7 +42,7 @@ TABLES: dict[str, Features] = {
         finish_reason=text,
         prompt_tokens=count,
         completion_tokens=count,
-        usd=number,
+        usd=number,  # NaN: the price is not known
         created=text,
     ),
     "rationales": Features(

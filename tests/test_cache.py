@@ -96,7 +96,7 @@ def test_the_request_can_be_read_in_the_file(path):
     connection.close()
 
 
-def test_two_processes_write_to_one_file(path):
+def test_eight_processes_write_to_one_file(path):
     code = """
 import pathlib, sys
 from scicot_utils.cache import Cache, Response
@@ -107,28 +107,133 @@ for i in range(100):
 """
     started = [
         subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE, text=True)
-        for name in "ab"
+        for name in "abcdefgh"
     ]
     told = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], told
+    assert [process.returncode for process in started] == [0] * 8, told
     with Cache(path) as opened:
-        assert len(opened) == 300
-        assert all(opened.get({"own": [name, i]}).text == name for name in "ab" for i in range(100))
+        assert len(opened) == 900
+        assert all(opened.get({"own": [name, i]}).text == name for name in "abcdefgh" for i in range(100))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
 
 
-@pytest.mark.parametrize("place", [0, 100, 4096, 20_000])
-def test_a_damaged_file_is_named_with_what_to_do(path, place):
-    with Cache(path) as opened:
-        opened.put([({"i": i}, response()) for i in range(300)])
-    content = bytearray(path.read_bytes())
-    content[place : place + 4000] = b"\xff" * 4000
-    path.write_bytes(content)
-    with (
-        pytest.raises(CacheError, match=r"cache\.sqlite is no usable cache .*move it away and rerun"),
-        Cache(path) as opened,
+@pytest.fixture
+def damaged(path):
+    """Fills a cache, damages its file, and gives what meets it next."""
+
+    def damage(place, length=0):
+        with Cache(path) as opened:
+            opened.put([({"i": i}, response()) for i in range(300)])
+        content = bytearray(path.read_bytes())
+        if length:
+            content[place : place + length] = b"\xff" * length
+        else:
+            del content[place:]  # cut off
+        path.write_bytes(content)
+        with pytest.raises(CacheError) as caught, Cache(path) as opened:
+            for i in range(300):
+                opened.get({"i": i})
+        return content, str(caught.value)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("place", "length"), [(0, 4000), (100, 4000), (4096, 4000), (20_000, 4000), (8192, 0), (50_001, 0)]
+)
+def test_a_damaged_file_is_named_set_aside_and_not_built_anew(path, damaged, place, length):
+    content, told = damaged(place, length)
+    assert "cache.sqlite is no usable cache" in told and "\n" not in told
+    [aside] = path.parent.glob("*.damaged-*[0-9]")
+    assert aside.name in told and aside.read_bytes() == content and not path.exists()
+    with pytest.raises(
+        CacheError, match=f"was damaged and is set aside as {aside.name}.* export-cache .* or delete it"
     ):
-        for i in range(300):
-            opened.get({"i": i})
+        Cache(path)
+    assert not path.exists()
+    aside.unlink()
+    with Cache(path) as opened:
+        assert len(opened) == 0
+
+
+def test_what_a_damaged_file_still_holds_can_be_saved(path, damaged, tmp_path):
+    damaged(20_000, 4000)
+    [aside] = path.parent.glob("*.damaged-*[0-9]")
+    lines = list(cache.salvage(aside))
+    with Cache(path, anew=True) as opened:
+        assert opened.take_in(lines, "saved.jsonl") == len(lines) > 10
+        assert opened.get(json.loads(lines[0])["request"]) == response()
+    with Cache(path) as opened:
+        assert len(opened) == len(lines), "and from now on it is the cache"
+
+
+def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
+    answers = [({"i": i, "text": "é\u2028\0"}, response("\u2028\x00é\n", usd=None, reasoning="why")) for i in range(9)]
+    with Cache(path) as opened:
+        opened.put(answers)
+        lines = list(opened.export())
+    with Cache(tmp_path / "other.sqlite") as other:
+        assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
+        assert list(other.export()) == lines
+        assert all(other.get(request) == stored for request, stored in answers)
+        assert other.spent() == (0.0, 0), "what others paid for is not spent here"
+
+
+@pytest.mark.parametrize(
+    "change", [{"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None]
+)
+def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change):
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response())])
+        [line] = opened.export()
+    bad = "{" if change is None else json.dumps(json.loads(line) | change)
+    with Cache(path.with_name("other.sqlite")) as other:
+        with pytest.raises(CacheError, match=r"export\.jsonl, line 2: allowed: a line of `export-cache`") as caught:
+            other.take_in([line, bad], "export.jsonl")
+        assert len(other) == 0 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reason", cache.GIVEN_UP)
+def test_the_mark_of_a_request_given_up_is_no_answer_and_gives_way_to_one(path, reason):
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response("", finish_reason=reason))])
+        assert opened.get(REQUEST) is None and len(opened) == 1
+        opened.put([(REQUEST, response("whole"))])
+        opened.put([(REQUEST, response("", finish_reason=reason))])
+        assert opened.get(REQUEST).text == "whole"
+
+
+def test_a_reservation_is_refused_where_it_would_pass_a_cap(path):
+    with Cache(path) as opened, Cache(path) as other:
+        assert opened.reserve(0.6, 1.0, 0) and not other.reserve(0.6, 1.0, 0)
+        opened.put([(REQUEST, response(usd=0.25))], reserved=0.6)
+        assert other.reserve(0.6, 1.0, 0)
+        other.give_back(0.6)
+        assert opened.spent() == (pytest.approx(0.25), 2)
+        assert not opened.reserve(0.0, 0.0, 2) and opened.reserve(5.0, 0.0, 0)
+
+
+def test_tokens_and_price_of_what_is_put_in_are_counted(path):
+    with Cache(path) as opened:
+        opened.put([({"i": i}, response()) for i in range(4)])
+        assert (opened.prompt_tokens, opened.completion_tokens, opened.usd) == (12, 8, 1.0)
+        opened.put([({"i": 5}, response(usd=None))])
+        assert opened.usd is None
+
+
+def test_a_cache_of_the_first_version_is_read(path):
+    path.parent.mkdir()
+    old = {"text": "a", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "usd": 0.0, "created": ""}
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE responses (key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL)"
+        )
+        connection.execute("INSERT INTO responses VALUES (?, '{}', ?)", (cache.key(REQUEST), json.dumps(old)))
+    connection.close()
+    with Cache(path) as opened:
+        assert opened.get(REQUEST) == Response(**old)
 
 
 def test_a_database_of_something_else_is_no_cache(path):

@@ -34,9 +34,9 @@ EXEMPLARS = [
     )
     for i in range(3)
 ]
-TEACHERS = {name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call", "gold_shown")} | {
-    "few_shot_cot": prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS)
-}
+TEACHERS = {
+    name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "gold_shown")
+} | {"few_shot_cot": prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS)}
 BLIND = [name for name in TEACHERS if name != "gold_shown"]
 
 
@@ -319,6 +319,21 @@ def test_a_recorded_rationale_has_no_answer_and_is_looked_up_by_its_id(question)
     prompt = TEACHER_PROMPTS["recorded"]
     assert read_completion(prompt, question(), " It flies. (B) ") == ("It flies. (B)", "")
     assert prompt.question(question(id="x/7")).splitlines()[0] == "x/7"
+
+
+def test_a_recorded_answer_stands_after_the_whole_cue_and_nowhere_else(question):
+    prompt = TEACHER_PROMPTS["recorded"]
+    assert read_completion(prompt, question(), f"It flies.{prompts.CUE} (B).") == ("It flies.", "B")
+    assert read_completion(prompt, question(), "It flies. Therefore, the answer is (B).")[1] == ""
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+@given(row=questions(), rationale=RATIONALE | st.just("Hm.\n\n\nQ: What? The answer is (A)."))
+def test_another_rationale_takes_the_place_of_a_completions_own_and_its_answer_stays(prompt, row, rationale):
+    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    text = prompts.with_rationale(prompt, f"Its own.{cue} ({prompts.letter(row, row['answer'])}).", rationale)
+    found, answer = read_completion(prompt, row, text)
+    assert answer == row["answer"] and found.split() == rationale.split()
 
 
 def test_labels_carry_the_version():

@@ -55,6 +55,14 @@ def test_a_value_changed_by_hand_makes_a_variant_named_after_it(how):
     assert study.rationales() == paths.rationales("micro", "microsci", "main"), "tables to the left are shared"
 
 
+def test_how_a_teacher_is_reached_makes_no_variant_and_what_it_is_does():
+    reached = {"teacher_in_flight": 64, "max_requests": 9, "teacher_base_url": "http://127.0.0.1:1/v1"}
+    study = opened(injected=reached, notebook="03_rationale_generation")
+    assert (study.variant, study.changed, study.settings.teacher_in_flight) == ("main", {}, 64)
+    study = opened(injected=reached | {"teacher_max_tokens": 9}, notebook="03_rationale_generation")
+    assert study.variant == "teacher_max_tokens=9"
+
+
 def test_a_misspelt_parameter_stops_with_a_suggestion():
     with pytest.raises(RecipeError) as error:
         opened(injected={"learnign_rate": 1})

@@ -149,6 +149,19 @@ REFUSED = {
         "allowed: train",
         "gold_shown",
     ),
+    "a served teacher without a model": ("teacher: {teacher: openai}", "teacher_model", "the name of a model"),
+    "a local teacher without a model": ("teacher: {teacher: local}", "teacher_model", "the name of a model"),
+    "an address without http": ("teacher: {teacher_base_url: 'localhost:8000'}", "teacher_base_url"),
+    "a password in an address": ("teacher: {teacher_base_url: 'http://me:pass@host/v1'}", "teacher_base_url"),
+    "a key in an address": ("teacher: {teacher_base_url: 'http://host/v1?key=k'}", "teacher_base_url"),
+    "a cap on money at an unknown price": (
+        "teacher: {teacher: openai, teacher_model: m, max_usd: 1.0, teacher_prices: n=1/2}",
+        "max_usd: found 1.0",
+        "teacher_prices",
+        "unknown price",
+    ),
+    "a price list of another form": ("teacher: {teacher_prices: 'm: 1, 2'}", "teacher_prices"),
+    "too many requests under way": ("teacher: {teacher_in_flight: 5000}", "teacher_in_flight", "found 5000"),
     "broken YAML": ("variants: [", "not YAML"),
 }
 
@@ -208,6 +221,27 @@ def test_a_file_that_is_no_text_is_refused(written):
 
 def test_a_whole_number_serves_for_a_fraction(written):
     assert type(recipe.load(written(MINIMAL + "teacher: {temperature: 0}")).teacher.temperature) is float
+
+
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [("m", (0.15, 0.6)), ("llama3.2:3b", (0.0, 0.0)), ("Qwen/Qwen2.5-7B", (10.0, 20.5)), ("other", None)],
+)
+def test_a_price_is_that_of_the_model_or_unknown(model, price):
+    listed = "m=0.15/0.6, llama3.2:3b=0/0,Qwen/Qwen2.5-7B=10/20.5"
+    settings = recipe.checked({"teacher": "openai", "teacher_model": model, "teacher_prices": listed}, "x")
+    assert settings.price() == price
+
+
+@pytest.mark.parametrize("given", ["sk-0123456789abcdef", "my key", "lower_case"])
+def test_what_stands_in_the_place_of_a_keys_name_is_never_repeated(written, given):
+    with pytest.raises(RecipeError, match=r"teacher\.teacher_api_key_env: found something else") as caught:
+        recipe.load(written(MINIMAL + f"teacher: {{teacher_api_key_env: '{given}'}}\n"))
+    assert given not in str(caught.value)
+
+
+def test_how_a_teacher_is_reached_belongs_to_the_teacher_section():
+    assert set(recipe.REACHED_BY) <= recipe.Teacher.model_fields.keys()
 
 
 def test_a_recipe_cannot_be_changed_after_it_was_read(planned):

@@ -79,6 +79,12 @@ def test_a_picture_keeps_a_hostile_alt_text_inside_its_attribute():
 # Tables
 
 
+def test_what_would_turn_a_page_or_end_it_is_shown_by_picture_or_name():
+    assert report.visible("a\x00b\x1b[31m\u202ec\nd") == "a␀b␛[31m⟨U+202E⟩c\nd"
+    assert report.visible("x" * 50_000).endswith("x… (50,000 characters)")
+    assert report.visible("مرحبا é 水") == "مرحبا é 水"
+
+
 def test_a_table_shows_a_long_text_whole():
     text = "word " * 200
     assert text.strip() in " ".join(Reader(Table([{"text": text}])._repr_html_()).words.split())

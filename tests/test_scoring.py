@@ -36,6 +36,24 @@ def test_wilson_agrees_with_statsmodels_and_holds_the_share(n, share, confidence
     assert 0 <= low <= successes / n + 1e-12 and successes / n - 1e-12 <= high <= 1
 
 
+def test_a_total_is_foretold_as_often_as_the_confidence_says():
+    draws = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        values = draws.gamma(4.0, 50.0, size=100)
+        _, low, high = scoring.total_of_more(values, 500, 0.9)
+        held += low <= draws.gamma(4.0, 50.0, size=500).sum() <= high
+    assert 0.87 < held / 1000 < 0.93
+
+
+def test_a_total_of_equal_values_is_certain_and_of_one_value_is_not():
+    assert scoring.total_of_more([3.0, 3.0], 10, 0.95) == (30.0, 30.0, 30.0)
+    assert scoring.total_of_more([3.0], 10, 0.95) == (30.0, 0.0, np.inf)
+    assert scoring.total_of_more([0.0, 9.0], 10, 0.95)[1] == 0.0
+    with pytest.raises(ValueError, match="found no values"):
+        scoring.total_of_more([], 10, 0.95)
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (5, 4), (-1, 4)])
 def test_wilson_of_what_cannot_be_is_refused(successes, n):
     with pytest.raises(ValueError, match=f"found {successes} of {n}, allowed: 0 ≤ successes ≤ n"):

@@ -16,10 +16,15 @@ from scicot_utils.cache import Cache
 from scicot_utils.microsci import facts
 from scicot_utils.prompts import TEACHER_PROMPTS, PromptError, read_completion
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError
+from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError, protocol
 
 STYLES = ("walk", "verdict", "justify", "terse")
-NAMES = ("zero_shot_cot", "zero_shot_cot_one_call", "few_shot_cot")  # gold_shown leaves nothing to answer
+NAMES = (
+    "zero_shot_cot",
+    "zero_shot_cot_one_call",
+    "options_walked",
+    "few_shot_cot",
+)  # gold_shown leaves nothing to answer
 SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
 WORLD = microsci.load_world()
 ROWS = microsci.questions(WORLD, SIZES, 0)
@@ -56,7 +61,7 @@ class Forgetful:
     def get(self, request):
         return None
 
-    def put(self, answered):
+    def put(self, answered, *, reserved=None):
         pass
 
 
@@ -65,7 +70,7 @@ def uncached():
     return Forgetful()
 
 
-class Counting:
+class Counting(teachers.Teacher):
     """A teacher that counts what it is asked, and dies at one of the calls."""
 
     def __init__(self, inner, dies_at=0):
@@ -530,11 +535,11 @@ def test_another_prompt_takes_one_call(rows, cache):
 
 
 def test_what_was_cut_off_is_not_asked_for_its_answer(rows, cache):
-    class Short:
+    class Short(teachers.Teacher):
         name, identity = "short", {"teacher": "short"}
 
         def complete(self, prompt, *, sample, temperature):
-            return teachers._response(prompt, "A robin", "length")
+            return protocol.free(prompt, "A robin", "length")
 
     teacher = Counting(Short())
     [row] = teachers.ask(teacher, PROMPTS["zero_shot_cot"], rows[:1], cache)

@@ -1,159 +1,31 @@
-"""Teachers: whatever turns prompt text into completion text, behind one protocol and one cache.
+"""A teacher for the embedded world: it knows that world's facts, and errs at declared rates.
 
-`simulated` knows the embedded world and errs at declared rates; `recorded` replays a file of rationales. Neither sees
-more than the prompt shows. Judging what they wrote is the business of `rationales`.
+It reads prompt text and writes completion text as an LLM would, and sees no more than the prompt shows.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from typing import Any, Protocol
 
-from scicot_utils import ScicotError, microsci, paths
-from scicot_utils.cache import Cache, Response
+from scicot_utils import microsci
+from scicot_utils.cache import Response
 from scicot_utils.microsci import Reasoning, facts
 from scicot_utils.microsci.reasoning import Recall
-from scicot_utils.prompts import (
-    CUE,
-    FINAL,
-    LETTERS,
-    TEACHER_PROMPTS,
-    Exemplar,
-    PromptError,
-    TeacherPrompt,
-    few_shot,
-    read_prompt,
-)
+from scicot_utils.prompts import CUE, FINAL, LETTERS, PromptError, read_prompt
 from scicot_utils.recipe import Settings
-from scicot_utils.tables import Row
+from scicot_utils.teachers.protocol import Teacher, TeacherError, free
 
 UNSURE = "It could be any of these."  # what a malformed answer of the simulated teacher says
 REFUSAL = "I cannot help with that."
 OPENINGS = ("", "Let us think about it.", "Well, let us see.")  # in the words of microsci.vocabulary
 
 
-class TeacherError(ScicotError):
-    """A teacher that cannot be asked."""
-
-
-class Teacher(Protocol):
-    """`name` goes into tables; `identity` is all that decides its answers, and part of the cache's key."""
-
-    name: str
-    identity: dict[str, Any]
-
-    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response: ...
-
-
-def open_teacher(settings: Settings) -> Teacher:
-    """The teacher that a recipe names."""
-    if settings.teacher == "recorded":
-        return Recorded(settings.teacher_path)
-    return Simulated(Habits.of(settings))
-
-
-def ask(
-    teacher: Teacher,
-    prompt: TeacherPrompt,
-    questions: Iterable[Row],
-    cache: Cache,
-    *,
-    samples: int = 1,
-    temperature: float = 0.0,
-) -> Iterator[Row]:
-    """Rows of the completions table, `samples` a question, in order; each response is stored before it is given out.
-
-    A prompt with an answer cue takes two calls, the second greedy (Ho et al., appendix): the row's text is the first
-    completion, the cue and the second completion, so that the prompt's parser sees the whole.
-    """
-    for question in questions:
-        shown = prompt.question(question)
-        for sample in range(samples):
-            first = _cached(teacher, cache, prompt, shown, temperature, sample)
-            text, calls = first.text, [first]
-            if prompt.answer_cue and first.finish_reason == "stop":
-                follow_up = f"{shown} {first.text}{prompt.answer_cue}"
-                calls.append(_cached(teacher, cache, prompt, follow_up, 0.0, sample))
-                text = f"{first.text}{prompt.answer_cue} {calls[-1].text}"
-            yield {
-                "question_id": question["id"],
-                "sample": sample,
-                "prompt": shown,
-                "prompt_version": prompt.label,
-                "teacher": teacher.name,
-                "temperature": float(temperature),
-                "text": text,
-                "finish_reason": calls[-1].finish_reason,
-                "prompt_tokens": sum(call.prompt_tokens for call in calls),
-                "completion_tokens": sum(call.completion_tokens for call in calls),
-                "usd": sum(call.usd for call in calls),
-                "created": calls[-1].created,
-            }
-
-
-def _cached(
-    teacher: Teacher, cache: Cache, prompt: TeacherPrompt, text: str, temperature: float, sample: int
-) -> Response:
-    request = teacher.identity | {
-        "prompt": text,
-        "prompt_version": prompt.label,
-        "temperature": temperature,
-        "sample": sample if temperature else 0,  # greedy samples are one and the same
-    }
-    response = cache.get(request)
-    if response is None:
-        response = teacher.complete(text, sample=request["sample"], temperature=temperature)
-        cache.put([(request, response)])
-    return response
-
-
-def _response(prompt: str, text: str, finish_reason: str = "stop") -> Response:
-    """A free response; tokens are counted as words, for want of a tokenizer."""
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Response(text, finish_reason, len(prompt.split()), len(text.split()), 0.0, created)
-
-
-class Recorded:
-    """Replays a JSONL file of {"id": …, "rationale": …}; a question that is not in it gets finish_reason `missing`."""
-
-    def __init__(self, path: str):
-        file = paths.expand(path)
-        if not path or not file.is_file():
-            raise TeacherError(
-                f"teacher 'recorded': no file at teacher_path '{path}'; set it (or the environment variable in it) to "
-                'a JSONL file with one {"id": …, "rationale": …} a line'
-            )
-        content = file.read_bytes()
-        self.name = f"recorded:{file.name}"
-        self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest()}
-        self._rationales: dict[str, str] = {}
-        for number, line in enumerate(content.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                if not isinstance(row["rationale"], str):
-                    raise TypeError("its rationale is no text")
-                self._rationales[row["id"]] = row["rationale"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise TeacherError(
-                    f'teacher_path {file.name}, line {number}: allowed: a JSON object with "id" and "rationale" ({error!r})'
-                ) from None
-
-    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        found = self._rationales.get(prompt.splitlines()[0])
-        return _response(prompt, "", "missing") if found is None else _response(prompt, found)
-
-
 @functools.cache
-def _solver() -> microsci.Solver:
+def solver() -> microsci.Solver:
     """Of the embedded world, made once: it takes a third of a second."""
     return microsci.Solver(microsci.load_world())
 
@@ -193,7 +65,7 @@ class _Case:
     claims: tuple[str, ...]  # where options are texts: the sentence that the solver says about each
 
 
-class Simulated:
+class Simulated(Teacher):
     """A teacher for the embedded world: reads any of this package's prompts, and writes as an LLM would.
 
     It reasons like `microsci.Solver`, but recalls each fact wrongly with a declared chance, and concludes from what is
@@ -211,7 +83,7 @@ class Simulated:
             **asdict(habits),
             "world": microsci.fingerprint(),
         }
-        self._solver = _solver()
+        self._solver = solver()
         self._world = self._solver.world
         self._values: dict[str, list[str]] = {"kind": list(self._world.kinds)}
         for relation in facts.RELATIONS[1:]:
@@ -235,17 +107,17 @@ class Simulated:
         case = self._read(prompt)
         occasion = f"{sample if temperature else 0}/{prompt}"
         if prompt.endswith(CUE):
-            return _response(prompt, self._conclude(case, case.rest, occasion))
+            return free(prompt, self._conclude(case, case.rest, occasion))
         if self._happens("refusal", occasion):
-            return _response(prompt, REFUSAL, "content_filter")
+            return free(prompt, REFUSAL, "content_filter")
         text = self._rationale(case, occasion, temperature)
         if FINAL in prompt:
             text += f"\n{FINAL} {self._conclude(case, text, occasion)}"
         if self._happens("truncation", occasion):
             words = text.split(" ")
             kept = self._draws("cut", occasion).randrange(1, len(words))
-            return _response(prompt, " ".join(words[:kept]), "length")
-        return _response(prompt, text)
+            return free(prompt, " ".join(words[:kept]), "length")
+        return free(prompt, text)
 
     def _draws(self, *what: str) -> random.Random:
         return random.Random("/".join((str(self.habits.seed), *what)))  # string seeds ignore PYTHONHASHSEED
@@ -431,61 +303,3 @@ def _but(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:
 
 def _fitting(found: Reasoning) -> list[int]:
     return [place for place, fit in enumerate(found.fits) if fit]
-
-
-# What a prompt needs besides the question
-
-
-def _proof(question: Row) -> str:
-    return " ".join(_solver().proof(question["question"], question["choices"]["text"]))
-
-
-PROOFS: dict[str, Callable[[Row], str]] = {"microsci": _proof}  # dataset → a rationale as a human would write it
-
-
-def need_proofs(dataset: str) -> None:
-    """Raise TeacherError where a benchmark has no rationales that a few-shot prompt could show."""
-    if dataset not in PROOFS:
-        raise TeacherError(
-            f"prompt 'few_shot_cot' needs exemplars with rationales, and none are known for {dataset}; "
-            f"allowed: it with {', '.join(PROOFS)}, or another prompt"
-        )
-
-
-def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
-    """`count` worked questions of the train split, of different groups as far as there are; always the same ones.
-
-    Their rationales are the benchmark's own proofs. Raises TeacherError where it has none, or too few questions.
-    """
-    train = sorted(
-        (row for row in questions if row["split"] == "train"),
-        key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest(),
-    )
-    if len(train) < count:
-        raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
-    for dataset in dict.fromkeys(row["dataset"] for row in train):
-        need_proofs(dataset)
-    first_of_group: dict[str, Row] = {}
-    for row in train:
-        first_of_group.setdefault(row["group"], row)
-    firsts = list(first_of_group.values())
-    chosen = [*firsts, *(row for row in train if row not in firsts)][:count]
-    return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in chosen]
-
-
-def prompt_of(settings: Settings, questions: Iterable[Row] = (), *, name: str = "") -> TeacherPrompt:
-    """The prompt that a recipe names, or the one called `name`; a recorded teacher has only its own.
-
-    A few-shot prompt takes its exemplars from the train split of `questions`; without them it can be parsed with, not
-    asked with.
-    """
-    name = name or settings.prompt
-    if (settings.teacher == "recorded") != (name == "recorded"):
-        raise TeacherError(
-            f"teacher '{settings.teacher}' with prompt '{name}': allowed: prompt 'recorded' with teacher "
-            "'recorded', any other prompt with any other teacher"
-        )
-    prompt, questions = TEACHER_PROMPTS[name], list(questions)
-    if prompt.few_shot and questions:
-        return few_shot(prompt, exemplars(questions, settings.few_shot_examples + 1))
-    return prompt

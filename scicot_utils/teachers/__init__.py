@@ -1,0 +1,18 @@
+"""Teachers: whatever turns prompt text into completion text, behind one protocol and one cache.
+
+`simulated` knows the embedded world and errs at declared rates; `served` is any server with OpenAI's interface; `local`
+a transformers model on this machine; `recorded` replays a file. None sees more than the prompt shows, and `ask` is the
+one way to ask any of them. Judging what they wrote is the business of `rationales`. Layers: protocol, then the
+teachers, then asking, then batch files and what a recipe names.
+"""
+
+from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known, money
+from scicot_utils.teachers.choosing import exemplars, need_proofs, open_teacher, prompt_of
+from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable
+from scicot_utils.teachers.recorded import Recorded
+from scicot_utils.teachers.simulated import REFUSAL, Habits, Simulated
+
+__all__ = [
+    "REFUSAL", "BudgetReached", "Habits", "Limits", "MayPass", "Recorded", "Simulated", "Teacher", "TeacherError",
+    "Unanswerable", "ask", "exemplars", "known", "money", "need_proofs", "open_teacher", "prompt_of",
+]  # fmt: skip

@@ -1,0 +1,349 @@
+"""Asking a teacher: the one way in which completions come into being, whoever the teacher is.
+
+Many requests may be under way at once; rows come out in the order of questions and samples all the same. A response is
+in the cache before it is used, one request is never under way twice, what may pass is tried again, and a request that
+would pass a cap is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import queue
+import random
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from scicot_utils import cache as caches
+from scicot_utils.cache import Cache, Response
+from scicot_utils.prompts import TeacherPrompt, with_rationale
+from scicot_utils.recipe import Settings
+from scicot_utils.tables import Row
+from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable, now, one_line
+
+IN_A_ROW = 5  # requests given up with none answered between: then it is not the questions, and the run ends
+HAND_OVER_SECONDS = 0.05  # for which rows that are ready are gathered
+BREATHER = 50  # rows after which the loop may see to other things
+LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps on what a cache has ever spent (0: none), and whether a reasoning model's thoughts are the rationale."""
+
+    max_usd: float = 0.0
+    max_requests: int = 0
+    rationale: str = "text"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        return cls(settings.max_usd, settings.max_requests, settings.teacher_rationale)
+
+
+NO_LIMITS = Limits()
+
+
+class BudgetReached(TeacherError):
+    """The next request would pass a cap."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands, in completions; `usd` is None once the price of one was unknown."""
+
+    total: int
+    done: int = 0
+    cached: int = 0  # of those done, without any new request
+    failed: int = 0  # of those done, not whole
+    usd: float | None = 0.0
+    tries_again: int = 0
+
+    def told(self) -> str:
+        return f"cached {self.cached}, failed {self.failed}, tries again {self.tries_again}, {money(self.usd)}"
+
+
+def known(usd: float | None) -> float | str:
+    """The sum itself, or 'unknown': what has no known price is never shown as a number."""
+    return "unknown" if usd is None or math.isnan(usd) else usd
+
+
+def money(usd: float | str | None) -> str:
+    """'0.42 USD', or that the price is unknown; small sums keep two digits, so that they do not look like nothing."""
+    usd = usd if isinstance(usd, str) else known(usd)
+    if isinstance(usd, str):
+        return "price unknown"
+    return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
+
+
+def ask(
+    teacher: Teacher,
+    prompt: TeacherPrompt,
+    questions: Iterable[Row],
+    cache: Cache,
+    *,
+    samples: int = 1,
+    temperature: float = 0.0,
+    limits: Limits = NO_LIMITS,
+    show_progress: bool = False,
+) -> Iterator[Row]:
+    """Rows of the completions table, `samples` a question, in order; each response is stored before it is given out.
+
+    A prompt with an answer cue takes two calls, the second greedy (Ho et al., appendix): the row's text is the first
+    completion, the cue and the second completion, so that the prompt's parser sees the whole. A question that cannot
+    be answered gets a row without text, and the reason as its finish_reason.
+
+    Raises TeacherError when the run cannot go on; what is under way then is still waited for and stored.
+    """
+    jobs = [(question, sample) for question in questions for sample in range(samples)]
+    asking = _Asking(teacher, prompt, cache, temperature, limits, len(jobs))
+    with tqdm(total=len(jobs), unit="completion", mininterval=2, disable=not show_progress) as bar:
+        yield from asking.rows(jobs, bar)
+
+
+class _Asking:
+    """One run of `ask`. Its event loop lives in a thread of its own, since a notebook's own loop is running already."""
+
+    def __init__(
+        self, teacher: Teacher, prompt: TeacherPrompt, cache: Cache, temperature: float, limits: Limits, total: int
+    ):
+        self.teacher, self.prompt, self.cache, self.temperature = teacher, prompt, cache, temperature
+        self.limits, self.progress = limits, Progress(total)
+        self._under_way: dict[str, asyncio.Future[Response]] = {}
+        self._sent = 0  # requests that are with the server now
+        self._given_up = 0  # requests, since the last that was answered
+        self._welcome = 0.0  # the loop's time from which the server wants to be asked again
+        self._stopped: BaseException | None = None
+
+    # In the reader's thread
+
+    def rows(self, jobs: list[tuple[Row, int]], bar: tqdm) -> Iterator[Row]:
+        """Runs the jobs, and gives out their rows in order."""
+        arrived: queue.SimpleQueue[list[tuple[int, Row]] | BaseException | None] = queue.SimpleQueue()
+        self._started = threading.Event()
+        thread = threading.Thread(target=self._work, args=(jobs, bar, arrived), name="asking", daemon=True)
+        thread.start()
+        try:
+            early, following = {}, 0
+            while (found := arrived.get()) is not None:
+                if isinstance(found, BaseException):
+                    raise found
+                early.update(found)
+                while following in early:
+                    yield early.pop(following)
+                    following += 1
+        finally:  # the reader may have stopped before the end: then what is under way is left
+            self._started.wait()
+            with suppress(RuntimeError, AttributeError):  # the loop has ended by itself, or never begun
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            thread.join()
+
+    # In the thread of the loop
+
+    def _work(self, jobs: list[tuple[Row, int]], bar: tqdm, arrived: queue.SimpleQueue) -> None:
+        try:
+            asyncio.run(self._all(jobs, bar, arrived))
+            arrived.put(None)
+        except BaseException as error:  # whatever it is, the reader raises it
+            arrived.put(error)
+        finally:
+            self._started.set()  # also where the loop could not even begin
+
+    async def _all(self, jobs: list[tuple[Row, int]], bar: tqdm, arrived: queue.SimpleQueue) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._settled = asyncio.Event()
+        self._started.set()
+        following = iter(enumerate(jobs))  # shared: each worker takes the next
+
+        async def work() -> None:
+            for place, (question, sample) in following:
+                try:
+                    row = await self._row(question, sample)
+                except (Exception, KeyboardInterrupt) as error:
+                    self._stopped = self._stopped or error
+                if self._stopped:  # the others end what they are at, and store it
+                    return
+                if not ready:
+                    self._loop.call_later(HAND_OVER_SECONDS, hand_over)
+                ready.append((place, row))
+                if place % BREATHER == 0:
+                    await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
+
+        def hand_over() -> None:
+            """Several rows at once: waking the reader's thread for each would cost as much as the row."""
+            self.progress.done += len(ready)
+            bar.set_postfix_str(self.progress.told(), refresh=False)
+            bar.update(len(ready))
+            arrived.put([*ready])
+            ready.clear()
+
+        ready: list[tuple[int, Row]] = []
+        async with self.teacher:
+            await asyncio.gather(*(work() for _ in range(min(self.teacher.in_flight, len(jobs)))))
+        hand_over()
+        if self._stopped:
+            raise self._stopped
+
+    async def _row(self, question: Row, sample: int) -> Row:
+        """One row of the completions table, of one call or two."""
+        prompt, shown = self.prompt, self.prompt.question(question)
+        first, anew = await self._response(shown, self.temperature, sample)
+        calls, text = [first], first.text
+        second = follow_up(prompt, shown, first, self.limits)
+        if second:
+            answer, asked = await self._response(second, 0.0, sample)
+            calls, anew = [first, answer], anew or asked
+            text = f"{rationale_of(first, self.limits)}{prompt.answer_cue} {answer.text}"
+        elif first.finish_reason == "stop" and rationale_of(first, self.limits) != first.text:
+            text = with_rationale(prompt, first.text, first.reasoning)
+        self.progress.cached += not anew
+        self.progress.failed += calls[-1].finish_reason != "stop"
+        prices = [call.usd for call in calls]
+        return {
+            "question_id": question["id"],
+            "sample": sample,
+            "prompt": shown,
+            "prompt_version": prompt.label,
+            "teacher": self.teacher.name,
+            "temperature": float(self.temperature),
+            "text": text,
+            "finish_reason": calls[-1].finish_reason,
+            "prompt_tokens": sum(call.prompt_tokens for call in calls),
+            "completion_tokens": sum(call.completion_tokens for call in calls),
+            "usd": math.nan if None in prices else float(sum(prices)),
+            "created": calls[-1].created,
+        }
+
+    async def _response(self, text: str, temperature: float, sample: int) -> tuple[Response, bool]:
+        """The response to one request, and whether it was asked for now."""
+        request = request_of(self.teacher, self.prompt, text, temperature, sample)
+        found = self.cache.get(request)
+        if found is not None:
+            return found, False
+        digest = caches.key(request)
+        if digest in self._under_way:
+            return await asyncio.shield(self._under_way[digest]), False
+        future = self._under_way[digest] = self._loop.create_future()
+        try:
+            response = await self._asked(request)
+        except BaseException as error:
+            future.set_exception(error) if isinstance(error, Exception) else future.cancel()
+            future.cancelled() or future.exception()  # looked at, though nobody may wait for it
+            raise
+        else:
+            future.set_result(response)
+        finally:
+            del self._under_way[digest]
+        return response, True
+
+    async def _asked(self, request: dict[str, Any]) -> Response:
+        """Tries until there is a response or none to be had, and stores which it is."""
+        pause, last = 0.0, MayPass("never tried")
+        for attempt in range(self.teacher.tries):
+            await self._pause(pause)
+            try:
+                return await self._try(request)
+            except Unanswerable as error:
+                return self._without(request, error.reason, error)
+            except MayPass as error:
+                last = error
+                self.progress.tries_again += 1
+                self._welcome = max(self._welcome, self._loop.time() + error.wait)
+                pause = min(self.teacher.pause * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+        return self._without(request, caches.UNANSWERED, last)
+
+    async def _pause(self, seconds: float) -> None:
+        """Back off, and longer where the server said for how long it wants none; not once the run has stopped."""
+        until = self._loop.time() + seconds
+        while (left := max(until, self._welcome) - self._loop.time()) > 0:
+            if self._stopped:
+                raise self._stopped
+            await asyncio.sleep(min(left, 1.0) * random.uniform(1.0, 1.1))  # not all at one moment
+        if self._stopped:
+            raise self._stopped
+
+    async def _try(self, request: dict[str, Any]) -> Response:
+        """One try within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
+        reserved = await self._reserve(request["prompt"])
+        charged = False
+        try:
+            asked = {"sample": request["sample"], "temperature": request["temperature"]}
+            found = self.teacher.complete(request["prompt"], **asked)
+            response = await found if inspect.isawaitable(found) else found
+            self.cache.put([(request, response)], reserved=reserved)
+            charged = True
+        except MayPass as error:
+            charged = error.sent
+            raise
+        except asyncio.CancelledError:
+            charged = True
+            raise
+        finally:
+            if reserved is not None:
+                if not charged:
+                    self.cache.give_back(reserved)
+                self._sent -= 1
+                self._settled.set()
+        self._given_up = 0
+        if self.progress.usd is not None:
+            self.progress.usd = None if response.usd is None else self.progress.usd + response.usd
+        return response
+
+    async def _reserve(self, text: str) -> float | None:
+        """USD set aside for a request at its worst; None for a teacher that is not paid. BudgetReached at a cap.
+
+        While others are under way it waits: they will cost less than their worst.
+        """
+        if not self.teacher.paid:
+            return None
+        worst, limits = self.teacher.worst(text) or 0.0, self.limits
+        while not self.cache.reserve(worst, limits.max_usd, limits.max_requests):
+            if not self._sent:
+                usd, requests = self.cache.spent()
+                raise BudgetReached(
+                    f"budget: {requests} requests and at most {usd:.4f} USD are spent, and the next, at most "
+                    f"{worst:.4f} USD, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} "
+                    "(0: none); all answers so far are kept: raise the cap and rerun to go on"
+                )
+            self._settled.clear()
+            await self._settled.wait()
+        self._sent += 1
+        return worst
+
+    def _without(self, request: dict[str, Any], reason: str, error: Exception) -> Response:
+        """The mark of a request that has no answer. When none has, the run ends: it is not for the question then."""
+        told = one_line(error)
+        response = Response("", reason, 0, 0, 0.0, now(), note=told)
+        self.cache.put([(request, response)])
+        self._given_up += reason in caches.GIVEN_UP
+        if self._given_up >= IN_A_ROW:
+            raise TeacherError(
+                f"teacher '{self.teacher.name}' answered none of the last {self._given_up} requests (the last: {told}); "
+                "see whether it runs and the recipe's teacher section fits it, then rerun: what was answered is kept"
+            )
+        return response
+
+
+def request_of(teacher: Teacher, prompt: TeacherPrompt, text: str, temperature: float, sample: int) -> dict[str, Any]:
+    """All that determines an answer: what the cache's key is made from."""
+    return teacher.identity | {
+        "prompt": text,
+        "prompt_version": prompt.label,
+        "temperature": temperature,
+        "sample": sample if temperature else 0,  # greedy samples are one and the same
+    }
+
+
+def rationale_of(first: Response, limits: Limits) -> str:
+    return first.reasoning if limits.rationale == "reasoning" and first.reasoning else first.text
+
+
+def follow_up(prompt: TeacherPrompt, shown: str, first: Response, limits: Limits) -> str:
+    """What the second of two calls asks, or '' where there is none: of what is not whole no answer is asked."""
+    asked = prompt.answer_cue and first.finish_reason == "stop"
+    return f"{shown} {rationale_of(first, limits)}{prompt.answer_cue}" if asked else ""

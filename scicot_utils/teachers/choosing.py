@@ -1,0 +1,86 @@
+"""What a recipe names: its teacher, its prompt, and what the prompt needs besides the question."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
+from scicot_utils.recipe import Settings
+from scicot_utils.tables import Row
+from scicot_utils.teachers import recorded
+from scicot_utils.teachers.protocol import Teacher, TeacherError
+from scicot_utils.teachers.recorded import Recorded
+from scicot_utils.teachers.simulated import Habits, Simulated, solver
+
+
+def open_teacher(settings: Settings) -> Teacher:
+    """The teacher that a recipe names."""
+    if settings.teacher == "recorded":
+        return Recorded(settings.teacher_path, settings.teacher_model)
+    if settings.teacher == "openai":
+        from scicot_utils.teachers.served import Served  # here, since only those who ask a server load its client
+
+        return Served(settings)
+    if settings.teacher == "local":
+        from scicot_utils.teachers.local import Local  # here, since it loads torch
+
+        return Local(settings)
+    return Simulated(Habits.of(settings))
+
+
+def _proof(question: Row) -> str:
+    return " ".join(solver().proof(question["question"], question["choices"]["text"]))
+
+
+PROOFS: dict[str, Callable[[Row], str]] = {"microsci": _proof}  # dataset → a rationale as a human would write it
+
+
+def need_proofs(dataset: str) -> None:
+    """Raise TeacherError where a benchmark has no rationales that a few-shot prompt could show."""
+    if dataset not in PROOFS:
+        raise TeacherError(
+            f"prompt 'few_shot_cot' needs exemplars with rationales, and none are known for {dataset}; "
+            f"allowed: it with {', '.join(PROOFS)}, or another prompt"
+        )
+
+
+def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
+    """`count` worked questions of the train split, of different groups as far as there are; always the same ones.
+
+    Their rationales are the benchmark's own proofs. Raises TeacherError where it has none, or too few questions.
+    """
+    train = sorted(
+        (row for row in questions if row["split"] == "train"),
+        key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest(),
+    )
+    if len(train) < count:
+        raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
+    for dataset in dict.fromkeys(row["dataset"] for row in train):
+        need_proofs(dataset)
+    first_of_group: dict[str, Row] = {}
+    for row in train:
+        first_of_group.setdefault(row["group"], row)
+    firsts = list(first_of_group.values())
+    chosen = [*firsts, *(row for row in train if row not in firsts)][:count]
+    return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in chosen]
+
+
+def prompt_of(settings: Settings, questions: Iterable[Row] = (), *, name: str = "") -> TeacherPrompt:
+    """The prompt that a recipe names, or the one called `name`; a recorded teacher has only its own, or, where its file
+    is an export of a cache, those that were asked with then.
+
+    A few-shot prompt takes its exemplars from the train split of `questions`; without them it can be parsed with, not
+    asked with.
+    """
+    name = name or settings.prompt
+    exported = settings.teacher == "recorded" and recorded.is_export(settings.teacher_path)
+    if (settings.teacher == "recorded" and not exported) != (name == "recorded"):
+        raise TeacherError(
+            f"teacher '{settings.teacher}' with prompt '{name}': allowed: prompt 'recorded' with teacher "
+            "'recorded', any other prompt with any other teacher, and with a recorded one whose file is a cache's export"
+        )
+    prompt, questions = TEACHER_PROMPTS[name], list(questions)
+    if prompt.few_shot and questions:
+        return few_shot(prompt, exemplars(questions, settings.few_shot_examples + 1))
+    return prompt

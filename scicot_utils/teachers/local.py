@@ -1,0 +1,140 @@
+"""A teacher on this machine: a `transformers` causal or encoder–decoder model, asked in batches.
+
+Its chat template is used where it has one. Samples are drawn with noise from a generator of their own, seeded by prompt
+and sample, so that an answer does not depend on which other prompts happen to be in its batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
+
+from scicot_utils import paths
+from scicot_utils.cache import Response
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers.protocol import Teacher, TeacherError, Unanswerable, clean, now, one_line, split_thinking
+
+GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
+
+
+class Local(Teacher):
+    """`identity` holds the name only: another model in the same folder is another teacher, so give it another name."""
+
+    def __init__(self, settings: Settings):
+        source = paths.source(settings.teacher_model)
+        try:
+            config = AutoConfig.from_pretrained(source)
+            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            model = kind.from_pretrained(source, use_safetensors=True)
+            self._tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+        except (OSError, ValueError, KeyError) as error:
+            raise TeacherError(
+                f"teacher_model '{settings.teacher_model}' cannot be read as a transformers model ({one_line(error)}); "
+                "allowed: a name of the hub, or a folder with config, tokenizer and safetensors"
+            ) from None
+        self._model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._seq2seq, self._settings = config.is_encoder_decoder, settings
+        self._room = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        self.name, self.in_flight = settings.teacher_model, settings.teacher_in_flight
+        self.identity = {
+            "teacher": "local",
+            "model": settings.teacher_model,
+            "max_tokens": settings.teacher_max_tokens,
+            "seed": settings.teacher_seed,
+        }
+        self._waiting: list[tuple[torch.Tensor, int, float, asyncio.Future[Response]]] = []
+
+    async def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        ids = self._ids(prompt)
+        needed = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
+        if self._room and needed > self._room:
+            raise Unanswerable("context_length", f"{needed} tokens, and the model has room for {self._room}")
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
+        if len(self._waiting) < self.in_flight:
+            await asyncio.sleep(GATHER_SECONDS)
+        if not answer.done():
+            self._answer_all()
+        return await answer
+
+    def _seed(self, prompt: str, sample: int) -> int:
+        text = f"{self._settings.teacher_seed}/{sample}/{prompt}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+    def _ids(self, prompt: str) -> torch.Tensor:
+        if self._tokenizer.chat_template:
+            messages = [{"role": "user", "content": prompt}]
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            return self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
+        return self._tokenizer(prompt, return_tensors="pt")["input_ids"][0]
+
+    def _answer_all(self) -> None:
+        """Answers whatever waits, in one batch for each temperature."""
+        waiting, self._waiting = self._waiting, []
+        for temperature in {of for _, _, of, _ in waiting}:
+            batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
+            try:
+                responses = self._generate([(ids, seed) for ids, seed, _ in batch], temperature)
+            except RuntimeError as error:  # out of memory, above all
+                told = TeacherError(f"teacher '{self.name}': {one_line(error)}; a smaller teacher_in_flight may help")
+                for *_, answer in batch:
+                    answer.set_exception(told)
+                continue
+            for (*_, answer), response in zip(batch, responses, strict=True):
+                answer.set_result(response)
+
+    def _generate(self, batch: list[tuple[torch.Tensor, int]], temperature: float) -> list[Response]:
+        inputs = self._tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt")
+        mask = torch.zeros_like(inputs["input_ids"])  # by length: the padding may be a token of the text, too
+        for row, (ids, _) in enumerate(batch):
+            mask[row, -len(ids) :] = 1
+        more: dict[str, Any] = {}
+        if temperature:
+            more["logits_processor"] = LogitsProcessorList([_Draw([seed for _, seed in batch], temperature)])
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=inputs["input_ids"].to(self._model.device),
+                attention_mask=mask.to(self._model.device),
+                max_new_tokens=self._settings.teacher_max_tokens,
+                do_sample=False,
+                num_beams=1,
+                pad_token_id=self._tokenizer.pad_token_id,
+                **more,
+            ).cpu()
+        written = output[:, 1:] if self._seq2seq else output[:, inputs["input_ids"].shape[1] :]
+        ends = self._model.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends])
+        return [self._response(ids, row.tolist(), ends) for (ids, _), row in zip(batch, written, strict=True)]
+
+    def _response(self, ids: torch.Tensor, written: list[int], ends: set[int | None]) -> Response:
+        end = next((place for place, token in enumerate(written) if token in ends), None)
+        text = self._tokenizer.decode(written[:end], skip_special_tokens=True)
+        thought, said = split_thinking(clean(text).strip())
+        count = len(written) if end is None else end + 1
+        return Response(said, "length" if end is None else "stop", len(ids), count, 0.0, now(), thought)
+
+
+class _Draw(LogitsProcessor):
+    """Sampling as a greedy choice: the largest of logits / T + Gumbel noise is a draw from softmax(logits / T)."""
+
+    def __init__(self, seeds: list[int], temperature: float):
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.stack([torch.rand(scores.shape[-1], generator=one) for one in self._generators])
+        gumbel = -torch.log(-torch.log(noise.clamp(1e-20, 1 - 1e-7)))
+        return scores / self._temperature + gumbel.to(scores.device, scores.dtype)

@@ -1,0 +1,96 @@
+"""What every teacher is: something that turns prompt text into completion text, and says what stands in the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from scicot_utils import ScicotError
+from scicot_utils.cache import Response
+
+SHOWN = 200  # characters of a server's own message that are repeated in ours
+
+
+class TeacherError(ScicotError):
+    """A teacher that cannot be asked: the run ends, and all that was answered is kept."""
+
+
+class MayPass(Exception):
+    """A request that failed as one does that may succeed when it is sent again.
+
+    `wait`: seconds that the server asked for. `sent`: whether it may have been worked on, and so be charged.
+    """
+
+    def __init__(self, told: str, *, wait: float = 0.0, sent: bool = False):
+        super().__init__(told)
+        self.wait, self.sent = wait, sent
+
+
+class Unanswerable(Exception):
+    """A request that cannot succeed, for a reason that lies in its own question: `reason` becomes its drop reason."""
+
+    def __init__(self, reason: str, told: str):
+        super().__init__(told)
+        self.reason = reason
+
+
+class Teacher:
+    """`name` goes into tables; `identity` is all that decides its answers beside the prompt, and part of the cache's key.
+
+    Up to `in_flight` requests are under way at once, inside `async with`; each is tried up to `tries` times. What a
+    `paid` one is asked counts against the caps.
+    """
+
+    name: str
+    identity: dict[str, Any]
+    in_flight: int = 1
+    paid: bool = False
+    tries: int = 1
+    pause: float = 0.0  # seconds before the second try, doubled for each further one
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response | Awaitable[Response]:
+        """One try. Raises MayPass, Unanswerable or TeacherError."""
+        raise NotImplementedError
+
+    def worst(self, prompt: str) -> float | None:
+        """USD that a request costs at most; None where the price is not known."""
+        return 0.0
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def free(prompt: str, text: str, finish_reason: str = "stop") -> Response:
+    """A response that costs nothing; tokens are counted as words, for want of a tokenizer."""
+    return Response(text, finish_reason, len(prompt.split()), len(text.split()), 0.0, now())
+
+
+def clean(text: str) -> str:
+    """Text as any file can hold it: half of a surrogate pair, which JSON may carry, becomes the replacement mark."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def one_line(text: object) -> str:
+    """A message from elsewhere as part of one line of ours: no control characters, and not too long."""
+    plain = " ".join(
+        re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]", " ", clean(str(text))).split()
+    )
+    return plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}…"
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """(reasoning, the rest) of a text that opens with a `<think>` block, which a template may have opened for it."""
+    thought, closed, rest = text.partition("</think>")
+    opened = text.lstrip().startswith("<think>")
+    if closed:
+        return thought.strip().removeprefix("<think>").strip(), rest.strip()
+    return (text.strip().removeprefix("<think>").strip(), "") if opened else ("", text)

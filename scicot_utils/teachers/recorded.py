@@ -1,0 +1,167 @@
+"""A teacher that was asked before: it replays completions from a file, and writes none.
+
+Three kinds of file are read, told apart by what stands in them: an export of this project's cache (JSON lines with key,
+request, response); JSON lines with `id` and `rationale`, or `id` and `text` (a whole completion); and the completion
+files that Fine-tune-CoT published (`CompletionDataset` in its code: one JSON object with metadata and data).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scicot_utils import cache, paths
+from scicot_utils.cache import Response
+from scicot_utils.prompts import CUE, FINAL
+from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
+
+ALLOWED = 'a JSON object with "id" and "rationale", or "id" and "text"'
+EXPORT = {"key", "request", "response"}
+CHOICES = " Answer Choices: "  # in Fine-tune-CoT's files the options are part of the question
+FINISHES = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+
+
+class Recorded(Teacher):
+    """What is not in the file gets finish_reason `missing`. `model` chooses among several in one export.
+
+    Several completions of one question are its samples, in the order of the file; at temperature 0 only the first is
+    given.
+    """
+
+    def __init__(self, path: str, model: str = ""):
+        file = _file(path)
+        content = file.read_bytes()
+        self.name = f"recorded:{file.name}"
+        self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest(), "chosen": model}
+        self._by_id: dict[str, list[Response]] = defaultdict(list)
+        self._by_question: dict[str, list[Response]] = defaultdict(list)
+        self._by_request: dict[tuple[str, float, int], Response] = {}
+        published = _published(content)
+        if published is not None:
+            self._read_published(published, file.name)
+        elif is_export(path):
+            self._read_export(content, file.name, model)
+        else:
+            self._read_lines(content, file.name)
+
+    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        if self._by_request:
+            return self._by_request.get((prompt, float(temperature), sample)) or free(prompt, "", "missing")
+        name, _, question = prompt.partition("\n")
+        found = self._by_id.get(name) or self._by_question.get(_squeezed(question), [])
+        return found[sample] if sample < len(found) else free(prompt, "", "missing")
+
+    def _read_lines(self, content: bytes, name: str) -> None:
+        for number, row in _rows(content, name):
+            try:
+                text = row["rationale"] if "rationale" in row else _with_cue(row["text"])
+                if not isinstance(text, str) or not isinstance(row["id"], str):
+                    raise TypeError("its id or its rationale is no text")
+            except (KeyError, TypeError, AttributeError) as error:
+                raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
+            self._by_id[row["id"]].append(free("", clean(text)))
+
+    def _read_export(self, content: bytes, name: str, model: str) -> None:
+        models = set()
+        lines = content.decode("utf-8", errors="replace").split("\n")
+        for request, response in cache.exported(lines, f"teacher_path {name}"):
+            of = str(request.get("model", request.get("teacher", "")))
+            if model and of != model:
+                continue
+            models.add(of)
+            try:
+                place = (request["prompt"], float(request["temperature"]), int(request["sample"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise TeacherError(
+                    f"teacher_path {name}: allowed: an export of a teacher's cache ({error!r})"
+                ) from None
+            if place in self._by_request:
+                raise TeacherError(
+                    f"teacher_path {name}: found two answers to one prompt (models: {', '.join(sorted(models))}), allowed: "
+                    "one; name the model in teacher_model, or export a cache that one teacher has written"
+                )
+            self._by_request[place] = response
+        if not self._by_request:
+            raise TeacherError(f"teacher_path {name}: holds no answer of model '{model}'; check teacher_model")
+
+    def _read_published(self, published: dict[str, Any], name: str) -> None:
+        """Fine-tune-CoT numbers questions within a task and holds their text, so they are found by their text."""
+        try:
+            for index, samples in published["data"].items():
+                for found in samples:
+                    answer, reasoning = str(found["completion"]), found.get("reasoning_completion")
+                    reasons = (found.get("reasoning_finish_reason"), found.get("finish_reason"))
+                    finish = next((_finish(reason) for reason in reasons if _finish(reason) != "stop"), "stop")
+                    text = _with_cue(answer) if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
+                    response = free("", clean(text), finish)
+                    self._by_question[_squeezed(found["question"])].append(response)
+                    self._by_id[str(index)].append(response)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise TeacherError(
+                f"teacher_path {name}: allowed: Fine-tune-CoT's completion file, data: {{index: [{{question, completion, "
+                f"reasoning_completion, …}}]}} ({error!r})"
+            ) from None
+
+
+def is_export(path: str) -> bool:
+    """Whether the file is an export of a cache, by its first line."""
+    file = paths.expand(path)
+    if not path or not file.is_file():
+        return False
+    with file.open("rb") as lines:
+        try:
+            row = json.loads(next(lines, b""))
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(row, dict) and row.keys() == EXPORT
+
+
+def _file(path: str) -> Path:
+    file = paths.expand(path)
+    if not path or not file.is_file():
+        raise TeacherError(
+            f"teacher 'recorded': no file at teacher_path '{path}'; set it (or the environment variable in it) to "
+            'a JSONL file with one {"id": …, "rationale": …} a line, an exported cache, or a file of Fine-tune-CoT\'s'
+        )
+    return file
+
+
+def _published(content: bytes) -> dict[str, Any] | None:
+    """The content of a file of Fine-tune-CoT's, or None for one of another kind."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None  # lines, each with JSON of its own
+    return found if isinstance(found, dict) and isinstance(found.get("data"), dict) else None
+
+
+def _rows(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
+
+
+def _with_cue(text: Any) -> str:
+    """A whole completion with its answer behind the cue that prompt `recorded` reads it by; TypeError for no text."""
+    if not isinstance(text, str):
+        raise TypeError("its text is no text")
+    for cue in (CUE.strip(), FINAL):
+        rationale, found, answer = text.rpartition(cue)
+        if found:
+            return f"{rationale.strip()}{CUE} {answer.strip()}"
+    return text
+
+
+def _finish(reason: object) -> str:
+    return "stop" if reason is None else FINISHES.get(str(reason), "unfinished")
+
+
+def _squeezed(question: str) -> str:
+    return " ".join(question.partition(CHOICES)[0].split())

@@ -1,0 +1,220 @@
+"""A teacher behind a server with OpenAI's interface: a paid API, vLLM, Ollama, llama.cpp, `transformers serve`.
+
+One method call is one request; trying again, caching and the budget are the business of `asking`. What comes back is
+text from elsewhere: it is read as data, checked for its shape, and never believed to be whole unless it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import os
+import time
+from typing import Any, Self
+
+import httpx2
+import openai
+
+from scicot_utils.cache import Response
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers.protocol import (
+    MayPass,
+    Teacher,
+    TeacherError,
+    Unanswerable,
+    clean,
+    now,
+    one_line,
+    split_thinking,
+)
+
+NO_KEY = "none"  # the client wants one, and a server without keys ignores it
+PAUSE = 0.5  # seconds before the second try
+LONGEST_WAIT = 900.0  # seconds; a server that asks for more, as at the end of a day's quota, ends the run
+SEEDS_APART = 1000  # the samples of one teacher_seed never meet those of the next: there are at most 64
+AROUND = 256  # tokens that a chat template may put around a prompt, at most
+PASSING = (408, 409, 429)  # and all from 500: statuses that another try may change
+OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
+OF_ALL = (
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "invalid_api_key",
+    "model_not_found",
+    "unsupported_parameter",
+)
+OF_ALL += ("unsupported_value", "unknown_parameter", "account_deactivated")
+TOO_LONG = ("context length", "context window", "maximum context", "context_length", "too long", "too many tokens")
+FILTERED = ("content_filter", "content filter", "content_policy", "content management policy")
+FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
+FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+PATHS = {"chat": "/chat/completions", "completion": "/completions"}
+
+
+class Served(Teacher):
+    """Of the model and endpoint that a recipe names; the key is read from the environment when it is needed."""
+
+    paid = True
+
+    def __init__(self, settings: Settings, *, pause: float = PAUSE):
+        self.name = settings.teacher_model
+        self.in_flight, self.tries, self.pause = settings.teacher_in_flight, settings.teacher_tries, pause
+        self.identity = {
+            "teacher": "openai",
+            "model": settings.teacher_model,
+            "endpoint": settings.teacher_endpoint,
+            "max_tokens": settings.teacher_max_tokens,
+            "seed": settings.teacher_seed,
+        }
+        self.price = settings.price()
+        self._settings = settings
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def __aenter__(self) -> Self:
+        if not (self._key().isascii() and self._key().isprintable()):
+            raise TeacherError(
+                f"environment variable {self._settings.teacher_api_key_env}: holds characters that no key has; set it anew"
+            )
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key() or NO_KEY,
+            base_url=self._settings.teacher_base_url,
+            max_retries=0,  # `asking` tries again, and counts what it costs
+            timeout=self._settings.teacher_timeout,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+        self._client = None
+
+    def _key(self) -> str:
+        return os.environ.get(self._settings.teacher_api_key_env, "").strip()
+
+    def told(self, message: object) -> str:
+        """A message from elsewhere for one line of ours, without the key, should the server repeat it."""
+        text, secret = str(message), self._key()
+        return one_line(text.replace(secret, "…") if secret else text)
+
+    def body(self, prompt: str, *, sample: int, temperature: float) -> dict[str, Any]:
+        """What is sent: all of it, so that a batch file holds the same requests."""
+        asked = {"messages": [{"role": "user", "content": prompt}]}
+        if self._settings.teacher_endpoint == "completion":
+            asked = {"prompt": prompt}
+        return {
+            "model": self._settings.teacher_model,
+            **asked,
+            "temperature": temperature,
+            self._settings.teacher_limit_as: self._settings.teacher_max_tokens,
+            "seed": SEEDS_APART * self._settings.teacher_seed + sample,
+        }
+
+    @property
+    def path(self) -> str:
+        return PATHS[self._settings.teacher_endpoint]
+
+    def worst(self, prompt: str) -> float | None:
+        """A token is a byte at least, and a chat template puts some around; the completion may take all it is given."""
+        return self.cost(len(prompt.encode()) + AROUND, self._settings.teacher_max_tokens)
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        if self.price is None:
+            return None
+        return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / 1e6
+
+    async def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        if self._client is None:
+            raise RuntimeError("a served teacher is asked inside `async with`")
+        body = self.body(prompt, sample=sample, temperature=temperature)
+        try:
+            async with asyncio.timeout(self._settings.teacher_timeout):  # of the whole, however slowly it drips
+                # The client's call for any endpoint: its own types would leave out what they do not know, such as
+                # reasoning, and cost as much as the request itself.
+                reply = await self._client.post(self.path, cast_to=httpx2.Response, body=body)
+                content = reply.content
+        except (TimeoutError, openai.APITimeoutError):
+            raise MayPass(f"no reply within {self._settings.teacher_timeout:g} s", sent=True) from None
+        except openai.APIStatusError as error:
+            raise self.refused(error.status_code, error.body, error.response.headers) from None
+        except openai.APIConnectionError as error:
+            cause = error.__cause__
+            never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
+            raise MayPass(f"no connection ({type(cause).__name__})", sent=not never_sent) from None
+        except openai.APIError as error:
+            raise MayPass(self.told(error), sent=True) from None
+        return self.read(content, prompt)
+
+    def refused(self, status: int, body: object, headers: Any) -> Exception:
+        """What a status other than 200 means: try again, drop this question, or end the run."""
+        inner = body.get("error", body) if isinstance(body, dict) else body
+        inner = inner if isinstance(inner, dict) else {"message": inner or ""}
+        code, message = str(inner.get("code") or inner.get("type") or ""), str(inner.get("message") or inner)
+        about, told = f"{code} {message}".lower(), f"status {status}: {self.told(message or code)}"
+        lasting = any(word in about for word in OF_ALL)
+        if (status in PASSING or status >= 500) and not lasting:
+            wait = _wait(headers)
+            if wait > LONGEST_WAIT:
+                return TeacherError(
+                    f"teacher '{self.name}' at {self._settings.teacher_base_url} asks to wait {wait:.0f} s ({told}); "
+                    "rerun later: what was answered is kept"
+                )
+            return MayPass(told, wait=wait, sent=False)
+        if status in OF_THE_QUESTION and not lasting:
+            if status == 413 or any(words in about for words in TOO_LONG):
+                return Unanswerable("context_length", told)
+            if any(words in about for words in FILTERED):
+                return Unanswerable("content_filter", told)
+            return Unanswerable("rejected", told)
+        hint = {
+            401: f"set the environment variable {self._settings.teacher_api_key_env} to a valid key",
+            403: "the key has no right to this model",
+            404: "check teacher_model and teacher_base_url, which usually ends in /v1",
+        }.get(status, "mend the account or the recipe, then rerun: what was answered is kept")
+        return TeacherError(f"teacher '{self.name}' at {self._settings.teacher_base_url}: {told}; {hint}")
+
+    def read(self, content: bytes | dict[str, Any], prompt: str) -> Response:
+        """The response in a reply's body. MayPass where it holds none, or is no JSON."""
+        try:
+            reply = content if isinstance(content, dict) else json.loads(content)
+        except (ValueError, RecursionError):
+            raise MayPass("the reply is not JSON", sent=True) from None
+        choices = reply.get("choices") if isinstance(reply, dict) else None
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            raise MayPass("the reply has no choices", sent=True)
+        choice = choices[0]
+        message = choice if self._settings.teacher_endpoint == "completion" else choice.get("message")
+        if not isinstance(message, dict):
+            raise MayPass("the reply has no message", sent=True)
+        text = message.get("text" if message is choice else "content")
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        refusal, finish = message.get("refusal"), choice.get("finish_reason")
+        if not isinstance(text, (str, type(None))):
+            raise MayPass("the reply's message is no text", sent=True)
+        finish = FINISHES.get(finish, "unfinished") if isinstance(finish, str) else "unfinished"
+        if not text and isinstance(refusal, str) and refusal:
+            text, finish = refusal, "content_filter"
+        thought, said = split_thinking(clean(text or ""))
+        if isinstance(reasoning, str) and reasoning.strip():
+            thought = clean(reasoning).strip()
+        usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
+        counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        if all(type(count) is int and count >= 0 for count in counts):
+            return Response(said, finish, *counts, self.cost(*counts), now(), thought)
+        # Without the server's own count: words, as a rough one, and the price is not known.
+        return Response(said, finish, len(prompt.split()), len(f"{thought} {said}".split()), None, now(), thought)
+
+
+def _wait(headers: Any) -> float:
+    """Seconds that Retry-After asks for, as a number or a date; 0 where it is not there, or no such thing."""
+    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        told = (headers or {}).get(name)
+        if told is None:
+            continue
+        try:
+            seconds = float(told) * unit
+        except ValueError:
+            try:
+                seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+            except (ValueError, TypeError):
+                continue
+        return seconds if seconds > 0 else 0.0  # NaN is not
+    return 0.0

@@ -1,0 +1,157 @@
+"""A server with OpenAI's interface on loopback, made to fail: it keeps count of all that it was asked and has charged.
+
+Plain asyncio, one thread of its own. What it answers to a prompt is always the same, so that answers can be checked;
+which requests fail is drawn from a seed, for each prompt and each time that it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+from collections import Counter
+from typing import Any
+
+FAULTS = ("429", "429 wait", "500", "503", "hang", "reset", "not json", "no choices", "truncated")
+
+
+class FaultyServer:
+    """`rate`: share of replies with a fault, drawn from `faults`. `latency`: seconds before a reply.
+
+    `special`: words in a prompt → (status, body) that it always gets. `key`: the only one accepted; '': any.
+    """
+
+    def __init__(
+        self, *, rate: float = 0.0, faults: tuple[str, ...] = FAULTS, latency: float = 0.0, seed: int = 0,
+        special: dict[str, tuple[int, dict]] | None = None, key: str = "", tokens: tuple[int, int] = (10, 20),
+        reply: Any = None, port: int = 0,
+    ):  # fmt: skip
+        self.rate, self.faults, self.latency, self.seed, self.key = rate, faults, latency, seed, key
+        self.special, self.tokens, self.reply, self.port = special or {}, tokens, reply, port
+        self.asked: Counter[str] = Counter()  # by prompt: every request that arrived
+        self.whole: Counter[str] = Counter()  # by prompt: whole answers that were sent to the end
+        self.faulted: Counter[str] = Counter()  # by fault
+        self.charged = 0  # requests that were worked on, whether or not the answer arrived
+        self.bodies: list[dict] = []
+        self.at_once = self.most_at_once = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> FaultyServer:
+        ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stop, self._open = asyncio.get_running_loop(), asyncio.Event(), set()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        await self._stop.wait()
+        server.close()
+        for task in [*self._open]:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._open.add(task)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")
+                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+                body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+                try:
+                    await self._answer(lines[0].split()[1], headers, body, writer)
+                finally:
+                    self.at_once -= 1
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _answer(self, path: str, headers: dict[str, str], body: dict, writer: asyncio.StreamWriter) -> None:
+        self.bodies.append(body)
+        chat = path.endswith("/chat/completions")
+        prompt = body["messages"][-1]["content"] if chat else body["prompt"]
+        key = f"{body.get('seed', 0)}/{prompt}"
+        self.asked[key] += 1
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if self.key and headers.get("authorization") != f"Bearer {self.key}":
+            shown = headers.get("authorization", "")
+            return await self._send(writer, 401, {"error": {"message": f"Bad key: {shown}", "code": "invalid_api_key"}})
+        for words, (status, told) in self.special.items():
+            if words in prompt:
+                return await self._send(writer, status, told)
+        draws = random.Random(f"{self.seed}/{key}/{self.asked[key]}")
+        fault = draws.choice(self.faults) if draws.random() < self.rate else ""
+        self.faulted[fault] += 1
+        text = f"Because of {prompt[-40:]!r}. The answer is (B)." if self.reply is None else self.reply
+        choice = {"index": 0, "finish_reason": "stop"}
+        choice |= (
+            {"message": text if isinstance(text, dict) else {"role": "assistant", "content": text}}
+            if chat
+            else {"text": text}
+        )
+        usage = dict(zip(("prompt_tokens", "completion_tokens"), self.tokens, strict=True))
+        content = {"id": "c", "object": "x", "model": body["model"], "choices": [choice], "usage": usage}
+        if fault.startswith("429"):
+            return await self._send(writer, 429, {"error": {"message": "slow down"}}, wait=fault == "429 wait")
+        if fault in ("500", "503"):
+            return await self._send(writer, int(fault), {"error": {"message": "oops"}})
+        self.charged += 1
+        if fault == "hang":
+            self.at_once -= 1  # for the client it will be over before
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.at_once += 1
+        elif fault == "reset":
+            writer.write(
+                b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"choices": ['
+            )
+            await writer.drain()
+            writer.transport.abort()
+            raise ConnectionResetError
+        elif fault == "not json":
+            await self._send(writer, 200, '{"choices": [{"message": {"content": "cut', raw=True)
+        elif fault == "no choices":
+            await self._send(writer, 200, content | {"choices": []})
+        elif fault == "truncated":
+            choice["finish_reason"] = "length"
+            await self._send(writer, 200, content)
+            self.whole[key] += 1
+        else:
+            await self._send(writer, 200, content)
+            self.whole[key] += 1
+
+    async def _send(
+        self, writer: asyncio.StreamWriter, status: int, body: Any, *, wait: bool = False, raw: bool = False
+    ):
+        content = (body if raw else json.dumps(body)).encode()
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        writer.write((head + ("retry-after: 0.2\r\n" if wait else "") + "\r\n").encode() + content)
+        await writer.drain()
+
+
+if __name__ == "__main__":  # for benchmarks: a process of its own, told how slow to be
+    import sys
+    import time
+
+    with FaultyServer(latency=float(sys.argv[1])) as server:
+        print(server.port, flush=True)
+        while True:
+            time.sleep(1)

@@ -1,0 +1,456 @@
+"""Served teachers: nothing lost, nothing asked twice, no cap passed, no key told, whatever the server does."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import make_question
+from faulty_server import FAULTS, FaultyServer
+
+from scicot_utils import prompts, rationales, teachers
+from scicot_utils.cache import Cache
+from scicot_utils.prompts import TEACHER_PROMPTS
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers import BudgetReached, Limits, TeacherError
+from scicot_utils.teachers.served import Served
+
+ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS["zero_shot_cot"]
+
+
+def rows(count):
+    return [make_question(id=f"q{i}", question=f"Which is number {i}?") for i in range(count)]
+
+
+def served(server, *, pause=0.01, **changes):
+    settings = {"teacher_in_flight": 64, "teacher_timeout": 5.0} | changes
+    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url=server.url, **settings), pause=pause)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    with Cache(tmp_path / "cache.sqlite") as opened:
+        yield opened
+
+
+def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
+    return list(teachers.ask(teacher, prompt, questions, cache, **more))
+
+
+# What is sent and read
+
+
+@pytest.mark.parametrize(("endpoint", "field"), [("chat", "messages"), ("completion", "prompt")])
+def test_a_question_is_sent_and_its_answer_read_from_either_endpoint(cache, endpoint, field):
+    with FaultyServer() as server:
+        [row] = ask(served(server, teacher_endpoint=endpoint, teacher_max_tokens=77), rows(1), cache)
+    [body] = server.bodies
+    assert field in body and (body["max_tokens"], body["temperature"], body["model"]) == (77, 0.0, "m")
+    assert row["finish_reason"] == "stop" and row["text"].endswith("The answer is (B).")
+    assert (row["prompt_tokens"], row["completion_tokens"], row["teacher"]) == (10, 20, "m")
+
+
+def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request(cache):
+    with FaultyServer() as server:
+        warm = ask(served(server), rows(2), cache, samples=4, temperature=0.7)
+        assert sorted(body["seed"] for body in server.bodies) == [0, 0, 1, 1, 2, 2, 3, 3]
+        server.bodies.clear()
+        cold = ask(served(server), rows(2), cache, samples=4)
+        assert len(server.bodies) == 2
+    assert [(row["question_id"], row["sample"]) for row in warm] == [(f"q{q}", s) for q in range(2) for s in range(4)]
+    assert [(row["question_id"], row["sample"]) for row in cold] == [
+        (row["question_id"], row["sample"]) for row in warm
+    ]
+
+
+def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
+    with FaultyServer(reply="Birds fly. (B)") as server:
+        [row] = ask(served(server), rows(1), cache, TWO_CALLS)
+    first, second = (body["messages"][0]["content"] for body in server.bodies)
+    assert second == f"{first} Birds fly. (B){prompts.CUE}"
+    assert row["text"] == f"Birds fly. (B){prompts.CUE} Birds fly. (B)"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "The answer is (B).", "reasoning_content": "Birds fly."},
+        {"content": "The answer is (B).", "reasoning": "Birds fly."},
+        {"content": "<think>\nBirds fly.\n</think>\n\nThe answer is (B)."},
+        {"content": "Birds fly.\n</think>The answer is (B)."},
+    ],
+)
+def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, message):
+    [question] = rows(1)
+    with FaultyServer(reply=message) as server:
+        [told] = ask(served(server), [question], cache)
+        [thought] = ask(served(server), [question], cache, limits=Limits(rationale="reasoning"))
+    assert len(server.bodies) == 1
+    assert told["text"].strip() == "The answer is (B)."
+    assert prompts.read_completion(ONE_CALL, question, thought["text"]) == ("Birds fly.", "B")
+    assert '"reasoning": "Birds fly."' in next(cache.export())
+
+
+def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
+    with FaultyServer(reply={"content": "It is (B).", "reasoning": "Birds fly."}) as server:
+        ask(served(server), rows(1), cache, TWO_CALLS, limits=Limits(rationale="reasoning"))
+    assert server.bodies[1]["messages"][0]["content"].endswith(f"step by step. Birds fly.{prompts.CUE}")
+
+
+def test_a_thought_that_never_ended_is_no_text(cache):
+    with FaultyServer(reply="<think>Birds") as server:
+        [row] = ask(served(server), rows(1), cache)
+    assert row["text"] == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00 null", "\ud83d half a pair", "\x1b[31mred", "<script>alert(1)</script>", "x" * 50_000, "\u202eevil"]
+)
+def test_any_text_comes_through_to_the_table(cache, tmp_path, text):
+    from scicot_utils import tables
+
+    with FaultyServer(reply=text) as server:
+        found = ask(served(server), rows(1), cache, TWO_CALLS)
+    tables.write("completions", found, tmp_path / "c.parquet")
+    assert tables.read("completions", tmp_path / "c.parquet")[0]["text"] == found[0]["text"]
+    assert found[0]["text"].startswith(text.replace("\ud83d", "\ufffd"))
+    assert ask(served(server), rows(1), cache, TWO_CALLS) == found
+
+
+# What fails
+
+
+TOLD = {
+    "context_length": (400, {"error": {"message": "maximum context length is 9", "code": "context_length_exceeded"}}),
+    "content_filter": (
+        400,
+        {"error": {"message": "flagged by the content management policy", "code": "content_filter"}},
+    ),
+    "rejected": (422, {"error": {"message": "no"}}),
+}
+
+
+@pytest.mark.parametrize("reason", TOLD)
+def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(cache, reason):
+    asked = rows(12)
+    with FaultyServer(special={"number 7?": TOLD[reason]}) as server:
+        found = ask(served(server), asked, cache)
+        assert max(server.asked.values()) == 1, "asked once: it cannot pass"
+    judged = rationales.judge(ONE_CALL, {row["id"]: row for row in asked}, found, "correct")
+    assert [row["drop_reason"] for row in judged] == [reason if i == 7 else "" for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable OPENAI_API_KEY"),
+        (403, {"error": {"message": "no"}}, "no right to this model"),
+        (404, {"error": {"message": "The model m does not exist"}}, "check teacher_model and teacher_base_url"),
+        (402, {"error": {"message": "pay"}}, "mend the account"),
+        (429, {"error": {"message": "quota", "code": "insufficient_quota"}}, "mend the account"),
+        (400, {"error": {"message": "use max_completion_tokens", "code": "unsupported_parameter"}}, "max_completion"),
+    ],
+)
+def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, status, body, told):
+    with (
+        FaultyServer(special={"number": (status, body)}) as server,
+        pytest.raises(TeacherError, match=told) as caught,
+    ):
+        ask(served(server, teacher_in_flight=4), rows(200), cache)
+    assert sum(server.asked.values()) <= 4 and "\n" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_ends_the_run(cache):
+    with FaultyServer() as server:
+        pass
+    with pytest.raises(TeacherError, match=r"answered none of the last .* no connection"):
+        ask(served(server, teacher_tries=2), rows(200), cache)
+
+
+def test_a_long_quota_ends_the_run_with_what_to_do(cache, monkeypatch):
+    monkeypatch.setattr("scicot_utils.teachers.served._wait", lambda headers: 86400.0)
+    with (
+        FaultyServer(rate=1.0, faults=("429 wait",)) as server,
+        pytest.raises(TeacherError, match=r"asks to wait 86400 s .* rerun later"),
+    ):
+        ask(served(server), rows(5), cache)
+
+
+def test_retry_after_is_honoured_by_all(cache):
+    with FaultyServer(rate=1.0, faults=("429 wait",)) as server:
+        began = time.monotonic()
+        found = ask(served(server, teacher_tries=3, pause=0.0), rows(3), cache)
+    assert time.monotonic() - began > 0.4  # twice 0.2 s between three tries
+    assert {row["finish_reason"] for row in found} == {"unanswered"}
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ({}, 0), ({"retry-after": "3"}, 3), ({"retry-after-ms": "250"}, 0.25), ({"retry-after": "nan"}, 0),
+        ({"retry-after": "-5"}, 0), ({"retry-after": "soon"}, 0), ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+    ],
+)  # fmt: skip
+def test_retry_after_may_be_a_number_a_date_or_nonsense(header, seconds):
+    from scicot_utils.teachers.served import _wait
+
+    assert _wait(header) == seconds
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "truncated"])
+def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
+    with FaultyServer(rate=1.0, faults=(fault,)) as server:
+        found = ask(served(server, teacher_tries=2, teacher_timeout=0.3), rows(2), cache)
+        assert {row["finish_reason"] for row in found} == {"unanswered"} and max(server.asked.values()) == 2
+        server.rate = 0.0
+        again = ask(served(server), rows(2), cache)
+    assert {row["finish_reason"] for row in again} == {"stop"}, "a rerun asks anew what was given up"
+
+
+def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
+    with FaultyServer(rate=1.0, faults=("truncated",)) as server:
+        found = ask(served(server), rows(3), cache) + ask(served(server), rows(3), cache)
+    assert {row["finish_reason"] for row in found} == {"length"} and sum(server.asked.values()) == 3
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"choices": [1]}', '{"choices": [{"message": {"content": 3}}]}', "[" * 9999]
+)
+def test_a_reply_of_another_shape_is_no_answer(content):
+    teacher = Served(Settings(teacher="openai", teacher_model="m"))
+    with pytest.raises(teachers.MayPass):
+        teacher.read(content.encode(), "x")
+
+
+def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free():
+    teacher = Served(Settings(teacher="openai", teacher_model="m", teacher_prices="m=1/2"))
+    found = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
+    assert (found.finish_reason, found.usd) == ("unfinished", None)
+
+
+def test_two_thousand_prompts_through_a_third_of_faults(cache):
+    asked = rows(2000)
+    with FaultyServer(rate=0.3, latency=0.002) as server:
+        found = ask(served(server, teacher_timeout=5.0), asked, cache)
+        assert 32 < server.most_at_once <= 64
+        faults = Counter(row["finish_reason"] for row in found)
+        assert [row["question_id"] for row in found] == [row["id"] for row in asked], "in order"
+        assert faults.keys() <= {"stop", "length", "unanswered"} and faults["stop"] > 1800
+        assert set(server.faulted) == {*FAULTS, ""}
+        assert set(server.whole.values()) == {1} and len(server.whole) == faults["stop"] + faults["length"]
+        for question, row in zip(asked, found, strict=True):
+            whole = row["finish_reason"] in ("stop", "length")
+            assert (question["question"] in row["prompt"]) and whole == bool(row["text"])
+
+
+RUN = """
+import json, pathlib, sys
+sys.path.insert(0, sys.argv[3])
+from conftest import make_question
+from scicot_utils import teachers
+from scicot_utils.cache import Cache
+from scicot_utils.prompts import TEACHER_PROMPTS
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers import Limits
+from scicot_utils.teachers.served import Served
+more = json.loads(sys.argv[4])
+first, count = more.pop("first", 0), more.pop("count")
+settings = Settings(teacher="openai", teacher_model="m", teacher_base_url=sys.argv[1], teacher_in_flight=64, **more)
+rows = [make_question(id=f"q{i}", question=f"Which is number {i}?") for i in range(first, first + count)]
+with Cache(pathlib.Path(sys.argv[2])) as cache:
+    prompt = TEACHER_PROMPTS["zero_shot_cot_one_call"]
+    found = list(teachers.ask(Served(settings, pause=0.01), prompt, rows, cache, limits=Limits.of(settings)))
+print(len(found))
+"""
+
+
+def start(server, path, **more):
+    words = [sys.executable, "-c", RUN, server.url, str(path), str(Path(__file__).parent), json.dumps(more)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stored(path):
+    with sqlite3.connect(path) as connection:
+        found = {
+            f"0/{json.loads(request)['prompt']}"
+            for request, response in connection.execute("SELECT request, response FROM responses")
+            if json.loads(response)["finish_reason"] in ("stop", "length")
+        }
+    connection.close()
+    return found
+
+
+def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
+    path, kept = tmp_path / "c.sqlite", []
+    with FaultyServer(rate=0.3, latency=0.01) as server:
+        for part in (0.2, 0.45, 0.7):
+            process = start(server, path, count=2000, teacher_timeout=1.0)
+            while len(server.whole) < 2000 * part:
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            time.sleep(0.1)  # the server finishes what it was at
+            kept.append((stored(path), Counter(server.asked)))
+        process = start(server, path, count=2000, teacher_timeout=1.0)
+        out, told = process.communicate()
+        assert process.returncode == 0 and out.strip() == "2000", told
+        assert 0 < len(kept[0][0]) < len(kept[1][0]) < len(kept[2][0]) < 2000
+        for have, asked in kept:
+            assert all(server.asked[prompt] == asked[prompt] for prompt in have), "stored, so not asked again"
+        final = stored(path)
+        assert len(final) >= 1990 and all(server.whole[prompt] >= 1 for prompt in final)
+        lost = sum(server.whole.values()) - len(server.whole)
+        assert lost <= 3 * 64, "only what was under way at a kill is asked twice"
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+# Money
+
+
+PRICED = {"teacher_prices": "m=100/1000", "teacher_max_tokens": 20}  # 10 and 20 tokens: 0.021 USD a request
+
+
+def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(tmp_path):
+    teacher_tokens, price = (10, 20), 0.021
+    asked = rows(300)
+    with FaultyServer(rate=0.3, latency=0.005, tokens=teacher_tokens) as server, Cache(tmp_path / "c.sqlite") as cache:
+        teacher = served(server, teacher_timeout=0.5, **PRICED)
+        with pytest.raises(BudgetReached, match=r"would pass max_usd 1 .* raise the cap and rerun") as caught:
+            ask(teacher, asked, cache, limits=Limits(max_usd=1.0))
+        assert "\n" not in str(caught.value)
+        assert server.most_at_once <= 64
+        assert server.charged * price <= 1.0
+        assert len(cache) > 10 and sum(server.whole.values()) == len(cache)
+        with pytest.raises(BudgetReached):
+            ask(teacher, asked, cache, limits=Limits(max_usd=1.0))
+        assert server.charged * price <= 1.0
+        found = ask(teacher, asked, cache, limits=Limits(max_usd=100.0))
+        assert len(found) == 300 and set(server.whole.values()) == {1}
+
+
+def test_a_cap_holds_for_several_processes_together(tmp_path):
+    with FaultyServer(latency=0.02, tokens=(10, 20)) as server:
+        running = [
+            start(server, tmp_path / "c.sqlite", count=100, first=100 * i, max_usd=1.0, **PRICED) for i in range(3)
+        ]
+        told = [process.communicate()[1] for process in running]
+        assert all("BudgetReached" in text for text in told), told
+        assert 0.8 < server.charged * 0.021 <= 1.0
+
+
+def test_a_cap_on_requests_counts_tries(cache):
+    with FaultyServer(rate=0.5, faults=("500",)) as server, pytest.raises(BudgetReached, match="max_requests 30"):
+        ask(served(server), rows(100), cache, limits=Limits(max_requests=30))
+    assert sum(server.asked.values()) == 30
+
+
+def test_what_may_have_been_charged_without_an_answer_stays_counted(cache):
+    with FaultyServer(rate=1.0, faults=("reset",)) as server:
+        teacher = served(server, teacher_tries=3, **PRICED)
+        ask(teacher, rows(1), cache)
+        worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
+    assert cache.spent() == (pytest.approx(3 * worst), 3)
+    with FaultyServer(rate=1.0, faults=("500",)) as server:
+        ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
+    assert cache.spent() == (pytest.approx(3 * worst), 6)
+
+
+def test_a_known_price_is_counted_and_an_unknown_one_is_not_zero(cache):
+    with FaultyServer(tokens=(10, 20)) as server:
+        [priced] = ask(served(server, **PRICED), rows(1), cache)
+        assert priced["usd"] == pytest.approx(0.021) and cache.usd == pytest.approx(0.021)
+        [unknown] = ask(served(server), rows(1), cache)
+    assert unknown["usd"] != unknown["usd"] and cache.usd is None
+    assert teachers.money(unknown["usd"]) == teachers.money(None) == "price unknown"
+
+
+# The key
+
+
+KEY = "sk-Planted-Secret-0123456789"
+
+
+def everything(folder):
+    return b"\n".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_key_is_sent_and_appears_nowhere(tmp_path, monkeypatch, capfd, caplog):
+    monkeypatch.setenv("TEACHER_KEY_FOR_TEST", KEY)
+    caplog.set_level("DEBUG")
+    with FaultyServer(key=KEY) as server, Cache(tmp_path / "c.sqlite") as cache:
+        teacher = served(server, teacher_api_key_env="TEACHER_KEY_FOR_TEST")
+        found = ask(teacher, rows(3), cache, show_progress=True)
+        (tmp_path / "export.jsonl").write_text("\n".join(cache.export()))
+        monkeypatch.setenv("TEACHER_KEY_FOR_TEST", KEY + "x")
+        with pytest.raises(TeacherError, match="status 401") as caught:
+            ask(teacher, rows(9), cache)  # the server repeats the key that it was sent
+    told = "\n".join(
+        [str(caught.value), repr(caught.value), repr(found), repr(teacher), str(vars(teacher)), caplog.text]
+    )
+    assert found[0]["finish_reason"] == "stop" and "Bad key" in told
+    assert KEY not in told and KEY.encode() not in everything(tmp_path)
+    assert KEY not in "".join(capfd.readouterr())
+    assert KEY not in json.dumps(teacher.identity)
+
+
+def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
+    from scicot_utils import recipe
+
+    with pytest.raises(recipe.RecipeError, match="teacher_api_key_env") as caught:
+        recipe.checked({"teacher_api_key_env": KEY}, "mine.yaml")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-secré", "sk-secret\nsk-more"])
+def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with (
+        FaultyServer() as server,
+        pytest.raises(TeacherError, match="variable OPENAI_API_KEY: holds characters") as caught,
+    ):
+        ask(served(server), rows(1), cache)
+    assert "sk-" not in str(caught.value) and not server.asked
+
+
+def test_a_server_without_keys_needs_none(cache, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with FaultyServer() as server:
+        assert ask(served(server), rows(1), cache)[0]["finish_reason"] == "stop"
+
+
+# Stopping
+
+
+def test_a_reader_that_stops_early_leaves_nothing_running(cache):
+    with FaultyServer(latency=0.05) as server:
+        found = teachers.ask(served(server, teacher_in_flight=4), ONE_CALL, rows(500), cache)
+        next(found)
+        found.close()
+        before = sum(server.asked.values())
+        time.sleep(0.2)
+        assert sum(server.asked.values()) == before < 50
+
+
+def test_it_can_be_asked_where_an_event_loop_is_running(cache):
+    import asyncio
+
+    async def notebook():
+        with FaultyServer() as server:
+            return ask(served(server), rows(3), cache)
+
+    assert len(asyncio.run(notebook())) == 3
+
+
+def test_the_address_of_the_server_is_no_part_of_the_key(cache):
+    with FaultyServer() as one, FaultyServer() as other:
+        ask(served(one), rows(3), cache)
+        ask(served(other), rows(3), cache)
+    assert sum(one.asked.values()) == 3 and not other.asked

@@ -1,0 +1,226 @@
+"""Notebooks 02 and 03 with a teacher behind a real server, and with one that writes whatever could break a page."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from faulty_server import FaultyServer
+from test_local_teacher import TEMPLATE, checkpoint
+from test_pipeline import Page, copy_of_the_project, environment, rules_of
+
+from scicot_utils import microsci, tables
+
+pytestmark = pytest.mark.pipeline
+
+KEY = "sk-Planted-Secret-9876543210"
+RECIPE = """# a test: 2 CPU cores, about 1 minutes
+description: The teacher is served.
+datasets: [microsci]
+distill: [microsci]
+arms: [untrained, answer_only]
+seeds: [0]
+questions: {{train_questions: 24, validation_questions: 8, test_questions: 8}}
+teacher:
+  teacher: openai
+  teacher_model: {model}
+  teacher_base_url: {url}
+  teacher_api_key_env: KEY_OF_THE_TEST
+  teacher_splits: train,validation
+  dev_questions: 8
+  prompt: zero_shot_cot_one_call
+  {more}
+rationales: {{filter: all}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with a questions table, as notebook 01 would have made it."""
+    root = copy_of_the_project(tmp_path_factory.mktemp("served") / "project")
+    world = microsci.load_world()
+    solver = microsci.Solver(world)
+    rows = [
+        row | {"proof": list(solver.proof(row["question"], row["choices"]["text"]))}
+        for row in microsci.questions(world, {"train": 24, "validation": 8, "test": 8}, 0)
+    ]
+    for name in ("real", "same", "nasty", "locked", "capped"):
+        tables.write("questions", rows, root / f"outputs/{name}/questions/microsci/main.parquet")
+    return root
+
+
+def execute(root, name, notebook, url, model="m", more="teacher_max_tokens: 96", key=KEY):
+    """A notebook run by papermill as the pipeline does; (executed notebook, all that was printed)."""
+    (root / f"notebooks/recipes/{name}.yaml").write_text(RECIPE.format(url=url, model=model, more=more))
+    out = root / f"outputs/{name}/notebooks/{notebook}.ipynb"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    words = [f"{notebook}.ipynb", str(out), "-p", "recipe", name, "--log-output", "--no-progress-bar"]
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", *words],
+        cwd=root / "notebooks",
+        env=environment(root) | {"KEY_OF_THE_TEST": key, "SCICOT_ENGINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    return out, done
+
+
+def shown(notebook, kinds=("text/html", "text/markdown", "text/plain")):
+    outputs = [out for cell in json.loads(notebook.read_text())["cells"] for out in cell.get("outputs", [])]
+    return "\n".join(
+        "".join(out.get("text", "")) + "".join("".join(out.get("data", {}).get(kind, "")) for kind in kinds)
+        for out in outputs
+    )
+
+
+def printed_anywhere(root, name):
+    files = [*(root / "outputs" / name).rglob("*"), *(root / "outputs/cache").glob(f"{name}*")]
+    return b"\n".join(file.read_bytes() for file in files if file.is_file())
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(tmp_path_factory):
+    """`transformers serve` with a tiny random checkpoint; (base_url, model)."""
+    folder = checkpoint(tmp_path_factory.mktemp("served") / "tiny", "causal", TEMPLATE, ends=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", folder]
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(240):
+            assert process.poll() is None
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1", folder
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_notebooks_run_against_transformers_serve(project, transformers_serve):
+    url, model = transformers_serve
+    more = "temperature: 1.0\n  teacher_max_tokens: 24"
+    for notebook in ("02_teacher_prompting", "03_rationale_generation"):
+        out, done = execute(project, "real", notebook, url, model, more)
+        assert done.returncode == 0, done.stderr[-3000:]
+        text = shown(out)
+        assert "price unknown" in text or "unknown" in text
+    found = tables.read("completions", project / "outputs/real/completions/microsci/main.parquet")
+    assert len(found) == 32 and {row["teacher"] for row in found} == {model}
+    assert "stop" in {row["finish_reason"] for row in found} <= {"stop", "length"}
+    assert all(row["completion_tokens"] > 0 and row["usd"] != row["usd"] for row in found)
+    judged = tables.read("rationales", project / "outputs/real/rationales/microsci/main.parquet")
+    assert any(row["kept"] for row in judged) and {row["drop_reason"] for row in judged} <= {"", "length", "empty"}
+    assert "completion/s" in done.stderr or "completion/s" in done.stdout or "completion/s" in text
+
+
+def test_the_same_recipe_runs_on_another_server_with_only_address_and_model_changed(project):
+    with FaultyServer(rate=0.2, faults=("429", "500", "truncated"), key=KEY) as server:
+        for notebook in ("02_teacher_prompting", "03_rationale_generation"):
+            more = "temperature: 1.0\n  teacher_max_tokens: 96"
+            out, done = execute(project, "same", notebook, server.url, "another/model", more)
+            assert done.returncode == 0, done.stderr[-3000:]
+    assert "What we found" in out.read_text()
+    assert KEY.encode() not in printed_anywhere(project, "same") and KEY not in done.stdout + done.stderr
+    provenance = json.loads((project / "outputs/same/rationales/microsci/main.provenance.json").read_text())
+    assert provenance["teacher"]["model"] == "another/model"
+    assert provenance["settings"]["teacher_api_key_env"] == "KEY_OF_THE_TEST"
+
+
+def test_a_refused_key_stops_the_notebook_in_one_line_and_is_not_told(project):
+    with FaultyServer(key="another") as server:
+        _, done = execute(project, "locked", "03_rationale_generation", server.url)
+    assert done.returncode
+    told = [line for line in done.stderr.splitlines() if line.startswith("TeacherError")]
+    assert told and "set the environment variable KEY_OF_THE_TEST" in told[0]
+    assert KEY.encode() not in printed_anywhere(project, "locked") and KEY not in done.stdout + done.stderr
+
+
+def test_a_cap_stops_the_notebook_and_a_higher_one_goes_on(project):
+    with FaultyServer() as server:
+        prices = "teacher_prices: m=100/1000"
+        _, done = execute(project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 0.9")
+        assert done.returncode and "BudgetReached: budget: " in done.stderr
+        assert 0 < server.charged * 0.021 <= 0.9
+        out, done = execute(project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 99.0")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert set(server.whole.values()) == {1} and len(server.whole) == 32
+    assert f"{32 * 0.021:.4g}" in shown(out)
+
+
+@pytest.mark.parametrize(("teacher", "estimated"), [("openai, teacher_model: m", True), ("simulated", False)])
+def test_the_estimate_comes_before_the_full_run_where_the_teacher_is_paid(project, teacher, estimated):
+    recipe = project / "notebooks/recipes/planned.yaml"
+    head = "# a test: 2 CPU cores, about 1 minutes\ndescription: x\ndatasets: [microsci]\ndistill: [microsci]\n"
+    recipe.write_text(f"{head}arms: [answer_only]\nseeds: [0]\nteacher: {{teacher: {teacher}}}\n")
+    ceiling = project / "outputs/reference/micro_ceiling/metrics.csv"
+    ceiling.parent.mkdir(exist_ok=True)
+    ceiling.touch()  # for a checkout whose record is still to be made
+    wanted = "outputs/planned/rationales/microsci/main.parquet"
+    words = [
+        "snakemake",
+        "--workflow-profile",
+        "notebooks/profiles/default",
+        "--config",
+        "recipe=planned",
+        "-n",
+        wanted,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=project, env=environment(project), capture_output=True, text=True
+    )
+    planned = rules_of(done.stdout + done.stderr)
+    assert planned == {"questions": 1, "rationale_generation": 1} | ({"teacher_prompting": 1} if estimated else {})
+
+
+NASTY = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)> **bold** [link](javascript:alert(3)) {glue}`x` $\\frac{1}{0$ "
+    "$$ \\begin{x} ``` :::{note} \x1b[31mred\x1b[0m \x00 null \u202eltr\u202c مرحبا | cell | \n\n# Heading\n\n---\n\n"
+    + "x" * 50_000
+    + "\nThe answer is (B)."
+)
+
+
+def test_whatever_a_teacher_writes_breaks_and_runs_nothing_in_notebook_and_book(project):
+    with FaultyServer(reply=NASTY) as server:
+        for notebook in ("02_teacher_prompting", "03_rationale_generation"):
+            out, done = execute(project, "nasty", notebook, server.url)
+            assert done.returncode == 0, done.stderr[-3000:]
+            page = shown(out, ("text/html", "text/markdown"))
+            assert "&lt;script&gt;alert" in page and "<script>alert" not in page and "<img src=x" not in page
+            assert not set(page) & set("\x00\x1b\u202e")
+    book = project / "outputs/nasty/book"
+    book.mkdir()
+    (book / "index.ipynb").write_text(out.read_text())
+    (book / "02.ipynb").write_text((out.parent / "02_teacher_prompting.ipynb").read_text())
+    (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: '02'}]\n")
+    (book / "_config.yml").write_text((project / "_config.yml").read_text())
+    (book / "references.bib").write_text((project / "book/references.bib").read_text())
+    built = subprocess.run(
+        [str(Path(sys.executable).with_name("jupyter-book")), "build", str(book), "--warningiserror", "--keep-going"],
+        env=environment(project),
+        capture_output=True,
+        text=True,
+    )
+    wrong = [line for line in built.stderr.splitlines() if "WARNING" in line and "/nasty/" in line]
+    allowed = ("cross-reference", "unknown document", "could not find bibtex", "citation")
+    assert all(any(words in line for words in allowed) for line in wrong), wrong  # links to pages that are not here
+    page = Page(book / "_build/html/index.html")
+    html = (book / "_build/html/index.html").read_text()
+    assert "<script>alert(1)" not in html and not any(image.get("src") == "x" for image in page.images)
+    assert not any(link.startswith("javascript:alert") for link in page.links)
+    assert "alert(1)" in html, "it is shown, as text"
