@@ -132,7 +132,8 @@ class Cache:
                     "`python -m scicot_utils export-cache`, or delete it to have everything asked, and paid for, anew"
                 ) from error
             raise CacheError(
-                f"{shown} is no usable cache ({error}); move it away and rerun: responses are asked anew"
+                f"{shown} is no usable cache ({error}); see to the disk, its rights and other processes, then rerun: "
+                "what is in it stays"
             ) from error
 
     def _set_aside(self) -> str:

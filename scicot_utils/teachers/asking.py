@@ -280,7 +280,9 @@ class _Asking:
         except MayPass as error:
             charged = error.sent
             raise
-        except asyncio.CancelledError:
+        except (Unanswerable, TeacherError):
+            raise
+        except BaseException:  # cancelled, or answered and not stored: it may have been charged
             charged = True
             raise
         finally:
