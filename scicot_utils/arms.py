@@ -10,7 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -176,9 +176,9 @@ FINE_TUNE_KEYS = (
 
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
-    """The recipe's student before fine-tuning; `seed` matters for one that starts from random weights."""
-    made = paths.pretrained(recipe, settings.student)
-    return load(str(made[0]) if made else paths.source(settings.student), paths.source(settings.tokenizer), seed)
+    """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
+    student = load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed)
+    return replace(student, name=settings.student)  # not the place, which differs from machine to machine
 
 
 def train(student: Student, pairs: Sequence[Pair], settings: Settings, *, seed: int, folder: Path) -> TrainingLog:

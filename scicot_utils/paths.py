@@ -90,6 +90,12 @@ def pretrained(recipe: str, student: str) -> list[Path]:
     return [pretraining(recipe, named[1], int(named[2])) / "model"] if named else []
 
 
+def student(recipe: str, name: str) -> str:
+    """Where the student lies that a recipe calls so: a folder, or `name` as it is (of the hub, or from a seed)."""
+    made = pretrained(recipe, name)
+    return str(made[0]) if made else source(name)
+
+
 def metrics(recipe: str) -> Path:
     return OUTPUTS / recipe / "metrics.csv"
 

@@ -85,8 +85,7 @@ class Study:
 
     def weights(self) -> list[Path]:
         """The weight files from which the student starts; none for one from the hub or from a seed."""
-        folder = [*self.student(), Path(paths.source(self.settings.student))][0]
-        return sorted(folder.glob("*.safetensors"))
+        return sorted(Path(paths.student(self.name, self.settings.student)).glob("*.safetensors"))
 
     def run(self) -> Path:
         """The folder of this run."""

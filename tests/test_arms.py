@@ -437,3 +437,7 @@ def test_a_choice_is_the_option_chosen_whatever_the_options_read(question, texts
 def test_no_choice_is_wrong_and_unparsed(question):
     found = arms.choice(question(), "")
     assert (found["answer"], found["correct"], found["text"]) == ("", False, "")
+
+
+def test_a_loaded_student_is_called_as_the_recipe_calls_it():
+    assert arms.load_student("micro", settings(student="micro"), seed=0).name == "micro"

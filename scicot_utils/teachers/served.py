@@ -42,8 +42,10 @@ OF_ALL = (
     "invalid_api_key",
     "model_not_found",
     "unsupported_parameter",
+    "unsupported_value",
+    "unknown_parameter",
+    "account_deactivated",
 )
-OF_ALL += ("unsupported_value", "unknown_parameter", "account_deactivated")
 TOO_LONG = ("context length", "context window", "maximum context", "context_length", "too long", "too many tokens")
 FILTERED = ("content_filter", "content filter", "content_policy", "content management policy")
 FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
