@@ -557,14 +557,14 @@ def test_outcomes(
 ) -> dict[tuple[str, str], np.ndarray]:
     """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
 
-    An arm that the variant is not run for is taken from the main variant. A control that could be made for a part of
-    the questions only is left out.
+    An arm that the variant is not run for is taken from another (`Recipe.taken_from`). A control that could be made for
+    a part of the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
     asked = sum(row["split"] == "test" for row in questions.values())
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for where, arm, of, seed in recipe.runs():
-        if where == dataset and of == (variant if arm in recipe.trained_arms(variant) else MAIN) and arm != "untrained":
+        if where == dataset and arm != "untrained" and of == recipe.taken_from(arm, variant):
             folder = paths.run(recipe.name, dataset, arm, of, seed)
             for file in [
                 file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()
@@ -602,7 +602,7 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
         row["variant"] = row["first"].split("/")[0]
         for place in ("first", "second"):
             row[place] = row[place].split("/")[1]
-            row[f"{place} of"] = row["variant"] if row[place] in recipe.trained_arms(row["variant"]) else MAIN
+            row[f"{place} of"] = recipe.taken_from(row[place], row["variant"])
     return rows
 
 
@@ -635,21 +635,24 @@ def validation_table(frame: pd.DataFrame) -> Table:
 
 
 def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
-    """Arms that write rationales × what came of their test questions, as shares, mean over seeds; [] without proofs."""
+    """Variants × arms that write rationales × what came of their test questions: shares, mean over seeds; [] without
+    proofs.
+    """
     if not any(row["proof"] for row in questions.values()):
         return []
     rows = []
-    for arm in recipe.trained_arms(MAIN):
+    for variant, arm in [(name, arm) for name in (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)]:
         counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
         for seed in recipe.seeds:
-            file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
+            file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
             found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
             if any(row["rationale"] for row in found):
                 told = [rationales.outcome(questions[r["question_id"]], r["rationale"], r["correct"]) for r in found]
                 for name, values in counts.items():
                     values.append(told.count(name) / len(told))
         if any(counts.values()):
-            rows.append({"arm": arm_name(arm)} | {name: float(np.mean(values)) for name, values in counts.items()})
+            shares = {name: float(np.mean(values)) for name, values in counts.items()}
+            rows.append({"variant": variant, "arm": arm_name(arm)} | shares)
     return rows
 
 
@@ -675,7 +678,7 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
         | {
             "arms": " minus ".join(
                 arm_name(row[place])
-                + (f" (of {MAIN})" if row.get(f"{place} of", MAIN) != row.get("variant", MAIN) else "")
+                + (f" (of {row[f'{place} of']})" if row.get(f"{place} of") != row.get("variant") else "")
                 for place in ("first", "second")
             ),
             "points": row["difference"],

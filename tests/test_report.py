@@ -357,6 +357,22 @@ def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
     }
 
 
+def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_rationales(varied):
+    plan = varied[0].model_copy(
+        update={
+            "variants": varied[0].variants | {"noisy_twice": {"teacher_error_rate": 0.3, "steps": 600}},
+            "variant_arms": varied[0].variant_arms | {"noisy_twice": ["rationale_answer"]},
+        }
+    )
+    for seed in plan.seeds:
+        right = list(varied[1])[:25]
+        put_predictions(varied[1], right, arm="rationale_answer", variant="noisy_twice", seed=seed)
+    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
+    [row] = [row for row in rows if row["variant"] == "noisy_twice" and row["measure"] == "generated"]
+    assert (row["first of"], row["second of"]) == ("noisy", "noisy_twice")
+    assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
+
+
 def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
     rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
