@@ -93,6 +93,18 @@ def estimate(wildcards):
     return [f"{DONE}/02_teacher_prompting/{wildcards.dataset}.ipynb"] if paid else []
 
 
+def record(recipe, *names):
+    """Files of a shipped record."""
+    place = paths.record(recipe)
+    return [
+        paths.relative(file)
+        for file in (
+            place / "provenance.json",
+            *(place / "tables" / f"{name}.csv" for name in names),
+        )
+    ]
+
+
 def folder(run):
     return paths.relative(paths.run(RECIPE.name, *run))
 
@@ -379,6 +391,7 @@ rule ablations:
         notebook="notebooks/08_ablations.ipynb",
         code=provenance.code("08_ablations"),
         metrics=f"{OUT}/metrics.csv",
+        record=record("micro_tuning", "08_validation_microsci"),
     output:
         notebook=PAGES["08_ablations"],
     log:
@@ -402,6 +415,12 @@ rule claims:
         notebook="notebooks/09_claims.ipynb",
         code=provenance.code("09_claims"),
         metrics=f"{OUT}/metrics.csv",
+        record=record(
+            "micro_full",
+            "09_accuracy_microsci",
+            "08_differences_microsci",
+            "08_failures_microsci",
+        ),
     output:
         notebook=PAGES["09_claims"],
     log:

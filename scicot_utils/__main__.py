@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "validate a recipe, then run Snakemake on it; further arguments go to Snakemake",
     "where": "say where the built book is",
     "metrics": "gather the recipe's runs into metrics.csv (a step of the pipeline)",
+    "keep": "copy what a finished run came to into outputs/reference, small enough to be committed",
 }
 FILE_COMMANDS = {
     "export-cache": "write the teacher's responses that a recipe's cache holds, or a damaged one, as JSON lines",
@@ -58,10 +59,11 @@ def main() -> None:
         elif given.command == "where":
             index = paths.site(planned.name) / "index.html"
             print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={given.recipe}`", flush=True)
-        elif given.command == "metrics":
+        elif given.command in ("metrics", "keep"):
             from scicot_utils import report  # here, since it loads the plotting libraries
 
-            report.collect(planned)
+            make = report.collect if given.command == "metrics" else report.keep
+            print(f"Written: {paths.relative(make(planned))}")
         else:
             run(given.recipe, further)
     except ScicotError as error:

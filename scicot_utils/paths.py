@@ -42,6 +42,11 @@ def source(name: str) -> str:
     return str(expand(name)) if "$" in name or name.startswith("~") or (expand(name).is_dir() and name) else name
 
 
+def record(recipe: str) -> Path:
+    """What a recipe came to when it was run for this repository: metrics.csv, tables/, provenance.json, README.md."""
+    return REFERENCE / recipe
+
+
 def teacher_cache(recipe: str) -> Path:
     return CACHE / f"{recipe}.sqlite"
 

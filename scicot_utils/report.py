@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import matplotlib
@@ -52,6 +53,15 @@ COMPARED = (
     ("two_stage", "two_stage_shuffled_rationale"),
 )
 FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines hold together (Bonferroni)
+KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
+    "08_differences",
+    "08_failures",
+    "08_validation",
+    "09_accuracy",
+    "09_comparisons",
+    "09_failures",
+)
+RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 
 
@@ -300,6 +310,81 @@ def metrics(recipe: Recipe) -> pd.DataFrame:
     if not file.is_file():
         raise ReportError(f"no {paths.relative(file)}; run the recipe: make book RECIPE={recipe.name}")
     return pd.read_csv(file, keep_default_na=False)
+
+
+def keep(recipe: Recipe) -> Path:
+    """Write the record of a finished run, small enough to be committed, and return its folder.
+
+    metrics.csv without the rows of single forms of question, but for the main variant's on validation; the tables of
+    notebooks 08 and 09; of what ran, where and for how long, the sum over all runs. Raises ReportError where a table
+    is missing.
+    """
+    frame, folder, made = metrics(recipe), paths.record(recipe.name), paths.tables(recipe.name)
+    shown = [f"{name}_{dataset}" for name in KEPT for dataset in recipe.distill]
+    if missing := [name for name in shown if not (made / f"{name}.csv").is_file()]:
+        raise ReportError(
+            f"no {missing[0]}.csv in {paths.relative(made)}; run the recipe: make book RECIPE={recipe.name}"
+        )
+    single = frame["metric"].str.contains(":")
+    frame = frame[~single | (frame["variant"] == MAIN) & (frame["split"] == "validation")]
+    tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
+    for name in shown:
+        tables.write_text(folder / "tables" / f"{name}.csv", (made / f"{name}.csv").read_text(encoding="utf-8"))
+    runs = [paths.run(recipe.name, *run) for run in recipe.runs()]
+    files = [file for run in runs for file in (run / "stage1" / "provenance.json", run / "provenance.json")]
+    told = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    begun = [datetime.fromisoformat(one["started"]) for one in told]
+    ended = [start + timedelta(seconds=round(one["seconds"])) for start, one in zip(begun, told, strict=True)]
+    summed = {name: round(sum(one.get(name, 0.0) for one in told), 1) for name in ("seconds", "training_seconds")}
+    when = {"started": min(begun).isoformat(), "ended": max(ended).isoformat()}
+    with_what = {name: _distinct(one[name] for one in told) for name in RECORDED}
+    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told)} | summed | when | with_what
+    tables.write_json(folder / "provenance.json", content)
+    tables.write_text(
+        folder / "README.md",
+        f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).told().text}\n\n"
+        "| file | what |\n| --- | --- |\n"
+        "| `metrics.csv` | every measure of every run; those of single forms of question for the main variant on validation only |\n"
+        "| `tables` | what notebooks 08 and 09 show |\n"
+        "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
+        f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
+    )
+    return folder
+
+
+def _distinct(values: Iterable[object]) -> list[object]:
+    found: list[object] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a recipe came to when it was run for this repository, as `keep` wrote it."""
+
+    recipe: str
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        return pd.read_csv(paths.record(self.recipe) / "metrics.csv", keep_default_na=False)
+
+    def table(self, name: str) -> list[Row]:
+        """The rows of one of its tables."""
+        file = paths.record(self.recipe) / "tables" / f"{name}.csv"
+        return pd.read_csv(file, keep_default_na=False).to_dict("records")
+
+    def told(self) -> Paragraph:
+        """What the record is of."""
+        found = json.loads((paths.record(self.recipe) / "provenance.json").read_text(encoding="utf-8"))
+        commits = ", ".join(commit[:10] for commit in found["commit"])
+        return Paragraph(
+            f"Record of recipe {self.recipe}: seeds {', '.join(map(str, found['recipe']['seeds']))}; "
+            f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {found['started']} and "
+            f"{found['ended']}, on {' and '.join(found['processor'])} ({' and '.join(map(str, found['cores']))} cores); commit "
+            f"{commits}. To make it again: make book RECIPE={self.recipe}."
+        )
 
 
 def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
@@ -624,14 +709,23 @@ def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found) if found else frame.iloc[:0]
 
 
-def validation_table(frame: pd.DataFrame) -> Table:
-    """Arm × variant on one split of `frame` (columns of metrics.csv), mean over seeds, with the best of each arm."""
+def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
+    """Arm × variant on one split of `frame` (columns of metrics.csv), mean over seeds, with the best of each arm.
+
+    Every key that a variant of the recipe changes has a column, with the value that the run had.
+    """
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
     wide["mean"] = wide[["generated", "ranked"]].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
-    rows = wide.reset_index()[["arm", "variant", "generated", "ranked", "mean", "seeds", "best"]]
-    return Table(rows.to_dict("records"), dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
+    keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))
+    rows = [
+        {"arm": row["arm"], "variant": row["variant"]}
+        | {key: getattr(recipe.settings(row["arm"], row["variant"]), key) for key in keys}
+        | {name: row[name] for name in ("generated", "ranked", "mean", "seeds", "best")}
+        for row in wide.reset_index().to_dict("records")
+    ]
+    return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
 
 
 def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:

@@ -252,6 +252,58 @@ def test_the_accuracy_table_shows_both_scorings_of_every_arm():
     assert "30.0–32.0%" in words and "25.0–35.0%" in words
 
 
+PROVENANCE = {
+    "started": "2020-01-01T00:00:00+00:00", "seconds": 60.4, "training_seconds": 30.0, "commit": "abc", "modified": False,
+    "scicot_utils": "1", "platform": "Linux", "processor": "One", "cores": 2, "memory_gib": 4.0, "python": "3.11",
+    "packages": {"torch": "2"},
+}  # fmt: skip
+
+
+def put_finished(plan):
+    """All that `keep` reads of a finished run, with one row of a single form in each split."""
+    put_metrics(plan)
+    for run in plan.runs():
+        folder = paths.run(plan.name, *run)
+        [*rows] = json.loads((folder / "metrics.json").read_text())
+        single = [rows[0] | {"metric": "generated:eats", "split": split} for split in ("test", "validation")]
+        tables.write_json(folder / "metrics.json", rows + single)
+        tables.write_json(folder / "provenance.json", PROVENANCE | {"started": f"2020-01-0{run[3] + 1}T00:00:00+00:00"})
+    report.collect(plan)
+    for name in report.KEPT:
+        Table([{"arm": "a", "by seed": "+1.0, NA"}]).save(paths.tables(plan.name) / f"{name}_microsci.csv")
+
+
+def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch):
+    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+    plan = planned(variants={"fast": {"learning_rate": 0.5}})
+    put_finished(plan)
+    kept = report.keep(plan)
+    record = report.Record("mine")
+    whole, frame = report.metrics(plan), record.metrics
+    single = frame[frame["metric"].str.contains(":")]
+    assert {*zip(single["variant"], single["split"], strict=True)} == {(MAIN, "validation")}
+    assert len(frame) - len(single) == sum(~whole["metric"].str.contains(":"))
+    assert record.table("09_accuracy_microsci") == [{"arm": "a", "by seed": "+1.0, NA"}]
+    told = json.loads((kept / "provenance.json").read_text())
+    assert told["notebook_runs"] == 4 and told["seconds"] == pytest.approx(241.6) and told["training_seconds"] == 120
+    assert (told["started"], told["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
+    assert told["commit"] == ["abc"] and told["packages"] == [{"torch": "2"}]
+    assert recipe.Recipe(**told["recipe"]) == plan
+    assert "make book RECIPE=mine" in (kept / "README.md").read_text()
+
+
+def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs, monkeypatch):
+    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+    plan = planned()
+    with pytest.raises(ReportError, match="make book RECIPE=mine"):
+        report.keep(plan)
+    put_finished(plan)
+    (paths.tables("mine") / "08_failures_microsci.csv").unlink()
+    with pytest.raises(ReportError, match="no 08_failures_microsci.csv in .*make book RECIPE=mine"):
+        report.keep(plan)
+    assert not (outputs / "reference").exists()
+
+
 def put_predictions(names, right, *, arm="answer_only", variant=MAIN, seed=0, file="predictions", of=""):
     """Predictions on `names`, in that order, in the folder of a run: those in `right` are right, all are ranked right."""
     rows = [
@@ -569,8 +621,13 @@ def test_validation_table_marks_the_best_variant_of_each_arm():
             for seed in (0, 1)
         ]
     )
-    found = {(row["arm"], row["variant"]): row for row in report.validation_table(rows).frame.to_dict("records")}
+    table = report.validation_table(rows, planned(variants={"fast": {"learning_rate": 0.5}})).frame
+    found = {(row["arm"], row["variant"]): row for row in table.to_dict("records")}
     assert {key for key, row in found.items() if row["best"]} == {("one", "fast"), ("two", "main")}
+    assert {key: row["learning_rate"] for key, row in found.items()} == {
+        ("one", "main"): planned().settings().learning_rate, ("one", "fast"): 0.5,
+        ("two", "main"): planned().settings().learning_rate,
+    }  # fmt: skip
     assert found["one", "fast"]["mean"] == pytest.approx(0.55) and found["one", "fast"]["seeds"] == 2
 
 
