@@ -338,7 +338,9 @@ def keep(recipe: Recipe) -> Path:
     summed = {name: round(sum(one.get(name, 0.0) for one in told), 1) for name in ("seconds", "training_seconds")}
     when = {"started": min(begun).isoformat(), "ended": max(ended).isoformat()}
     with_what = {name: _distinct(one[name] for one in told) for name in RECORDED}
-    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told)} | summed | when | with_what
+    weights = {name: value for one in told for name, value in one["inputs"].items() if name.endswith(".safetensors")}
+    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told), "weights": weights}
+    content |= summed | when | with_what
     tables.write_json(folder / "provenance.json", content)
     tables.write_text(
         folder / "README.md",

@@ -255,7 +255,7 @@ def test_the_accuracy_table_shows_both_scorings_of_every_arm():
 PROVENANCE = {
     "started": "2020-01-01T00:00:00+00:00", "seconds": 60.4, "training_seconds": 30.0, "commit": "abc", "modified": False,
     "scicot_utils": "1", "platform": "Linux", "processor": "One", "cores": 2, "memory_gib": 4.0, "python": "3.11",
-    "packages": {"torch": "2"},
+    "packages": {"torch": "2"}, "inputs": {"student.safetensors": "f00d", "main.parquet": "cafe"},
 }  # fmt: skip
 
 
@@ -288,6 +288,7 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     assert told["notebook_runs"] == 4 and told["seconds"] == pytest.approx(241.6) and told["training_seconds"] == 120
     assert (told["started"], told["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
     assert told["commit"] == ["abc"] and told["packages"] == [{"torch": "2"}]
+    assert told["weights"] == {"student.safetensors": "f00d"}
     assert recipe.Recipe(**told["recipe"]) == plan
     assert "make book RECIPE=mine" in (kept / "README.md").read_text()
 
@@ -671,3 +672,25 @@ def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
     record = json.loads((paths.CEILING.parent / "provenance.json").read_text(encoding="utf-8"))
     weights = paths.MICRO_STUDENT / "model.safetensors"
     assert record["inputs"][paths.relative(weights)] == provenance.checksum(weights)
+
+
+@pytest.mark.parametrize("name", ["micro_tuning", "micro_full"])
+def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
+    told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    assert recipe.Recipe(**told["recipe"]) == recipe.load(name), f"run it again: make book RECIPE={name}, then keep"
+    weights = paths.MICRO_STUDENT / "model.safetensors"
+    assert told["weights"] == {paths.relative(weights): provenance.checksum(weights)}
+    assert told["modified"] == [False]
+
+
+@pytest.mark.parametrize("name", ["micro", "micro_full", "micro_students"])
+def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(name):
+    plan, grid = recipe.load(name), recipe.load("micro_tuning")
+    rows = report.Record("micro_tuning").table("08_validation_microsci")
+    best = {row["arm"]: row["learning_rate"] for row in rows if row["best"]}
+    assert {arm: plan.settings(arm).learning_rate for arm in plan.trained_arms(MAIN)} == best
+    assert not {*plan.seeds} & {*grid.seeds}
+    same = {key: value for key, value in plan.flat().items() if key not in ("learning_rate", "test_questions")}
+    assert {key: grid.flat()[key] for key in same if key != "transfer_questions"} == {
+        key: value for key, value in same.items() if key != "transfer_questions"
+    }
