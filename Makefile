@@ -5,6 +5,7 @@ VENV   ?= .venv
 PORT   ?= 8000
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 # A recipe is a name or a path; its outputs go by the name.
 NAME := $(basename $(notdir $(RECIPE)))
@@ -34,7 +35,7 @@ book: check ## run a recipe and build the book (default: micro)
 	@$(PY) -m scicot_utils where $(RECIPE)
 
 test: $(VENV)/.done lint ## lint, unit and contract tests, the smoke recipe through to its book
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.done
 	$(PY) -m ruff check .
