@@ -1,7 +1,7 @@
 """Each arm of the study: what its student is trained on and how it answers. Training itself is in `students`.
 
-An arm with one student is one declared entry of ONE_STAGE. `two_stage` (Sci-CoT) trains two models, in notebooks 04
-and 05. The untrained baselines answer without any student.
+An arm with one student is one declared entry of ONE_STUDENT. `two_stage` (Sci-CoT) trains two models, one on RATIONALE
+and one on ANSWER_FROM, in notebooks 04 and 05. The untrained baselines answer without any student.
 """
 
 from __future__ import annotations
@@ -31,33 +31,91 @@ class ArmError(ScicotError):
 
 
 @dataclass(frozen=True)
-class OneStage:
-    """An arm with one student: the target it learns, and how its text falls into (rationale, answer)."""
+class Map:
+    """One thing that a student learns: a text to read, from (question, rationale, settings), and the text to write."""
 
-    learns: str
-    ask: Callable[[StudentTemplate, Row], str]
-    target: Callable[[str, str], str]  # (rationale, answer) → text
-    split: Callable[[str], tuple[str, str]]
-    lead: Callable[[str], str]  # what stands before the answer, given the rationale; options are ranked after it
+    told: str
+    reads: Callable[[Row, str, Settings], str]
+    writes: Callable[[str, str], str]  # (rationale, answer) → text
+
+
+ANSWER = Map("Q → A", lambda row, _, settings: _template(settings).ask_answer(row), lambda _, answer: answer)
+RATIONALE = Map("Q → R", lambda row, _, settings: _template(settings).ask_rationale(row), lambda why, _: why)
+BOTH = Map("Q → R A", RATIONALE.reads, prompts.write_rationale_answer)
+REVERSED = Map("Q → A R", ANSWER.reads, prompts.write_answer_rationale)
+ANSWER_FROM = Map("Q + R → A", lambda row, why, settings: _stage2_input(row, why, settings), ANSWER.writes)
+
+
+@dataclass(frozen=True)
+class OneStudent:
+    """An arm with one student: the maps that it learns, and how it answers.
+
+    `answers`: (student, questions, settings) → predictions. `weigh`: what counts alike in the loss of a batch, each
+    target `token`, or each `pair`, so that the short targets of one map are not outweighed by the long ones of another.
+    """
+
+    maps: tuple[Map, ...]
+    answers: Callable[[Student, Sequence[Row], Settings], list[Row]]
     source: str
+    weigh: str = "token"
+
+    @property
+    def learns(self) -> str:
+        return " and ".join(one.told for one in self.maps)
 
 
-ONE_STAGE = {
-    "answer_only": OneStage(
-        learns="Q → A",
-        ask=StudentTemplate.ask_answer,
-        target=lambda rationale, answer: answer,
-        split=lambda text: ("", text),
-        lead=lambda rationale: "",
-        source="vanilla fine-tuning (Ho et al., section 4)",
+def writing(
+    learned: Map, split: Callable[[str], tuple[str, str]], lead: str = "{}", tail: str = ""
+) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
+    """Answers by writing what `learned` taught; `split` takes the text apart into (rationale, answer).
+
+    Options are ranked as they stood in training: after `lead`, filled with the student's own rationale, and before
+    `tail`, where the writing ends if there is one.
+    """
+
+    def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
+        inputs = [learned.reads(question, "", settings) for question in questions]
+        written = _generate(student, inputs, settings, stop=tail)
+        parts = [split(generated.text) for generated in written]
+        leads = [lead.format(why) for why, _ in parts]
+        scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
+        return [
+            _prediction(question, why, generated, answer, option_scores)
+            for question, (why, answer), generated, option_scores in zip(questions, parts, written, scores, strict=True)
+        ]
+
+    return answers
+
+
+def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
+    """Answers from the rationale that the same student wrote before."""
+    written = write_rationales(student, questions, settings)
+    given = [{"text": generated.text, "truncated": generated.truncated} for generated in written]
+    return answer_from(student, questions, given, settings)
+
+
+ONE_STUDENT = {
+    "answer_only": OneStudent(
+        (ANSWER,), writing(ANSWER, lambda text: ("", text)), "vanilla fine-tuning (Ho et al., section 4)"
     ),
-    "rationale_answer": OneStage(
-        learns="Q → R A",
-        ask=StudentTemplate.ask_rationale,
-        target=prompts.write_rationale_answer,
-        split=prompts.split_rationale_answer,
-        lead=lambda rationale: f"{rationale}{prompts.ARROW}".rstrip(),  # `score` puts the space before an option
-        source="Fine-tune-CoT (Ho et al., section 3.1)",
+    "rationale_answer": OneStudent(
+        (BOTH,),
+        writing(BOTH, prompts.split_rationale_answer, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
+        "Fine-tune-CoT (Ho et al., section 3.1)",
+    ),
+    "answer_rationale": OneStudent(
+        (REVERSED,),
+        writing(REVERSED, prompts.split_answer_rationale, tail=prompts.ARROW.strip()),
+        "rationale after the answer: it shapes training and is never written at test",
+    ),
+    "multitask": OneStudent(
+        (ANSWER, RATIONALE),
+        writing(ANSWER, lambda text: ("", text)),
+        "Distilling step-by-step (Hsieh et al. 2023, arXiv 2305.02301), both tasks weighing alike",
+        weigh="pair",
+    ),
+    "two_stage_shared": OneStudent(
+        (RATIONALE, ANSWER_FROM), chaining, "Sci-CoT's two stages in one model of half the parameters", weigh="pair"
     ),
 }
 
@@ -82,25 +140,13 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     return [examples[i] for i in sorted(order[: settings.train_size or None])]
 
 
-def one_stage_pairs(arm: str, examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
-    """What the student of a one-stage arm is trained on."""
-    entry, template = ONE_STAGE[arm], _template(settings)
+def pairs(maps: Iterable[Map], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
+    """What a student is trained on that learns these maps: for each example one pair of each."""
+    maps = tuple(maps)
     return [
-        (entry.ask(template, question), entry.target(rationale, _gold(question, settings)))
-        for question, rationale in examples
-    ]
-
-
-def stage1_pairs(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
-    """Sci-CoT's stage 1: Q → R."""
-    template = _template(settings)
-    return [(template.ask_rationale(question), rationale) for question, rationale in examples]
-
-
-def stage2_pairs(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
-    """Sci-CoT's stage 2: Q + R → A."""
-    return [
-        (_stage2_input(question, rationale, settings), _gold(question, settings)) for question, rationale in examples
+        (one.reads(question, why, settings), one.writes(why, _gold(question, settings)))
+        for question, why in examples
+        for one in maps
     ]
 
 
@@ -128,26 +174,9 @@ def stage2_examples(
     return own if settings.stage2_source == "crossfit" else [*examples, *own]
 
 
-def answer_one_stage(arm: str, student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-    """Predictions of a one-stage arm, without the columns that name the run (see `predictions`)."""
-    entry, template = ONE_STAGE[arm], _template(settings)
-    inputs = [entry.ask(template, question) for question in questions]
-    written = _generate(student, inputs, settings)
-    split = [entry.split(generated.text) for generated in written]
-    leads = [entry.lead(rationale) for rationale, _ in split]
-    scores = _option_scores(student, inputs, leads, questions, settings)
-    return [
-        _prediction(question, rationale, generated, answer, option_scores)
-        for question, (rationale, answer), generated, option_scores in zip(
-            questions, split, written, scores, strict=True
-        )
-    ]
-
-
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
     """Stage 1 at work: a rationale for each question."""
-    template = _template(settings)
-    return _generate(student, [template.ask_rationale(question) for question in questions], settings)
+    return _generate(student, [RATIONALE.reads(question, "", settings) for question in questions], settings)
 
 
 def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row], settings: Settings) -> list[Row]:
@@ -181,10 +210,12 @@ def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     return replace(student, name=settings.student)  # not the place, which differs from machine to machine
 
 
-def train(student: Student, pairs: Sequence[Pair], settings: Settings, *, seed: int, folder: Path) -> TrainingLog:
-    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files."""
+def train(
+    student: Student, taught: Sequence[Pair], settings: Settings, *, seed: int, folder: Path, weigh: str = "token"
+) -> TrainingLog:
+    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's."""
     chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
-    return fine_tune(student, pairs, output_dir=folder, seed=seed, **chosen)
+    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, **chosen)
 
 
 # ── Without a student ───────────────────────────────────────────────────────────────────────────────────────────
@@ -290,23 +321,23 @@ def _stage2_input(question: Row, rationale: str, settings: Settings) -> str:
     return _template(settings).ask_answer_from(question, rationale, settings.stage2_order)
 
 
-def _generate(student: Student, inputs: list[str], settings: Settings) -> list[Generated]:
-    return generate(
-        student, inputs, max_new_tokens=settings.max_target_tokens, batch_size=settings.evaluation_batch_size
-    )
+def _generate(student: Student, inputs: list[str], settings: Settings, stop: str = "") -> list[Generated]:
+    limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
+    return generate(student, inputs, stop=stop, **limits)
 
 
 def _option_scores(
-    student: Student, inputs: list[str], leads: list[str], questions: Sequence[Row], settings: Settings
+    student: Student, inputs: list[str], leads: list[str], questions: Sequence[Row], settings: Settings, tail: str = ""
 ) -> list[list[float]]:
-    """Summed log-likelihood of every option of every question, after the input and the lead."""
+    """Summed log-likelihood of every option of every question, after the input and the lead, with its end or `tail`."""
     flat_inputs, flat_leads, targets = [], [], []
     for text, lead, question in zip(inputs, leads, questions, strict=True):
         for label in question["choices"]["label"]:
             flat_inputs.append(text)
             flat_leads.append(lead)
-            targets.append(prompts.write_answer(question, label, settings.answer_format))
-    values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, batch_size=settings.evaluation_batch_size))
+            targets.append(f"{prompts.write_answer(question, label, settings.answer_format)} {tail}".strip())
+    batches = {"batch_size": settings.evaluation_batch_size, "ends": not tail}
+    values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
 
 

@@ -309,3 +309,14 @@ def split_rationale_answer(text: str) -> tuple[str, str]:
     """(rationale, answer) of Fine-tune-CoT's target; no arrow: all rationale, no answer."""
     rationale, found, answer = text.rpartition(ARROW.strip())
     return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
+
+
+def write_answer_rationale(rationale: str, answer: str) -> str:
+    """The reverse, `{answer} --> {rationale}`."""
+    return f"{answer}{ARROW}{rationale}"
+
+
+def split_answer_rationale(text: str) -> tuple[str, str]:
+    """(rationale, answer) of the reverse; no arrow: all answer, no rationale."""
+    answer, _, rationale = text.partition(ARROW.strip())
+    return rationale.strip(), answer.strip()

@@ -24,7 +24,15 @@ MAIN = "main"  # the variant in which nothing is changed
 DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
 TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
-ARMS = ("untrained", "answer_only", "rationale_answer", "two_stage")
+ARMS = (
+    "untrained",
+    "answer_only",
+    "rationale_answer",
+    "answer_rationale",
+    "multitask",
+    "two_stage_shared",
+    "two_stage",
+)
 
 # Keys that say how a teacher is reached and what it may cost, but not what it answers: a change makes no variant.
 REACHED_BY = (
@@ -257,7 +265,7 @@ class Recipe(Section):
     plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
     datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
     distill: list[str] = Field(min_length=1, description="those that students are trained on")
-    arms: list[Literal["untrained", "answer_only", "rationale_answer", "two_stage"]] = Field(min_length=1)
+    arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
     questions: Questions = Questions()
     teacher: Teacher = Teacher()

@@ -30,6 +30,9 @@ from scicot_utils.tables import METRICS, Row
 ARMS = {
     "answer_only": ("answer only", "#E69F00"),
     "rationale_answer": ("rationale + answer\n(Fine-tune-CoT)", "#56B4E9"),
+    "answer_rationale": ("answer + rationale", "#A65628"),
+    "multitask": ("multi-task\n(step-by-step)", "#808000"),
+    "two_stage_shared": ("two-stage,\none model", "#5E3C99"),
     "two_stage": ("two-stage\n(Sci-CoT)", "#005B96"),
     "two_stage_teacher_rationale": ("two-stage, teacher's\nrationale (ceiling)", "#009E73"),
     "two_stage_shuffled_rationale": ("two-stage, shuffled\nrationale", "#999999"),

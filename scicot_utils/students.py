@@ -30,6 +30,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
+    StoppingCriteria,
+    StoppingCriteriaList,
     T5Config,
     TrainerCallback,
     set_seed,
@@ -303,6 +305,7 @@ def fine_tune(
     adam_beta2: float,
     threads: int,
     micro_batches: int = 1,
+    weigh: str = "token",
     prefixes: Sequence[str] = (),
     enough: Callable[[], bool] | None = None,
     check_steps: int = 250,
@@ -315,7 +318,8 @@ def fine_tune(
     `schedule` is a name of transformers' SchedulerType; `warmup_ratio` the share of `steps` in which the rate
     rises; a token limit of 0 cuts nothing. `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives
     bit-identical weights on one machine. `micro_batches` > 1 cuts every batch into parts of like length, to be padded
-    less; the gradient is their mean. With `prefixes`, one for each pair, a target's prefix stands in the decoder
+    less; the gradient is their mean. In the loss of a part each `token` of its targets weighs alike, or with `weigh`
+    "pair" each pair of the batch, by the mean of its tokens. With `prefixes`, one for each pair, a target's prefix stands in the decoder
     already: it is read, not learned. Training ends before `steps` if `enough`, asked every `check_steps`, says so; it
     may ask the student, and must draw no random numbers. Checkpoints go to `output_dir` every `save_steps` steps (0: none),
     and training resumes from the last one there.
@@ -340,7 +344,7 @@ def fine_tune(
     def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         encoded = _batch(student, [row["input_ids"] for row in batch])
         labels = _padded([row["labels"] for row in batch], IGNORED)
-        if any(row["skipped"] for row in batch):
+        if weigh == "pair" or any(row["skipped"] for row in batch):
             encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
             labels = labels.masked_fill(~_after([row["skipped"] for row in batch], labels), IGNORED)
         return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
@@ -359,7 +363,18 @@ def fine_tune(
     )  # fmt: skip
     data = Dataset.from_list(rows) if micro_batches > 1 else rows  # the sampler takes lengths from a Dataset only
     recorder = _Recorder(show_progress, enough, check_steps)
-    trainer = Seq2SeqTrainer(model=student.model, args=arguments, train_dataset=data, data_collator=collate)
+
+    def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        each = _loss_by_pair(outputs.logits, labels)
+        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
+
+    trainer = Seq2SeqTrainer(
+        model=student.model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=collate,
+        compute_loss_func=mean_of_pairs if weigh == "pair" else None,
+    )
     trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
         trainer.remove_callback(callback)
@@ -373,6 +388,14 @@ def fine_tune(
     total = parameters(student)
     done = trainer.state.global_step
     return TrainingLog(recorder.losses, validation_loss, seconds, done, trainable, total, inputs_cut, targets_cut)
+
+
+def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of each row's own labels, shape (batch,)."""
+    each = torch.nn.functional.cross_entropy(
+        logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+    )
+    return each.sum(1) / (labels != IGNORED).sum(1).clamp(min=1)
 
 
 def _with_dropout(model: PreTrainedModel, dropout: float) -> PreTrainedModel:
@@ -411,25 +434,45 @@ def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int) -
 
 
 @torch.inference_mode()
-def generate(student: Student, inputs: Sequence[str], *, max_new_tokens: int, batch_size: int) -> list[Generated]:
-    """Greedy continuations, in the order of `inputs`; an input too long for the student raises StudentError."""
+def generate(
+    student: Student, inputs: Sequence[str], *, max_new_tokens: int, batch_size: int, stop: str = ""
+) -> list[Generated]:
+    """Greedy continuations, in the order of `inputs`, up to their end or to `stop`, which is part of them.
+
+    An input too long for the student raises StudentError.
+    """
     encoded, _ = _ids(student, inputs)
     config = student.model.generation_config
     greedy = GenerationConfig(
         max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=config.pad_token_id,
         eos_token_id=config.eos_token_id, decoder_start_token_id=config.decoder_start_token_id,
     )  # fmt: skip
+    criteria = StoppingCriteriaList([_Says(student.tokenizer, stop)] if stop else [])
     texts: dict[int, Generated] = {}
     for indices in _batches([len(ids) for ids in encoded], batch_size):
         output = student.model.generate(
-            **_batch(student, [encoded[index] for index in indices]), generation_config=greedy
+            **_batch(student, [encoded[index] for index in indices]),
+            generation_config=greedy,
+            stopping_criteria=criteria,
         )
         written = output[:, 1:]  # without the start token, which is EOS in many BART models
         ended = (written == student.tokenizer.eos_token_id).any(dim=1).tolist()
         decoded = student.tokenizer.batch_decode(output, skip_special_tokens=True)
         for index, text, end in zip(indices, decoded, ended, strict=True):
-            texts[index] = Generated(text.strip(), not end)
+            texts[index] = Generated(text.strip(), not (end or (stop and stop in text)))
     return [texts[index] for index in range(len(inputs))]
+
+
+class _Says(StoppingCriteria):
+    """Ends a text with `stop`. The library's own stop strings do not take a tokenizer of whole words."""
+
+    def __init__(self, tokenizer: Any, stop: str):
+        self.tokenizer, self.stop = tokenizer, stop
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        last = input_ids[:, -len(self.stop) - 1 :]  # a token has at least one character; the first may be cut
+        texts = self.tokenizer.batch_decode(last, skip_special_tokens=True)
+        return torch.tensor([self.stop in text for text in texts], device=input_ids.device)
 
 
 @torch.inference_mode()
@@ -440,13 +483,17 @@ def score(
     *,
     batch_size: int,
     prefixes: Sequence[str] | None = None,
+    ends: bool = True,
 ) -> list[float]:
     """Summed log-likelihood (nats) of each target with its EOS, given its input (and a target prefix).
 
-    With prefixes the decoder reads "prefix target", and only the tokens after the prefix are summed.
+    With prefixes the decoder reads "prefix target", and only the tokens after the prefix are summed. Without `ends` the
+    EOS is not: the target is the beginning of something longer.
     """
     sums = [0.0] * len(targets)
     for indices, logits, labels, counted in _forward(student, inputs, targets, prefixes or (), batch_size):
+        if not ends:
+            counted = counted & torch.nn.functional.pad(counted[:, 1:], (0, 1))  # all but the last that counts
         chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
             sums[index] = total

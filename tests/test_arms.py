@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scicot_utils import arms, prompts, scoring, students, tables
+from scicot_utils import arms, prompts, recipe, scoring, students, tables
 from scicot_utils.arms import ArmError
 from scicot_utils.recipe import Settings, Training
 from scicot_utils.students import Generated
@@ -147,22 +147,26 @@ WHY = "Birds have feathers."
 @pytest.mark.parametrize(
     ("make", "changes", "pair"),
     [
-        (lambda *given: arms.one_stage_pairs("answer_only", *given), {}, (f"{ASKED} Answer:", "robin")),
+        (lambda *given: arms.pairs([arms.ANSWER], *given), {}, (f"{ASKED} Answer:", "robin")),
         (
-            lambda *given: arms.one_stage_pairs("answer_only", *given),
+            lambda *given: arms.pairs([arms.ANSWER], *given),
             {"answer_format": "label"},
             (f"{ASKED} Answer:", "The answer is (B)."),
         ),
         (
-            lambda *given: arms.one_stage_pairs("rationale_answer", *given),
+            lambda *given: arms.pairs([arms.BOTH], *given),
             {},
             (f"{ASKED} Solution:", f"{WHY} --> robin"),
         ),
-        (arms.stage1_pairs, {}, (f"{ASKED} Solution:", WHY)),
-        (arms.stage2_pairs, {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
-        (arms.stage2_pairs, {"stage2_order": "question_first"}, (f"{ASKED} Solution: {WHY} Answer:", "robin")),
+        (lambda *given: arms.pairs([arms.RATIONALE], *given), {}, (f"{ASKED} Solution:", WHY)),
+        (lambda *given: arms.pairs([arms.ANSWER_FROM], *given), {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
         (
-            arms.stage2_pairs,
+            lambda *given: arms.pairs([arms.ANSWER_FROM], *given),
+            {"stage2_order": "question_first"},
+            (f"{ASKED} Solution: {WHY} Answer:", "robin"),
+        ),
+        (
+            lambda *given: arms.pairs([arms.ANSWER_FROM], *given),
             {"stage2_order": "question_first", "template": "multimodal_cot", "answer_format": "label"},
             (
                 "Question: Which of these has feathers?\nContext: N/A\n"
@@ -176,21 +180,23 @@ def test_the_training_pair_of_an_arm(question, make, changes, pair):
     assert make([(question(), WHY)], settings(**changes)) == [pair]
 
 
-def test_no_student_reads_the_gold_answer(question):
-    for arm in arms.ONE_STAGE:
-        asked = {arms.one_stage_pairs(arm, [(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}
-        assert len(asked) == 1
-    for make in (arms.stage1_pairs, arms.stage2_pairs):
-        assert len({make([(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}) == 1
+MAPS = [arms.ANSWER, arms.RATIONALE, arms.BOTH, arms.REVERSED, arms.ANSWER_FROM]
 
 
-@pytest.mark.parametrize("arm", arms.ONE_STAGE)
-def test_options_are_ranked_after_the_words_they_followed_in_training(question, arm):
-    entry = arms.ONE_STAGE[arm]
-    for rationale in ("", WHY) if arm == "answer_only" else (WHY,):
-        lead = entry.lead(rationale)
-        assert (f"{lead} robin" if lead else "robin") == entry.target(rationale, "robin")
-        assert entry.split(entry.target(rationale, "robin"))[1] == "robin"
+@pytest.mark.parametrize("one", MAPS, ids=lambda one: one.told)
+def test_no_student_reads_the_gold_answer(question, one):
+    assert len({arms.pairs([one], [(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}) == 1
+
+
+def test_a_student_of_several_maps_learns_each_of_every_example(question):
+    rows = [(question(id=name), f"why {name}") for name in ("q1", "q2")]
+    found = arms.pairs((arms.ANSWER, arms.RATIONALE), rows, SETTINGS)
+    assert [target for _, target in found] == ["robin", "why q1", "robin", "why q2"]
+    assert [text.rsplit(" ", 1)[1] for text, _ in found] == 2 * ["Answer:", "Solution:"]
+
+
+def test_every_arm_with_one_student_is_one_that_a_recipe_may_name():
+    assert {*arms.ONE_STUDENT, "untrained", "two_stage"} == set(recipe.ARMS)
 
 
 # How an arm answers
@@ -202,11 +208,11 @@ class Fake:
     def __init__(self, monkeypatch, says, likes):
         self.asked, self.scored = [], []
 
-        def generate(student, inputs, *, max_new_tokens, batch_size):
+        def generate(student, inputs, *, max_new_tokens, batch_size, stop):
             self.asked += inputs
-            return [Generated(says(text), False) for text in inputs]
+            return [Generated(says(text).partition(stop)[0] + stop if stop else says(text), False) for text in inputs]
 
-        def score(student, inputs, targets, *, batch_size, prefixes):
+        def score(student, inputs, targets, *, batch_size, prefixes, ends):
             given = list(zip(inputs, prefixes, targets, strict=True))
             self.scored += given
             return [likes(*one) for one in given]
@@ -224,50 +230,48 @@ def evaluated(rows, answers, arm):
 
 COMBINATIONS = [
     (arm, template, answer_format)
-    for arm in (*arms.ONE_STAGE, "two_stage")
+    for arm in (*arms.ONE_STUDENT, "two_stage")
     for template in prompts.STUDENT_TEMPLATES
     for answer_format in ("text", "label")
 ]
 
 
 def answer(arm, rows, chosen):
-    if arm == "two_stage":
-        given = [
-            {"text": written.text, "truncated": written.truncated}
-            for written in arms.write_rationales(None, rows, chosen)
-        ]
-        return arms.answer_from(None, rows, given, chosen)
-    return arms.answer_one_stage(arm, None, rows, chosen)
+    return (arms.chaining if arm == "two_stage" else arms.ONE_STUDENT[arm].answers)(None, rows, chosen)
 
 
 def learned(arm, rows, chosen):
-    """What each input of the arm's last model should be followed by."""
-    examples = [(row, WHY) for row in rows]
-    if arm == "two_stage":
-        return dict(arms.stage1_pairs(examples, chosen)) | dict(arms.stage2_pairs(examples, chosen))
-    return dict(arms.one_stage_pairs(arm, examples, chosen))
+    """What each input of the arm's students should be followed by."""
+    maps = (arms.RATIONALE, arms.ANSWER_FROM) if arm == "two_stage" else arms.ONE_STUDENT[arm].maps
+    return dict(arms.pairs(maps, [(row, WHY) for row in rows], chosen))
 
 
 @pytest.mark.parametrize(("arm", "template", "answer_format"), COMBINATIONS)
 def test_a_student_that_writes_its_targets_is_always_right(monkeypatch, rows, tmp_path, arm, template, answer_format):
     chosen = settings(template=template, answer_format=answer_format)
     targets = learned(arm, rows, chosen)
-    Fake(monkeypatch, targets.__getitem__, lambda text, lead, target: float(targets[text].endswith(target)))
+    # an option is ranked as it stood in training: after the same words
+    Fake(
+        monkeypatch,
+        targets.__getitem__,
+        lambda text, lead, target: float(targets[text].startswith(f"{lead} {target}".strip())),
+    )
     answers = answer(arm, rows, chosen)
     found = evaluated(rows, answers, arm)
     assert (found["generated"]["value"], found["ranked"]["value"], found["unparsed"]["value"]) == (1, 1, 0)
-    assert {row["rationale"] for row in answers} == ({""} if arm == "answer_only" else {WHY})
+    silent = ("answer_only", "answer_rationale", "multitask")  # at test they write no rationale
+    assert {row["rationale"] for row in answers} == ({""} if arm in silent else {WHY})
     named = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
     assert tables.read("predictions", tables.write("predictions", named, tmp_path / "p.parquet")) == named
 
 
-@pytest.mark.parametrize("arm", [*arms.ONE_STAGE, "two_stage"])
+@pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_guesses_is_at_chance(monkeypatch, rows, arm):
     rng = random.Random(1)
 
     def guess(text):
         option = rng.choice(re.findall(r"\([A-D]\) (\w+)", text))
-        return option if arm == "answer_only" or text.endswith("Answer:") else f"{WHY} --> {option}"
+        return option if text.endswith("Answer:") else f"{WHY} --> {option}"
 
     Fake(monkeypatch, guess, lambda *_: rng.random())
     found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
@@ -276,7 +280,7 @@ def test_a_student_that_guesses_is_at_chance(monkeypatch, rows, arm):
         assert found[measure]["n"] == len(rows)
 
 
-@pytest.mark.parametrize("arm", [*arms.ONE_STAGE, "two_stage"])
+@pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_writes_nothing_is_wrong_and_unparsed(monkeypatch, rows, arm):
     Fake(monkeypatch, lambda text: "", lambda *_: 0.0)
     found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
@@ -292,7 +296,7 @@ def test_the_order_of_options_moves_their_scores_and_nothing_else(question, orde
     def scores(row):
         with pytest.MonkeyPatch.context() as patch:
             Fake(patch, lambda text: "", likes)
-            [found] = arms.answer_one_stage("answer_only", None, [row], SETTINGS)
+            [found] = arms.ONE_STUDENT["answer_only"].answers(None, [row], SETTINGS)
         return found["option_scores"], row["choices"]["text"]
 
     texts = ("raft", "robin", "copper", "ant")
@@ -305,7 +309,7 @@ def test_the_order_of_options_moves_their_scores_and_nothing_else(question, orde
 def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, question):
     rows = [question(), question(("yes", "no", "perhaps"), id="q2")]
     fake = Fake(monkeypatch, lambda text: "Hm. --> robin", lambda *_: 0.0)
-    found = arms.answer_one_stage("rationale_answer", None, rows, SETTINGS)
+    found = arms.ONE_STUDENT["rationale_answer"].answers(None, rows, SETTINGS)
     assert [target for *_, target in fake.scored] == ["raft", "robin", "copper", "ant", "yes", "no", "perhaps"]
     assert {lead for _, lead, _ in fake.scored} == {"Hm. -->"}
     assert [len(row["option_scores"]) for row in found] == [4, 3]
@@ -333,11 +337,11 @@ def student():
     return arms.load_student("micro", settings(student="random/micro"), seed=0)
 
 
-@pytest.mark.parametrize("arm", arms.ONE_STAGE)
+@pytest.mark.parametrize("arm", arms.ONE_STUDENT)
 def test_a_real_students_answers_are_rows_of_the_predictions_table(student, question, tmp_path, arm):
     rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
     found = arms.predictions(
-        arms.answer_one_stage(arm, student, rows, settings(max_target_tokens=4)),
+        arms.ONE_STUDENT[arm].answers(student, rows, settings(max_target_tokens=4)),
         recipe="r",
         dataset="microsci",
         arm=arm,
@@ -358,10 +362,11 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     passed = {}
     monkeypatch.setattr(arms, "fine_tune", lambda student, pairs, **given: passed.update(given))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
-    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"))
+    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair")
     assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
         "seed": 5,
         "output_dir": Path("here"),
+        "weigh": "pair",
     }
 
 

@@ -300,7 +300,7 @@ def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs, monkeypatch):
         report.keep(plan)
     put_finished(plan)
     (paths.tables("mine") / "08_failures_microsci.csv").unlink()
-    with pytest.raises(ReportError, match="no 08_failures_microsci.csv in .*make book RECIPE=mine"):
+    with pytest.raises(ReportError, match=r"no 08_failures_microsci.csv in .*make book RECIPE=mine"):
         report.keep(plan)
     assert not (outputs / "reference").exists()
 

@@ -204,6 +204,22 @@ def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
     assert logs[1].losses[0][1] == pytest.approx(logs[0].losses[0][1], abs=1e-4)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_where_pairs_weigh_alike_a_long_target_counts_no_more_than_a_short_one(tmp_path, parts):
+    run = students.load("random/micro", seed=0)
+    pairs = [("rain", SENTENCE), ("Copy: rain", "rain"), ("Copy: oak", "oak"), ("oak", f"{SENTENCE} A cod is a fish.")]
+    sums = students.score(run, *zip(*pairs, strict=True), batch_size=4)
+    means = [total / len(run.tokenizer(target)["input_ids"]) for total, (_, target) in zip(sums, pairs, strict=True)]
+    log = train(run, tmp_path, pairs, weigh="pair", micro_batches=parts, batch_size=4, steps=1, dropout=0.0)
+    assert log.losses[0][1] == pytest.approx(-sum(means) / 4, rel=1e-4)
+
+
+def test_a_student_learns_where_pairs_weigh_alike(tmp_path):
+    run = students.load("random/micro")
+    train(run, tmp_path, pairs=PAIRS[:1], weigh="pair", steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1)[0].text == "robin"
+
+
 def test_a_prefix_of_a_target_is_read_and_not_learned(tmp_path):
     run = students.load("random/micro", seed=0)
     pairs = [("Find: a bird", "raft"), ("Find: rain", "oak")]
@@ -247,6 +263,16 @@ def test_a_text_without_an_end_is_truncated_and_one_with_an_end_is_not(tmp_path)
     assert students.generate(run, [PAIRS[0][0]], max_new_tokens=1, batch_size=1)[0].truncated
 
 
+def test_writing_ends_at_the_text_to_stop_at(tmp_path):
+    run = students.load("random/micro")
+    pairs = [("(A) raft (B) robin Answer:", f"robin --> {SENTENCE}")]
+    train(run, tmp_path, pairs=pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    given = {"max_new_tokens": 20, "batch_size": 1}
+    assert students.generate(run, [pairs[0][0]], **given)[0].text == pairs[0][1].lower()
+    assert students.generate(run, [pairs[0][0]], stop="-->", **given) == [students.Generated("robin -->", False)]
+    assert students.generate(run, [pairs[0][0]], stop="oak", max_new_tokens=4, batch_size=1)[0].truncated
+
+
 def test_an_input_beyond_the_positions_is_refused(student):
     with pytest.raises(students.StudentError, match=r"reads 192 tokens; an input has 301"):
         students.generate(student, ["raft " * 300], max_new_tokens=5, batch_size=1)
@@ -278,6 +304,14 @@ def test_score_after_a_prefix_sums_only_what_follows_it(student):
     found = students.score(student, [source] * 2, [target] * 2, batch_size=2, prefixes=[prefix, ""])
     assert found[0] == pytest.approx(sum(logs[-2:]), abs=1e-4)  # the option and the end
     assert found[1] == pytest.approx(sum(manual(student, source, target)), abs=1e-4)
+
+
+def test_score_of_a_beginning_leaves_the_end_out(student):
+    source, targets, prefixes = "(A) raft (B) robin Answer:", ["robin -->", "oak -->", "raft"], ["", "", "rain"]
+    found = students.score(student, [source] * 3, targets, batch_size=3, prefixes=prefixes, ends=False)
+    plain = [manual(student, source, target) for target in targets[:2]]
+    assert found[:2] == pytest.approx([sum(logs[:-1]) for logs in plain], abs=1e-4)
+    assert found[2] == pytest.approx(manual(student, source, "rain raft")[1], abs=1e-4)
 
 
 def test_score_refuses_lists_of_different_lengths(student):
