@@ -1,5 +1,6 @@
 """Served teachers: nothing lost, nothing asked twice, no cap passed, no key told, whatever the server does."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -66,6 +67,30 @@ def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request(cache):
     assert [(row["question_id"], row["sample"]) for row in cold] == [
         (row["question_id"], row["sample"]) for row in warm
     ]
+
+
+def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cache):
+    refused = ("temperature", "seed")
+    with FaultyServer(refused=refused) as server:
+        with pytest.raises(
+            TeacherError, match="'temperature' is not supported.* leave the parameter out with teacher_omit"
+        ):
+            ask(served(server), rows(1), cache, TWO_CALLS)
+        found = ask(
+            served(server, teacher_omit="temperature,seed"), rows(2), cache, TWO_CALLS, samples=2, temperature=1.0
+        )
+        assert server.charged == 6 and not any(name in body for body in server.bodies[1:] for name in refused)
+    assert {row["finish_reason"] for row in found} == {"stop"}
+    assert all(row["temperature"] != row["temperature"] for row in found), "NaN: the model decided it"
+
+
+def test_what_is_left_out_is_part_of_the_key_and_nothing_left_out_is_not(cache):
+    with FaultyServer() as server:
+        keep, seedless = served(server), served(server, teacher_omit="seed")
+        ask(keep, rows(1), cache)
+        ask(seedless, rows(1), cache)
+        assert len(server.bodies) == 2
+    assert "omitted" not in keep.identity and seedless.identity["omitted"] == ["seed"]
 
 
 def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
@@ -148,7 +173,7 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable OPENAI_API_KEY"),
+        (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable KEY_OF_THE_TEST"),
         (403, {"error": {"message": "no"}}, "no right to this model"),
         (404, {"error": {"message": "The model m does not exist"}}, "check teacher_model and teacher_base_url"),
         (402, {"error": {"message": "pay"}}, "mend the account"),
@@ -161,7 +186,7 @@ def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, 
         FaultyServer(special={"number": (status, body)}) as server,
         pytest.raises(TeacherError, match=told) as caught,
     ):
-        ask(served(server, teacher_in_flight=4), rows(200), cache)
+        ask(served(server, teacher_in_flight=4, teacher_api_key_env="KEY_OF_THE_TEST"), rows(200), cache)
     assert sum(server.asked.values()) <= 4 and "\n" not in str(caught.value)
 
 
@@ -411,13 +436,36 @@ def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
 
 @pytest.mark.parametrize("key", ["sk-secré", "sk-secret\nsk-more"])
 def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatch, key):
-    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("KEY_OF_THE_TEST", key)
     with (
         FaultyServer() as server,
-        pytest.raises(TeacherError, match="variable OPENAI_API_KEY: holds characters") as caught,
+        pytest.raises(TeacherError, match="variable KEY_OF_THE_TEST: holds characters") as caught,
     ):
-        ask(served(server), rows(1), cache)
+        ask(served(server, teacher_api_key_env="KEY_OF_THE_TEST"), rows(1), cache)
     assert "sk-" not in str(caught.value) and not server.asked
+
+
+def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_default_one(cache, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, KEY)
+    with FaultyServer() as server:
+        ask(served(server), rows(1), cache)
+    assert KEY not in json.dumps(server.headers) and server.headers
+    told = (
+        "name the variable that holds its key in teacher_api_key_env: OPENAI_API_KEY is for https://api.openai.com/v1"
+    )
+    with FaultyServer(key=KEY) as server, pytest.raises(TeacherError, match=told):
+        ask(served(server), rows(2), cache)
+
+
+def test_the_key_in_the_default_variable_is_sent_to_the_default_server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    async def headers():
+        async with Served(Settings(teacher="openai", teacher_model="m")) as teacher:
+            return teacher._client.auth_headers
+
+    assert asyncio.run(headers()) == {"Authorization": f"Bearer {KEY}"}
 
 
 def test_a_server_without_keys_needs_none(cache, monkeypatch):
@@ -440,8 +488,6 @@ def test_a_reader_that_stops_early_leaves_nothing_running(cache):
 
 
 def test_it_can_be_asked_where_an_event_loop_is_running(cache):
-    import asyncio
-
     async def notebook():
         with FaultyServer() as server:
             return ask(served(server), rows(3), cache)

@@ -210,7 +210,7 @@ class _Asking:
             "prompt": shown,
             "prompt_version": prompt.label,
             "teacher": self.teacher.name,
-            "temperature": float(self.temperature),
+            "temperature": math.nan if "temperature" in self.teacher.omitted else float(self.temperature),
             "text": text,
             "finish_reason": calls[-1].finish_reason,
             "prompt_tokens": sum(call.prompt_tokens for call in calls),
