@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-FAULTS = ("429", "429 wait", "500", "503", "hang", "reset", "not json", "no choices", "truncated")
+FAULTS = ("429", "429 wait", "500", "503", "504", "hang", "reset", "not json", "no choices", "truncated")
 
 
 class FaultyServer:
@@ -120,7 +120,9 @@ class FaultyServer:
         if fault in ("500", "503"):
             return await self._send(writer, int(fault), {"error": {"message": "oops"}})
         self.charged += 1
-        if fault == "hang":
+        if fault == "504":  # as a gateway says it that waited in vain for a server that works on it
+            await self._send(writer, 504, {"error": {"message": "gateway time-out"}})
+        elif fault == "hang":
             self.at_once -= 1  # for the client it will be over before
             try:
                 await asyncio.sleep(3600)

@@ -73,7 +73,7 @@ def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cac
     refused = ("temperature", "seed")
     with FaultyServer(refused=refused) as server:
         with pytest.raises(
-            TeacherError, match="'temperature' is not supported.* leave the parameter out with teacher_omit"
+            TeacherError, match=r"'temperature' is not supported.* leave the parameter out with teacher_omit"
         ):
             ask(served(server), rows(1), cache, TWO_CALLS)
         found = ask(
@@ -127,10 +127,20 @@ def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
     assert server.bodies[1]["messages"][0]["content"].endswith(f"step by step. Birds fly.{prompts.CUE}")
 
 
-def test_a_thought_that_never_ended_is_no_text(cache):
+@pytest.mark.parametrize("prompt", [ONE_CALL, TWO_CALLS], ids=["one call", "two calls"])
+def test_a_thought_that_never_ended_is_no_text_and_no_answer_is_asked_of_it(cache, prompt):
     with FaultyServer(reply="<think>Birds") as server:
-        [row] = ask(served(server), rows(1), cache)
-    assert row["text"] == ""
+        [row] = ask(served(server), rows(1), cache, prompt)
+    assert row["text"] == "" and server.charged == 1
+
+
+@pytest.mark.parametrize("reply", ["", " \n", {"role": "assistant", "content": None}])
+def test_an_empty_text_is_not_whole_whatever_the_server_says(cache, reply):
+    questions = rows(1)
+    with FaultyServer(reply=reply) as server:
+        [row] = ask(served(server), questions, cache, TWO_CALLS)
+    assert row["finish_reason"] == "empty" and server.charged == 1
+    assert rationales.judge(TWO_CALLS, {"q0": questions[0]}, [row], "all")[0]["drop_reason"] == "empty"
 
 
 @pytest.mark.parametrize(
@@ -377,15 +387,52 @@ def test_a_cap_on_requests_counts_tries(cache):
     assert sum(server.asked.values()) == 30
 
 
-def test_what_may_have_been_charged_without_an_answer_stays_counted(cache):
-    with FaultyServer(rate=1.0, faults=("reset",)) as server:
-        teacher = served(server, teacher_tries=3, **PRICED)
-        ask(teacher, rows(1), cache)
+@pytest.mark.parametrize("fault", ["reset", "hang", "504", "not json"])
+def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_price_is_unknown(cache, fault):
+    with FaultyServer(rate=1.0, faults=(fault,)) as server:
+        teacher = served(server, teacher_tries=3, teacher_timeout=0.3, **PRICED)
+        [row] = ask(teacher, rows(1), cache)
         worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
     assert cache.spent() == (pytest.approx(3 * worst), 3)
-    with FaultyServer(rate=1.0, faults=("500",)) as server:
-        ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
-    assert cache.spent() == (pytest.approx(3 * worst), 6)
+    assert row["finish_reason"] == "unanswered" and row["usd"] != row["usd"]
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503"])
+def test_what_was_refused_without_work_costs_nothing(cache, fault):
+    with FaultyServer(rate=1.0, faults=(fault,)) as server:
+        [row] = ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
+    assert cache.spent() == (pytest.approx(0.0), 3) and row["usd"] == 0.0
+
+
+def test_the_progress_counts_a_lost_try_at_its_worst(cache, capfd):
+    with FaultyServer(rate=0.5, faults=("504",)) as server:
+        ask(served(server, **PRICED), rows(20), cache, show_progress=True)
+    assert server.charged > len(server.whole) == 20
+    assert teachers.money(cache.spent()[0]) in capfd.readouterr().err.rsplit("\r", 1)[-1]
+
+
+def test_greedy_samples_are_counted_and_paid_for_once(cache):
+    with FaultyServer(latency=0.02) as server:
+        found = ask(served(server, **PRICED), rows(5), cache, samples=3)
+        assert server.charged == 5
+    assert (cache.misses, cache.hits) == (5, 10)
+    assert sum(row["usd"] for row in found) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
+
+
+def test_what_was_ever_spent_is_told_against_the_caps(cache):
+    capped = {"max_usd": 9.0, "max_requests": 50}
+    paid = Settings(teacher="openai", teacher_model="m", **PRICED, **capped)
+    unlisted = Settings(teacher="openai", teacher_model="m")
+    assert teachers.spending(cache, paid) == "No paid request was ever sent through this cache."
+    with FaultyServer() as server:
+        ask(served(server), rows(1), cache)
+        begun = "Requests ever sent through this cache: 1 (max_requests: none), at an unknown price (max_usd: none)."
+        assert teachers.spending(cache, unlisted) == begun
+        ask(served(server, **PRICED), rows(2), cache)
+    assert teachers.spending(cache, paid) == (
+        "Requests ever sent through this cache: 3 (max_requests: 50), "
+        "for at most 0.04 USD as far as prices were listed (max_usd: 9)."
+    )
 
 
 def test_a_known_price_is_counted_and_an_unknown_one_is_not_zero(cache):
