@@ -93,6 +93,12 @@ def estimate(wildcards):
     return [f"{DONE}/02_teacher_prompting/{wildcards.dataset}.ipynb"] if paid else []
 
 
+ASKING = {
+    name: changes
+    for name, changes in RECIPE.variants.items()
+    if RECIPE.variant_at("teacher", name) != recipes.MAIN
+}
+
 # What was deleted from the teacher's cache on purpose is to be asked again.
 FORGOTTEN = [
     paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()
@@ -219,7 +225,7 @@ rule teacher_prompting:
         failed=FAILED,
         about=ABOUT,
         settings=settings("02_teacher_prompting", dataset="{dataset}"),
-        variants=json.dumps(RECIPE.variants),  # they are in the estimate
+        variants=json.dumps(ASKING),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
     shell:

@@ -9,7 +9,7 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import Cache, CacheError
+from scicot_utils.cache import Cache, CacheError, Response
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
@@ -85,11 +85,45 @@ def test_an_export_of_several_models_needs_one_named(cache, file):
             settings = Settings(teacher="openai", teacher_model=model, teacher_base_url=server.url)
             list(teachers.ask(Served(settings), ONE_CALL, rows(1), cache))
     path = file("\n".join(cache.export()))
-    with pytest.raises(TeacherError, match=r"two answers to one prompt \(models: m, n\).* teacher_model"):
-        Recorded(path)
-    assert Recorded(path, "n").complete(ONE_CALL.question(rows(1)[0]), sample=0, temperature=0).finish_reason == "stop"
+    with pytest.raises(TeacherError, match='one prompt with model "m" and "n", allowed: one of them in teacher_model'):
+        Recorded(path, {"model": ""})
+    asked = ONE_CALL.question(rows(1)[0])
+    assert Recorded(path, {"model": "n"}).complete(asked, sample=0, temperature=0).finish_reason == "stop"
     with pytest.raises(TeacherError, match="no answer of model 'x'"):
-        Recorded(path, "x")
+        Recorded(path, {"model": "x"})
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "other"),
+    [
+        ("teacher_max_tokens", [64, 128], 512),
+        ("teacher_seed", [1, 2], 0),
+        ("teacher_omit", ["", "seed"], "temperature"),
+        ("teacher_endpoint", ["chat", "completion"], None),
+    ],
+)
+def test_where_an_export_holds_several_answers_to_one_prompt_the_recipe_chooses(cache, file, key, values, other):
+    for value in values:
+        with FaultyServer(reply=f"Because {value}. The answer is (B).") as server:
+            list(teachers.ask(served(server.url, **{key: value}), ONE_CALL, rows(2), cache, temperature=0.7))
+    recorded = {"teacher": "recorded", "teacher_path": file("\n".join(cache.export()))}
+    asked, identities = ONE_CALL.question(rows(1)[0]), []
+    for value in values:
+        teacher = teachers.open_teacher(Settings(**recorded, **{key: value}))
+        assert teacher.complete(asked, sample=0, temperature=0.7).text == f"Because {value}. The answer is (B)."
+        identities.append(teacher.identity)
+    assert identities[0] != identities[1], "since one cache may hold both"
+    if other is not None:
+        told = " and ".join(sorted(map(json.dumps, values)))
+        with pytest.raises(TeacherError, match=f"{told}, allowed: one of them in {key}, which is {json.dumps(other)}"):
+            teachers.open_teacher(Settings(**recorded, **{key: other}))
+
+
+def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
+    request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
+    cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])
+    with pytest.raises(TeacherError, match="found 2 answers to one prompt that differ in nothing a recipe names"):
+        Recorded(file("\n".join(cache.export())))
 
 
 def test_a_file_of_rationales_has_no_other_prompt_than_its_own(file):

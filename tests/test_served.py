@@ -14,7 +14,7 @@ import pytest
 from conftest import make_question
 from faulty_server import FAULTS, FaultyServer
 
-from scicot_utils import prompts, rationales, teachers
+from scicot_utils import prompts, rationales, recipe, teachers
 from scicot_utils.cache import Cache
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
@@ -90,7 +90,7 @@ def test_what_is_left_out_is_part_of_the_key_and_nothing_left_out_is_not(cache):
         ask(keep, rows(1), cache)
         ask(seedless, rows(1), cache)
         assert len(server.bodies) == 2
-    assert "omitted" not in keep.identity and seedless.identity["omitted"] == ["seed"]
+    assert "omitted" not in keep.identity and seedless.identity["omitted"] == "seed"
 
 
 def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
@@ -419,6 +419,38 @@ def test_greedy_samples_are_counted_and_paid_for_once(cache):
     assert sum(row["usd"] for row in found) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
 
 
+PLANNED = """# two cores, a minute
+description: a test
+datasets: [microsci]
+distill: [microsci]
+arms: [answer_only]
+seeds: [0]
+teacher: {teacher: openai, teacher_model: m, prompt: zero_shot_cot_one_call, teacher_splits: train}
+variants:
+  more: {samples: 3, temperature: 0.7}
+  most: {samples: 5, temperature: 0.7}
+  two: {prompt: zero_shot_cot}
+  other: {teacher_model: n}
+  longer: {teacher_max_tokens: 9}
+  free: {teacher: simulated}
+  all: {filter: all}
+"""
+
+
+def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
+    (tmp_path / "mine.yaml").write_text(PLANNED)
+    planned = recipe.load(str(tmp_path / "mine.yaml"))
+    questions = [row | {"split": "train"} for row in rows(4)] + [row | {"split": "test"} for row in rows(6)[4:]]
+    found = teachers.variants_ask(planned, planned.settings(), questions)
+    assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in found] == [
+        ("more", "zero_shot_cot_one_call", 12, True),
+        ("most", "zero_shot_cot_one_call", 8, True),
+        ("two", "zero_shot_cot", 4, True),
+        ("other", "zero_shot_cot_one_call", 4, False),
+        ("longer", "zero_shot_cot_one_call", 4, False),
+    ]
+
+
 def test_what_was_ever_spent_is_told_against_the_caps(cache):
     capped = {"max_usd": 9.0, "max_requests": 50}
     paid = Settings(teacher="openai", teacher_model="m", **PRICED, **capped)
@@ -474,8 +506,6 @@ def test_the_key_is_sent_and_appears_nowhere(tmp_path, monkeypatch, capfd, caplo
 
 
 def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
-    from scicot_utils import recipe
-
     with pytest.raises(recipe.RecipeError, match="teacher_api_key_env") as caught:
         recipe.checked({"teacher_api_key_env": KEY}, "mine.yaml")
     assert KEY not in str(caught.value)

@@ -47,7 +47,7 @@ class Teacher:
     identity: dict[str, Any]
     in_flight: int = 1
     paid: bool = False
-    omitted: frozenset[str] = frozenset()
+    omitted: tuple[str, ...] = ()
     tries: int = 1
     pause: float = 0.0  # seconds before the second try, doubled for each further one
 

@@ -78,9 +78,9 @@ class Served(Teacher):
             "max_tokens": settings.teacher_max_tokens,
             "seed": settings.teacher_seed,
         }
-        self.omitted = frozenset(filter(None, settings.teacher_omit.split(",")))
-        if self.omitted:
-            self.identity["omitted"] = sorted(self.omitted)
+        self.omitted = tuple(filter(None, settings.teacher_omit.split(",")))
+        if self.omitted:  # otherwise the keys are those of before there was such a thing
+            self.identity["omitted"] = settings.teacher_omit
         self.price = settings.price()
         self._settings = settings
         self._client: openai.AsyncOpenAI | None = None
