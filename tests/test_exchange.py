@@ -119,6 +119,16 @@ def test_where_an_export_holds_several_answers_to_one_prompt_the_recipe_chooses(
             teachers.open_teacher(Settings(**recorded, **{key: other}))
 
 
+def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_export(cache, file):
+    questions = rows(2)
+    with FaultyServer() as server:
+        list(teachers.ask(served(server.url), ONE_CALL, questions[:1], cache))
+    written(served(), questions, cache)
+    teacher = Recorded(file("\n".join(cache.export())))
+    asked = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
+    assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
+
+
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
     request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
     cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])

@@ -131,7 +131,7 @@ def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
 def test_a_thought_that_never_ended_is_no_text_and_no_answer_is_asked_of_it(cache, prompt):
     with FaultyServer(reply="<think>Birds") as server:
         [row] = ask(served(server), rows(1), cache, prompt)
-    assert row["text"] == "" and server.charged == 1
+    assert (row["text"], row["finish_reason"]) == ("", "empty") and server.charged == 1
 
 
 @pytest.mark.parametrize("reply", ["", " \n", {"role": "assistant", "content": None}])

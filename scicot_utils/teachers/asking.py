@@ -372,6 +372,5 @@ def rationale_of(first: Response, limits: Limits) -> str:
 
 def follow_up(prompt: TeacherPrompt, shown: str, first: Response, limits: Limits) -> str:
     """What the second of two calls asks, or '' where there is none: of what is not whole no answer is asked."""
-    rationale = rationale_of(first, limits)
-    asked = prompt.answer_cue and first.finish_reason == "stop" and rationale.strip()
-    return f"{shown} {rationale}{prompt.answer_cue}" if asked else ""
+    asked = prompt.answer_cue and first.finish_reason == "stop"
+    return f"{shown} {rationale_of(first, limits)}{prompt.answer_cue}" if asked else ""

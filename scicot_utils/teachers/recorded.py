@@ -79,7 +79,7 @@ class Recorded(Teacher):
         answers: dict[tuple[str, float, int], list[tuple[dict[str, Any], Response]]] = defaultdict(list)
         lines = content.decode("utf-8", errors="replace").split("\n")
         for request, response in cache.exported(lines, f"teacher_path {name}"):
-            if model and _setting(request, "model") != model:
+            if response.finish_reason == cache.BATCHED or (model and _setting(request, "model") != model):
                 continue
             try:
                 place = (request["prompt"], float(request["temperature"]), int(request["sample"]))

@@ -222,7 +222,7 @@ class Served(Teacher):
         thought, said = split_thinking(clean(text or ""))
         if isinstance(reasoning, str) and reasoning.strip():
             thought = clean(reasoning).strip()
-        if finish == "stop" and not said.strip() and not thought:
+        if finish == "stop" and not said.strip():
             finish = "empty"
         usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
         counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
