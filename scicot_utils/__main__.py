@@ -1,5 +1,5 @@
-"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; move a teacher's answers
-between cache and files. Snakemake does the rest.
+"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; tell of a teacher's cache,
+clear it of failures, move its answers to files and back. Snakemake does the rest.
 """
 
 from __future__ import annotations

@@ -397,6 +397,15 @@ def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_pric
     assert row["finish_reason"] == "unanswered" and row["usd"] != row["usd"]
 
 
+@pytest.mark.parametrize(
+    ("status", "charged"),
+    [(408, True), (502, True), (504, True), (524, True), (409, False), (429, False), (500, False), (503, False)],
+)
+def test_behind_a_gateways_status_an_answer_may_be_lost_that_is_charged(status, charged):
+    error = Served(Settings(teacher="openai", teacher_model="m")).refused(status, None, {})
+    assert isinstance(error, teachers.MayPass) and error.sent == charged
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "503"])
 def test_what_was_refused_without_work_costs_nothing(cache, fault):
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
