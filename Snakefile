@@ -105,6 +105,18 @@ def record(recipe, *names):
     ]
 
 
+ASKING = {
+    name: changes
+    for name, changes in RECIPE.variants.items()
+    if RECIPE.variant_at("teacher", name) != recipes.MAIN
+}
+
+# What was deleted from the teacher's cache on purpose is to be asked again.
+FORGOTTEN = [
+    paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()
+]
+
+
 def folder(run):
     return paths.relative(paths.run(RECIPE.name, *run))
 
@@ -212,6 +224,7 @@ rule teacher_prompting:
     input:
         notebook="notebooks/02_teacher_prompting.ipynb",
         code=provenance.code("02_teacher_prompting"),
+        forgotten=FORGOTTEN,
         questions=table("questions", "questions"),
     output:
         notebook=f"{DONE}/02_teacher_prompting/{{dataset}}.ipynb",
@@ -224,6 +237,7 @@ rule teacher_prompting:
         failed=FAILED,
         about=ABOUT,
         settings=settings("02_teacher_prompting", dataset="{dataset}"),
+        variants=json.dumps(ASKING),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
     shell:
@@ -234,6 +248,7 @@ rule rationale_generation:
     input:
         notebook="notebooks/03_rationale_generation.ipynb",
         code=provenance.code("03_rationale_generation"),
+        forgotten=FORGOTTEN,
         questions=table("questions", "questions"),
         estimate=estimate,
     output:

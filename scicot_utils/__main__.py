@@ -1,5 +1,5 @@
-"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; move a teacher's answers
-between cache and files. Snakemake does the rest.
+"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; tell of a teacher's cache,
+clear it of failures, move its answers to files and back. Snakemake does the rest.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ COMMANDS = {
     "metrics": "gather the recipe's runs into metrics.csv (a step of the pipeline)",
     "keep": "copy what a finished run came to into outputs/reference, small enough to be committed",
 }
+CACHE_COMMANDS = {
+    "cache": "say what a recipe's cache holds, and what was ever spent through it",
+    "forget": "delete from a recipe's cache what has no whole answer for one reason, so that it is asked again",
+}
 FILE_COMMANDS = {
     "export-cache": "write the teacher's responses that a recipe's cache holds, or a damaged one, as JSON lines",
     "import-cache": "store what export-cache wrote in a recipe's cache",
@@ -30,11 +34,15 @@ FILE_COMMANDS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, told in {**COMMANDS, **FILE_COMMANDS}.items():
+    for name, told in {**COMMANDS, **CACHE_COMMANDS, **FILE_COMMANDS}.items():
         command = commands.add_parser(name, help=told)
         command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
         if name in FILE_COMMANDS:
             command.add_argument("file", type=Path, help="the file of JSON lines")
+        if name == "forget":
+            command.add_argument(
+                "reason", help="such as unanswered, context_length, unfinished; `cache` lists what is there"
+            )
         if name.startswith("batch"):
             command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
             command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
@@ -46,7 +54,7 @@ def main() -> None:
     if further and given.command != "run":
         parser.error(f"unknown argument(s) {' '.join(further)}")
     try:
-        if given.command in FILE_COMMANDS:
+        if given.command in (*CACHE_COMMANDS, *FILE_COMMANDS):
             print(exchange(given))
             return
         if Path(given.recipe).is_file():
@@ -71,12 +79,16 @@ def main() -> None:
 
 
 def exchange(given: argparse.Namespace) -> str:
-    """Move responses between a cache and a file, and say what was moved."""
+    """Tell of a cache, or move responses between it and a file, and say what was done."""
     from scicot_utils.teachers import exchange as files  # here, since the other commands need none
 
     if given.command == "export-cache" and ".sqlite" in given.recipe:
         return files.export_cache(Path(given.recipe), given.file)
     planned = recipe.load(given.recipe)
+    if given.command == "cache":
+        return files.state(planned)
+    if given.command == "forget":
+        return files.forget(planned, given.reason)
     if given.command == "export-cache":
         return files.export_cache(paths.teacher_cache(planned.name), given.file)
     if given.command == "import-cache":

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +25,13 @@ SCHEMA = (
     "INSERT OR IGNORE INTO spent VALUES (1, 0, 0)",
 )
 STORE = """INSERT INTO responses VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET response = excluded.response
-    WHERE json_extract(response, '$.finish_reason') IN ('unanswered', 'rejected')"""  # those of GIVEN_UP
+    WHERE json_extract(response, '$.finish_reason') IN ('unanswered', 'rejected', 'batched')"""  # GIVEN_UP, BATCHED
 BUSY_SECONDS = 60  # how long one writer waits for another
 UNANSWERED = "unanswered"  # the finish_reason of a request that was tried in vain
 GIVEN_UP = (UNANSWERED, "rejected")  # finish_reasons that are kept as marks only: a rerun asks again
+BATCHED = (
+    "batched"  # the finish_reason of a mark: it is in a batch that was written and not read; `usd`: set aside for it
+)
 DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 OUT_OF_REACH = 100_000  # rows that cannot be read, one after the other, until a damaged file is given up
 DUST = 1e-9  # USD: what adding floats may be off by
@@ -153,15 +156,57 @@ class Cache:
         self._connection.close()
 
     def get(self, request: dict[str, Any]) -> Response | None:
-        """The stored response, or None when there is none yet, or none but the mark of a request given up."""
-        with self._readable():
-            asked = "SELECT response FROM responses WHERE key = ?"
-            row = self._patiently(lambda: self._connection.execute(asked, (key(request),)).fetchone())
-        found = Response(**json.loads(row[0])) if row else None
+        """The stored response, or None when there is none yet, or none but the mark of a request given up. CacheError for
+        one that is in a batch: asked now, it would be paid for twice.
+        """
+        found = self.stored(request)
+        if found and found.finish_reason == BATCHED:
+            raise CacheError(
+                f"what is to be asked is in a batch that was written at {found.created} and not read yet; read its results "
+                f"with `python -m scicot_utils batch-read {self._path.stem} FILE`, or, where it was never sent, give it up "
+                f"with `python -m scicot_utils forget {self._path.stem} {BATCHED}`"
+            )
         if found and found.finish_reason in GIVEN_UP:
             found = None
         self.hits, self.misses = self.hits + bool(found), self.misses + (not found)
         return found
+
+    def stored(self, request: dict[str, Any]) -> Response | None:
+        """What is stored of a request, be it only a mark."""
+        with self._readable():
+            asked = "SELECT response FROM responses WHERE key = ?"
+            row = self._patiently(lambda: self._connection.execute(asked, (key(request),)).fetchone())
+        return Response(**json.loads(row[0])) if row else None
+
+    def kinds(self) -> dict[str, int]:
+        """How many responses and marks are stored of each finish_reason, most frequent first."""
+        with self._readable():
+            return dict(
+                self._connection.execute(
+                    "SELECT json_extract(response, '$.finish_reason') AS kind, count(*) AS number FROM responses"
+                    " GROUP BY kind ORDER BY number DESC, kind"
+                ).fetchall()
+            )
+
+    def of_kind(self, kind: str) -> list[tuple[dict[str, Any], Response]]:
+        """All (request, response) of one finish_reason."""
+        with self._readable():
+            rows = self._connection.execute(
+                "SELECT request, response FROM responses WHERE json_extract(response, '$.finish_reason') = ?", (kind,)
+            ).fetchall()
+        return [(json.loads(request), Response(**json.loads(response))) for request, response in rows]
+
+    def forget(self, kind: str) -> None:
+        """Delete all responses and marks of one finish_reason, so that they are asked anew."""
+
+        def delete() -> None:
+            with self._connection:
+                self._connection.execute(
+                    "DELETE FROM responses WHERE json_extract(response, '$.finish_reason') = ?", (kind,)
+                )
+
+        with self._readable():
+            self._patiently(delete)
 
     def put(self, answered: Iterable[tuple[dict[str, Any], Response]], *, reserved: float | None = None) -> None:
         """Store responses, all in one transaction; the first answer to a request stays, unless it was given up.
@@ -189,8 +234,8 @@ class Cache:
         self.completion_tokens += sum(response.completion_tokens for _, response in answered)
         self.usd = None if self.usd is None or None in prices else self.usd + sum(prices)
 
-    def reserve(self, usd: float, max_usd: float, max_requests: int) -> bool:
-        """Count a request and its price at worst as spent, unless that would pass a cap (0: none). One step for all
+    def reserve(self, usd: float, max_usd: float, max_requests: int, *, requests: int = 1) -> bool:
+        """Count a request, or several, and the price at worst as spent, unless that would pass a cap (0: none). One step for all
         processes, so that together they pass none; what a killed process had reserved stays counted.
         """
 
@@ -198,10 +243,11 @@ class Cache:
             with self._connection:
                 return bool(
                     self._connection.execute(
-                        "UPDATE spent SET usd = usd + :usd, requests = requests + 1"
+                        "UPDATE spent SET usd = usd + :usd, requests = requests + :requests"
                         " WHERE (:max_usd = 0 OR usd + :usd <= :max_usd)"
-                        " AND (:max_requests = 0 OR requests < :max_requests)",
-                        {"usd": usd, "max_usd": max_usd and max_usd + DUST, "max_requests": max_requests},
+                        " AND (:max_requests = 0 OR requests + :requests <= :max_requests)",
+                        {"usd": usd, "max_usd": max_usd and max_usd + DUST}
+                        | {"requests": requests, "max_requests": max_requests},
                     ).rowcount
                 )
 
@@ -241,7 +287,10 @@ class Cache:
 
     def take_in(self, lines: Iterable[str], where: str) -> int:
         """Store what `export` wrote; the number of its responses. CacheError names the first line that is none."""
-        before, found = len(self), list(exported(lines, where))
+        before, found = len(self), []
+        for request, response in exported(lines, where):
+            in_batch = response.finish_reason == BATCHED  # nothing was set aside for it here
+            found.append((request, replace(response, usd=0.0) if in_batch else response))
         self.put(found)
         return len(self) - before
 

@@ -51,6 +51,11 @@ def teacher_cache(recipe: str) -> Path:
     return CACHE / f"{recipe}.sqlite"
 
 
+def forgotten(recipe: str) -> Path:
+    """The record of what was deleted from a cache on purpose: it makes the tables made from it outdated."""
+    return CACHE / f"{recipe}.forgotten"
+
+
 def executed(recipe: str) -> Path:
     """Where the pipeline puts the notebooks that it has run."""
     return OUTPUTS / recipe / "notebooks"

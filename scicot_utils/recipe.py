@@ -90,7 +90,8 @@ class Teacher(Section):
     teacher_api_key_env: str = Field(
         "OPENAI_API_KEY",
         pattern="^[A-Z][A-Z0-9_]{0,60}$",
-        description="openai: name of the environment variable that holds the key; a server without keys needs none",
+        description="openai: name of the environment variable with the key; the default one's goes to the default "
+        "teacher_base_url only; a server without keys needs none",
     )
     teacher_in_flight: int = Field(
         8, ge=1, le=1024, description="openai: requests under way at once; local: texts in a batch"
@@ -102,6 +103,9 @@ class Teacher(Section):
     )
     teacher_limit_as: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="openai: under which name the server takes teacher_max_tokens"
+    )
+    teacher_omit: Literal["", "temperature", "seed", "temperature,seed"] = Field(
+        "", description="openai: parameters not sent to a model that refuses them, and then decides them itself"
     )
     teacher_rationale: Literal["text", "reasoning"] = Field(
         "text", description="openai, local: reasoning: what a reasoning model thought, where it tells, is the rationale"

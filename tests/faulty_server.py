@@ -13,27 +13,29 @@ import threading
 from collections import Counter
 from typing import Any
 
-FAULTS = ("429", "429 wait", "500", "503", "hang", "reset", "not json", "no choices", "truncated")
+FAULTS = ("429", "429 wait", "500", "503", "504", "hang", "reset", "not json", "no choices", "truncated")
 
 
 class FaultyServer:
     """`rate`: share of replies with a fault, drawn from `faults`. `latency`: seconds before a reply.
 
-    `special`: words in a prompt → (status, body) that it always gets. `key`: the only one accepted; '': any.
+    `special`: words in a prompt → (status, body) that it always gets. `key`: the only one accepted; '': any. `refused`:
+    parameters that no request may hold, as some models have it.
     """
 
     def __init__(
         self, *, rate: float = 0.0, faults: tuple[str, ...] = FAULTS, latency: float = 0.0, seed: int = 0,
         special: dict[str, tuple[int, dict]] | None = None, key: str = "", tokens: tuple[int, int] = (10, 20),
-        reply: Any = None, port: int = 0,
+        reply: Any = None, port: int = 0, refused: tuple[str, ...] = (),
     ):  # fmt: skip
         self.rate, self.faults, self.latency, self.seed, self.key = rate, faults, latency, seed, key
-        self.special, self.tokens, self.reply, self.port = special or {}, tokens, reply, port
+        self.special, self.tokens, self.reply, self.port, self.refused = special or {}, tokens, reply, port, refused
         self.asked: Counter[str] = Counter()  # by prompt: every request that arrived
         self.whole: Counter[str] = Counter()  # by prompt: whole answers that were sent to the end
         self.faulted: Counter[str] = Counter()  # by fault
         self.charged = 0  # requests that were worked on, whether or not the answer arrived
         self.bodies: list[dict] = []
+        self.headers: list[dict[str, str]] = []  # their names in lower case
         self.at_once = self.most_at_once = 0
 
     @property
@@ -84,6 +86,7 @@ class FaultyServer:
 
     async def _answer(self, path: str, headers: dict[str, str], body: dict, writer: asyncio.StreamWriter) -> None:
         self.bodies.append(body)
+        self.headers.append(headers)
         chat = path.endswith("/chat/completions")
         prompt = body["messages"][-1]["content"] if chat else body["prompt"]
         key = f"{body.get('seed', 0)}/{prompt}"
@@ -93,6 +96,10 @@ class FaultyServer:
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             shown = headers.get("authorization", "")
             return await self._send(writer, 401, {"error": {"message": f"Bad key: {shown}", "code": "invalid_api_key"}})
+        for name in self.refused:
+            if name in body:
+                error = {"message": f"'{name}' is not supported with this model.", "code": "unsupported_parameter"}
+                return await self._send(writer, 400, {"error": error})
         for words, (status, told) in self.special.items():
             if words in prompt:
                 return await self._send(writer, status, told)
@@ -113,7 +120,9 @@ class FaultyServer:
         if fault in ("500", "503"):
             return await self._send(writer, int(fault), {"error": {"message": "oops"}})
         self.charged += 1
-        if fault == "hang":
+        if fault == "504":  # as a gateway says it that waited in vain for a server that works on it
+            await self._send(writer, 504, {"error": {"message": "gateway time-out"}})
+        elif fault == "hang":
             self.at_once -= 1  # for the client it will be over before
             try:
                 await asyncio.sleep(3600)

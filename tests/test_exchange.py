@@ -9,14 +9,16 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import Cache
+from scicot_utils.cache import Cache, CacheError, Response
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
+from scicot_utils.teachers.asking import NO_LIMITS
 from scicot_utils.teachers.served import Served
 
 ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS["zero_shot_cot"]
 RECORDED = TEACHER_PROMPTS["recorded"]
+PRICED = {"teacher_prices": "m=100/1000", "teacher_max_tokens": 20}  # 10 and 20 tokens: 0.021 USD a request
 RECIPE = """# two cores, a minute
 description: a test
 datasets: [microsci]
@@ -83,11 +85,55 @@ def test_an_export_of_several_models_needs_one_named(cache, file):
             settings = Settings(teacher="openai", teacher_model=model, teacher_base_url=server.url)
             list(teachers.ask(Served(settings), ONE_CALL, rows(1), cache))
     path = file("\n".join(cache.export()))
-    with pytest.raises(TeacherError, match=r"two answers to one prompt \(models: m, n\).* teacher_model"):
-        Recorded(path)
-    assert Recorded(path, "n").complete(ONE_CALL.question(rows(1)[0]), sample=0, temperature=0).finish_reason == "stop"
+    with pytest.raises(TeacherError, match='one prompt with model "m" and "n", allowed: one of them in teacher_model'):
+        Recorded(path, {"model": ""})
+    asked = ONE_CALL.question(rows(1)[0])
+    assert Recorded(path, {"model": "n"}).complete(asked, sample=0, temperature=0).finish_reason == "stop"
     with pytest.raises(TeacherError, match="no answer of model 'x'"):
-        Recorded(path, "x")
+        Recorded(path, {"model": "x"})
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "other"),
+    [
+        ("teacher_max_tokens", [64, 128], 512),
+        ("teacher_seed", [1, 2], 0),
+        ("teacher_omit", ["", "seed"], "temperature"),
+        ("teacher_endpoint", ["chat", "completion"], None),
+    ],
+)
+def test_where_an_export_holds_several_answers_to_one_prompt_the_recipe_chooses(cache, file, key, values, other):
+    for value in values:
+        with FaultyServer(reply=f"Because {value}. The answer is (B).") as server:
+            list(teachers.ask(served(server.url, **{key: value}), ONE_CALL, rows(2), cache, temperature=0.7))
+    recorded = {"teacher": "recorded", "teacher_path": file("\n".join(cache.export()))}
+    asked, identities = ONE_CALL.question(rows(1)[0]), []
+    for value in values:
+        teacher = teachers.open_teacher(Settings(**recorded, **{key: value}))
+        assert teacher.complete(asked, sample=0, temperature=0.7).text == f"Because {value}. The answer is (B)."
+        identities.append(teacher.identity)
+    assert identities[0] != identities[1], "since one cache may hold both"
+    if other is not None:
+        told = " and ".join(sorted(map(json.dumps, values)))
+        with pytest.raises(TeacherError, match=f"{told}, allowed: one of them in {key}, which is {json.dumps(other)}"):
+            teachers.open_teacher(Settings(**recorded, **{key: other}))
+
+
+def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_export(cache, file):
+    questions = rows(2)
+    with FaultyServer() as server:
+        list(teachers.ask(served(server.url), ONE_CALL, questions[:1], cache))
+    written(served(), questions, cache)
+    teacher = Recorded(file("\n".join(cache.export())))
+    asked = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
+    assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
+
+
+def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
+    request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
+    cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])
+    with pytest.raises(TeacherError, match="found 2 answers to one prompt that differ in nothing a recipe names"):
+        Recorded(file("\n".join(cache.export())))
 
 
 def test_a_file_of_rationales_has_no_other_prompt_than_its_own(file):
@@ -180,15 +226,21 @@ def answered(lines, **changes):
     return found
 
 
+def written(teacher, questions, cache, prompt=ONE_CALL, limits=NO_LIMITS, **asking):
+    """The lines of a batch that is counted from now on."""
+    requests = batch.pending(teacher, prompt, questions, cache, **asking)
+    batch.set_aside(teacher, requests, cache, limits)
+    return list(batch.lines(teacher, requests))
+
+
 def test_a_batch_in_two_rounds_comes_to_what_asking_would(cache):
     questions, asking = rows(3), {"samples": 2, "temperature": 0.7}
     teacher = served(teacher_prices="m=100/1000")
     for count in (6, 6, 0):
-        requests = batch.pending(teacher, TWO_CALLS, questions, cache, **asking)
-        lines = list(batch.write(teacher, requests, cache, Limits()))
+        lines = written(teacher, questions, cache, TWO_CALLS, **asking)
         assert len(lines) == count
-        told = batch.take_in(teacher, requests, answered(lines), cache, where="r.jsonl", price_factor=0.5)
-        assert told == ({"whole": count} if count else {})
+        told = batch.take_in(teacher, {}, answered(lines), cache, price_factor=0.5)
+        assert told == ({"whole": count} if count else {}, [])
     found = list(teachers.ask(teacher, TWO_CALLS, questions, cache, **asking))  # no server: all is in the cache
     assert judged(TWO_CALLS, questions, found) == [(f"Because {sample}.", "B") for _ in range(3) for sample in range(2)]
     assert cache.spent() == (pytest.approx(12 * 0.021 / 2), 12)
@@ -197,41 +249,109 @@ def test_a_batch_in_two_rounds_comes_to_what_asking_would(cache):
 def test_a_line_of_a_batch_is_the_request_that_would_be_sent(cache):
     teacher, question = served(teacher_endpoint="completion", teacher_max_tokens=9), rows(1)[0]
     requests = batch.pending(teacher, ONE_CALL, [question], cache)
-    [line] = map(json.loads, batch.write(teacher, requests, cache, Limits()))
+    [line] = map(json.loads, batch.lines(teacher, requests))
     body = teacher.body(ONE_CALL.question(question), sample=0, temperature=0.0)
     assert line == {"custom_id": next(iter(requests)), "method": "POST", "url": "/v1/completions", "body": body}
 
 
+LONG = {"error": {"message": "maximum context length", "code": "context_length_exceeded"}}
+QUOTA = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
+
+
 def test_what_a_batch_did_not_answer_is_marked_or_left_to_be_asked_again(cache):
-    teacher = served()
-    requests = batch.pending(teacher, ONE_CALL, rows(5), cache)
-    lines = list(batch.write(teacher, requests, cache, Limits()))
-    long = {"error": {"message": "maximum context length", "code": "context_length_exceeded"}}
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(5), cache)
     results = [
         answered(lines[:1], response=None, error={"code": "batch_expired"}),
-        answered(lines[1:2], response={"status_code": 400, "body": long}),
+        answered(lines[1:2], response={"status_code": 400, "body": LONG}),
         answered(lines[2:3], response={"status_code": 500, "body": None}),
         answered(lines[3:4]),
         answered(lines[4:], custom_id="another"),
         answered(lines[3:4]),
     ]
-    told = batch.take_in(teacher, requests, [line for found in results for line in found], cache, where="r")
-    assert told == {"to be asked again": 2, "not asked for": 2, "context_length": 1, "whole": 1}
-    assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 3
+    told, wrong = batch.take_in(teacher, {}, [line for found in results for line in found], cache)
+    assert told == {"to be asked again": 2, "not asked for": 2, "context_length": 1, "whole": 1} and not wrong
+    assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 2
+    worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
+    assert cache.spent() == (pytest.approx(0.021 + worst), 5), "one is answered, and one still in the batch"
 
 
-@pytest.mark.parametrize("limits", [Limits(max_usd=0.1), Limits(max_requests=2)])
-def test_a_batch_that_would_pass_a_cap_is_not_written(cache, limits):
-    teacher = served(teacher_prices="m=100/1000")
+def test_a_bad_line_is_named_and_all_others_are_taken_in(cache):
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(5), cache)
+    refused = answered(lines[:1], response={"status_code": 429, "body": QUOTA})
+    bad = ["{", "[1]", "{}", '{"custom_id": "x", "response": 3}']
+    told, wrong = batch.take_in(teacher, {}, [*refused, *bad, *answered(lines[1:])], cache)
+    assert told == {"whole": 4, "no result": 4, "refused": 1}
+    assert "line 1: " in wrong[0] and "You exceeded your quota; mend the account" in wrong[0]
+    assert [line.split(":")[0] for line in wrong[1:]] == ["line 2", "line 3", "line 4", "line 5"]
+    assert "allowed: a result of a batch with custom_id, response, error" in wrong[1]
+    assert cache.spent() == (pytest.approx(4 * 0.021), 5)
+    assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "cap"), [({"max_usd": 0.1}, "max_usd 0.1"), ({"max_requests": 2}, "max_requests 2")]
+)
+def test_a_batch_that_would_pass_a_cap_is_not_written(cache, limits, cap):
+    with pytest.raises(BudgetReached, match=f"a batch of 3, .* would pass .*{cap}\\b"):
+        written(served(**PRICED), rows(3), cache, limits=Limits(**limits))
+    assert cache.spent() == (0.0, 0) and not len(cache)
+
+
+def test_a_batch_that_was_written_counts_until_it_is_read(cache):
+    teacher = served(**PRICED)
+    worst = sum(teacher.worst(ONE_CALL.question(row)) for row in rows(5))
+    limits = Limits(max_usd=worst * 1.5)
+    lines = written(teacher, rows(5), cache, limits=limits)
+    assert cache.spent() == (pytest.approx(worst), 5)
+    assert written(teacher, rows(5), cache) == [], "what is in a batch is not written again"
+    with pytest.raises(BudgetReached):
+        written(teacher, [make_question(id=f"r{i}", question=f"Which is {i}?") for i in range(5)], cache, limits=limits)
+    batch.take_in(teacher, {}, answered(lines), cache)
+    assert cache.spent() == (pytest.approx(5 * 0.021), 5)
+    assert batch.take_in(teacher, {}, answered(lines), cache)[0] == {"not asked for": 5}
+    assert cache.spent() == (pytest.approx(5 * 0.021), 5), "and is settled once"
+
+
+def test_what_is_in_a_batch_is_not_asked_beside_it(cache):
+    with FaultyServer() as server:
+        teacher = served(server.url)
+        written(teacher, rows(2), cache)
+        with pytest.raises(CacheError, match=r"in a batch .* batch-read cache FILE.* forget cache batched"):
+            list(teachers.ask(teacher, ONE_CALL, rows(2), cache))
+        assert not server.asked
+
+
+@pytest.mark.parametrize("prices", ["m=100/1000", ""])
+def test_a_result_without_usage_has_no_known_price_and_stays_counted_at_its_worst(cache, prices):
+    teacher = served(teacher_prices=prices, teacher_max_tokens=20)
+    lines = [json.loads(line) for line in answered(written(teacher, rows(2), cache))]
+    for line in lines:
+        del line["response"]["body"]["usage"]
+    aside = cache.spent()
+    assert batch.take_in(teacher, {}, map(json.dumps, lines), cache)[0] == {"whole": 2}
+    assert cache.spent() == aside and (aside[0] > 0) == bool(prices)
+    found = list(teachers.ask(teacher, ONE_CALL, rows(2), cache))
+    assert all(row["usd"] != row["usd"] for row in found)
+
+
+def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, tmp_path):
+    teacher = served(**PRICED)
     requests = batch.pending(teacher, ONE_CALL, rows(3), cache)
-    with pytest.raises(BudgetReached, match="would pass max_"):
-        list(batch.write(teacher, requests, cache, limits))
+    results = answered(list(batch.lines(teacher, requests)))
+    assert batch.take_in(teacher, requests, results, cache)[0] == {"whole": 3}
+    assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "{}", '{"custom_id": "x", "response": 3}'])
-def test_a_line_that_is_no_result_is_named(cache, line):
-    with pytest.raises(TeacherError, match=r"r\.jsonl, line 1: allowed: a result of a batch"):
-        batch.take_in(served(), {}, [line], cache, where="r.jsonl")
+def test_an_imported_mark_of_a_batch_sets_nothing_free(cache, tmp_path):
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(3), cache)
+    with Cache(tmp_path / "other.sqlite") as other:
+        other.take_in(cache.export(), "x")
+        before = other.spent()[0]
+        batch.take_in(teacher, {}, answered(lines), other)
+        assert other.spent()[0] - before == pytest.approx(3 * 0.021)
 
 
 # The command line
@@ -255,14 +375,17 @@ def called(tmp_path, monkeypatch, capsys):
 
 
 def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
-    asked, results = tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
+    asked, more_asked, results = (tmp_path / f"{name}.jsonl" for name in ("asked", "more", "results"))
     assert called("batch-write", asked).startswith(f"6 requests written to {asked}; when its results are in, a second")
     results.write_text("\n".join(answered(asked.read_text().splitlines())))
     assert called("batch-read", results) == "6 whole; 6 requests are left to ask"
-    called("batch-write", asked)
-    results.write_text("\n".join(answered(asked.read_text().splitlines())))
+    assert (
+        called("batch-write", more_asked)
+        == f"6 requests written to {more_asked}; when its results are in, a second round asks for the answers"
+    )
+    results.write_text("\n".join(answered(more_asked.read_text().splitlines())))
     assert called("batch-read", results, "--price-factor", "0.5") == "6 whole; 0 requests are left to ask"
-    assert called("batch-write", asked) == "nothing to ask: every response is in the cache"
+    assert called("batch-write", tmp_path / "none.jsonl") == "nothing to ask: every response is in the cache"
     export = tmp_path / "export.jsonl"
     assert called("export-cache", export).startswith("12 responses of ")
     paths.teacher_cache("mine").unlink()
@@ -277,10 +400,72 @@ def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
         (["export-cache", "x.jsonl"], "", "no cache at"),
         (["batch-write", "x.jsonl", "--dataset", "ARC-Hard"], "", "--dataset: found 'ARC-Hard', allowed: microsci"),
         (["batch-write", "x.jsonl", "--variant", "odd"], "", "no variant 'odd'"),
-        (["batch-write", "x.jsonl"], ", max_requests: 1", "would pass max_requests 1"),
+        (
+            ["batch-write", "x.jsonl"],
+            ", max_requests: 1",
+            "at an unknown price, would pass max_usd 0 or max_requests 1",
+        ),
     ],
 )
 def test_what_the_front_end_cannot_do_is_told_in_one_line(called, words, more, told):
     with pytest.raises(SystemExit) as stop:
         called(*words, more=more)
     assert str(stop.value).startswith("error: ") and told in str(stop.value) and "\n" not in str(stop.value)
+
+
+def test_a_second_batch_leaves_the_first_alone(called, tmp_path):
+    asked = tmp_path / "asked.jsonl"
+    called("batch-write", asked)
+    before = asked.read_text()
+    with pytest.raises(SystemExit, match=r"asked\.jsonl: is there already; allowed: a new file"):
+        called("batch-write", asked)
+    told = called("batch-write", tmp_path / "more.jsonl")
+    assert told == "nothing to ask; 6 are in batches whose results are not read yet"
+    assert asked.read_text() == before and not (tmp_path / "more.jsonl").exists()
+
+
+def test_a_batch_that_passes_a_cap_leaves_no_file(called, tmp_path):
+    with pytest.raises(SystemExit, match="would pass"):
+        called("batch-write", tmp_path / "asked.jsonl", more=", max_requests: 1")
+    assert not [*tmp_path.glob("asked*")]
+
+
+def test_reading_a_batch_with_bad_lines_ends_with_what_was_stored_and_what_was_not(called, tmp_path):
+    asked, results = tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
+    called("batch-write", asked)
+    good, quota = answered(asked.read_text().splitlines()), {"status_code": 429, "body": QUOTA}
+    bad = [json.dumps(json.loads(line) | {"response": quota}) for line in good[:4]]
+    results.write_text("\n".join([*bad, *good[4:]]))
+    with pytest.raises(SystemExit) as stop:
+        called("batch-read", results)
+    told = str(stop.value)
+    assert told.startswith(
+        "error: results.jsonl: 4 refused, 2 whole; 6 requests are left to ask; what could be read is"
+    )
+    assert "line 1: " in told and "line 3: " in told and "; and 1 more such lines" in told and "\n" not in told
+
+
+def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(called, tmp_path):
+    priced = ", teacher_prices: m=100/1000"
+    called("batch-write", tmp_path / "asked.jsonl", more=priced)
+    assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in called("cache", more=priced)
+    assert called("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
+    with Cache(paths.teacher_cache("mine")) as opened:
+        assert opened.spent()[0] == pytest.approx(0.0)
+    assert called("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
+
+
+def test_what_failed_for_one_reason_is_forgotten_asked_again_and_the_rest_is_not(called, capsys, tmp_path):
+    with FaultyServer(special={"number 1?": (400, LONG)}) as server:
+        with Cache(paths.teacher_cache("mine")) as opened:
+            list(teachers.ask(served(server.url), ONE_CALL, rows(3), opened))
+        assert "mine.sqlite: 2 whole, 1 context_length. " in called("cache")
+        for reason in ("stop", "unfinished"):
+            with pytest.raises(SystemExit, match=rf"forget: found '{reason}', allowed: .*context_length \(1\)"):
+                called("forget", reason)
+        assert called("forget", "context_length").startswith("1 × context_length forgotten")
+        assert paths.forgotten("mine").read_text().endswith(" context_length 1\n")
+        server.special = {}
+        with Cache(paths.teacher_cache("mine")) as opened:
+            found = list(teachers.ask(served(server.url), ONE_CALL, rows(3), opened))
+    assert [row["finish_reason"] for row in found] == ["stop"] * 3 and sum(server.asked.values()) == 4

@@ -162,6 +162,7 @@ REFUSED = {
         "teacher_prices",
         "unknown price",
     ),
+    "a parameter that is not left out": ("teacher: {teacher_omit: top_p}", "teacher_omit", "found 'top_p', allowed:"),
     "a price list of another form": ("teacher: {teacher_prices: 'm: 1, 2'}", "teacher_prices"),
     "too many requests under way": ("teacher: {teacher_in_flight: 5000}", "teacher_in_flight", "found 5000"),
     "broken YAML": ("variants: [", "not YAML"),

@@ -1,5 +1,6 @@
 """Served teachers: nothing lost, nothing asked twice, no cap passed, no key told, whatever the server does."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 from conftest import make_question
 from faulty_server import FAULTS, FaultyServer
 
-from scicot_utils import prompts, rationales, teachers
+from scicot_utils import prompts, rationales, recipe, teachers
 from scicot_utils.cache import Cache
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
@@ -68,6 +69,30 @@ def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request(cache):
     ]
 
 
+def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cache):
+    refused = ("temperature", "seed")
+    with FaultyServer(refused=refused) as server:
+        with pytest.raises(
+            TeacherError, match=r"'temperature' is not supported.* leave the parameter out with teacher_omit"
+        ):
+            ask(served(server), rows(1), cache, TWO_CALLS)
+        found = ask(
+            served(server, teacher_omit="temperature,seed"), rows(2), cache, TWO_CALLS, samples=2, temperature=1.0
+        )
+        assert server.charged == 6 and not any(name in body for body in server.bodies[1:] for name in refused)
+    assert {row["finish_reason"] for row in found} == {"stop"}
+    assert all(row["temperature"] != row["temperature"] for row in found), "NaN: the model decided it"
+
+
+def test_what_is_left_out_is_part_of_the_key_and_nothing_left_out_is_not(cache):
+    with FaultyServer() as server:
+        keep, seedless = served(server), served(server, teacher_omit="seed")
+        ask(keep, rows(1), cache)
+        ask(seedless, rows(1), cache)
+        assert len(server.bodies) == 2
+    assert "omitted" not in keep.identity and seedless.identity["omitted"] == "seed"
+
+
 def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
     with FaultyServer(reply="Birds fly. (B)") as server:
         [row] = ask(served(server), rows(1), cache, TWO_CALLS)
@@ -102,10 +127,20 @@ def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
     assert server.bodies[1]["messages"][0]["content"].endswith(f"step by step. Birds fly.{prompts.CUE}")
 
 
-def test_a_thought_that_never_ended_is_no_text(cache):
+@pytest.mark.parametrize("prompt", [ONE_CALL, TWO_CALLS], ids=["one call", "two calls"])
+def test_a_thought_that_never_ended_is_no_text_and_no_answer_is_asked_of_it(cache, prompt):
     with FaultyServer(reply="<think>Birds") as server:
-        [row] = ask(served(server), rows(1), cache)
-    assert row["text"] == ""
+        [row] = ask(served(server), rows(1), cache, prompt)
+    assert (row["text"], row["finish_reason"]) == ("", "empty") and server.charged == 1
+
+
+@pytest.mark.parametrize("reply", ["", " \n", {"role": "assistant", "content": None}])
+def test_an_empty_text_is_not_whole_whatever_the_server_says(cache, reply):
+    questions = rows(1)
+    with FaultyServer(reply=reply) as server:
+        [row] = ask(served(server), questions, cache, TWO_CALLS)
+    assert row["finish_reason"] == "empty" and server.charged == 1
+    assert rationales.judge(TWO_CALLS, {"q0": questions[0]}, [row], "all")[0]["drop_reason"] == "empty"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +183,7 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable OPENAI_API_KEY"),
+        (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable KEY_OF_THE_TEST"),
         (403, {"error": {"message": "no"}}, "no right to this model"),
         (404, {"error": {"message": "The model m does not exist"}}, "check teacher_model and teacher_base_url"),
         (402, {"error": {"message": "pay"}}, "mend the account"),
@@ -161,7 +196,7 @@ def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, 
         FaultyServer(special={"number": (status, body)}) as server,
         pytest.raises(TeacherError, match=told) as caught,
     ):
-        ask(served(server, teacher_in_flight=4), rows(200), cache)
+        ask(served(server, teacher_in_flight=4, teacher_api_key_env="KEY_OF_THE_TEST"), rows(200), cache)
     assert sum(server.asked.values()) <= 4 and "\n" not in str(caught.value)
 
 
@@ -352,15 +387,93 @@ def test_a_cap_on_requests_counts_tries(cache):
     assert sum(server.asked.values()) == 30
 
 
-def test_what_may_have_been_charged_without_an_answer_stays_counted(cache):
-    with FaultyServer(rate=1.0, faults=("reset",)) as server:
-        teacher = served(server, teacher_tries=3, **PRICED)
-        ask(teacher, rows(1), cache)
+@pytest.mark.parametrize("fault", ["reset", "hang", "504", "not json"])
+def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_price_is_unknown(cache, fault):
+    with FaultyServer(rate=1.0, faults=(fault,)) as server:
+        teacher = served(server, teacher_tries=3, teacher_timeout=0.3, **PRICED)
+        [row] = ask(teacher, rows(1), cache)
         worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
     assert cache.spent() == (pytest.approx(3 * worst), 3)
-    with FaultyServer(rate=1.0, faults=("500",)) as server:
-        ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
-    assert cache.spent() == (pytest.approx(3 * worst), 6)
+    assert row["finish_reason"] == "unanswered" and row["usd"] != row["usd"]
+
+
+@pytest.mark.parametrize(
+    ("status", "charged"),
+    [(408, True), (502, True), (504, True), (524, True), (409, False), (429, False), (500, False), (503, False)],
+)
+def test_behind_a_gateways_status_an_answer_may_be_lost_that_is_charged(status, charged):
+    error = Served(Settings(teacher="openai", teacher_model="m")).refused(status, None, {})
+    assert isinstance(error, teachers.MayPass) and error.sent == charged
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503"])
+def test_what_was_refused_without_work_costs_nothing(cache, fault):
+    with FaultyServer(rate=1.0, faults=(fault,)) as server:
+        [row] = ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
+    assert cache.spent() == (pytest.approx(0.0), 3) and row["usd"] == 0.0
+
+
+def test_the_progress_counts_a_lost_try_at_its_worst(cache, capfd):
+    with FaultyServer(rate=0.5, faults=("504",)) as server:
+        ask(served(server, **PRICED), rows(20), cache, show_progress=True)
+    assert server.charged > len(server.whole) == 20
+    assert teachers.money(cache.spent()[0]) in capfd.readouterr().err.rsplit("\r", 1)[-1]
+
+
+def test_greedy_samples_are_counted_and_paid_for_once(cache):
+    with FaultyServer(latency=0.02) as server:
+        found = ask(served(server, **PRICED), rows(5), cache, samples=3)
+        assert server.charged == 5
+    assert (cache.misses, cache.hits) == (5, 10)
+    assert sum(row["usd"] for row in found) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
+
+
+PLANNED = """# two cores, a minute
+description: a test
+datasets: [microsci]
+distill: [microsci]
+arms: [answer_only]
+seeds: [0]
+teacher: {teacher: openai, teacher_model: m, prompt: zero_shot_cot_one_call, teacher_splits: train}
+variants:
+  more: {samples: 3, temperature: 0.7}
+  most: {samples: 5, temperature: 0.7}
+  two: {prompt: zero_shot_cot}
+  other: {teacher_model: n}
+  longer: {teacher_max_tokens: 9}
+  free: {teacher: simulated}
+  all: {filter: all}
+"""
+
+
+def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
+    (tmp_path / "mine.yaml").write_text(PLANNED)
+    planned = recipe.load(str(tmp_path / "mine.yaml"))
+    questions = [row | {"split": "train"} for row in rows(4)] + [row | {"split": "test"} for row in rows(6)[4:]]
+    found = teachers.variants_ask(planned, planned.settings(), questions)
+    assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in found] == [
+        ("more", "zero_shot_cot_one_call", 12, True),
+        ("most", "zero_shot_cot_one_call", 8, True),
+        ("two", "zero_shot_cot", 4, True),
+        ("other", "zero_shot_cot_one_call", 4, False),
+        ("longer", "zero_shot_cot_one_call", 4, False),
+    ]
+
+
+def test_what_was_ever_spent_is_told_against_the_caps(cache):
+    capped = {"max_usd": 9.0, "max_requests": 50}
+    paid = Settings(teacher="openai", teacher_model="m", **PRICED, **capped)
+    unlisted = Settings(teacher="openai", teacher_model="m")
+    assert teachers.spending(cache, paid) == "No paid request was ever sent through this cache."
+    with FaultyServer() as server:
+        ask(served(server), rows(1), cache)
+        begun = "Requests ever sent through this cache: 1 (max_requests: none), at an unknown price (max_usd: none)."
+        assert teachers.spending(cache, unlisted) == begun
+        ask(served(server, **PRICED), rows(2), cache)
+    assert teachers.spending(cache, paid) == (
+        "Requests ever sent through this cache: 3 (max_requests: 50), "
+        "for at most 0.04 USD as far as prices were listed (max_usd: 9)."
+    )
 
 
 def test_a_known_price_is_counted_and_an_unknown_one_is_not_zero(cache):
@@ -402,8 +515,6 @@ def test_the_key_is_sent_and_appears_nowhere(tmp_path, monkeypatch, capfd, caplo
 
 
 def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
-    from scicot_utils import recipe
-
     with pytest.raises(recipe.RecipeError, match="teacher_api_key_env") as caught:
         recipe.checked({"teacher_api_key_env": KEY}, "mine.yaml")
     assert KEY not in str(caught.value)
@@ -411,13 +522,36 @@ def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
 
 @pytest.mark.parametrize("key", ["sk-secré", "sk-secret\nsk-more"])
 def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatch, key):
-    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("KEY_OF_THE_TEST", key)
     with (
         FaultyServer() as server,
-        pytest.raises(TeacherError, match="variable OPENAI_API_KEY: holds characters") as caught,
+        pytest.raises(TeacherError, match="variable KEY_OF_THE_TEST: holds characters") as caught,
     ):
-        ask(served(server), rows(1), cache)
+        ask(served(server, teacher_api_key_env="KEY_OF_THE_TEST"), rows(1), cache)
     assert "sk-" not in str(caught.value) and not server.asked
+
+
+def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_default_one(cache, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, KEY)
+    with FaultyServer() as server:
+        ask(served(server), rows(1), cache)
+    assert KEY not in json.dumps(server.headers) and server.headers
+    told = (
+        "name the variable that holds its key in teacher_api_key_env: OPENAI_API_KEY is for https://api.openai.com/v1"
+    )
+    with FaultyServer(key=KEY) as server, pytest.raises(TeacherError, match=told):
+        ask(served(server), rows(2), cache)
+
+
+def test_the_key_in_the_default_variable_is_sent_to_the_default_server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    async def headers():
+        async with Served(Settings(teacher="openai", teacher_model="m")) as teacher:
+            return teacher._client.auth_headers
+
+    assert asyncio.run(headers()) == {"Authorization": f"Bearer {KEY}"}
 
 
 def test_a_server_without_keys_needs_none(cache, monkeypatch):
@@ -440,8 +574,6 @@ def test_a_reader_that_stops_early_leaves_nothing_running(cache):
 
 
 def test_it_can_be_asked_where_an_event_loop_is_running(cache):
-    import asyncio
-
     async def notebook():
         with FaultyServer() as server:
             return ask(served(server), rows(3), cache)

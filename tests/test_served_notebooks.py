@@ -43,13 +43,16 @@ rationales: {{filter: all}}
 def project(tmp_path_factory):
     """A copy of the project with a questions table, as notebook 01 would have made it."""
     root = copy_of_the_project(tmp_path_factory.mktemp("served") / "project")
+    ceiling = root / "outputs/reference/micro_ceiling/metrics.csv"
+    ceiling.parent.mkdir(exist_ok=True)
+    ceiling.touch()  # for a checkout whose record is still to be made
     world = microsci.load_world()
     solver = microsci.Solver(world)
     rows = [
         row | {"proof": list(solver.proof(row["question"], row["choices"]["text"]))}
         for row in microsci.questions(world, {"train": 24, "validation": 8, "test": 8}, 0)
     ]
-    for name in ("real", "same", "nasty", "locked", "capped"):
+    for name in ("real", "same", "nasty", "locked", "capped", "omitting", "given"):
         tables.write("questions", rows, root / f"outputs/{name}/questions/microsci/main.parquet")
     return root
 
@@ -68,6 +71,17 @@ def execute(root, name, notebook, url, model="m", more="teacher_max_tokens: 96",
         text=True,
     )
     return out, done
+
+
+def planned_rules(root, name, wanted):
+    """Rule → number of jobs that the pipeline would run to make a file."""
+    profile = ("--workflow-profile", "notebooks/profiles/default")
+    words = ["snakemake", *profile, "--config", f"recipe={name}", "-n", str(wanted.relative_to(root))]
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=root, env=environment(root), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return rules_of(done.stdout + done.stderr)
 
 
 def shown(notebook, kinds=("text/html", "text/markdown", "text/plain")):
@@ -121,7 +135,7 @@ def test_notebooks_run_against_transformers_serve(project, transformers_serve):
         assert "price unknown" in text or "unknown" in text
     found = tables.read("completions", project / "outputs/real/completions/microsci/main.parquet")
     assert len(found) == 32 and {row["teacher"] for row in found} == {model}
-    assert "stop" in {row["finish_reason"] for row in found} <= {"stop", "length"}
+    assert "stop" in {row["finish_reason"] for row in found} <= {"stop", "length", "empty"}
     assert all(row["completion_tokens"] > 0 and row["usd"] != row["usd"] for row in found)
     judged = tables.read("rationales", project / "outputs/real/rationales/microsci/main.parquet")
     assert any(row["kept"] for row in judged) and {row["drop_reason"] for row in judged} <= {"", "length", "empty"}
@@ -160,6 +174,51 @@ def test_a_cap_stops_the_notebook_and_a_higher_one_goes_on(project):
         assert done.returncode == 0, done.stderr[-2000:]
         assert set(server.whole.values()) == {1} and len(server.whole) == 32
     assert f"{32 * 0.021:.4g}" in shown(out)
+    assert (
+        "Requests ever sent through this cache: 32 (max_requests: none), for at most 0.67 USD as far as prices were "
+        "listed (max_usd: 99)."
+    ) in shown(out)
+
+
+def test_a_model_that_refuses_parameters_goes_through_notebook_02_whose_estimate_counts_variants(project):
+    more = (
+        "teacher_omit: temperature,seed\n  teacher_prices: m=100/1000\nvariants: {warm: {samples: 2, temperature: 1.0}}"
+    )
+    with FaultyServer(refused=("temperature", "seed")) as server:
+        out, done = execute(project, "omitting", "02_teacher_prompting", server.url, more=more)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "variants included, is expected to cost 2.02 USD (2.02 USD to 2.02 USD)" in shown(out)  # 32 and 64 at 0.021
+
+
+def test_what_was_given_up_is_told_with_how_to_ask_again_and_unread_answers_are_wrong_ones(project):
+    lost = tables.read("questions", project / "outputs/given/questions/microsci/main.parquet")[0]["question"]
+    with FaultyServer(special={lost: (503, {"error": {"message": "overloaded"}})}, reply="Because.") as server:
+        out, done = execute(project, "given", "03_rationale_generation", server.url, more="teacher_tries: 2")
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = "Given up: 1; to ask again: `python -m scicot_utils forget given unanswered`, then `make book RECIPE=given`."
+    assert told in shown(out)
+    assert "The teacher's answers are right for 0" in shown(out) and "file" not in shown(out).split("What we found")[-1]
+
+
+def test_what_was_forgotten_makes_the_notebooks_that_ask_run_again(project):
+    head = "# a test: 2 CPU cores, about 1 minutes\ndescription: x\ndatasets: [microsci]\ndistill: [microsci]\n"
+    (project / "notebooks/recipes/again.yaml").write_text(
+        f"{head}arms: [answer_only]\nseeds: [0]\nteacher: {{teacher: openai, teacher_model: m}}\n"
+    )
+    out = project / "outputs/again"
+    made = [
+        out / "notebooks/01_questions.ipynb", out / "questions/microsci/main.parquet",
+        out / "notebooks/02_teacher_prompting/microsci.ipynb",
+        out / "notebooks/03_rationale_generation/microsci/main.ipynb",
+        out / "completions/microsci/main.parquet", out / "rationales/microsci/main.parquet",
+    ]  # fmt: skip
+    for file in made:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert planned_rules(project, "again", made[-1]) == {}
+    (project / "outputs/cache").mkdir(exist_ok=True)
+    (project / "outputs/cache/again.forgotten").touch()
+    assert planned_rules(project, "again", made[-1]) == {"teacher_prompting": 1, "rationale_generation": 1}
 
 
 @pytest.mark.parametrize(("teacher", "estimated"), [("openai, teacher_model: m", True), ("simulated", False)])
@@ -167,23 +226,7 @@ def test_the_estimate_comes_before_the_full_run_where_the_teacher_is_paid(projec
     recipe = project / "notebooks/recipes/planned.yaml"
     head = "# a test: 2 CPU cores, about 1 minutes\ndescription: x\ndatasets: [microsci]\ndistill: [microsci]\n"
     recipe.write_text(f"{head}arms: [answer_only]\nseeds: [0]\nteacher: {{teacher: {teacher}}}\n")
-    ceiling = project / "outputs/reference/micro_ceiling/metrics.csv"
-    ceiling.parent.mkdir(exist_ok=True)
-    ceiling.touch()  # for a checkout whose record is still to be made
-    wanted = "outputs/planned/rationales/microsci/main.parquet"
-    words = [
-        "snakemake",
-        "--workflow-profile",
-        "notebooks/profiles/default",
-        "--config",
-        "recipe=planned",
-        "-n",
-        wanted,
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=project, env=environment(project), capture_output=True, text=True
-    )
-    planned = rules_of(done.stdout + done.stderr)
+    planned = planned_rules(project, "planned", project / "outputs/planned/rationales/microsci/main.parquet")
     assert planned == {"questions": 1, "rationale_generation": 1} | ({"teacher_prompting": 1} if estimated else {})
 
 

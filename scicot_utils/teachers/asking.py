@@ -55,7 +55,9 @@ class BudgetReached(TeacherError):
 
 @dataclass
 class Progress:
-    """Where a run stands, in completions; `usd` is None once the price of one was unknown."""
+    """Where a run stands, in completions. `usd`: what its requests cost, at worst where they told no price; None once
+    the price of one was unknown.
+    """
 
     total: int
     done: int = 0
@@ -79,6 +81,20 @@ def money(usd: float | str | None) -> str:
     if isinstance(usd, str):
         return "price unknown"
     return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
+
+
+def spending(cache: Cache, settings: Settings) -> str:
+    """What was ever spent through a cache, and the caps on it, as a sentence."""
+    usd, requests = cache.spent()
+    cost = (
+        f"for at most {money(usd)} as far as prices were listed" if usd or settings.price() else "at an unknown price"
+    )
+    most_usd, most_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
+    return (
+        f"Requests ever sent through this cache: {requests} (max_requests: {most_requests}), {cost} (max_usd: {most_usd})."
+        if requests
+        else "No paid request was ever sent through this cache."
+    )
 
 
 def ask(
@@ -203,14 +219,15 @@ class _Asking:
             text = with_rationale(prompt, first.text, first.reasoning)
         self.progress.cached += not anew
         self.progress.failed += calls[-1].finish_reason != "stop"
-        prices = [call.usd for call in calls]
+        # greedy samples are one request, which the first of them has paid for
+        prices = [0.0] if sample and not self.temperature else [call.usd for call in calls]
         return {
             "question_id": question["id"],
             "sample": sample,
             "prompt": shown,
             "prompt_version": prompt.label,
             "teacher": self.teacher.name,
-            "temperature": float(self.temperature),
+            "temperature": math.nan if "temperature" in self.teacher.omitted else float(self.temperature),
             "text": text,
             "finish_reason": calls[-1].finish_reason,
             "prompt_tokens": sum(call.prompt_tokens for call in calls),
@@ -222,12 +239,14 @@ class _Asking:
     async def _response(self, text: str, temperature: float, sample: int) -> tuple[Response, bool]:
         """The response to one request, and whether it was asked for now."""
         request = request_of(self.teacher, self.prompt, text, temperature, sample)
+        digest = caches.key(request)
+        if digest in self._under_way:
+            response = await asyncio.shield(self._under_way[digest])
+            self.cache.hits += 1
+            return response, False
         found = self.cache.get(request)
         if found is not None:
             return found, False
-        digest = caches.key(request)
-        if digest in self._under_way:
-            return await asyncio.shield(self._under_way[digest]), False
         future = self._under_way[digest] = self._loop.create_future()
         try:
             response = await self._asked(request)
@@ -243,19 +262,19 @@ class _Asking:
 
     async def _asked(self, request: dict[str, Any]) -> Response:
         """Tries until there is a response or none to be had, and stores which it is."""
-        pause, last = 0.0, MayPass("never tried")
+        pause, last, charged = 0.0, MayPass("never tried"), False
         for attempt in range(self.teacher.tries):
             await self._pause(pause)
             try:
                 return await self._try(request)
             except Unanswerable as error:
-                return self._without(request, error.reason, error)
+                return self._without(request, error.reason, error, charged)
             except MayPass as error:
-                last = error
+                last, charged = error, charged or error.sent
                 self.progress.tries_again += 1
                 self._welcome = max(self._welcome, self._loop.time() + error.wait)
                 pause = min(self.teacher.pause * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        return self._without(request, caches.UNANSWERED, last)
+        return self._without(request, caches.UNANSWERED, last, charged)
 
     async def _pause(self, seconds: float) -> None:
         """Back off, and longer where the server said for how long it wants none; not once the run has stopped."""
@@ -270,7 +289,7 @@ class _Asking:
     async def _try(self, request: dict[str, Any]) -> Response:
         """One try within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
         reserved = await self._reserve(request["prompt"])
-        charged = False
+        worst, charged = self.teacher.worst(request["prompt"]), False
         try:
             asked = {"sample": request["sample"], "temperature": request["temperature"]}
             found = self.teacher.complete(request["prompt"], **asked)
@@ -279,6 +298,7 @@ class _Asking:
             charged = True
         except MayPass as error:
             charged = error.sent
+            self._cost(worst if charged else 0.0)
             raise
         except (Unanswerable, TeacherError):
             raise
@@ -292,9 +312,11 @@ class _Asking:
                 self._sent -= 1
                 self._settled.set()
         self._given_up = 0
-        if self.progress.usd is not None:
-            self.progress.usd = None if response.usd is None else self.progress.usd + response.usd
+        self._cost(worst if response.usd is None else response.usd)
         return response
+
+    def _cost(self, usd: float | None) -> None:
+        self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
 
     async def _reserve(self, text: str) -> float | None:
         """USD set aside for a request at its worst; None for a teacher that is not paid. BudgetReached at a cap.
@@ -317,10 +339,13 @@ class _Asking:
         self._sent += 1
         return worst
 
-    def _without(self, request: dict[str, Any], reason: str, error: Exception) -> Response:
-        """The mark of a request that has no answer. When none has, the run ends: it is not for the question then."""
+    def _without(self, request: dict[str, Any], reason: str, error: Exception, charged: bool) -> Response:
+        """The mark of a request that has no answer; what it cost is unknown where a try may have been `charged`.
+
+        When none has an answer, the run ends: it is not for the question then.
+        """
         told = one_line(error)
-        response = Response("", reason, 0, 0, 0.0, now(), note=told)
+        response = Response("", reason, 0, 0, None if charged else 0.0, now(), note=told)
         self.cache.put([(request, response)])
         self._given_up += reason in caches.GIVEN_UP
         if self._given_up >= IN_A_ROW:

@@ -1,7 +1,8 @@
 """A provider's batch mode: the requests that are not in the cache yet as a file, and the file of results back into it.
 
 The format is OpenAI's (one JSON object a line with custom_id, method, url and body); others read the same. A prompt of
-two calls takes two rounds, since the second call holds the first one's answer.
+two calls takes two rounds, since the second call holds the first one's answer. What is in a batch has a mark in the
+cache and is set aside at its worst price, until its result is read.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from scicot_utils import cache as caches
-from scicot_utils.cache import Cache, Response
+from scicot_utils.cache import BATCHED, GIVEN_UP, UNANSWERED, Cache, Response
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.tables import Row
 from scicot_utils.teachers.asking import NO_LIMITS, BudgetReached, Limits, follow_up, request_of
 from scicot_utils.teachers.protocol import MayPass, TeacherError, Unanswerable, now, one_line
 from scicot_utils.teachers.served import Served
+
+TO_BE_ASKED = (None, *GIVEN_UP)  # finish_reasons of what is to be asked; None: nothing is stored
 
 
 def pending(
@@ -31,94 +34,111 @@ def pending(
     temperature: float = 0.0,
     limits: Limits = NO_LIMITS,
 ) -> dict[str, dict[str, Any]]:
-    """Key → request of all that can be asked now and is not in the cache."""
+    """Key → request of all that can be asked now, and is neither in the cache nor in a batch."""
     found = {}
     for question in questions:
         shown = prompt.question(question)
         for sample in range(samples):
             request = request_of(teacher, prompt, shown, temperature, sample)
-            first = cache.get(request)
-            if first is not None:
+            if (first := cache.stored(request)) and _kind(first) not in TO_BE_ASKED:
                 second = follow_up(prompt, shown, first, limits)
                 request = request_of(teacher, prompt, second, 0.0, sample)
-                if not second or cache.get(request) is not None:
+                if not second or _kind(cache.stored(request)) not in TO_BE_ASKED:
                     continue
             found[caches.key(request)] = request
     return found
 
 
-def write(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> Iterator[str]:
-    """The lines of a batch file. BudgetReached before the first where all of them, at their worst, would pass a cap."""
-    prices = [teacher.worst(request["prompt"]) for request in requests.values()]
-    usd, requests_sent = cache.spent()
-    worst = None if None in prices else sum(prices)
-    if limits.max_usd and usd + worst > limits.max_usd:
-        raise BudgetReached(
-            f"budget: {usd:.4f} USD are spent, and a batch of {len(requests)} requests, at most {worst:.4f} USD, would "
-            f"pass max_usd {limits.max_usd:g}; raise the cap, or lower teacher_max_tokens, samples or train_questions"
-        )
-    if limits.max_requests and requests_sent + len(requests) > limits.max_requests:
-        raise BudgetReached(
-            f"budget: {requests_sent} requests are sent, and a batch of {len(requests)} would pass max_requests "
-            f"{limits.max_requests}; raise the cap, or lower samples or train_questions"
-        )
+def _kind(response: Response | None) -> str | None:
+    return response and response.finish_reason
+
+
+def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The lines of a batch file."""
     for name, request in requests.items():
         body = teacher.body(request["prompt"], sample=request["sample"], temperature=request["temperature"])
         line = {"custom_id": name, "method": "POST", "url": f"/v1{teacher.path}", "body": body}
         yield json.dumps(line, ensure_ascii=False)
 
 
+def set_aside(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> None:
+    """Count a batch as spent, at its worst, and mark what is in it. BudgetReached where it would pass a cap."""
+    prices = [teacher.worst(request["prompt"]) for request in requests.values()]
+    worst = sum(price or 0.0 for price in prices)
+    if not cache.reserve(worst, limits.max_usd, limits.max_requests, requests=len(requests)):
+        usd, sent = cache.spent()
+        cost = "at an unknown price" if None in prices else f"at most {worst:.4f} USD"
+        raise BudgetReached(
+            f"budget: {sent} requests and at most {usd:.4f} USD are spent, and a batch of {len(requests)}, {cost}, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} (0: none); "
+            "raise the cap, or lower teacher_max_tokens, samples or train_questions"
+        )
+    marks = [Response("", BATCHED, 0, 0, price, now()) for price in prices]
+    cache.put(zip(requests.values(), marks, strict=True))
+
+
 def take_in(
     teacher: Served,
     requests: dict[str, dict[str, Any]],
-    lines: Iterable[str],
+    results: Iterable[str],
     cache: Cache,
     *,
-    where: str,
     price_factor: float = 1.0,
-) -> dict[str, int]:
-    """Store a batch's results; how many there were of each kind. `price_factor`: of the listed price, in batch mode.
+) -> tuple[dict[str, int], list[str]]:
+    """Store a batch's results: how many there were of each kind, and what is wrong with lines that told nothing of use.
 
-    Stored are answers, and marks of what cannot be answered; all else counts as `to be asked again`, and results of
-    other requests, or of some that the cache already has, as `not asked for`.
+    Beside what is in a batch of this teacher's, `requests` may be answered: a batch of another checkout. Answers are
+    stored, and marks of what cannot be answered; all else is `to be asked again`, and what the cache already has, or
+    nobody asked, `not asked for`. `price_factor`: of the listed price, in batch mode.
     """
+    identity = teacher.identity.items()
+    batched = {caches.key(found): found for found, _ in cache.of_kind(BATCHED) if identity <= found.items()}
     counts: Counter[str] = Counter()
-    for number, line in enumerate(lines, start=1):
+    wrong = []
+    for number, line in enumerate(results, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            name, told = row["custom_id"], row.get("response") or {}
-            status, body = told.get("status_code"), told.get("body")
+            told = row.get("response") or {}
+            name, status, body = str(row["custom_id"]), told.get("status_code"), told.get("body")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise TeacherError(
-                f"{where}, line {number}: allowed: a result of a batch with custom_id, response, error ({error!r})"
-            ) from None
-        request = requests.get(name) if isinstance(name, str) else None
-        if request is None or cache.get(request) is not None:
+            counts["no result"] += 1
+            wrong.append(f"line {number}: allowed: a result of a batch with custom_id, response, error ({error!r})")
+            continue
+        request = batched.get(name) or requests.get(name)
+        mark = cache.stored(request) if request else None
+        if request is None or _kind(mark) not in (*TO_BE_ASKED, BATCHED):
             counts["not asked for"] += 1
             continue
-        response = _read(teacher, request["prompt"], status, body)
-        if response is None:
-            counts["to be asked again"] += 1
-            continue
-        if response.usd is not None:
+        try:
+            response = _read(teacher, request["prompt"], status, body)
+            kind = "whole" if response.finish_reason == "stop" else response.finish_reason
+        except Unanswerable as error:
+            response, kind = _mark(error.reason, 0.0, error), error.reason
+        except MayPass as error:
+            response, kind = _mark(UNANSWERED, None if error.sent else 0.0, error), "to be asked again"
+        except TeacherError as error:
+            response, kind = _mark(UNANSWERED, 0.0, error), "refused"
+            wrong.append(f"line {number}: {one_line(error)}")
+        if response.usd:
             response = replace(response, usd=response.usd * price_factor)
-        cache.reserve(0.0, 0.0, 0)  # counts the request
-        cache.put([(request, response)], reserved=0.0)
-        counts["whole" if response.finish_reason == "stop" else response.finish_reason] += 1
-    return dict(counts.most_common())
+        counted = _kind(mark) == BATCHED
+        aside = (mark.usd or 0.0) if counted else 0.0  # nothing, where it was written elsewhere
+        worst = max(aside, teacher.worst(request["prompt"]) or 0.0)
+        cache.reserve(worst - aside, 0.0, 0, requests=0 if counted else 1)  # it was sent, whatever the caps say
+        cache.put([(request, response)], reserved=worst)
+        counts[kind] += 1
+    return dict(counts.most_common()), wrong
 
 
-def _read(teacher: Served, prompt: str, status: object, body: object) -> Response | None:
-    """The response in one result; None where another try may give one. TeacherError as when it is asked directly."""
-    try:
-        if status == 200 and isinstance(body, dict):
-            return teacher.read(body, prompt)
-        if isinstance(status, int):
-            raise teacher.refused(status, body, {})
-    except Unanswerable as error:
-        return Response("", error.reason, 0, 0, 0.0, now(), note=one_line(error))
-    except MayPass:
-        return None
-    return None  # the batch expired or was cancelled, and the request was not charged
+def _read(teacher: Served, prompt: str, status: object, body: object) -> Response:
+    """The response in one result; raises as a teacher that is asked directly."""
+    if status == 200 and isinstance(body, dict):
+        return teacher.read(body, prompt)
+    if isinstance(status, int):
+        raise teacher.refused(status, body, {})
+    raise MayPass("the batch expired or was cancelled")  # and the request was not charged
+
+
+def _mark(reason: str, usd: float | None, error: Exception) -> Response:
+    return Response("", reason, 0, 0, usd, now(), note=one_line(error))

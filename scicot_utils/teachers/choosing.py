@@ -17,7 +17,8 @@ from scicot_utils.teachers.simulated import Habits, Simulated, solver
 def open_teacher(settings: Settings) -> Teacher:
     """The teacher that a recipe names."""
     if settings.teacher == "recorded":
-        return Recorded(settings.teacher_path, settings.teacher_model)
+        chosen = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
+        return Recorded(settings.teacher_path, chosen)
     if settings.teacher == "openai":
         from scicot_utils.teachers.served import Served  # here, since only those who ask a server load its client
 

@@ -1,4 +1,4 @@
-"""A teacher's answers on their way between a recipe's cache and files: exports, and a provider's batches."""
+"""A recipe's cache as its user handles it: told of, cleared of failures, moved to files and back, asked in batches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.recipe import Recipe
 from scicot_utils.tables import Row
 from scicot_utils.teachers import batch
-from scicot_utils.teachers.asking import Limits
+from scicot_utils.teachers.asking import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
-from scicot_utils.teachers.protocol import Teacher
+from scicot_utils.teachers.protocol import Teacher, now
+
+SHOWN = 3  # lines of a result file that are named
 
 
 def export_cache(path: Path, file: Path) -> str:
@@ -64,21 +66,70 @@ def _batch(planned: Recipe, dataset: str, variant: str) -> tuple[Teacher, Teache
 
 def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
     teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
+    if file.exists():
+        raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
     with Cache(paths.teacher_cache(planned.name)) as opened:
         requests = batch.pending(teacher, prompt, wanted, opened, **asking)
-        lines = list(batch.write(teacher, requests, opened, asking["limits"]))
-    if not lines:
-        return "nothing to ask: every response is in the cache"
-    tables.write_text(file, "".join(f"{line}\n" for line in lines))
+        waiting = _waiting(opened)
+        if not requests:
+            return f"nothing to ask{waiting or ': every response is in the cache'}"
+        lines = batch.lines(teacher, requests)
+        draft = tables.write_text(file.with_name(f"{file.name}.draft"), "".join(f"{line}\n" for line in lines))
+        try:
+            batch.set_aside(teacher, requests, opened, asking["limits"])
+            draft.replace(file)  # not sooner: what stands in a batch file is counted
+        finally:
+            draft.unlink(missing_ok=True)
     again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
-    return f"{len(lines)} requests written to {file}{again}"
+    return f"{len(requests)} requests written to {file}{again}{waiting}"
 
 
 def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
     teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
     with Cache(paths.teacher_cache(planned.name)) as opened:
         requests = batch.pending(teacher, prompt, wanted, opened, **asking)
-        counts = batch.take_in(teacher, requests, _lines(file), opened, where=file.name, price_factor=price_factor)
-        left = len(batch.pending(teacher, prompt, wanted, opened, **asking))
+        counts, wrong = batch.take_in(teacher, requests, _lines(file), opened, price_factor=price_factor)
+        left, waiting = len(batch.pending(teacher, prompt, wanted, opened, **asking)), _waiting(opened)
     told = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
-    return f"{told}; {left} requests are left to ask"
+    told = f"{told}; {left} requests are left to ask{waiting}"
+    if wrong:
+        more = f"; and {len(wrong) - SHOWN} more such lines" if len(wrong) > SHOWN else ""
+        raise ScicotError(
+            f"{file.name}: {told}; what could be read is stored, the rest: {'; '.join(wrong[:SHOWN])}{more}"
+        )
+    return told
+
+
+def _waiting(opened: Cache) -> str:
+    count = opened.kinds().get(cache.BATCHED, 0)
+    return f"; {count} are in batches whose results are not read yet" if count else ""
+
+
+def state(planned: Recipe) -> str:
+    """What a recipe's cache holds, and what was ever spent through it."""
+    with Cache(_there(planned)) as opened:
+        held = ", ".join(f"{count} {'whole' if kind == 'stop' else kind}" for kind, count in opened.kinds().items())
+        return f"{paths.relative(paths.teacher_cache(planned.name))}: {held or 'empty'}. {spending(opened, planned.settings())}"
+
+
+def forget(planned: Recipe, reason: str) -> str:
+    """Delete what has no whole answer for that reason, and note it, which makes the pipeline ask again."""
+    with Cache(_there(planned)) as opened:
+        kinds = opened.kinds()
+        kinds.pop("stop", None)  # whole answers, which were paid for
+        if reason not in kinds:
+            held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
+            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {held}")
+        reserved = sum(mark.usd or 0.0 for _, mark in opened.of_kind(reason)) if reason == cache.BATCHED else 0.0
+        opened.forget(reason)
+        opened.give_back(reserved)
+    with paths.forgotten(planned.name).open("a", encoding="utf-8") as record:
+        record.write(f"{now()} {reason} {kinds[reason]}\n")
+    return f"{kinds[reason]} × {reason} forgotten; `make book` with this recipe asks again"
+
+
+def _there(planned: Recipe) -> Path:
+    path = paths.teacher_cache(planned.name)
+    if not path.is_file():
+        raise ScicotError(f"no cache at {paths.relative(path)}; run a notebook that asks the teacher first")
+    return path

@@ -40,13 +40,14 @@ class Teacher:
     """`name` goes into tables; `identity` is all that decides its answers beside the prompt, and part of the cache's key.
 
     Up to `in_flight` requests are under way at once, inside `async with`; each is tried up to `tries` times. What a
-    `paid` one is asked counts against the caps.
+    `paid` one is asked counts against the caps. `omitted` parameters are not sent to it, so that it decides them.
     """
 
     name: str
     identity: dict[str, Any]
     in_flight: int = 1
     paid: bool = False
+    omitted: tuple[str, ...] = ()
     tries: int = 1
     pause: float = 0.0  # seconds before the second try, doubled for each further one
 

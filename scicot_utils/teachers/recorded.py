@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from scicot_utils import cache, paths
@@ -21,22 +22,30 @@ from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
 ALLOWED = 'a JSON object with "id" and "rationale", or "id" and "text"'
 EXPORT = {"key", "request", "response"}
+CHOSEN_BY = {  # what requests for one prompt may differ in, in an export → the recipe's key that chooses
+    "model": "teacher_model",
+    "endpoint": "teacher_endpoint",
+    "max_tokens": "teacher_max_tokens",
+    "seed": "teacher_seed",
+    "omitted": "teacher_omit",
+}
 CHOICES = " Answer Choices: "  # in Fine-tune-CoT's files the options are part of the question
 FINISHES = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
 class Recorded(Teacher):
-    """What is not in the file gets finish_reason `missing`. `model` chooses among several in one export.
+    """What is not in the file gets finish_reason `missing`. `chosen`, by the names of CHOSEN_BY, says which answer is
+    meant where an export holds several to one prompt; a model that is named is the only one that is read.
 
     Several completions of one question are its samples, in the order of the file; at temperature 0 only the first is
     given.
     """
 
-    def __init__(self, path: str, model: str = ""):
+    def __init__(self, path: str, chosen: Mapping[str, object] = MappingProxyType({})):
         file = _file(path)
         content = file.read_bytes()
         self.name = f"recorded:{file.name}"
-        self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest(), "chosen": model}
+        self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest(), "chosen": dict(chosen)}
         self._by_id: dict[str, list[Response]] = defaultdict(list)
         self._by_question: dict[str, list[Response]] = defaultdict(list)
         self._by_request: dict[tuple[str, float, int], Response] = {}
@@ -44,7 +53,7 @@ class Recorded(Teacher):
         if published is not None:
             self._read_published(published, file.name)
         elif is_export(path):
-            self._read_export(content, file.name, model)
+            self._read_export(content, file.name, chosen)
         else:
             self._read_lines(content, file.name)
 
@@ -65,28 +74,23 @@ class Recorded(Teacher):
                 raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
             self._by_id[row["id"]].append(free("", clean(text)))
 
-    def _read_export(self, content: bytes, name: str, model: str) -> None:
-        models = set()
+    def _read_export(self, content: bytes, name: str, chosen: Mapping[str, object]) -> None:
+        model = chosen.get("model")
+        answers: dict[tuple[str, float, int], list[tuple[dict[str, Any], Response]]] = defaultdict(list)
         lines = content.decode("utf-8", errors="replace").split("\n")
         for request, response in cache.exported(lines, f"teacher_path {name}"):
-            of = str(request.get("model", request.get("teacher", "")))
-            if model and of != model:
+            if response.finish_reason == cache.BATCHED or (model and _setting(request, "model") != model):
                 continue
-            models.add(of)
             try:
                 place = (request["prompt"], float(request["temperature"]), int(request["sample"]))
             except (KeyError, TypeError, ValueError) as error:
                 raise TeacherError(
                     f"teacher_path {name}: allowed: an export of a teacher's cache ({error!r})"
                 ) from None
-            if place in self._by_request:
-                raise TeacherError(
-                    f"teacher_path {name}: found two answers to one prompt (models: {', '.join(sorted(models))}), allowed: "
-                    "one; name the model in teacher_model, or export a cache that one teacher has written"
-                )
-            self._by_request[place] = response
-        if not self._by_request:
+            answers[place].append((request, response))
+        if not answers:
             raise TeacherError(f"teacher_path {name}: holds no answer of model '{model}'; check teacher_model")
+        self._by_request = {place: _chosen(found, chosen, name) for place, found in answers.items()}
 
     def _read_published(self, published: dict[str, Any], name: str) -> None:
         """Fine-tune-CoT numbers questions within a task and holds their text, so they are found by their text."""
@@ -105,6 +109,31 @@ class Recorded(Teacher):
                 f"teacher_path {name}: allowed: Fine-tune-CoT's completion file, data: {{index: [{{question, completion, "
                 f"reasoning_completion, …}}]}} ({error!r})"
             ) from None
+
+
+def _chosen(answers: list[tuple[dict[str, Any], Response]], chosen: Mapping[str, object], name: str) -> Response:
+    """The one answer to a prompt that the recipe means, by whatever setting the requests differ in."""
+    for setting, key in CHOSEN_BY.items():
+        values = {json.dumps(_setting(request, setting)) for request, _ in answers}
+        if len(values) > 1:
+            wanted = chosen.get(setting)
+            answers = [(request, answer) for request, answer in answers if _setting(request, setting) == wanted]
+            if not answers:
+                raise TeacherError(
+                    f"teacher_path {name}: found answers to one prompt with {setting} {' and '.join(sorted(values))}, "
+                    f"allowed: one of them in {key}, which is {json.dumps(wanted)}"
+                )
+    if len(answers) > 1:
+        raise TeacherError(
+            f"teacher_path {name}: found {len(answers)} answers to one prompt that differ in nothing a recipe names, "
+            "allowed: one; export a cache that one teacher has written"
+        )
+    return answers[0][1]
+
+
+def _setting(request: dict[str, Any], setting: str) -> object:
+    """A request's value; one that tells no model has its teacher's name, and what is not told of was left empty."""
+    return request.get(setting, request.get("teacher", "") if setting == "model" else "")
 
 
 def is_export(path: str) -> bool:

@@ -30,21 +30,31 @@ from scicot_utils.teachers.protocol import (
 )
 
 NO_KEY = "none"  # the client wants one, and a server without keys ignores it
+DEFAULT_SERVER, DEFAULT_KEY = (
+    Settings.model_fields[name].default for name in ("teacher_base_url", "teacher_api_key_env")
+)
 PAUSE = 0.5  # seconds before the second try
 LONGEST_WAIT = 900.0  # seconds; a server that asks for more, as at the end of a day's quota, ends the run
 SEEDS_APART = 1000  # the samples of one teacher_seed never meet those of the next: there are at most 64
 AROUND = 256  # tokens that a chat template may put around a prompt, at most
 PASSING = (408, 409, 429)  # and all from 500: statuses that another try may change
+NOT_WORKED_ON = (
+    409,
+    429,
+    500,
+    501,
+    503,
+    529,
+)  # of those; behind others, as a gateway's time-out, an answer may be lost
 OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
+OF_A_PARAMETER = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 OF_ALL = (
     "insufficient_quota",
     "billing_hard_limit_reached",
     "invalid_api_key",
     "model_not_found",
-    "unsupported_parameter",
-    "unsupported_value",
-    "unknown_parameter",
     "account_deactivated",
+    *OF_A_PARAMETER,
 )
 TOO_LONG = ("context length", "context window", "maximum context", "context_length", "too long", "too many tokens")
 FILTERED = ("content_filter", "content filter", "content_policy", "content management policy")
@@ -68,6 +78,9 @@ class Served(Teacher):
             "max_tokens": settings.teacher_max_tokens,
             "seed": settings.teacher_seed,
         }
+        self.omitted = tuple(filter(None, settings.teacher_omit.split(",")))
+        if self.omitted:  # otherwise the keys are those of before there was such a thing
+            self.identity["omitted"] = settings.teacher_omit
         self.price = settings.price()
         self._settings = settings
         self._client: openai.AsyncOpenAI | None = None
@@ -83,14 +96,21 @@ class Served(Teacher):
             max_retries=0,  # `asking` tries again, and counts what it costs
             timeout=self._settings.teacher_timeout,
         )
+        if not self._at_home():  # the client takes these from the environment, and they are no business of others
+            self._client.organization = self._client.project = None
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
         self._client = None
 
+    def _at_home(self) -> bool:
+        return self._settings.teacher_base_url.rstrip("/") == DEFAULT_SERVER
+
     def _key(self) -> str:
-        return os.environ.get(self._settings.teacher_api_key_env, "").strip()
+        """The key for this server; the one in the default variable is for the default server and for no other."""
+        named = self._settings.teacher_api_key_env
+        return os.environ.get(named, "").strip() if self._at_home() or named != DEFAULT_KEY else ""
 
     def told(self, message: object) -> str:
         """A message from elsewhere for one line of ours, without the key, should the server repeat it."""
@@ -102,12 +122,12 @@ class Served(Teacher):
         asked = {"messages": [{"role": "user", "content": prompt}]}
         if self._settings.teacher_endpoint == "completion":
             asked = {"prompt": prompt}
+        drawn = {"temperature": temperature, "seed": SEEDS_APART * self._settings.teacher_seed + sample}
         return {
             "model": self._settings.teacher_model,
             **asked,
-            "temperature": temperature,
             self._settings.teacher_limit_as: self._settings.teacher_max_tokens,
-            "seed": SEEDS_APART * self._settings.teacher_seed + sample,
+            **{name: value for name, value in drawn.items() if name not in self.omitted},
         }
 
     @property
@@ -159,18 +179,23 @@ class Served(Teacher):
                     f"teacher '{self.name}' at {self._settings.teacher_base_url} asks to wait {wait:.0f} s ({told}); "
                     "rerun later: what was answered is kept"
                 )
-            return MayPass(told, wait=wait, sent=False)
+            return MayPass(told, wait=wait, sent=status not in NOT_WORKED_ON)
         if status in OF_THE_QUESTION and not lasting:
             if status == 413 or any(words in about for words in TOO_LONG):
                 return Unanswerable("context_length", told)
             if any(words in about for words in FILTERED):
                 return Unanswerable("content_filter", told)
             return Unanswerable("rejected", told)
+        key = f"set the environment variable {self._settings.teacher_api_key_env} to a valid key"
+        if self._settings.teacher_api_key_env == DEFAULT_KEY and not self._at_home():
+            key = f"name the variable that holds its key in teacher_api_key_env: {DEFAULT_KEY} is for {DEFAULT_SERVER} only"
         hint = {
-            401: f"set the environment variable {self._settings.teacher_api_key_env} to a valid key",
+            401: key,
             403: "the key has no right to this model",
             404: "check teacher_model and teacher_base_url, which usually ends in /v1",
         }.get(status, "mend the account or the recipe, then rerun: what was answered is kept")
+        if any(word in about for word in OF_A_PARAMETER):
+            hint = "leave the parameter out with teacher_omit, or rename the limit with teacher_limit_as, then rerun"
         return TeacherError(f"teacher '{self.name}' at {self._settings.teacher_base_url}: {told}; {hint}")
 
     def read(self, content: bytes | dict[str, Any], prompt: str) -> Response:
@@ -197,6 +222,8 @@ class Served(Teacher):
         thought, said = split_thinking(clean(text or ""))
         if isinstance(reasoning, str) and reasoning.strip():
             thought = clean(reasoning).strip()
+        if finish == "stop" and not said.strip():
+            finish = "empty"
         usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
         counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         if all(type(count) is int and count >= 0 for count in counts):

@@ -1,0 +1,49 @@
+"""How much a recipe is going to ask, before it is asked; what it costs is estimated from a sample, in notebook 02."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scicot_utils import cache
+from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.tables import Row
+from scicot_utils.teachers.asking import request_of
+from scicot_utils.teachers.choosing import open_teacher, prompt_of
+
+
+def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> list[dict[str, Any]]:
+    """The completions that variants with a paid teacher ask beyond those of `settings`, those shared counted once.
+
+    One dict each: variant, prompt, completions, and `alike`: whether teacher, price and prompt are such that a sample
+    asked with `settings` tells what they take.
+    """
+    found, seen = [], _requests(settings, questions) if settings.teacher == "openai" else set()
+    for variant in planned.variants:
+        changed = planned.settings(variant=variant)
+        if changed.teacher != "openai" or planned.variant_at("teacher", variant) == MAIN:
+            continue
+        new = _requests(changed, questions) - seen
+        seen |= new
+        if new:
+            alike = _as_sampled(changed) == _as_sampled(settings)
+            found.append({"variant": variant, "prompt": changed.prompt, "completions": len(new), "alike": alike})
+    return found
+
+
+def _requests(settings: Settings, questions: list[Row]) -> set[str]:
+    """Keys of the requests, the first ones where the prompt takes two calls."""
+    teacher, prompt = open_teacher(settings), prompt_of(settings, questions)
+    asked = [prompt.question(row) for row in questions if row["split"] in settings.teacher_splits.split(",")]
+    return {
+        cache.key(request_of(teacher, prompt, text, settings.temperature, sample))
+        for text in asked
+        for sample in range(settings.samples)
+    }
+
+
+def _as_sampled(settings: Settings) -> tuple[Any, ...]:
+    """All that decides the price of a completion beside the question and the prompt's name."""
+    if settings.teacher != "openai":
+        return (settings.teacher,)
+    identity = {name: value for name, value in open_teacher(settings).identity.items() if name != "seed"}
+    return identity, settings.price(), settings.few_shot_examples
