@@ -118,6 +118,12 @@ class Cache:
                 f"pay for everything again; save what it holds with `python -m scicot_utils export-cache "
                 f"{paths.relative(aside[-1])} FILE`, then `import-cache`, or delete it"
             )
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and not path.exists():  # in this order: a new log comes after its file
+            raise CacheError(
+                f"{paths.relative(path)} is gone, and its log {log.name} is not: put the file back, or delete the log, too, "
+                "to have everything asked, and paid for, anew"
+            )
         try:
             with self._access():
                 if not path.exists():

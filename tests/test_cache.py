@@ -214,6 +214,20 @@ def test_a_file_without_any_content_is_damaged_and_not_a_new_one(path):
         Cache(path)
 
 
+def test_a_log_whose_file_is_gone_is_not_read_into_a_new_one(path):
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response())])
+        log = path.with_name("cache.sqlite-wal")
+        content = log.read_bytes()
+    path.unlink()
+    log.write_bytes(content)
+    with pytest.raises(CacheError, match=r"is gone, and its log cache\.sqlite-wal is not: put the file back"):
+        Cache(path)
+    log.unlink()
+    with Cache(path) as opened:
+        assert opened.get(REQUEST) is None
+
+
 def test_a_new_file_needs_no_hard_links(path, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "Operation not permitted")

@@ -156,6 +156,8 @@ class _Asking:
     def stop(self) -> None:
         """Send nothing more, wait for what is under way, which takes as long as one try at most, and store it."""
         self._started.wait()
+        if self._sent:
+            self._bar.set_description_str("waiting for what is under way; interrupt again to leave it")
         try:
             self._tell(self._end)
             self._thread.join()
