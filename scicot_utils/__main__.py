@@ -46,6 +46,12 @@ def main() -> None:
         if name.startswith("batch"):
             command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
             command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
+        if name == "import-cache":
+            command.add_argument(
+                "--paid-elsewhere",
+                action="store_true",
+                help="what the file tells of spending was not yours, and does not count against the recipe's caps",
+            )
         if name == "batch-read":
             command.add_argument(
                 "--price-factor", type=float, default=1.0, help="share of the listed price that batch mode costs"
@@ -92,7 +98,7 @@ def exchange(given: argparse.Namespace) -> str:
     if given.command == "export-cache":
         return files.export_cache(paths.teacher_cache(planned.name), given.file)
     if given.command == "import-cache":
-        return files.import_cache(planned, given.file)
+        return files.import_cache(planned, given.file, paid_elsewhere=given.paid_elsewhere)
     if given.command == "batch-write":
         return files.batch_write(planned, given.file, given.dataset, given.variant)
     return files.batch_read(planned, given.file, given.dataset, given.variant, given.price_factor)

@@ -1,7 +1,7 @@
 """A server with OpenAI's interface on loopback, made to fail: it keeps count of all that it was asked and has charged.
 
 Plain asyncio, one thread of its own. What it answers to a prompt is always the same, so that answers can be checked;
-which requests fail is drawn from a seed, for each prompt and each time that it comes.
+which requests fail is drawn from a seed, for each prompt and each time that it comes, and may be changed while it runs.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -68,8 +69,8 @@ def test_a_response_outlives_the_process(path):
 def test_the_first_answer_stays(path):
     with Cache(path) as opened:
         opened.put([(REQUEST, response("first"))])
-        opened.put([(REQUEST, response("second"))])
-        assert opened.get(REQUEST).text == "first" and len(opened) == 1
+        [stored] = opened.put([(REQUEST, response("second"))])
+        assert stored == opened.get(REQUEST) == response("first") and len(opened) == 1, "and is handed back"
 
 
 def test_hits_and_misses_are_counted(path):
@@ -79,6 +80,10 @@ def test_hits_and_misses_are_counted(path):
         opened.get(REQUEST)
         opened.get(REQUEST)
         assert (opened.hits, opened.misses) == (2, 1)
+        opened.get({"another": 1})
+        assert opened.get({"another": 1}, missed=True) is None and (opened.hits, opened.misses) == (2, 2)
+        opened.put([({"another": 1}, response())])
+        assert opened.get({"another": 1}, missed=True) and (opened.hits, opened.misses) == (3, 1)
 
 
 def test_responses_of_one_call_are_stored_all_or_none(path):
@@ -94,6 +99,46 @@ def test_the_request_can_be_read_in_the_file(path):
     with sqlite3.connect(path) as connection:
         assert json.loads(connection.execute("SELECT request FROM responses").fetchone()[0]) == REQUEST
     connection.close()
+
+
+def test_a_request_is_claimed_by_one_at_a_time(path):
+    with Cache(path) as one, Cache(path) as other:
+        assert one.claim(REQUEST) and not one.claim(REQUEST) and not other.claim(REQUEST)
+        assert other.claim({"another": 1}) and not one.claim({"another": 1})
+        one.release(REQUEST)
+        assert other.claim(REQUEST) and not one.claim(REQUEST)
+
+
+def test_a_claim_ends_with_its_cache_or_process(path):
+    code = "import pathlib, sys; from scicot_utils.cache import Cache; "
+    code += "opened = Cache(pathlib.Path(sys.argv[1])); print(opened.claim({'i': 1}), flush=True); sys.stdin.read()"
+    with Cache(path) as opened:
+        with Cache(path) as closed:
+            assert closed.claim({"i": 0})
+        assert opened.claim({"i": 0})
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "True\n" and not opened.claim({"i": 1})
+        process.kill()
+        process.communicate()
+        assert opened.claim({"i": 1})
+    assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
+
+
+def test_threads_may_share_one(path):
+    with Cache(path) as opened, ThreadPoolExecutor(8) as threads:
+
+        def use(name):
+            for i in range(50):
+                assert opened.claim({"own": [name, i]}) and opened.reserve(0.5, 0.0, 0)
+                opened.get({"shared": i})
+                opened.put([({"own": [name, i]}, response()), ({"shared": i}, response())], reserved=0.5)
+                opened.release({"own": [name, i]})
+
+        list(threads.map(use, range(8)))
+        assert len(opened) == 450 and opened.hits + opened.misses == 400
+        assert opened.spent() == (pytest.approx(8 * 50 * 0.5), 400)
 
 
 def test_eight_processes_write_to_one_file(path):
@@ -158,15 +203,97 @@ def test_a_damaged_file_is_named_set_aside_and_not_built_anew(path, damaged, pla
         assert len(opened) == 0
 
 
-def test_what_a_damaged_file_still_holds_can_be_saved(path, damaged, tmp_path):
-    damaged(20_000, 4000)
-    [aside] = path.parent.glob("*.damaged-*[0-9]")
-    lines = list(cache.salvage(aside))
-    with Cache(path, anew=True) as opened:
-        assert opened.take_in(lines, "saved.jsonl") == len(lines) > 10
-        assert opened.get(json.loads(lines[0])["request"]) == response()
+def test_a_file_without_any_content_is_damaged_and_not_a_new_one(path):
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(CacheError, match=r"no usable cache \(it holds nothing at all\); set aside as"):
+        Cache(path)
+    [aside] = path.parent.iterdir()
+    assert ".damaged-" in aside.name
+    with pytest.raises(CacheError, match=f"set aside as {aside.name}"):
+        Cache(path)
+
+
+def test_a_log_whose_file_is_gone_is_not_read_into_a_new_one(path):
     with Cache(path) as opened:
-        assert len(opened) == len(lines), "and from now on it is the cache"
+        opened.put([(REQUEST, response())])
+        log = path.with_name("cache.sqlite-wal")
+        content = log.read_bytes()
+    path.unlink()
+    log.write_bytes(content)
+    with pytest.raises(CacheError, match=r"is gone, and its log cache\.sqlite-wal is not: put the file back"):
+        Cache(path)
+    log.unlink()
+    with Cache(path) as opened:
+        assert opened.get(REQUEST) is None
+
+
+def test_a_new_file_needs_no_hard_links(path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response())])
+    assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
+    with Cache(path) as opened:
+        assert opened.get(REQUEST) == response()
+
+
+def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
+    monkeypatch.setattr(cache, "BUSY_SECONDS", 0.1)
+    with Cache(path) as opened:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CacheError, match=r"locked\); see to the disk, its rights and other processes, then rerun"):
+            opened.put([(REQUEST, response())])
+        other.close()
+        opened.put([(REQUEST, response())])
+    assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
+
+
+@pytest.fixture
+def aside(path):
+    """A cache of 300 answers, paid for with 75.5 USD, that was damaged where responses lie, or where what was spent does."""
+
+    def damage(table):
+        with Cache(path) as opened:
+            for i in range(300):
+                opened.reserve(0.25, 0.0, 0)
+                opened.put([({"i": i}, response())], reserved=0.25)
+            opened.reserve(0.5, 0.0, 0)  # and was lost
+        connection = sqlite3.connect(path)
+        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        connection.close()
+        content = bytearray(path.read_bytes())
+        content[4096 * (page - 1) : 4096 * page] = b"\xff" * 4096
+        path.write_bytes(content)
+        with pytest.raises(CacheError):
+            Cache(path)
+        [aside] = path.parent.glob("*.damaged-*[0-9]")
+        return aside
+
+    return damage
+
+
+def test_what_a_damaged_file_still_holds_can_be_saved(path, aside):
+    lines = list(cache.salvage(aside("sqlite_autoindex_responses_1")))
+    with Cache(path, anew=True) as opened:
+        assert opened.take_in(lines, "saved.jsonl") == 300
+        assert opened.get({"i": 0}) == response() and opened.spent() == (pytest.approx(75.5), 301)
+    with Cache(path) as opened:
+        assert len(opened) == 300, "and from now on it is the cache"
+        assert opened.take_in(lines, "saved.jsonl") == 0 and opened.spent()[1] == 301, "counted once"
+        assert not opened.reserve(0.25, 75.6, 0), "and a cap holds for what was spent before"
+
+
+def test_where_what_was_spent_cannot_be_read_the_prices_of_the_responses_stand_for_it(path, aside):
+    lines = list(cache.salvage(aside("ledger")))
+    [spent] = cache.spendings(lines, "x")
+    assert (spent.usd, spent.requests, spent.least) == (75.0, 300, True)
+    with Cache(path, anew=True) as opened:
+        assert opened.take_in(lines, "saved.jsonl") == 300 and opened.take_in(lines, "saved.jsonl") == 0
+        assert opened.spent() == (75.0, 300)
 
 
 def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
@@ -178,12 +305,33 @@ def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
         assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
         assert list(other.export()) == lines
         assert all(other.get(request) == stored for request, stored in answers)
-        assert other.spent() == (0.0, 0), "what others paid for is not spent here"
+
+
+def test_an_export_tells_what_was_spent_and_each_cache_counts_once(path, tmp_path):
+    with Cache(path) as opened, Cache(tmp_path / "other.sqlite") as other, Cache(tmp_path / "third.sqlite") as third:
+        opened.reserve(2.0, 0.0, 0)
+        early = list(opened.export())
+        opened.reserve(1.0, 0.0, 0)
+        other.reserve(0.25, 0.0, 0)
+        for lines in (opened.export(), opened.export(), early):
+            other.take_in(list(lines), "x")
+        assert other.spent() == (3.25, 3)
+        for lines in (early, other.export(), opened.export()):
+            third.take_in(list(lines), "x")
+        assert third.spent() == (3.25, 3) and list(third.export()) == list(other.export())
+        opened.take_in(list(third.export()), "x")
+        assert opened.spent() == (3.25, 3)
+        assert list(cache.exported(third.export(), "x")) == []
 
 
 @pytest.mark.parametrize(
-    "change", [{"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None]
-)
+    "change",
+    [
+        {"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None,
+        {"spent": 3}, {"spent": {"cache": "a", "usd": -1.0, "requests": 1}},
+        {"spent": {"cache": "a", "usd": "1", "requests": 1}},
+    ],
+)  # fmt: skip
 def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change):
     with Cache(path) as opened:
         opened.put([(REQUEST, response())])
@@ -248,3 +396,14 @@ def test_a_database_of_something_else_is_no_cache(path):
 def test_a_folder_is_no_cache(tmp_path):
     with pytest.raises(CacheError, match="no usable cache"):
         Cache(tmp_path)
+
+
+def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
+    with Cache(tmp_path / "theirs.sqlite") as theirs:
+        assert theirs.reserve(2.0, 0, 0)
+        theirs.put([(REQUEST, response())], reserved=2.0)
+        lines = list(theirs.export())
+    for counted, spent in ((True, 1), (False, 0)):
+        with Cache(tmp_path / f"ours{counted}.sqlite") as ours:
+            assert ours.take_in(lines, "export", with_spending=counted) == 1
+            assert ours.spent()[1] == spent

@@ -1,6 +1,8 @@
 """A teacher's answers in files: the cache's export, recorded teachers of every kind, a provider's batches."""
 
 import json
+import sqlite3
+import subprocess
 import sys
 
 import pytest
@@ -389,7 +391,24 @@ def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
     export = tmp_path / "export.jsonl"
     assert called("export-cache", export).startswith("12 responses of ")
     paths.teacher_cache("mine").unlink()
-    assert called("import-cache", export).startswith("12 new responses taken into ")
+    told = called("import-cache", export)
+    assert told.startswith("12 new responses taken into ")
+    assert told.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
+
+
+def test_an_export_of_a_damaged_cache_warns_where_it_cannot_tell_what_was_spent(called, tmp_path):
+    place, export = paths.teacher_cache("mine"), tmp_path / "export.jsonl"
+    with FaultyServer(tokens=(10, 20)) as server, Cache(place) as cache:
+        list(teachers.ask(served(server.url, teacher_prices="m=100/1000"), ONE_CALL, rows(3), cache))
+    assert "3 responses of " in (told := called("export-cache", export)) and "WARNING" not in told
+    assert told.endswith("with 0.0630 USD of known prices and 3 requests counted as spent")
+    connection = sqlite3.connect(place)
+    connection.execute("DROP TABLE ledger")
+    connection.close()
+    aside = place.rename(f"{place}.damaged-1")
+    words = [sys.executable, "-m", "scicot_utils", "export-cache", str(aside), str(export)]
+    told = subprocess.run(words, cwd=paths.ROOT, capture_output=True, text=True).stdout
+    assert "with 0.0630 USD of known prices and 3 requests counted as spent. WARNING: what was spent could not" in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,12 +16,17 @@ from conftest import make_question
 from faulty_server import FAULTS, FaultyServer
 
 from scicot_utils import prompts, rationales, recipe, teachers
-from scicot_utils.cache import Cache
+from scicot_utils.cache import Cache, CacheError
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, TeacherError
+from scicot_utils.teachers.asking import AHEAD
 from scicot_utils.teachers.served import Served
 
+ANSWER = {
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Birds fly. The answer is (B)."}}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 20},
+}
 ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS["zero_shot_cot"]
 
 
@@ -108,6 +114,17 @@ def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
         {"content": "The answer is (B).", "reasoning": "Birds fly."},
         {"content": "<think>\nBirds fly.\n</think>\n\nThe answer is (B)."},
         {"content": "Birds fly.\n</think>The answer is (B)."},
+        {"content": [{"type": "thinking", "thinking": "Birds fly."}, {"type": "text", "text": "The answer is (B)."}]},
+        {
+            "content": [
+                {
+                    "type": "thinking",
+                    "thinking": [{"type": "text", "text": "Birds fly"}, {"type": "text", "text": "."}],
+                },
+                {"type": "text", "text": "The answer"},
+                {"type": "text", "text": " is (B)."},
+            ]
+        },
     ],
 )
 def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, message):
@@ -125,6 +142,12 @@ def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
     with FaultyServer(reply={"content": "It is (B).", "reasoning": "Birds fly."}) as server:
         ask(served(server), rows(1), cache, TWO_CALLS, limits=Limits(rationale="reasoning"))
     assert server.bodies[1]["messages"][0]["content"].endswith(f"step by step. Birds fly.{prompts.CUE}")
+
+
+def test_content_in_parts_of_text_is_a_text(cache):
+    with FaultyServer(reply={"content": [{"type": "text", "text": "Birds fly. The answer is (B)."}]}) as server:
+        [row] = ask(served(server), rows(1), cache)
+    assert (row["text"], row["finish_reason"]) == ("Birds fly. The answer is (B).", "stop")
 
 
 @pytest.mark.parametrize("prompt", [ONE_CALL, TWO_CALLS], ids=["one call", "two calls"])
@@ -254,8 +277,12 @@ def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{}", '{"choices": [1]}', '{"choices": [{"message": {"content": 3}}]}', "[" * 9999]
-)
+    "content",
+    [
+        "[]", "{}", '{"choices": [1]}', '{"choices": [{"message": {"content": 3}}]}', "[" * 9999,
+        '{"choices": [{"message": {"content": [3, {"type": "image"}]}}]}',
+    ],
+)  # fmt: skip
 def test_a_reply_of_another_shape_is_no_answer(content):
     teacher = Served(Settings(teacher="openai", teacher_model="m"))
     with pytest.raises(teachers.MayPass):
@@ -266,6 +293,38 @@ def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free()
     teacher = Served(Settings(teacher="openai", teacher_model="m", teacher_prices="m=1/2"))
     found = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
     assert (found.finish_reason, found.usd) == ("unfinished", None)
+
+
+@pytest.mark.parametrize("fault", ["hang", "not json", "no choices"])
+def test_a_server_that_charges_and_gives_nothing_is_asked_a_few_times_and_the_run_ends(cache, fault):
+    with (
+        FaultyServer(rate=1.0, faults=(fault,)) as server,
+        pytest.raises(TeacherError, match=r"took the last 5 requests, sent one by one, .* rerun") as told,
+    ):
+        ask(served(server, teacher_timeout=0.2), rows(500), cache)
+    assert server.charged == 5 and "\n" not in str(told.value)
+
+
+def test_a_server_that_ceases_to_give_anything_is_asked_by_those_under_way_and_a_few_times_more(cache):
+    with FaultyServer(latency=0.05) as server:
+        found = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(5000), cache)
+        next(found)
+        server.rate, server.faults = 1.0, ("not json",)
+        with pytest.raises(TeacherError, match="took the last 5 requests"):
+            list(found)
+        assert 5 < server.faulted["not json"] <= 32 + 5 + 5
+
+
+def test_connections_that_are_lost_all_at_once_end_no_run(cache):
+    with FaultyServer(latency=0.3) as server:
+        found = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(200), cache)
+        next(found)
+        server.rate, server.faults = 1.0, ("reset",)
+        while server.faulted["reset"] < 20:
+            time.sleep(0.005)
+        server.rate = 0.0
+        assert len(list(found)) == 199 and server.faulted["reset"] >= 20
+        assert set(server.whole.values()) == {1} and len(server.whole) == 200
 
 
 def test_two_thousand_prompts_through_a_third_of_faults(cache):
@@ -300,13 +359,20 @@ rows = [make_question(id=f"q{i}", question=f"Which is number {i}?") for i in ran
 with Cache(pathlib.Path(sys.argv[2])) as cache:
     prompt = TEACHER_PROMPTS["zero_shot_cot_one_call"]
     found = list(teachers.ask(Served(settings, pause=0.01), prompt, rows, cache, limits=Limits.of(settings)))
-print(len(found))
+print(len(found), hash(tuple(row["text"] for row in found)))
 """
 
 
 def start(server, path, **more):
     words = [sys.executable, "-c", RUN, server.url, str(path), str(Path(__file__).parent), json.dumps(more)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    alike = os.environ | {"PYTHONHASHSEED": "0"}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=alike)
+
+
+def wait_for(what, process):
+    while not what():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
 
 
 def stored(path):
@@ -325,16 +391,14 @@ def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
     with FaultyServer(rate=0.3, latency=0.01) as server:
         for part in (0.2, 0.45, 0.7):
             process = start(server, path, count=2000, teacher_timeout=1.0)
-            while len(server.whole) < 2000 * part:
-                assert process.poll() is None, process.communicate()[1]
-                time.sleep(0.005)
+            wait_for(lambda part=part: len(server.whole) >= 2000 * part, process)
             process.send_signal(signal.SIGKILL)
             process.communicate()
             time.sleep(0.1)  # the server finishes what it was at
             kept.append((stored(path), Counter(server.asked)))
         process = start(server, path, count=2000, teacher_timeout=1.0)
         out, told = process.communicate()
-        assert process.returncode == 0 and out.strip() == "2000", told
+        assert process.returncode == 0 and out.startswith("2000 "), told
         assert 0 < len(kept[0][0]) < len(kept[1][0]) < len(kept[2][0]) < 2000
         for have, asked in kept:
             assert all(server.asked[prompt] == asked[prompt] for prompt in have), "stored, so not asked again"
@@ -357,7 +421,7 @@ def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(tmp_pa
     teacher_tokens, price = (10, 20), 0.021
     asked = rows(300)
     with FaultyServer(rate=0.3, latency=0.005, tokens=teacher_tokens) as server, Cache(tmp_path / "c.sqlite") as cache:
-        teacher = served(server, teacher_timeout=0.5, **PRICED)
+        teacher = served(server, teacher_timeout=3.0, **PRICED)
         with pytest.raises(BudgetReached, match=r"would pass max_usd 1 .* raise the cap and rerun") as caught:
             ask(teacher, asked, cache, limits=Limits(max_usd=1.0))
         assert "\n" not in str(caught.value)
@@ -369,6 +433,20 @@ def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(tmp_pa
         assert server.charged * price <= 1.0
         found = ask(teacher, asked, cache, limits=Limits(max_usd=100.0))
         assert len(found) == 300 and set(server.whole.values()) == {1}
+
+
+def test_a_server_that_ignores_the_limit_passes_a_cap_by_one_request_at_most(cache):
+    price = 2000 * 100 / 1e6
+    with FaultyServer(tokens=(10, 2000), latency=0.02) as server:
+        teacher = served(server, teacher_prices="m=0/100", teacher_max_tokens=16)
+        assert teacher.worst("x") < price / 100
+        with pytest.raises(BudgetReached, match=r"the next, at most 0\.2"):
+            ask(teacher, rows(500), cache, limits=Limits(max_usd=1.0))
+        assert 0.6 < server.charged * price <= 1.0 + 1e-9
+        with pytest.raises(BudgetReached):
+            ask(teacher, rows(500), cache, limits=Limits(max_usd=1.1))
+        assert server.charged * price <= 1.1 + price
+        assert cache.spent()[0] == pytest.approx(server.charged * price)
 
 
 def test_a_cap_holds_for_several_processes_together(tmp_path):
@@ -571,6 +649,111 @@ def test_a_reader_that_stops_early_leaves_nothing_running(cache):
         before = sum(server.asked.values())
         time.sleep(0.2)
         assert sum(server.asked.values()) == before < 50
+        assert len(cache) == server.charged == before, "what was under way is stored"
+
+
+def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_stored(tmp_path):
+    with FaultyServer(latency=0.1) as server:
+        with Cache(tmp_path / "c.sqlite") as cache:
+            found = teachers.ask(served(server, teacher_in_flight=8), ONE_CALL, rows(500), cache)
+            next(found)
+        asked = server.charged
+        with pytest.raises(TeacherError, match=r"asking was stopped before its end.* rerun to go on"):
+            list(found)
+        with Cache(tmp_path / "c.sqlite") as cache:
+            assert len(cache) == server.charged == asked > 1
+
+
+def test_asking_does_not_run_far_ahead_of_its_reader(cache):
+    with FaultyServer() as server:
+        found = teachers.ask(served(server), ONE_CALL, rows(1000), cache)
+        next(found)
+        before = 0
+        while (now := sum(server.asked.values())) != before:
+            before = now
+            time.sleep(0.5)
+        assert AHEAD <= now <= 2 * (AHEAD + 64)
+        assert len(list(found)) == 999
+
+
+def test_an_interrupted_run_waits_for_what_is_under_way_and_stores_it(tmp_path):
+    path = tmp_path / "c.sqlite"
+    with FaultyServer(latency=0.8) as server:
+        process = start(server, path, count=500)
+        wait_for(lambda: sum(server.asked.values()) >= 65, process)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate()[1]
+        assert process.returncode and "KeyboardInterrupt" in told
+        assert len(stored(path)) == sum(server.asked.values()) == server.charged == 65, "the first, and 64 at once"
+
+
+def test_a_second_interrupt_waits_for_nothing(tmp_path):
+    with FaultyServer(special={"number 0?": (200, ANSWER)}, rate=1.0, faults=("hang",)) as server:
+        process = start(server, tmp_path / "c.sqlite", count=500, teacher_timeout=300.0)
+        wait_for(lambda: server.charged >= 60, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None, "it waits"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert len(stored(tmp_path / "c.sqlite")) == 1
+
+
+# Several at once
+
+
+def test_processes_that_ask_the_same_pay_for_it_once(tmp_path):
+    with FaultyServer(rate=0.3, faults=("429", "500", "truncated"), latency=0.02) as server:
+        running = [start(server, tmp_path / "c.sqlite", count=150) for _ in range(3)]
+        done = [(process.communicate(), process.returncode) for process in running]
+        assert [code for _, code in done] == [0, 0, 0], done
+        assert len({out for (out, _), _ in done}) == 1, "and go on with the same answers"
+        assert len(server.whole) == 150 and set(server.whole.values()) == {1}
+    assert not list(tmp_path.glob("*.owner-*"))
+
+
+def test_what_a_killed_process_was_asking_is_asked_by_the_one_that_waits_for_it(tmp_path):
+    path = tmp_path / "c.sqlite"
+    with FaultyServer(special={"number 0?": (200, ANSWER)}, rate=1.0, faults=("hang",)) as server:
+        killed = start(server, path, count=20, teacher_timeout=300.0)
+        wait_for(lambda: server.charged == 19, killed)
+        waiting = start(server, path, count=20)
+        wait_for(lambda: len(list(tmp_path.glob("*.owner-*"))) == 2, waiting)
+        time.sleep(0.5)
+        server.rate = 0.0
+        assert waiting.poll() is None and server.charged == 19, "it waits for those, and asks nothing"
+        killed.kill()
+        killed.communicate()
+        began = time.monotonic()
+        _, told = waiting.communicate(timeout=60)
+        assert waiting.returncode == 0, told
+        assert time.monotonic() - began < 10 and len(stored(path)) == 20
+    assert not list(tmp_path.glob("*.owner-*"))
+
+
+def test_two_runs_in_one_process_share_a_cache(cache):
+    with FaultyServer(latency=0.01) as server:
+        first, second = (
+            teachers.ask(served(server, **PRICED), ONE_CALL, rows(200)[part], cache)
+            for part in (slice(0, 150), slice(50, 200))
+        )
+        found = list(zip(first, second, strict=True))
+        assert len(found) == 150 and len(cache) == len(server.whole) == 200 and set(server.whole.values()) == {1}
+    assert cache.spent() == (pytest.approx(200 * 0.021), 200)
+
+
+def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_in_its_place(tmp_path):
+    path = tmp_path / "c.sqlite"
+    with FaultyServer(reply="x" * 5000, latency=0.01) as server, Cache(path) as cache:
+        pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
+        cache._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
+        with pytest.raises(CacheError, match=r"disk is full.* what is in it stays") as told:
+            ask(served(server, teacher_in_flight=8, **PRICED), rows(500), cache)
+        assert "\n" not in str(told.value) and "set aside" not in str(told.value)
+        usd, requests = cache.spent()
+        assert len(cache) < server.charged == requests and usd >= server.charged * 0.021
+        cache._connection.execute("PRAGMA max_page_count = 1000000")
+        assert len(ask(served(server, **PRICED), rows(500), cache)) == 500, "with room again it goes on"
 
 
 def test_it_can_be_asked_where_an_event_loop_is_running(cache):

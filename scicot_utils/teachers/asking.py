@@ -2,7 +2,8 @@
 
 Many requests may be under way at once; rows come out in the order of questions and samples all the same. A response is
 in the cache before it is used, one request is never under way twice, what may pass is tried again, and a request that
-would pass a cap is not sent.
+would pass a cap is not sent. A server that is paid for is asked one request at a time until it has answered, so that one
+that takes requests and gives nothing costs a few of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import queue
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,12 @@ from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
 from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable, now, one_line
 
-IN_A_ROW = 5  # requests given up with none answered between: then it is not the questions, and the run ends
+IN_A_ROW = 5  # requests in vain with none answered between: then it is not the questions, and the run ends
 HAND_OVER_SECONDS = 0.05  # for which rows that are ready are gathered
 BREATHER = 50  # rows after which the loop may see to other things
 LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
+AHEAD = 256  # rows that the reader has not come to yet, at which asking waits for it
+LOOK_AGAIN_SECONDS = 0.2  # between two looks at whether another process has got the response that it asks for
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,6 @@ class Progress:
     the price of one was unknown.
     """
 
-    total: int
-    done: int = 0
     cached: int = 0  # of those done, without any new request
     failed: int = 0  # of those done, not whole
     usd: float | None = 0.0
@@ -114,96 +115,141 @@ def ask(
     completion, the cue and the second completion, so that the prompt's parser sees the whole. A question that cannot
     be answered gets a row without text, and the reason as its finish_reason.
 
-    Raises TeacherError when the run cannot go on; what is under way then is still waited for and stored.
+    Raises TeacherError when the run cannot go on. Then, and when the reader stops or closes the cache, nothing more is
+    sent, and what is under way is waited for and stored; a second KeyboardInterrupt leaves it.
     """
     jobs = [(question, sample) for question in questions for sample in range(samples)]
-    asking = _Asking(teacher, prompt, cache, temperature, limits, len(jobs))
     with tqdm(total=len(jobs), unit="completion", mininterval=2, disable=not show_progress) as bar:
-        yield from asking.rows(jobs, bar)
+        yield from _Asking(teacher, prompt, cache, temperature, limits, jobs, bar).rows()
 
 
 class _Asking:
     """One run of `ask`. Its event loop lives in a thread of its own, since a notebook's own loop is running already."""
 
     def __init__(
-        self, teacher: Teacher, prompt: TeacherPrompt, cache: Cache, temperature: float, limits: Limits, total: int
+        self,
+        teacher: Teacher,
+        prompt: TeacherPrompt,
+        cache: Cache,
+        temperature: float,
+        limits: Limits,
+        jobs: list[tuple[Row, int]],
+        bar: tqdm,
     ):
         self.teacher, self.prompt, self.cache, self.temperature = teacher, prompt, cache, temperature
-        self.limits, self.progress = limits, Progress(total)
+        self.limits, self.progress, self._jobs, self._bar = limits, Progress(), jobs, bar
+        self._thread = threading.Thread(target=self._work, name="asking", daemon=True)
+        self._started = threading.Event()
+        self._arrived: queue.SimpleQueue[list[Row] | BaseException | None] = queue.SimpleQueue()
+        self._finished: dict[int, Row] = {}  # by place, not handed over yet
+        self._following = 0  # place of the row to be handed over next
+        self._unshown = self._untaken = 0  # rows finished and not in the bar; rows handed over and not read
         self._under_way: dict[str, asyncio.Future[Response]] = {}
         self._sent = 0  # requests that are with the server now
+        self._trusted = not teacher.paid  # whether it answers, so that many requests may be under way
+        self._in_vain = 0  # requests since the last answer that may be charged and gave nothing
         self._given_up = 0  # requests, since the last that was answered
+        self._beyond = 0.0  # USD by which a request cost more than its worst, at most
         self._welcome = 0.0  # the loop's time from which the server wants to be asked again
         self._stopped: BaseException | None = None
 
     # In the reader's thread
 
-    def rows(self, jobs: list[tuple[Row, int]], bar: tqdm) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """Runs the jobs, and gives out their rows in order."""
-        arrived: queue.SimpleQueue[list[tuple[int, Row]] | BaseException | None] = queue.SimpleQueue()
-        self._started = threading.Event()
-        thread = threading.Thread(target=self._work, args=(jobs, bar, arrived), name="asking", daemon=True)
-        thread.start()
+        self._thread.start()
+        self.cache.users.append(self)
         try:
-            early, following = {}, 0
-            while (found := arrived.get()) is not None:
+            while (found := self._arrived.get()) is not None:
                 if isinstance(found, BaseException):
                     raise found
-                early.update(found)
-                while following in early:
-                    yield early.pop(following)
-                    following += 1
-        finally:  # the reader may have stopped before the end: then what is under way is left
-            self._started.wait()
-            with suppress(RuntimeError, AttributeError):  # the loop has ended by itself, or never begun
-                self._loop.call_soon_threadsafe(self._task.cancel)
-            thread.join()
+                yield from found
+                self._tell(self._taken, len(found))
+        finally:  # the reader may have stopped before the end
+            self.stop()
+            self.cache.users.remove(self)
+
+    def stop(self) -> None:
+        """Send nothing more, wait for what is under way, which takes as long as one try at most, and store it."""
+        self._started.wait()
+        if self._sent:
+            self._bar.set_description_str("waiting for what is under way; interrupt again to leave it")
+        try:
+            self._tell(self._end)
+            self._thread.join()
+        except KeyboardInterrupt:  # once more: nor wait
+            self._tell(self._task.cancel)
+            self._thread.join()
+            raise
+
+    def _tell(self, action: Callable[..., object], *given: object) -> None:
+        with suppress(RuntimeError, AttributeError):  # the loop has ended by itself, or never begun
+            self._loop.call_soon_threadsafe(action, *given)
 
     # In the thread of the loop
 
-    def _work(self, jobs: list[tuple[Row, int]], bar: tqdm, arrived: queue.SimpleQueue) -> None:
+    def _work(self) -> None:
         try:
-            asyncio.run(self._all(jobs, bar, arrived))
-            arrived.put(None)
+            asyncio.run(self._all())
+            self._arrived.put(None)
         except BaseException as error:  # whatever it is, the reader raises it
-            arrived.put(error)
+            self._arrived.put(error)
         finally:
             self._started.set()  # also where the loop could not even begin
 
-    async def _all(self, jobs: list[tuple[Row, int]], bar: tqdm, arrived: queue.SimpleQueue) -> None:
+    async def _all(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self._settled = asyncio.Event()
+        self._settled, self._room, self._alone = asyncio.Event(), asyncio.Event(), asyncio.Lock()
         self._started.set()
-        following = iter(enumerate(jobs))  # shared: each worker takes the next
-
-        async def work() -> None:
-            for place, (question, sample) in following:
-                try:
-                    row = await self._row(question, sample)
-                except (Exception, KeyboardInterrupt) as error:
-                    self._stopped = self._stopped or error
-                if self._stopped:  # the others end what they are at, and store it
-                    return
-                if not ready:
-                    self._loop.call_later(HAND_OVER_SECONDS, hand_over)
-                ready.append((place, row))
-                if place % BREATHER == 0:
-                    await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
-
-        def hand_over() -> None:
-            """Several rows at once: waking the reader's thread for each would cost as much as the row."""
-            self.progress.done += len(ready)
-            bar.set_postfix_str(self.progress.told(), refresh=False)
-            bar.update(len(ready))
-            arrived.put([*ready])
-            ready.clear()
-
-        ready: list[tuple[int, Row]] = []
+        following = iter(enumerate(self._jobs))  # shared: each worker takes the next
         async with self.teacher:
-            await asyncio.gather(*(work() for _ in range(min(self.teacher.in_flight, len(jobs)))))
-        hand_over()
+            count = min(self.teacher.in_flight, len(self._jobs))
+            await asyncio.gather(*(self._work_through(following) for _ in range(count)))
+        self._hand_over()
         if self._stopped:
             raise self._stopped
+
+    async def _work_through(self, jobs: Iterator[tuple[int, tuple[Row, int]]]) -> None:
+        for place, (question, sample) in jobs:
+            try:
+                self._finished[place] = await self._row(question, sample)
+            except (Exception, KeyboardInterrupt) as error:
+                self._stopped = self._stopped or error
+            if self._stopped:  # the others end what they are at, and store it
+                return
+            self._unshown += 1
+            if self._unshown == 1:
+                self._loop.call_later(HAND_OVER_SECONDS, self._hand_over)
+            elif self._unshown >= AHEAD:
+                self._hand_over()
+            if place % BREATHER == 0:
+                await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
+            while self._untaken >= AHEAD and not self._stopped:
+                self._room.clear()
+                await self._room.wait()
+
+    def _hand_over(self) -> None:
+        """Several rows at once: waking the reader's thread for each would cost as much as the row."""
+        ready = []
+        while self._following in self._finished:
+            ready.append(self._finished.pop(self._following))
+            self._following += 1
+        self._bar.set_postfix_str(self.progress.told(), refresh=False)
+        self._bar.update(self._unshown)
+        self._unshown, self._untaken = 0, self._untaken + len(ready)
+        if ready:
+            self._arrived.put(ready)
+
+    def _taken(self, count: int) -> None:
+        self._untaken -= count
+        self._room.set()
+
+    def _end(self) -> None:
+        self._stopped = self._stopped or TeacherError(
+            "asking was stopped before its end, or its cache closed; what was answered is kept: rerun to go on"
+        )
+        self._room.set()
+        self._settled.set()
 
     async def _row(self, question: Row, sample: int) -> Row:
         """One row of the completions table, of one call or two."""
@@ -249,7 +295,7 @@ class _Asking:
             return found, False
         future = self._under_way[digest] = self._loop.create_future()
         try:
-            response = await self._asked(request)
+            response, anew = await self._claimed(request)
         except BaseException as error:
             future.set_exception(error) if isinstance(error, Exception) else future.cancel()
             future.cancelled() or future.exception()  # looked at, though nobody may wait for it
@@ -258,7 +304,19 @@ class _Asking:
             future.set_result(response)
         finally:
             del self._under_way[digest]
-        return response, True
+        return response, anew
+
+    async def _claimed(self, request: dict[str, Any]) -> tuple[Response, bool]:
+        """Asked for now; or by another, whose answer is waited for, so that it is not paid for twice."""
+        if not self.teacher.paid:
+            return await self._asked(request), True
+        while not self.cache.claim(request):
+            await self._pause(LOOK_AGAIN_SECONDS)
+        try:
+            found = self.cache.get(request, missed=True)
+            return (found, False) if found else (await self._asked(request), True)
+        finally:
+            self.cache.release(request)
 
     async def _asked(self, request: dict[str, Any]) -> Response:
         """Tries until there is a response or none to be had, and stores which it is."""
@@ -287,18 +345,28 @@ class _Asking:
             raise self._stopped
 
     async def _try(self, request: dict[str, Any]) -> Response:
-        """One try within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
+        """One try: alone, as long as there is no answer that shows that others may be sent at once."""
+        if not self._trusted:
+            async with self._alone:
+                if not self._trusted:
+                    return await self._send(request, alone=True)
+        return await self._send(request)
+
+    async def _send(self, request: dict[str, Any], *, alone: bool = False) -> Response:
+        """One request within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
         reserved = await self._reserve(request["prompt"])
         worst, charged = self.teacher.worst(request["prompt"]), False
         try:
             asked = {"sample": request["sample"], "temperature": request["temperature"]}
             found = self.teacher.complete(request["prompt"], **asked)
             response = await found if inspect.isawaitable(found) else found
-            self.cache.put([(request, response)], reserved=reserved)
+            [stored] = self.cache.put([(request, response)], reserved=reserved)
             charged = True
         except MayPass as error:
             charged = error.sent
             self._cost(worst if charged else 0.0)
+            if charged:
+                self._count_in_vain(error, alone)
             raise
         except (Unanswerable, TeacherError):
             raise
@@ -311,22 +379,43 @@ class _Asking:
                     self.cache.give_back(reserved)
                 self._sent -= 1
                 self._settled.set()
-        self._given_up = 0
+        self._trusted, self._in_vain, self._given_up = True, 0, 0
+        if response.usd is not None:
+            self._beyond = max(self._beyond, response.usd - (self.teacher.worst(request["prompt"]) or 0.0))
         self._cost(worst if response.usd is None else response.usd)
-        return response
+        return stored
+
+    def _count_in_vain(self, error: MayPass, alone: bool) -> None:
+        """Too many in a row, and requests go one by one again; too many of those, and the run ends."""
+        if alone or self._trusted:  # else it was under way when the trust was lost
+            self._in_vain += 1
+        if self._in_vain < IN_A_ROW:
+            return
+        if alone:
+            raise TeacherError(
+                f"teacher '{self.teacher.name}' took the last {self._in_vain} requests, sent one by one, and gave nothing "
+                f"that can be used (the last: {one_line(error)}); they may be charged. See whether the recipe's teacher "
+                "section fits it, above all teacher_endpoint and teacher_timeout, then rerun: what was answered is kept"
+            ) from None
+        self._trusted, self._in_vain = False, 0
 
     def _cost(self, usd: float | None) -> None:
         self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
 
     async def _reserve(self, text: str) -> float | None:
-        """USD set aside for a request at its worst; None for a teacher that is not paid. BudgetReached at a cap.
+        """USD set aside for a request at its worst, or at the worst that was seen; None for a teacher that is not paid.
 
-        While others are under way it waits: they will cost less than their worst.
+        BudgetReached at a cap. While others are under way it waits: they will cost less than their worst.
         """
+        if self._stopped:
+            raise self._stopped
         if not self.teacher.paid:
             return None
-        worst, limits = self.teacher.worst(text) or 0.0, self.limits
-        while not self.cache.reserve(worst, limits.max_usd, limits.max_requests):
+        limits = self.limits
+        while True:
+            worst = (self.teacher.worst(text) or 0.0) + self._beyond
+            if self.cache.reserve(worst, limits.max_usd, limits.max_requests):
+                break
             if not self._sent:
                 usd, requests = self.cache.spent()
                 raise BudgetReached(
@@ -336,6 +425,8 @@ class _Asking:
                 )
             self._settled.clear()
             await self._settled.wait()
+            if self._stopped:
+                raise self._stopped
         self._sent += 1
         return worst
 
@@ -346,14 +437,14 @@ class _Asking:
         """
         told = one_line(error)
         response = Response("", reason, 0, 0, None if charged else 0.0, now(), note=told)
-        self.cache.put([(request, response)])
+        [stored] = self.cache.put([(request, response)])
         self._given_up += reason in caches.GIVEN_UP
         if self._given_up >= IN_A_ROW:
             raise TeacherError(
                 f"teacher '{self.teacher.name}' answered none of the last {self._given_up} requests (the last: {told}); "
                 "see whether it runs and the recipe's teacher section fits it, then rerun: what was answered is kept"
             )
-        return response
+        return stored
 
 
 def request_of(teacher: Teacher, prompt: TeacherPrompt, text: str, temperature: float, sample: int) -> dict[str, Any]:

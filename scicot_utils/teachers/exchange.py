@@ -19,7 +19,7 @@ SHOWN = 3  # lines of a result file that are named
 
 
 def export_cache(path: Path, file: Path) -> str:
-    """Write a cache as JSON lines, and say how many. Of one that was set aside, each row that can still be read."""
+    """Write a cache as JSON lines, and say what they hold. Of one that was set aside, each row that can still be read."""
     if not path.is_file():
         raise ScicotError(f"no cache at {paths.relative(path)}; run a notebook that asks the teacher first")
     if ".damaged-" in path.name:
@@ -28,14 +28,28 @@ def export_cache(path: Path, file: Path) -> str:
         with Cache(path) as opened:
             lines = list(opened.export())
     tables.write_text(file, "".join(f"{line}\n" for line in lines))
-    return f"{len(lines)} responses of {paths.relative(path)} written to {file}"
+    spent = cache.spendings(lines, file.name)
+    told = f"{len(lines) - len(spent)} responses of {paths.relative(path)} written to {file}"
+    if spent:
+        told += f", with {_counted(sum(one.usd for one in spent), sum(one.requests for one in spent))}"
+    if any(one.least for one in spent):
+        told += (
+            ". WARNING: what was spent could not be read, so the prices of these responses stand for it, as the least; "
+            "see the provider's bill, and lower max_usd and max_requests by what is missing"
+        )
+    return told
 
 
-def import_cache(planned: Recipe, file: Path) -> str:
+def _counted(usd: float, requests: int) -> str:
+    return f"{usd:.4f} USD of known prices and {requests} requests counted as spent"
+
+
+def import_cache(planned: Recipe, file: Path, *, paid_elsewhere: bool = False) -> str:
     path = paths.teacher_cache(planned.name)
     with Cache(path, anew=True) as opened:
-        added = opened.take_in(_lines(file), file.name)
-        return f"{added} new responses taken into {paths.relative(path)}, which holds {len(opened)}"
+        added = opened.take_in(_lines(file), file.name, with_spending=not paid_elsewhere)
+        told = f"{added} new responses taken into {paths.relative(path)}, which holds {len(opened)}"
+        return f"{told}, with {_counted(*opened.spent())}"
 
 
 def _lines(file: Path) -> list[str]:

@@ -214,6 +214,11 @@ class Served(Teacher):
         text = message.get("text" if message is choice else "content")
         reasoning = message.get("reasoning_content") or message.get("reasoning")
         refusal, finish = message.get("refusal"), choice.get("finish_reason")
+        if isinstance(text, list):
+            parts, text = text, _said(text, "text")
+            reasoning = _said(parts, "thinking") or reasoning
+            if text is None and not reasoning:
+                raise MayPass("the reply's message has no part that is text", sent=True)
         if not isinstance(text, (str, type(None))):
             raise MayPass("the reply's message is no text", sent=True)
         finish = FINISHES.get(finish, "unfinished") if isinstance(finish, str) else "unfinished"
@@ -230,6 +235,14 @@ class Served(Teacher):
             return Response(said, finish, *counts, self.cost(*counts), now(), thought)
         # Without the server's own count: words, as a rough one, and the price is not known.
         return Response(said, finish, len(prompt.split()), len(f"{thought} {said}".split()), None, now(), thought)
+
+
+def _said(parts: list[Any], kind: str) -> str | None:
+    """What the parts of one kind say, where a message's content comes in parts; None where there are none."""
+    said = [part.get(kind) for part in parts if isinstance(part, dict) and part.get("type") == kind]
+    if kind == "thinking":  # whose own content may come in parts
+        said = [_said(one, "text") if isinstance(one, list) else one for one in said]
+    return "".join(one for one in said if isinstance(one, str)) if said else None
 
 
 def _wait(headers: Any) -> float:
