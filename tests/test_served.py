@@ -390,13 +390,13 @@ def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
     path, kept = tmp_path / "c.sqlite", []
     with FaultyServer(rate=0.3, latency=0.01) as server:
         for part in (0.2, 0.45, 0.7):
-            process = start(server, path, count=2000, teacher_timeout=1.0)
+            process = start(server, path, count=2000, teacher_timeout=3.0)
             wait_for(lambda part=part: len(server.whole) >= 2000 * part, process)
             process.send_signal(signal.SIGKILL)
             process.communicate()
             time.sleep(0.1)  # the server finishes what it was at
             kept.append((stored(path), Counter(server.asked)))
-        process = start(server, path, count=2000, teacher_timeout=1.0)
+        process = start(server, path, count=2000, teacher_timeout=3.0)
         out, told = process.communicate()
         assert process.returncode == 0 and out.startswith("2000 "), told
         assert 0 < len(kept[0][0]) < len(kept[1][0]) < len(kept[2][0]) < 2000
