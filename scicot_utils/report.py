@@ -65,6 +65,7 @@ KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "09_failures",
 )
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
+FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 
 
@@ -378,7 +379,8 @@ class Record:
     def table(self, name: str) -> list[Row]:
         """The rows of one of its tables."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        return pd.read_csv(file, keep_default_na=False).to_dict("records")
+        numbers = {name: [""] for name in FAILURES}  # where there was nothing to count
+        return pd.read_csv(file, keep_default_na=False, na_values=numbers).to_dict("records")
 
     def told(self) -> Paragraph:
         """What the record is of."""
@@ -734,8 +736,8 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
 
 
 def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
-    """Variants × arms that write rationales × what came of their test questions: shares, mean over seeds; [] without
-    proofs.
+    """Variants × arms that write rationales × what came of their test questions: shares, mean over seeds; how often the
+    proof was written, and what was right with it and without; [] without proofs.
     """
     if not any(row["proof"] for row in questions.values()):
         return []
@@ -751,21 +753,30 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
                     values.append(told.count(name) / len(told))
         if any(counts.values()):
             shares = {name: float(np.mean(values)) for name, values in counts.items()}
-            rows.append({"variant": variant, "arm": arm_name(arm)} | shares)
+            rows.append({"variant": variant, "arm": arm_name(arm)} | shares | _with_and_without(shares))
     return rows
+
+
+def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
+    """How often the whole proof is written, and how often the answer is right where it is and where it is not."""
+    proved = shares["right answer, right rationale"] + shares["wrong answer, right rationale"]
+    return {
+        "proof written": proved,
+        "right with it": shares["right answer, right rationale"] / proved if proved else None,
+        "right without it": shares["right answer, wrong rationale"] / (1 - proved) if proved < 1 else None,
+    }
 
 
 def failures_told(rows: Sequence[Row]) -> str:
     """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
     told = []
     for row in rows:
-        proved = row["right answer, right rationale"] + row["wrong answer, right rationale"]
-        failed, without = 1 - proved, row["right answer, wrong rationale"]
-        parts = [f"{row['arm']} writes the whole proof for {percent(proved)} of the questions"]
-        if proved:
-            parts.append(f"answers {percent(row['right answer, right rationale'] / proved)} of those right")
-        if failed > 0:
-            parts.append(f"and {percent(without / failed)} of the others")
+        found = _with_and_without(row)
+        parts = [f"{row['arm']} writes the whole proof for {percent(found['proof written'])} of the questions"]
+        if found["right with it"] is not None:
+            parts.append(f"answers {percent(found['right with it'])} of those right")
+        if found["right without it"] is not None:
+            parts.append(f"and {percent(found['right without it'])} of the others")
         told.append(", ".join(parts))
     return f"{'. '.join(told)}." if told else ""
 

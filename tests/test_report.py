@@ -284,6 +284,9 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     assert {*zip(single["variant"], single["split"], strict=True)} == {(MAIN, "validation")}
     assert len(frame) - len(single) == sum(~whole["metric"].str.contains(":"))
     assert record.table("09_accuracy_microsci") == [{"arm": "a", "by seed": "+1.0, NA"}]
+    Table([{"arm": "NA", "right with it": None}, {"arm": "", "right with it": 0.5}]).save(kept / "tables" / "t.csv")
+    shown = Table(record.table("t"), {"right with it": "{:.3f}"}).markdown()
+    assert "| NA | – |" in shown and "|  | 0.500 |" in shown
     told = json.loads((kept / "provenance.json").read_text())
     assert told["notebook_runs"] == 4 and told["seconds"] == pytest.approx(241.6) and told["training_seconds"] == 120
     assert (told["started"], told["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
@@ -694,3 +697,28 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     assert {key: grid.flat()[key] for key in same if key != "transfer_questions"} == {
         key: value for key, value in same.items() if key != "transfer_questions"
     }
+
+
+def test_failures_are_counted_in_every_variant_with_what_is_right_with_the_proof_and_without(outputs, question):
+    plan = planned(("rationale_answer",), (0,), variants={"fast": {"learning_rate": 0.5}})
+    questions = {f"q{i}": question(id=f"q{i}", proof=["A robin is a bird."]) for i in range(4)}
+    written = {
+        MAIN: ("A robin is a bird.", 3, 2),
+        "fast": ("A robin is a fish.", 4, 1),
+    }  # for how many, right for how many
+    for variant, (rationale, many, right) in written.items():
+        rows = [
+            {
+                "run": "r", "dataset": "microsci", "arm": "rationale_answer", "variant": variant, "seed": 0,
+                "question_id": name, "split": "test", "rationale": rationale if place < many else "Hm.", "text": "",
+                "answer": "B", "gold": "B", "correct": place < right, "option_scores": [0.0] * 4, "truncated": False,
+            }
+            for place, name in enumerate(questions)
+        ]  # fmt: skip
+        place = paths.run("mine", "microsci", "rationale_answer", variant, 0)
+        tables.write("predictions", rows, place / "predictions.parquet")
+    main, fast = report.failures(plan, "microsci", questions)
+    assert (main["variant"], fast["variant"]) == (MAIN, "fast") and {*report.FAILURES} < main.keys()
+    assert main["proof written"] == 0.75 and main["right with it"] == pytest.approx(2 / 3)
+    assert main["right without it"] == 0 == fast["proof written"] and main["wrong answer, wrong recall"] == 0.25
+    assert fast["right with it"] is None and fast["right without it"] == 0.25
