@@ -100,6 +100,7 @@ def record(recipe, *names):
         paths.relative(file)
         for file in (
             place / "provenance.json",
+            place / "metrics.csv",
             *(place / "tables" / f"{name}.csv" for name in names),
         )
     ]
@@ -433,6 +434,7 @@ rule claims:
         record=record(
             "micro_full",
             "09_accuracy_microsci",
+            "09_comparisons_microsci",
             "08_differences_microsci",
             "08_failures_microsci",
         ),

@@ -803,6 +803,19 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 
+def variants_told(comparisons: Sequence[Row], settings: Settings) -> str:
+    """The headline's difference in each variant, from the rows of `compare_in_variants`, as a sentence."""
+    first, second = COMPARED[0]
+    told = [
+        f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
+        + (")" if _direction(row, settings) != "not told apart from" else ", not told apart)")
+        for row in comparisons
+        if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
+    ]
+    name = f"{arm_name(first)} minus {arm_name(second)}"
+    return f"By variant, {name}, generated, in points: {'; '.join(told)}." if told else ""
+
+
 def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> list[Row]:
     """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run."""
     rows = []

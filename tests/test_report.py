@@ -389,6 +389,18 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
     ]
 
 
+def test_the_headlines_difference_is_told_for_every_variant(varied):
+    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    told = report.variants_told(rows, SETTINGS)
+    assert told.startswith(
+        "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
+    )
+    assert re.search(r"main \+50\.0 \([^,]*\); noisy \+25\.0 \(", told) and told.count(";") == 1
+    undecided = [row | {"p corrected": 1.0} for row in rows]
+    assert report.variants_told(undecided, SETTINGS).count("not told apart") == 2
+    assert report.variants_told([], SETTINGS) == ""
+
+
 def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
     rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
     assert {row["comparisons"] for row in rows} == {len(rows)} == {8}
