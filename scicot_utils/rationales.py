@@ -116,23 +116,52 @@ OUTCOMES = (  # what can come of a rationale and an answer, as `outcome` tells i
 )
 
 
-def outcome(question: Row, rationale: str, correct: bool) -> str:
+def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -> str:
     """Where a student's rationale left the question's proof, and whether the answer is right: one of OUTCOMES.
 
     *wrong recall*: a fact about the subject or an option is missing or false; *wrong rule*: those are right, and what
-    leads from them to the answer is not. A rationale is right if it states the whole proof.
+    leads from them to the answer is not, or a verdict on an option. A rationale is right if it states of the proof what
+    its `style` states: all of it (`walk`, `verdict`), nothing about the other options (`justify`), what it says of the
+    right one (`terse`).
     """
-    said = set(_sentences(rationale))
-    missing = [sentence for sentence in question["proof"] if _sentences(sentence)[0] not in said]
+    said = dict(map(_verdict, _sentences(rationale)))
+    needed = [_verdict(_sentences(sentence)[0])[0] for sentence in _of_style(question, style)]
+    gold = option_text(question, question["answer"])
+    judged_wrong = [
+        sentence for sentence, verdict in said.items() if verdict and (verdict == "yes") != _has(sentence, gold)
+    ]
+    missing = [sentence for sentence in needed if sentence not in said]
     if correct:
-        return OUTCOMES[1 if missing else 0]
+        return OUTCOMES[1 if missing or judged_wrong else 0]
     if not missing:
-        return OUTCOMES[4]
+        return OUTCOMES[3 if judged_wrong else 4]
     about = [option.lower() for option in question["choices"]["text"]]
     subject = re.split(r" (?:is|lives) ", question["proof"][0].lower())[0]
     if subject in question["question"].lower():
         about.append(subject)
     return OUTCOMES[2 if any(_has(sentence, name) for sentence in missing for name in about) else 3]
+
+
+def _of_style(question: Row, style: str) -> list[str]:
+    """The sentences of a question's proof that a rationale of this style states."""
+    if style in ("walk", "verdict"):
+        return question["proof"]
+    gold = option_text(question, question["answer"])
+    others = [text for text in question["choices"]["text"] if text != gold]
+    about_gold = [sentence for sentence in question["proof"] if _has(sentence, gold)]
+    if style == "terse":
+        return about_gold
+    return [
+        sentence
+        for sentence in question["proof"]
+        if sentence in about_gold or not any(_has(sentence, text) for text in others)
+    ]
+
+
+def _verdict(sentence: str) -> tuple[str, str]:
+    """A sentence without its verdict on an option, and the verdict: yes, no or ''."""
+    found = re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence)
+    return (found[1], found[2] or "") if found else (sentence, "")
 
 
 def _sentences(text: str) -> list[str]:

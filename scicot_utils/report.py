@@ -744,11 +744,16 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
     rows = []
     for variant, arm in [(name, arm) for name in (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)]:
         counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
+        settings = recipe.settings(arm, variant)
+        style = settings.rationale_style if settings.teacher == "simulated" else "walk"
         for seed in recipe.seeds:
             file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
             found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
             if any(row["rationale"] for row in found):
-                told = [rationales.outcome(questions[r["question_id"]], r["rationale"], r["correct"]) for r in found]
+                told = [
+                    rationales.outcome(questions[row["question_id"]], row["rationale"], row["correct"], style)
+                    for row in found
+                ]
                 for name, values in counts.items():
                     values.append(told.count(name) / len(told))
         if any(counts.values()):

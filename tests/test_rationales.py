@@ -271,3 +271,29 @@ def test_outcome_counts_the_subject_of_a_question_as_recall(question):
     asked = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
     written = " ".join(["A gull is a fish.", *proof[1:]])
     assert rationales.outcome(asked, written, False) == "wrong answer, wrong recall"
+
+
+@pytest.mark.parametrize(
+    ("style", "written", "correct", "outcome"),
+    [
+        ("walk", "A robin is a bird. Every bird has feathers.", True, "right answer, wrong rationale"),
+        ("justify", "A robin is a bird. Every bird has feathers.", True, "right answer, right rationale"),
+        ("justify", "A robin is a bird.", False, "wrong answer, wrong rule"),
+        ("justify", "A raft is a bird. Every bird has feathers.", False, "wrong answer, wrong recall"),
+        ("terse", "A robin is a bird.", False, "wrong answer, right rationale"),
+        ("terse", "A raft is a vehicle.", False, "wrong answer, wrong recall"),
+        ("verdict", "A robin is a bird, so yes. A raft is a vehicle, so no. Every bird has feathers.", True,
+         "right answer, right rationale"),
+        ("verdict", "A robin is a bird, so no. A raft is a vehicle, so no. Every bird has feathers.", True,
+         "right answer, wrong rationale"),
+        ("verdict", "A robin is a bird, so yes. A raft is a vehicle, so yes. Every bird has feathers.", False,
+         "wrong answer, wrong rule"),
+        ("verdict", "A robin is a bird, so yes. A raft is a bird, so yes. Every bird has feathers.", False,
+         "wrong answer, wrong recall"),
+    ],
+)  # fmt: skip
+def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, written, correct, outcome):
+    asked = question(
+        ("raft", "robin"), proof=["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."]
+    )
+    assert rationales.outcome(asked, written, correct, style) == outcome

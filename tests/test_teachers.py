@@ -660,3 +660,14 @@ def test_a_recipe_names_its_teacher_and_prompt(recorded):
     settings = Settings(teacher_error_rate=0.5, teacher_malformed_rate=0.25, teacher_seed=9, rationale_style="verdict")
     identity = teachers.open_teacher(settings).identity
     assert [identity[name] for name in ("error_rate", "malformed_rate", "seed", "style")] == [0.5, 0.25, 9, "verdict"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_a_faultless_teacher_writes_is_right_in_its_style_and_nothing_is_not(rows, style):
+    prompt, solver = PROMPTS["zero_shot_cot_one_call"], microsci.Solver(WORLD)
+    for row in [row | {"proof": solver.proof(row["question"], row["choices"]["text"])} for row in rows]:
+        text = simulated(style).complete(prompt.question(row), sample=0, temperature=0.0).text
+        rationale, answer = read_completion(prompt, row, text)
+        told = rationales.outcome(row, rationale, answer == row["answer"], style)
+        assert told == rationales.OUTCOMES[0], (row["group"], row["proof"], rationale)
+        assert rationales.outcome(row, "", False, style) != "wrong answer, right rationale"
