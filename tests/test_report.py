@@ -705,32 +705,7 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     best = {row["arm"]: row["learning_rate"] for row in rows if row["best"]}
     assert {arm: plan.settings(arm).learning_rate for arm in plan.trained_arms(MAIN)} == best
     assert not {*plan.seeds} & {*grid.seeds}
-    same = {key: value for key, value in plan.flat().items() if key not in ("learning_rate", "test_questions")}
-    assert {key: grid.flat()[key] for key in same if key != "transfer_questions"} == {
-        key: value for key, value in same.items() if key != "transfer_questions"
+    own = ("learning_rate", "test_questions", "transfer_questions", "resamples")  # what a grid may have differently
+    assert {key: value for key, value in plan.flat().items() if key not in own} == {
+        key: value for key, value in grid.flat().items() if key not in own
     }
-
-
-def test_failures_are_counted_in_every_variant_with_what_is_right_with_the_proof_and_without(outputs, question):
-    plan = planned(("rationale_answer",), (0,), variants={"fast": {"learning_rate": 0.5}})
-    questions = {f"q{i}": question(id=f"q{i}", proof=["A robin is a bird."]) for i in range(4)}
-    written = {
-        MAIN: ("A robin is a bird.", 3, 2),
-        "fast": ("A robin is a fish.", 4, 1),
-    }  # for how many, right for how many
-    for variant, (rationale, many, right) in written.items():
-        rows = [
-            {
-                "run": "r", "dataset": "microsci", "arm": "rationale_answer", "variant": variant, "seed": 0,
-                "question_id": name, "split": "test", "rationale": rationale if place < many else "Hm.", "text": "",
-                "answer": "B", "gold": "B", "correct": place < right, "option_scores": [0.0] * 4, "truncated": False,
-            }
-            for place, name in enumerate(questions)
-        ]  # fmt: skip
-        place = paths.run("mine", "microsci", "rationale_answer", variant, 0)
-        tables.write("predictions", rows, place / "predictions.parquet")
-    main, fast = report.failures(plan, "microsci", questions)
-    assert (main["variant"], fast["variant"]) == (MAIN, "fast") and {*report.FAILURES} < main.keys()
-    assert main["proof written"] == 0.75 and main["right with it"] == pytest.approx(2 / 3)
-    assert main["right without it"] == 0 == fast["proof written"] and main["wrong answer, wrong recall"] == 0.25
-    assert fast["right with it"] is None and fast["right without it"] == 0.25
