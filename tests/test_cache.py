@@ -126,6 +126,14 @@ def test_a_claim_ends_with_its_cache_or_process(path):
     assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
 
 
+def test_whoever_names_a_cache_through_a_link_shares_its_claims(path, tmp_path):
+    with Cache(path) as one:
+        for name in ("a.sqlite", "b.sqlite"):
+            (tmp_path / name).symlink_to(path)
+        with Cache(tmp_path / "a.sqlite") as a, Cache(tmp_path / "b.sqlite") as b:
+            assert a.claim(REQUEST) and not b.claim(REQUEST) and not one.claim(REQUEST)
+
+
 def test_threads_may_share_one(path):
     with Cache(path) as opened, ThreadPoolExecutor(8) as threads:
 
