@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -604,9 +604,8 @@ def salvage(path: Path) -> Iterator[str]:
     log = path.with_name(f"{path.name}-wal")
     still = "" if log.exists() or os.access(path.parent, os.W_OK) else "&immutable=1"  # no log can be made there
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{still}", uri=True)
-        yield from _salvaged(connection, path.name)
-        connection.close()
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{still}", uri=True)) as connection:
+            yield from _salvaged(connection, path.name)
     except sqlite3.Error as error:
         raise CacheError(f"{paths.relative(path)}: cannot be read ({error})") from None
 

@@ -133,6 +133,13 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
     assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
 
 
+def test_an_export_without_answers_is_known_as_one(cache, file):
+    assert cache.reserve(0.1, 0.0, 0)
+    settings = Settings(teacher="recorded", teacher_path=file("\n".join(cache.export())))
+    with pytest.raises(TeacherError, match=r"answers\.json: holds no answer$"):
+        teachers.open_teacher(settings)
+
+
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
     request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
     cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])
@@ -498,6 +505,8 @@ def test_an_export_of_a_damaged_cache_warns_where_it_cannot_tell_what_was_spent(
     ("words", "more", "told"),
     [
         (["batch-read", "nowhere.jsonl"], "", "nowhere.jsonl: cannot be read"),
+        (["batch-read", "x", "--price-factor", "-10"], "", "--price-factor: found -10, allowed: 0 to 1"),
+        (["batch-read", "x", "--price-factor", "nan"], "", "--price-factor: found nan, allowed: 0 to 1"),
         (["import-cache", "nowhere.jsonl"], "", "nowhere.jsonl: cannot be read"),
         (["export-cache", "x.jsonl"], "", "no cache at"),
         (["batch-write", "x.jsonl", "--dataset", "ARC-Hard"], "", "--dataset: found 'ARC-Hard', allowed: microsci"),
