@@ -561,11 +561,12 @@ def test_what_was_ever_spent_is_told_against_the_caps(cache):
     with FaultyServer() as server:
         ask(served(server), rows(1), cache)
         begun = "Requests ever sent through this cache: 1 (max_requests: none), at an unknown price (max_usd: none)."
+        begun += " What was written to a batch counts as sent."
         assert teachers.spending(cache, unlisted) == begun
         ask(served(server, **PRICED), rows(2), cache)
     assert teachers.spending(cache, paid) == (
         "Requests ever sent through this cache: 3 (max_requests: 50), "
-        "for at most 0.04 USD as far as prices were listed (max_usd: 9)."
+        "for at most 0.04 USD as far as prices were listed (max_usd: 9). What was written to a batch counts as sent."
     )
 
 
