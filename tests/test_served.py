@@ -59,9 +59,10 @@ class Deadline:
         self._before = signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._before)
+        assert kind is not KeyboardInterrupt, f"it did not end within {self._seconds} s"
 
 
 # What is sent and read
