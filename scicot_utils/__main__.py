@@ -90,6 +90,10 @@ def exchange(given: argparse.Namespace) -> str:
 
     if given.command == "export-cache" and ".sqlite" in given.recipe:
         return files.export_cache(Path(given.recipe), given.file)
+    if given.command == "batch-read" and not 0 <= given.price_factor <= 1:
+        raise ScicotError(
+            f"--price-factor: found {given.price_factor:g}, allowed: 0 to 1, the share of the listed price that is paid"
+        )
     planned = recipe.load(given.recipe)
     if given.command == "cache":
         return files.state(planned)

@@ -6,6 +6,7 @@ The lock is the kernel's, so it ends with its process, however that ends: nobody
 from __future__ import annotations
 
 import fcntl
+import glob
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +16,14 @@ class Owner:
     """One who is there, until `leave` or the end of its process."""
 
     def __init__(self, shared: Path):
-        self.name = uuid.uuid4().hex
-        self._path = _file(shared, self.name)
-        self._opened = self._path.open("w")
-        fcntl.flock(self._opened, fcntl.LOCK_EX)
+        while True:
+            self.name = uuid.uuid4().hex
+            self._path = _file(shared, self.name)
+            self._opened = self._path.open("w")
+            fcntl.flock(self._opened, fcntl.LOCK_EX)
+            if self._path.exists():  # else it was cleared away before it was locked
+                break
+            self._opened.close()
 
     def leave(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -34,6 +39,13 @@ def is_there(shared: Path, name: str) -> bool:
             return True
         _file(shared, name).unlink(missing_ok=True)
     return False
+
+
+def clear(shared: Path) -> None:
+    """Clear away the files of all that are not there."""
+    prefix = _file(shared, "").name
+    for file in shared.parent.glob(f"{glob.escape(prefix)}*"):
+        is_there(shared, file.name.removeprefix(prefix))
 
 
 def _file(shared: Path, name: str) -> Path:

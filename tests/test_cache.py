@@ -126,6 +126,44 @@ def test_a_claim_ends_with_its_cache_or_process(path):
     assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
 
 
+def test_a_claim_whose_release_failed_can_be_made_again(path, monkeypatch):
+    with Cache(path) as opened:
+        assert opened.claim(REQUEST)
+        with monkeypatch.context() as full:
+            full.setattr(opened, "_change", lambda *_: (_ for _ in ()).throw(CacheError("disk is full")))
+            with pytest.raises(CacheError):
+                opened.release(REQUEST)
+        with Cache(path) as other:
+            assert not other.claim(REQUEST) and opened.claim(REQUEST) and not opened.claim(REQUEST)
+
+
+def test_what_a_dead_process_left_beside_a_cache_is_cleared_away_and_what_others_hold_is_not(path):
+    with Cache(path) as opened:
+        assert opened.claim(REQUEST)
+        left = path.with_name("cache.sqlite.owner-0123")
+        left.touch()
+        with Cache(path) as other:
+            assert not left.exists() and not other.claim(REQUEST)
+
+
+def test_a_folder_without_rights_is_told_of_in_one_line(path, monkeypatch):
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    with Cache(path) as opened:
+        monkeypatch.setattr(cache, "Owner", refused)
+        with pytest.raises(CacheError, match=r"cannot be used as a cache .*Permission denied"):
+            opened.claim(REQUEST)
+
+
+def test_whoever_names_a_cache_through_a_link_shares_its_claims(path, tmp_path):
+    with Cache(path) as one:
+        for name in ("a.sqlite", "b.sqlite"):
+            (tmp_path / name).symlink_to(path)
+        with Cache(tmp_path / "a.sqlite") as a, Cache(tmp_path / "b.sqlite") as b:
+            assert a.claim(REQUEST) and not b.claim(REQUEST) and not one.claim(REQUEST)
+
+
 def test_threads_may_share_one(path):
     with Cache(path) as opened, ThreadPoolExecutor(8) as threads:
 
@@ -294,6 +332,29 @@ def test_where_what_was_spent_cannot_be_read_the_prices_of_the_responses_stand_f
     with Cache(path, anew=True) as opened:
         assert opened.take_in(lines, "saved.jsonl") == 300 and opened.take_in(lines, "saved.jsonl") == 0
         assert opened.spent() == (75.0, 300)
+
+
+def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_for_empty(path, monkeypatch):
+    monkeypatch.setattr(cache, "OUT_OF_REACH", 2)  # five seconds each
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response())])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode=DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(CacheError, match=r"cannot be read \(database is locked\)"):
+        list(cache.salvage(path))
+    other.close()
+
+
+def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path):
+    with Cache(path) as opened:
+        opened.put([({"i": i}, response()) for i in range(3)])
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
+    connection.close()
+    with Cache(path.with_name("other.sqlite")) as other:
+        assert other.take_in(cache.salvage(path), "saved.jsonl") == 2
 
 
 def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):

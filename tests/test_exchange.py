@@ -4,6 +4,8 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import make_question
@@ -11,7 +13,7 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import Cache, CacheError, Response
+from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, spendings
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
@@ -129,6 +131,13 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
     teacher = Recorded(file("\n".join(cache.export())))
     asked = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
     assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
+
+
+def test_an_export_without_answers_is_known_as_one(cache, file):
+    assert cache.reserve(0.1, 0.0, 0)
+    settings = Settings(teacher="recorded", teacher_path=file("\n".join(cache.export())))
+    with pytest.raises(TeacherError, match=r"answers\.json: holds no answer$"):
+        teachers.open_teacher(settings)
 
 
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
@@ -346,14 +355,95 @@ def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, tmp_path)
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
 
-def test_an_imported_mark_of_a_batch_sets_nothing_free(cache, tmp_path):
+@pytest.mark.parametrize("with_spending", [True, False])
+def test_an_imported_mark_of_a_batch_is_counted_as_far_as_its_spending_came_along(cache, tmp_path, with_spending):
+    """As after damage with a batch outstanding."""
     teacher = served(**PRICED)
     lines = written(teacher, rows(3), cache)
     with Cache(tmp_path / "other.sqlite") as other:
-        other.take_in(cache.export(), "x")
-        before = other.spent()[0]
+        for _ in range(2):
+            other.take_in(cache.export(), "x", with_spending=with_spending)
+        assert other.spent() == (cache.spent() if with_spending else (0.0, 0))
         batch.take_in(teacher, {}, answered(lines), other)
-        assert other.spent()[0] - before == pytest.approx(3 * 0.021)
+        assert other.spent() == (pytest.approx(3 * 0.021), 3)
+        assert max(one.usd for one in spendings(other.export(), "x")) >= 3 * 0.021
+
+
+def test_what_is_being_asked_is_left_out_of_a_batch_and_so_is_what_was_answered_meanwhile(cache):
+    teacher = served(**PRICED)
+    requests = batch.pending(teacher, ONE_CALL, rows(4), cache)
+    asked, answer, *_ = requests.values()
+    with Cache(cache._path) as other:
+        assert other.claim(asked)
+        other.put([(answer, Response("a", "stop", 1, 1, 0.0, ""))])
+        marked = batch.set_aside(teacher, requests, cache, NO_LIMITS)
+        assert list(marked) == [*requests][2:] and cache.spent()[1] == 2
+        assert not batch.set_aside(teacher, requests, other, NO_LIMITS), "nor is it written twice"
+        other.release(asked)
+    assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 1
+
+
+def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
+    teacher = served(**PRICED)
+    written(teacher, rows(1), cache)
+    [(request, mark)] = cache.of_kind("batched")
+    for reason in GIVEN_UP:
+        assert cache.put([(request, Response("", reason, 0, 0, None, ""))]) == [mark]
+    assert cache.kinds() == {"batched": 1}
+
+
+def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settles_it(cache, tmp_path):
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(3), cache)
+    aside, own = cache.spent(), list(cache.export())
+    with Cache(tmp_path / "other.sqlite") as other:
+        requests = batch.pending(teacher, ONE_CALL, rows(3), other)
+        other.put((request, Response("", "unanswered", 0, 0, 0.0, "")) for request in requests.values())
+        for export in (own, list(other.export())):
+            cache.take_in(export, "x")
+            assert cache.kinds() == {"batched": 3} and cache.spent() == aside
+        batch.take_in(teacher, requests, answered(lines[:2]), other)
+        cache.take_in(other.export(), "x", with_spending=False)
+    assert cache.kinds() == {"stop": 2, "batched": 1}
+    assert cache.spent() == (pytest.approx(2 * 0.021 + aside[0] / 3), 3)
+    assert batch.take_in(teacher, {}, answered(lines), cache)[0] == {"not asked for": 2, "whole": 1}
+    assert cache.spent() == (pytest.approx(3 * 0.021), 3)
+
+
+def test_a_result_file_that_two_read_at_once_settles_once(cache):
+    teacher = served(**PRICED)
+    lines = answered(written(teacher, rows(40), cache))
+    both = threading.Barrier(2)
+
+    def read(_):
+        with Cache(cache._path) as opened:
+            both.wait()
+            return batch.take_in(teacher, {}, lines, opened)[0].get("whole", 0)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sum(threads.map(read, range(2))) == 40
+    assert cache.spent() == (pytest.approx(40 * 0.021), 40)
+
+
+def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache):
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(4), cache)
+    results = [
+        *answered(lines[:2], response=None, error={"code": "batch_expired"}),
+        *answered(lines[2:], response={"status_code": 504, "body": None}),
+    ]
+    spent = []
+    for _ in range(3):
+        batch.take_in(teacher, batch.pending(teacher, ONE_CALL, rows(4), cache), results, cache)
+        spent.append(cache.spent())
+    assert spent == [(pytest.approx(2 * teacher.worst(ONE_CALL.question(rows(1)[0]))), 4)] * 3
+
+
+def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(cache):
+    teacher = served(**PRICED)
+    lines = written(teacher, rows(4), cache)
+    batch.take_in(teacher, {}, answered(lines[:1]), cache)
+    assert cache.forget("batched") == 3 and cache.spent() == (pytest.approx(0.021), 1)
 
 
 # The command line
@@ -415,6 +505,8 @@ def test_an_export_of_a_damaged_cache_warns_where_it_cannot_tell_what_was_spent(
     ("words", "more", "told"),
     [
         (["batch-read", "nowhere.jsonl"], "", "nowhere.jsonl: cannot be read"),
+        (["batch-read", "x", "--price-factor", "-10"], "", "--price-factor: found -10, allowed: 0 to 1"),
+        (["batch-read", "x", "--price-factor", "nan"], "", "--price-factor: found nan, allowed: 0 to 1"),
         (["import-cache", "nowhere.jsonl"], "", "nowhere.jsonl: cannot be read"),
         (["export-cache", "x.jsonl"], "", "no cache at"),
         (["batch-write", "x.jsonl", "--dataset", "ARC-Hard"], "", "--dataset: found 'ARC-Hard', allowed: microsci"),
@@ -441,6 +533,24 @@ def test_a_second_batch_leaves_the_first_alone(called, tmp_path):
     told = called("batch-write", tmp_path / "more.jsonl")
     assert told == "nothing to ask; 6 are in batches whose results are not read yet"
     assert asked.read_text() == before and not (tmp_path / "more.jsonl").exists()
+
+
+def test_a_batch_is_written_without_what_another_asks_for_at_the_moment(called, tmp_path):
+    teacher = served()
+    requests = [*batch_of(teacher).values()]
+    with Cache(paths.teacher_cache("mine")) as other:
+        for request in requests[:2]:
+            assert other.claim(request)
+        told = called("batch-write", tmp_path / "asked.jsonl")
+        assert told.startswith("4 requests written to ") and "2 are left out, since another process asks" in told
+        assert len((tmp_path / "asked.jsonl").read_text().splitlines()) == 4
+        told = called("batch-write", tmp_path / "more.jsonl")
+        assert told.startswith("nothing to ask: another process asks") and not [*tmp_path.glob("more*")]
+
+
+def batch_of(teacher):
+    with Cache(paths.teacher_cache("mine")) as opened:
+        return batch.pending(teacher, TWO_CALLS, rows(3), opened, samples=2, temperature=0.7)
 
 
 def test_a_batch_that_passes_a_cap_leaves_no_file(called, tmp_path):
@@ -470,7 +580,7 @@ def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(called, t
     assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in called("cache", more=priced)
     assert called("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
     with Cache(paths.teacher_cache("mine")) as opened:
-        assert opened.spent()[0] == pytest.approx(0.0)
+        assert opened.spent() == (pytest.approx(0.0), 0)
     assert called("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
 
 

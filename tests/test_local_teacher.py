@@ -1,10 +1,14 @@
 """A model on this machine as teacher: random weights, so only the way of asking is looked at, never the answers."""
 
+import asyncio
+
 import pytest
 import torch
 from conftest import make_question
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
@@ -141,3 +145,31 @@ def test_a_pickle_is_not_loaded(tmp_path):
     torch.save(model.state_dict(), tmp_path / "m" / "pytorch_model.bin")
     with pytest.raises(TeacherError, match="safetensors"):
         local(folder)
+
+
+@pytest.mark.parametrize("error", [IndexError("index out of range in self"), RuntimeError("out of memory")])
+def test_a_model_that_fails_ends_the_run_for_all_that_wait_for_its_batch(tmp_path, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    teacher = local(checkpoint(tmp_path / "m", "causal"))
+    monkeypatch.setattr(teacher, "_generate", fails)
+
+    async def ask_all():
+        asked = (teacher.complete(f"Which {i}?", sample=0, temperature=0.0) for i in range(3))
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5.0)
+
+    found = asyncio.run(ask_all())
+    assert [type(one) for one in found] == [TeacherError] * 3 and str(error) in str(found[0])
+
+
+def test_a_decoder_without_room_for_the_longest_answer_is_refused(tmp_path):
+    folder = checkpoint(tmp_path / "m", "seq2seq")
+    config = BartConfig(
+        vocab_size=128, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
+    )  # fmt: skip
+    BartForConditionalGeneration(config).save_pretrained(folder)
+    assert local(folder, teacher_max_tokens=64)
+    with pytest.raises(TeacherError, match="teacher_max_tokens: found 65, allowed: at most 64, the positions"):
+        local(folder, teacher_max_tokens=65)

@@ -49,6 +49,22 @@ def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
     return list(teachers.ask(teacher, prompt, questions, cache, **more))
 
 
+class Deadline:
+    """Ends a test that would never end, by the interrupts that a user would send."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+
+    def __enter__(self):
+        self._before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
+
+    def __exit__(self, kind, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+        assert kind is not KeyboardInterrupt, f"it did not end within {self._seconds} s"
+
+
 # What is sent and read
 
 
@@ -546,11 +562,12 @@ def test_what_was_ever_spent_is_told_against_the_caps(cache):
     with FaultyServer() as server:
         ask(served(server), rows(1), cache)
         begun = "Requests ever sent through this cache: 1 (max_requests: none), at an unknown price (max_usd: none)."
+        begun += " What was written to a batch counts as sent."
         assert teachers.spending(cache, unlisted) == begun
         ask(served(server, **PRICED), rows(2), cache)
     assert teachers.spending(cache, paid) == (
         "Requests ever sent through this cache: 3 (max_requests: 50), "
-        "for at most 0.04 USD as far as prices were listed (max_usd: 9)."
+        "for at most 0.04 USD as far as prices were listed (max_usd: 9). What was written to a batch counts as sent."
     )
 
 
@@ -754,6 +771,31 @@ def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_i
         assert len(cache) < server.charged == requests and usd >= server.charged * 0.021
         cache._connection.execute("PRAGMA max_page_count = 1000000")
         assert len(ask(served(server, **PRICED), rows(500), cache)) == 500, "with room again it goes on"
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_cap(tmp_path, monkeypatch):
+    def full(_):
+        raise CacheError("disk is full")
+
+    with FaultyServer(latency=0.1, special={"number 1?": (503, {})}) as server, Cache(tmp_path / "c.sqlite") as cache:
+        teacher = served(
+            server, teacher_in_flight=2, teacher_tries=2, teacher_prices="m=100/1000", teacher_max_tokens=20
+        )
+        monkeypatch.setattr(cache, "give_back", full)
+        cap = 0.021 + 1.2 * teacher.worst(ONE_CALL.question(rows(1)[0]))  # for one under way
+        with Deadline(5.0), pytest.raises(CacheError, match="disk is full"):
+            ask(teacher, rows(20), cache, limits=Limits(max_usd=cap))
+
+
+def test_a_long_wait_behind_a_gateway_ends_the_run_and_stays_counted(cache, monkeypatch):
+    monkeypatch.setattr("scicot_utils.teachers.served._wait", lambda _: 1000.0)
+    for status, charged in ((504, True), (503, False)):
+        before = cache.spent()[0]
+        with FaultyServer(special={"number": (status, {})}) as server:
+            teacher = served(server, teacher_prices="m=100/1000")
+            with pytest.raises(TeacherError, match="asks to wait 1000 s"):
+                ask(teacher, rows(1), cache)
+        assert (cache.spent()[0] > before) == charged
 
 
 def test_it_can_be_asked_where_an_event_loop_is_running(cache):

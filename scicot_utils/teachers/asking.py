@@ -93,6 +93,7 @@ def spending(cache: Cache, settings: Settings) -> str:
     most_usd, most_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
     return (
         f"Requests ever sent through this cache: {requests} (max_requests: {most_requests}), {cost} (max_usd: {most_usd})."
+        " What was written to a batch counts as sent."
         if requests
         else "No paid request was ever sent through this cache."
     )
@@ -368,17 +369,20 @@ class _Asking:
             if charged:
                 self._count_in_vain(error, alone)
             raise
-        except (Unanswerable, TeacherError):
+        except Unanswerable:
+            raise
+        except TeacherError as error:
+            charged = error.sent
             raise
         except BaseException:  # cancelled, or answered and not stored: it may have been charged
             charged = True
             raise
         finally:
             if reserved is not None:
-                if not charged:
-                    self.cache.give_back(reserved)
                 self._sent -= 1
                 self._settled.set()
+                if not charged:
+                    self.cache.give_back(reserved)
         self._trusted, self._in_vain, self._given_up = True, 0, 0
         if response.usd is not None:
             self._beyond = max(self._beyond, response.usd - (self.teacher.worst(request["prompt"]) or 0.0))

@@ -61,19 +61,23 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
         yield json.dumps(line, ensure_ascii=False)
 
 
-def set_aside(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> None:
-    """Count a batch as spent, at its worst, and mark what is in it. BudgetReached where it would pass a cap."""
+def set_aside(
+    teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
+) -> dict[str, dict[str, Any]]:
+    """Count a batch as spent, at its worst, and mark what is in it: all but what was answered in the meantime or is being
+    asked right now. BudgetReached where it would pass a cap.
+    """
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
-    worst = sum(price or 0.0 for price in prices)
-    if not cache.reserve(worst, limits.max_usd, limits.max_requests, requests=len(requests)):
+    marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
+    if marked is None:
+        worst = sum(price or 0.0 for price in prices)
         usd, sent = cache.spent()
         cost = "at an unknown price" if None in prices else f"at most {worst:.4f} USD"
         raise BudgetReached(
             f"budget: {sent} requests and at most {usd:.4f} USD are spent, and a batch of {len(requests)}, {cost}, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} (0: none); "
             "raise the cap, or lower teacher_max_tokens, samples or train_questions"
         )
-    marks = [Response("", BATCHED, 0, 0, price, now()) for price in prices]
-    cache.put(zip(requests.values(), marks, strict=True))
+    return {caches.key(request): request for request in marked}
 
 
 def take_in(
@@ -105,9 +109,8 @@ def take_in(
             counts["no result"] += 1
             wrong.append(f"line {number}: allowed: a result of a batch with custom_id, response, error ({error!r})")
             continue
-        request = batched.get(name) or requests.get(name)
-        mark = cache.stored(request) if request else None
-        if request is None or _kind(mark) not in (*TO_BE_ASKED, BATCHED):
+        request, told_of = batched.get(name) or requests.get(name), ""
+        if request is None:
             counts["not asked for"] += 1
             continue
         try:
@@ -119,15 +122,13 @@ def take_in(
             response, kind = _mark(UNANSWERED, None if error.sent else 0.0, error), "to be asked again"
         except TeacherError as error:
             response, kind = _mark(UNANSWERED, 0.0, error), "refused"
-            wrong.append(f"line {number}: {one_line(error)}")
+            told_of = f"line {number}: {one_line(error)}"
         if response.usd:
             response = replace(response, usd=response.usd * price_factor)
-        counted = _kind(mark) == BATCHED
-        aside = (mark.usd or 0.0) if counted else 0.0  # nothing, where it was written elsewhere
-        worst = max(aside, teacher.worst(request["prompt"]) or 0.0)
-        cache.reserve(worst - aside, 0.0, 0, requests=0 if counted else 1)  # it was sent, whatever the caps say
-        cache.put([(request, response)], reserved=worst)
+        if not cache.settle(request, response, teacher.worst(request["prompt"]) or 0.0):
+            kind, told_of = "not asked for", ""
         counts[kind] += 1
+        wrong += [told_of] if told_of else []
     return dict(counts.most_common()), wrong
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def export_cache(path: Path, file: Path) -> str:
     else:
         with Cache(path) as opened:
             lines = list(opened.export())
-    tables.write_text(file, "".join(f"{line}\n" for line in lines))
+    _write(file, lines)
     spent = cache.spendings(lines, file.name)
     told = f"{len(lines) - len(spent)} responses of {paths.relative(path)} written to {file}"
     if spent:
@@ -49,7 +50,7 @@ def import_cache(planned: Recipe, file: Path, *, paid_elsewhere: bool = False) -
     with Cache(path, anew=True) as opened:
         added = opened.take_in(_lines(file), file.name, with_spending=not paid_elsewhere)
         told = f"{added} new responses taken into {paths.relative(path)}, which holds {len(opened)}"
-        return f"{told}, with {_counted(*opened.spent())}"
+        return f"{told}, with {_counted(*opened.spent())}{_waiting(opened)}"
 
 
 def _lines(file: Path) -> list[str]:
@@ -87,15 +88,24 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
         waiting = _waiting(opened)
         if not requests:
             return f"nothing to ask{waiting or ': every response is in the cache'}"
-        lines = batch.lines(teacher, requests)
-        draft = tables.write_text(file.with_name(f"{file.name}.draft"), "".join(f"{line}\n" for line in lines))
+        draft = file.with_name(f"{file.name}.draft")
         try:
-            batch.set_aside(teacher, requests, opened, asking["limits"])
+            _write(draft, batch.lines(teacher, requests))  # so that a disk without room is met before it is counted
+            marked = batch.set_aside(teacher, requests, opened, asking["limits"])
+            if not marked:
+                return f"nothing to ask: another process asks for all of it now{_waiting(opened)}"
+            if len(marked) < len(requests):
+                waiting += f"; {len(requests) - len(marked)} are left out, since another process asks for them now"
+                _write(draft, batch.lines(teacher, marked))
             draft.replace(file)  # not sooner: what stands in a batch file is counted
         finally:
             draft.unlink(missing_ok=True)
     again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
-    return f"{len(requests)} requests written to {file}{again}{waiting}"
+    return f"{len(marked)} requests written to {file}{again}{waiting}"
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    tables.write_text(file, "".join(f"{line}\n" for line in lines))
 
 
 def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
@@ -134,12 +144,10 @@ def forget(planned: Recipe, reason: str) -> str:
         if reason not in kinds:
             held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
             raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {held}")
-        reserved = sum(mark.usd or 0.0 for _, mark in opened.of_kind(reason)) if reason == cache.BATCHED else 0.0
-        opened.forget(reason)
-        opened.give_back(reserved)
+        count = opened.forget(reason)
     with paths.forgotten(planned.name).open("a", encoding="utf-8") as record:
-        record.write(f"{now()} {reason} {kinds[reason]}\n")
-    return f"{kinds[reason]} × {reason} forgotten; `make book` with this recipe asks again"
+        record.write(f"{now()} {reason} {count}\n")
+    return f"{count} × {reason} forgotten; `make book` with this recipe asks again"
 
 
 def _there(planned: Recipe) -> Path:

@@ -47,6 +47,14 @@ class Local(Teacher):
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._seq2seq, self._settings = config.is_encoder_decoder, settings
+        decoder = getattr(config, "max_decoder_position_embeddings", None) or getattr(
+            config, "max_position_embeddings", None
+        )
+        if self._seq2seq and decoder and settings.teacher_max_tokens > decoder:
+            raise TeacherError(
+                f"teacher_max_tokens: found {settings.teacher_max_tokens}, allowed: at most {decoder}, the positions of "
+                f"the decoder of '{settings.teacher_model}'"
+            )
         self._room = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         self.name, self.in_flight = settings.teacher_model, settings.teacher_in_flight
         self.identity = {
@@ -88,13 +96,14 @@ class Local(Teacher):
             batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
             try:
                 responses = self._generate([(ids, seed) for ids, seed, _ in batch], temperature)
-            except RuntimeError as error:  # out of memory, above all
-                told = TeacherError(f"teacher '{self.name}': {one_line(error)}; a smaller teacher_in_flight may help")
+            except Exception as error:  # whatever it is: all wait for this one batch
+                hint = "; a smaller teacher_in_flight may help" if isinstance(error, RuntimeError) else ""  # no memory
+                told = TeacherError(f"teacher '{self.name}': {one_line(repr(error))}{hint}")
                 for *_, answer in batch:
-                    answer.set_exception(told)
+                    answer.done() or answer.set_exception(told)
                 continue
             for (*_, answer), response in zip(batch, responses, strict=True):
-                answer.set_result(response)
+                answer.done() or answer.set_result(response)
 
     def _generate(self, batch: list[tuple[torch.Tensor, int]], temperature: float) -> list[Response]:
         inputs = self._tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt")

@@ -14,7 +14,14 @@ SHOWN = 200  # characters of a server's own message that are repeated in ours
 
 
 class TeacherError(ScicotError):
-    """A teacher that cannot be asked: the run ends, and all that was answered is kept."""
+    """A teacher that cannot be asked: the run ends, and all that was answered is kept.
+
+    `sent`: whether the request may have been worked on, and so be charged.
+    """
+
+    def __init__(self, told: str, *, sent: bool = False):
+        super().__init__(told)
+        self.sent = sent
 
 
 class MayPass(Exception):

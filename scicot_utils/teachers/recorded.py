@@ -89,7 +89,8 @@ class Recorded(Teacher):
                 ) from None
             answers[place].append((request, response))
         if not answers:
-            raise TeacherError(f"teacher_path {name}: holds no answer of model '{model}'; check teacher_model")
+            of = f" of model '{model}'; check teacher_model" if model else ""
+            raise TeacherError(f"teacher_path {name}: holds no answer{of}")
         self._by_request = {place: _chosen(found, chosen, name) for place, found in answers.items()}
 
     def _read_published(self, published: dict[str, Any], name: str) -> None:
@@ -146,7 +147,7 @@ def is_export(path: str) -> bool:
             row = json.loads(next(lines, b""))
         except (ValueError, RecursionError):
             return False
-    return isinstance(row, dict) and row.keys() == EXPORT
+    return isinstance(row, dict) and (row.keys() == EXPORT or row.keys() == {"spent"})
 
 
 def _file(path: str) -> Path:

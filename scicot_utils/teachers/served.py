@@ -177,7 +177,8 @@ class Served(Teacher):
             if wait > LONGEST_WAIT:
                 return TeacherError(
                     f"teacher '{self.name}' at {self._settings.teacher_base_url} asks to wait {wait:.0f} s ({told}); "
-                    "rerun later: what was answered is kept"
+                    "rerun later: what was answered is kept",
+                    sent=status not in NOT_WORKED_ON,
                 )
             return MayPass(told, wait=wait, sent=status not in NOT_WORKED_ON)
         if status in OF_THE_QUESTION and not lasting:
