@@ -433,7 +433,7 @@ rule claims:
         metrics=f"{OUT}/metrics.csv",
         record=record(
             "micro_full",
-            "09_accuracy_microsci",
+            "08_variants_microsci",
             "09_comparisons_microsci",
             "08_differences_microsci",
             "08_failures_microsci",

@@ -112,6 +112,7 @@ OUTCOMES = (  # what can come of a rationale and an answer, as `outcome` tells i
     "right answer, wrong rationale",
     "wrong answer, wrong recall",
     "wrong answer, wrong rule",
+    "wrong answer, true of another option",
     "wrong answer, right rationale",
 )
 
@@ -120,7 +121,8 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
     """Where a student's rationale left the question's proof, and whether the answer is right: one of OUTCOMES.
 
     *wrong recall*: a fact about the subject or an option is missing or false; *wrong rule*: those are right, and what
-    leads from them to the answer is not, or a verdict on an option. A rationale is right if it states of the proof what
+    leads from them to the answer is not, or a verdict on an option; *true of another option*: all that is said is true,
+    and does not concern the right option. A rationale is right if it states of the proof what
     its `style` states: all of it (`walk`, `verdict`), nothing about the other options (`justify`), what it says of the
     right one (`terse`).
     """
@@ -134,7 +136,10 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
     if correct:
         return OUTCOMES[1 if missing or judged_wrong else 0]
     if not missing:
-        return OUTCOMES[3 if judged_wrong else 4]
+        return OUTCOMES[3 if judged_wrong else 5]
+    known = {_sentences(sentence)[0] for sentence in question["proof"]}
+    if said and not judged_wrong and said.keys() <= known and not any(_has(sentence, gold) for sentence in said):
+        return OUTCOMES[4]
     about = [option.lower() for option in question["choices"]["text"]]
     subject = re.split(r" (?:is|lives) ", question["proof"][0].lower())[0]
     if subject in question["question"].lower():

@@ -360,16 +360,17 @@ class Recipe(Section):
         return [arm for arm in wanted if arm != "untrained"]
 
     def taken_from(self, arm: str, variant: str) -> str:
-        """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the same
-        with the main number of steps (so that a one-stage arm of twice the steps meets a two-stage student of the same
-        rationales), else the main one.
+        """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
+        it is run for and that shares most of this one's changes and has no other (so a one-stage arm of twice the steps
+        meets a two-stage student of the same rationales); the main one has none.
         """
-        if variant == MAIN or arm in self.trained_arms(variant):
-            return variant
-        changes = self.variants[variant]
-        like = {key: value for key, value in changes.items() if key != "steps"}
-        others = [name for name, other in self.variants.items() if other == like != changes]
-        return self.taken_from(arm, others[0] if others else MAIN)
+        wanted = self.variants.get(variant, {}).items()
+        parts = {
+            name: len(changes)
+            for name, changes in {MAIN: {}, **self.variants}.items()
+            if changes.items() <= wanted and arm in self.trained_arms(name)
+        }
+        return max(parts, key=parts.__getitem__) if parts else MAIN
 
     def runs(self) -> list[tuple[str, str, str, int]]:
         """Every run as (dataset, arm, variant, seed)."""

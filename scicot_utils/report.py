@@ -59,6 +59,7 @@ FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines ho
 KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "08_differences",
     "08_failures",
+    "08_variants",
     "08_validation",
     "09_accuracy",
     "09_comparisons",
@@ -99,7 +100,7 @@ CLAIMS = (
         "two_stage",
         "rationale_answer",
         (),
-        "more seeds and both budget rules; two-stage trains twice as many steps in all here",
+        "other benchmarks and students; styles of rationale and both budget rules are variants of recipe micro_full",
     ),
     Claim(
         "Fine-tune-CoT, released results",
@@ -686,7 +687,7 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
         for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
             outcomes[f"{variant}/{arm}", measure] = right
         run = recipe.trained_arms(variant)
-        pairs += [(f"{variant}/{a}", f"{variant}/{b}") for a, b in COMPARED[:2] if a in run or b in run]
+        pairs += [(f"{variant}/{a}", f"{variant}/{b}") for a, b in COMPARED[:3] if a in run or b in run]
     rows = scoring.compare(
         outcomes, pairs, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
     )
@@ -733,6 +734,13 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
         for row in wide.reset_index().to_dict("records")
     ]
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
+
+
+def variants_table(frame: pd.DataFrame) -> Table:
+    """Variant × arm × scoring over seeds, of the rows of metrics.csv in `frame`, all of one split."""
+    rows = over_seeds(frame, ["variant", "arm", "metric"]).to_dict("records")
+    rows = [row | {"arm": arm_name(row["arm"])} for row in rows]
+    return Table(rows, dict.fromkeys(("mean", "min", "max", "sd"), "{:.3f}"))
 
 
 def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
@@ -821,12 +829,17 @@ def variants_told(comparisons: Sequence[Row], settings: Settings) -> str:
     return f"By variant, {name}, generated, in points: {'; '.join(told)}." if told else ""
 
 
-def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> list[Row]:
-    """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run."""
+def claims(
+    recipe: Recipe, comparisons: Sequence[Row], settings: Settings, in_variants: Sequence[Row] = ()
+) -> list[Row]:
+    """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
+
+    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly.
+    """
     rows = []
     for claim in CLAIMS:
         found = [row for row in comparisons if (row["first"], row["second"]) == (claim.first, claim.second)]
-        verdict, measured = "not run here", "–"
+        verdict, measured, elsewhere = "not run here", "–", "–"
         if recipe.plumbing:
             measured = "a plumbing run"
         elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
@@ -839,6 +852,17 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
                 verdict = "not reproduced"
             else:
                 verdict = "reproduced" if set(directions) == {"above"} else "partly"
+            held: dict[str, set[str]] = {}
+            for row in in_variants:
+                if (row["first"], row["second"]) == (claim.first, claim.second) and row["variant"] != MAIN:
+                    held.setdefault(row["variant"], set()).add(_direction(row, settings))
+            if held:
+                above = [name for name, directions in held.items() if directions == {"above"}]
+                elsewhere = f"holds in {len(above)} of {len(held)}"
+                elsewhere += f"; not in {', '.join(name for name in held if name not in above)}" * (
+                    len(above) < len(held)
+                )
+                verdict = "partly" if verdict == "reproduced" and len(above) < len(held) else verdict
             measured = "; ".join(
                 f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
             )
@@ -848,6 +872,7 @@ def claims(recipe: Recipe, comparisons: Sequence[Row], settings: Settings) -> li
                 "claim": claim.claim,
                 "published": claim.published,
                 f"measured on {recipe.distill[0]}, points": measured,
+                "in the variants": elsewhere,
                 "verdict": verdict,
                 "to settle it": claim.to_settle,
             }

@@ -384,6 +384,7 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
     assert [(row["variant"], row["first"], row["second"], round(row["difference"])) for row in generated] == [
         (MAIN, "two_stage", "rationale_answer", 50),
         (MAIN, "two_stage", "answer_only", 75),
+        (MAIN, "rationale_answer", "answer_only", 25),
         ("noisy", "two_stage", "rationale_answer", 25),
         ("noisy", "two_stage", "answer_only", 50),
     ]
@@ -403,7 +404,7 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
 
 def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
     rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
-    assert {row["comparisons"] for row in rows} == {len(rows)} == {8}
+    assert {row["comparisons"] for row in rows} == {len(rows)} == {10}
     assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
 
 
@@ -420,7 +421,7 @@ def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
     shown = report.comparison_table(rows).frame
     told = dict(zip(shown["variant"], shown["arms"], strict=True))  # the last of each
     assert told == {
-        MAIN: "two-stage (Sci-CoT) minus answer only",
+        MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
         "noisy": "two-stage (Sci-CoT) minus answer only (of main)",
     }
 
@@ -436,9 +437,13 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_rat
         right = list(varied[1])[:25]
         put_predictions(varied[1], right, arm="rationale_answer", variant="noisy_twice", seed=seed)
     rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
-    [row] = [row for row in rows if row["variant"] == "noisy_twice" and row["measure"] == "generated"]
+    row, other = [row for row in rows if row["variant"] == "noisy_twice" and row["measure"] == "generated"]
     assert (row["first of"], row["second of"]) == ("noisy", "noisy_twice")
     assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
+    assert (other["second"], other["second of"]) == ("answer_only", MAIN)
+    assert plan.taken_from("answer_only", "noisy_twice") == MAIN
+    both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 600}}})
+    assert both.taken_from("answer_only", "noisy_twice") == "twice"  # as many steps; it reads no rationales
 
 
 def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
@@ -447,11 +452,30 @@ def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     assert {row["variant"] for row in rows} == {MAIN}
     assert [{key: row[key] for key in ("first", "second", "difference")} for row in rows] == [
         {key: row[key] for key in ("first", "second", "difference")}
-        for row in report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:4]
+        for row in report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:6]
     ]
 
 
 # Claims
+
+
+def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied):
+    plan, questions = varied
+    made = report.compare(report.test_outcomes(plan, "microsci", questions), SETTINGS)
+    made = [row | {"seeds": 3} for row in made if row["measure"] == "generated"]
+    rows = report.compare_in_variants(plan, "microsci", questions, SETTINGS)
+    rows = [row for row in rows if row["measure"] == "generated"]
+    undecided = [row | {"p corrected": 1.0 if row["variant"] == "noisy" else 0.0} for row in rows]
+    found = []
+    for in_variants in (rows, undecided, []):
+        [row] = [row for row in report.claims(plan, made, SETTINGS, in_variants) if row["claim"] == CLAIM]
+        found.append((row["in the variants"], row["verdict"]))
+    assert found == [
+        ("holds in 1 of 1", "reproduced"),
+        ("holds in 0 of 1; not in noisy", "partly"),
+        ("–", "reproduced"),
+    ]
+
 
 SETTINGS = recipe.Settings(resamples=1000)
 CLAIM = "Separating rationale and answer uses the rationale more efficiently than one stage"
@@ -663,7 +687,7 @@ def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
 
 
 def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
-    shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.2), strict=True))
+    shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.0, 0.2), strict=True))
     told = report.failures_told(
         [
             {"arm": "One"} | shares,
