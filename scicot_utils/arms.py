@@ -94,10 +94,10 @@ def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> 
     return answer_from(student, questions, given, settings)
 
 
+writing_the_answer = writing(ANSWER, lambda text: ("", text))
+
 ONE_STUDENT = {
-    "answer_only": OneStudent(
-        (ANSWER,), writing(ANSWER, lambda text: ("", text)), "vanilla fine-tuning (Ho et al., section 4)"
-    ),
+    "answer_only": OneStudent((ANSWER,), writing_the_answer, "vanilla fine-tuning (Ho et al., section 4)"),
     "rationale_answer": OneStudent(
         (BOTH,),
         writing(BOTH, prompts.split_rationale_answer, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
@@ -110,7 +110,7 @@ ONE_STUDENT = {
     ),
     "multitask": OneStudent(
         (ANSWER, RATIONALE),
-        writing(ANSWER, lambda text: ("", text)),
+        writing_the_answer,
         "Distilling step-by-step (Hsieh et al. 2023, arXiv 2305.02301), both tasks weighing alike",
         weigh="pair",
     ),

@@ -46,6 +46,7 @@ GIVEN_UP = (UNANSWERED, "rejected")  # finish_reasons that are kept as marks onl
 # neither price nor request is counted in this cache.
 BATCHED = "batched"
 MARKS = (*GIVEN_UP, BATCHED)
+TO_BE_ASKED = (None, *GIVEN_UP)  # finish_reasons of what is to be asked; None: nothing is stored
 DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 OUT_OF_REACH = 100_000  # rows that cannot be read, one after the other, until a damaged file is given up
 DUST = 1e-9  # USD: what adding floats may be off by
@@ -396,7 +397,7 @@ class Cache:
             free = [
                 one
                 for one in given
-                if one[0] not in asked_now and _kind(_stored(connection, one[0])) in (None, *GIVEN_UP)
+                if one[0] not in asked_now and finish_of(_stored(connection, one[0])) in TO_BE_ASKED
             ]
             worst = sum(price or 0.0 for *_, price in free)
             if free and not _reserve(connection, worst, max_usd, max_requests, len(free)):
@@ -415,11 +416,11 @@ class Cache:
 
         def store(connection: sqlite3.Connection) -> bool:
             mark = _stored(connection, digest)
-            if _kind(mark) not in (None, *MARKS):
+            if finish_of(mark) not in (None, *MARKS):
                 return False
-            if _kind(mark) in GIVEN_UP and response.finish_reason in GIVEN_UP:
+            if finish_of(mark) in GIVEN_UP and response.finish_reason in GIVEN_UP:
                 return True  # as it was when it was read before, and counted
-            counted = _kind(mark) == BATCHED and mark.usd != 0
+            counted = finish_of(mark) == BATCHED and mark.usd != 0
             aside = (mark.usd or 0.0) if counted else 0.0
             price = max(aside, worst) if response.usd is None else response.usd
             connection.execute(
@@ -492,7 +493,8 @@ class Cache:
         return len(self) - before
 
 
-def _kind(response: Response | None) -> str | None:
+def finish_of(response: Response | None) -> str | None:
+    """The finish_reason of what is stored; None where nothing is."""
     return response and response.finish_reason
 
 
@@ -520,9 +522,9 @@ def _put(connection: sqlite3.Connection, digest: str, request: str, response: Re
     batch is taken to cost what the answer cost that is there before the batch's.
     """
     old = _stored(connection, digest)
-    if not (old is None or old.finish_reason in GIVEN_UP or (_kind(old) == BATCHED and _kind(response) not in MARKS)):
+    if not (finish_of(old) in TO_BE_ASKED or (finish_of(old) == BATCHED and response.finish_reason not in MARKS)):
         return old
-    if _kind(old) == BATCHED and old.usd and response.usd is not None:
+    if finish_of(old) == BATCHED and old.usd and response.usd is not None:
         connection.execute("UPDATE ledger SET usd = usd + ? WHERE own", (response.usd - old.usd,))
     _write(connection, digest, request, response)
     return response

@@ -858,11 +858,11 @@ def claims(
                     held.setdefault(row["variant"], set()).add(_direction(row, settings))
             if held:
                 above = [name for name, directions in held.items() if directions == {"above"}]
-                elsewhere = f"holds in {len(above)} of {len(held)}"
-                elsewhere += f"; not in {', '.join(name for name in held if name not in above)}" * (
-                    len(above) < len(held)
+                others = [name for name in held if name not in above]
+                elsewhere = f"holds in {len(above)} of {len(held)}" + (
+                    f"; not in {', '.join(others)}" if others else ""
                 )
-                verdict = "partly" if verdict == "reproduced" and len(above) < len(held) else verdict
+                verdict = "partly" if verdict == "reproduced" and others else verdict
             measured = "; ".join(
                 f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
             )

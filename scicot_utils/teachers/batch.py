@@ -14,14 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from scicot_utils import cache as caches
-from scicot_utils.cache import BATCHED, GIVEN_UP, UNANSWERED, Cache, Response
+from scicot_utils.cache import BATCHED, TO_BE_ASKED, UNANSWERED, Cache, Response, finish_of
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.tables import Row
 from scicot_utils.teachers.asking import NO_LIMITS, BudgetReached, Limits, follow_up, request_of
 from scicot_utils.teachers.protocol import MayPass, TeacherError, Unanswerable, now, one_line
 from scicot_utils.teachers.served import Served
-
-TO_BE_ASKED = (None, *GIVEN_UP)  # finish_reasons of what is to be asked; None: nothing is stored
 
 
 def pending(
@@ -40,17 +38,13 @@ def pending(
         shown = prompt.question(question)
         for sample in range(samples):
             request = request_of(teacher, prompt, shown, temperature, sample)
-            if (first := cache.stored(request)) and _kind(first) not in TO_BE_ASKED:
+            if (first := cache.stored(request)) and finish_of(first) not in TO_BE_ASKED:
                 second = follow_up(prompt, shown, first, limits)
                 request = request_of(teacher, prompt, second, 0.0, sample)
-                if not second or _kind(cache.stored(request)) not in TO_BE_ASKED:
+                if not second or finish_of(cache.stored(request)) not in TO_BE_ASKED:
                     continue
             found[caches.key(request)] = request
     return found
-
-
-def _kind(response: Response | None) -> str | None:
-    return response and response.finish_reason
 
 
 def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]:

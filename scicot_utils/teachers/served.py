@@ -38,14 +38,7 @@ LONGEST_WAIT = 900.0  # seconds; a server that asks for more, as at the end of a
 SEEDS_APART = 1000  # the samples of one teacher_seed never meet those of the next: there are at most 64
 AROUND = 256  # tokens that a chat template may put around a prompt, at most
 PASSING = (408, 409, 429)  # and all from 500: statuses that another try may change
-NOT_WORKED_ON = (
-    409,
-    429,
-    500,
-    501,
-    503,
-    529,
-)  # of those; behind others, as a gateway's time-out, an answer may be lost
+NOT_WORKED_ON = (409, 429, 500, 501, 503, 529)  # of those; behind others an answer may be lost, as at a gateway
 OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
 OF_A_PARAMETER = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 OF_ALL = (
