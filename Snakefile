@@ -508,6 +508,7 @@ rule micro_student:
         f"{TIMES}/A1_micro_student/{{architecture}}/seed{{seed}}.tsv"
     wildcard_constraints:
         architecture="micro|micro-small|micro-large",
+    priority: 1  # the longest, which the runs of its student wait for
     resources:
         gpu=1,
     params:

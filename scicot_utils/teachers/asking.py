@@ -225,7 +225,7 @@ class _Asking:
                 self._hand_over()
             if place % BREATHER == 0:
                 await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
-            while self._untaken >= AHEAD and not self._stopped:
+            while self._unshown + self._untaken >= AHEAD and not self._stopped:
                 self._room.clear()
                 await self._room.wait()
 
@@ -240,6 +240,7 @@ class _Asking:
         self._unshown, self._untaken = 0, self._untaken + len(ready)
         if ready:
             self._arrived.put(ready)
+        self._room.set()  # rows that wait for an earlier one are not held against those that ask on
 
     def _taken(self, count: int) -> None:
         self._untaken -= count
