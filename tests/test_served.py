@@ -683,14 +683,14 @@ def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_s
 
 def test_asking_does_not_run_far_ahead_of_its_reader(cache):
     with FaultyServer() as server:
-        found = teachers.ask(served(server), ONE_CALL, rows(1000), cache)
+        found = teachers.ask(served(server), ONE_CALL, rows(2000), cache)
         next(found)
-        before = 0
-        while (now := sum(server.asked.values())) != before:
-            before = now
+        seen = [0]
+        while len(seen) < 4 or len(set(seen[-4:])) > 1:  # it has come to rest
+            seen.append(sum(server.asked.values()))
             time.sleep(0.5)
-        assert AHEAD <= now <= 2 * (AHEAD + 64)
-        assert len(list(found)) == 999
+        assert AHEAD <= seen[-1] <= 4 * AHEAD  # rows that wait for an earlier one, which is late, come on top
+        assert len(list(found)) == 1999
 
 
 def test_an_interrupted_run_waits_for_what_is_under_way_and_stores_it(tmp_path):
