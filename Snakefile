@@ -106,6 +106,12 @@ def record(recipe, *names):
     ]
 
 
+# Students that were pretrained for the record of another recipe.
+OTHERS = [
+    paths.student_record("micro_students", name)
+    for name in recipes.load("micro_students").students()
+]
+
 ASKING = {
     name: changes
     for name, changes in RECIPE.variants.items()
@@ -407,7 +413,8 @@ rule ablations:
         notebook="notebooks/08_ablations.ipynb",
         code=provenance.code("08_ablations"),
         metrics=f"{OUT}/metrics.csv",
-        record=record("micro_tuning", "08_validation_microsci"),
+        record=record("micro_tuning", "08_validation_microsci")
+        + record("micro_students", "08_variants_microsci", "08_differences_microsci"),
     output:
         notebook=PAGES["08_ablations"],
     log:
@@ -464,7 +471,7 @@ rule student_knowledge:
         student=STUDENT,
         records=[
             paths.relative(place / name)
-            for place in (paths.MICRO_STUDENT, paths.OTHER_STUDENT)
+            for place in (paths.MICRO_STUDENT, *OTHERS)
             for name in ("knowledge.csv", "skills.csv", "provenance.json")
         ],
     output:

@@ -16,7 +16,6 @@ BOOK = ROOT / "book"
 OUTPUTS = ROOT / "outputs"
 REFERENCE = OUTPUTS / "reference"  # the few small results that are committed
 MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the embedded student
-OTHER_STUDENT = REFERENCE / "micro_student_seed2"  # the record of another pretraining, without its weights
 CEILING = REFERENCE / "micro_ceiling" / "metrics.csv"  # what recipe micro_ceiling came to
 DATASET_CARD = BOOK / "dataset_card.md"
 CITATION = ROOT / "CITATION.cff"
@@ -45,6 +44,11 @@ def source(name: str) -> str:
 def record(recipe: str) -> Path:
     """What a recipe came to when it was run for this repository: metrics.csv, tables/, provenance.json, README.md."""
     return REFERENCE / recipe
+
+
+def student_record(recipe: str, student: str) -> Path:
+    """What is shipped of a student that was pretrained for a recipe: knowledge.csv, skills.csv, provenance.json."""
+    return record(recipe) / "students" / student.replace("/", "_")
 
 
 def teacher_cache(recipe: str) -> Path:

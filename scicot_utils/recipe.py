@@ -359,6 +359,11 @@ class Recipe(Section):
         wanted = self.variant_arms.get(variant, self.arms)
         return [arm for arm in wanted if arm != "untrained"]
 
+    def students(self) -> list[str]:
+        """The names of students that its runs start from and that appendix A1 makes first."""
+        named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
+        return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
+
     def taken_from(self, arm: str, variant: str) -> str:
         """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
         it is run for and that shares most of this one's changes and has no other (so a one-stage arm of twice the steps

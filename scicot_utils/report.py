@@ -65,6 +65,7 @@ KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "09_comparisons",
     "09_failures",
 )
+STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
 FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
@@ -321,8 +322,8 @@ def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
     metrics.csv without the rows of single forms of question, but for the main variant's on validation; the tables of
-    notebooks 08 and 09; of what ran, where and for how long, the sum over all runs. Raises ReportError where a table
-    is missing.
+    notebooks 08 and 09; what students know that were pretrained for it; of what ran, where and for how long, the sum
+    over all runs. Raises ReportError where a table is missing.
     """
     frame, folder, made = metrics(recipe), paths.record(recipe.name), paths.tables(recipe.name)
     shown = [f"{name}_{dataset}" for name in KEPT for dataset in recipe.distill]
@@ -335,7 +336,12 @@ def keep(recipe: Recipe) -> Path:
     tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
     for name in shown:
         tables.write_text(folder / "tables" / f"{name}.csv", (made / f"{name}.csv").read_text(encoding="utf-8"))
-    runs = [paths.run(recipe.name, *run) for run in recipe.runs()]
+    made_first = {name: place for name in recipe.students() for place in paths.pretrained(recipe.name, name)}
+    for name, place in made_first.items():
+        for file in ("knowledge.csv", "skills.csv", "provenance.json"):
+            text = (place.parent / file).read_text(encoding="utf-8")
+            tables.write_text(paths.student_record(recipe.name, name) / file, text)
+    runs = [*(place.parent for place in made_first.values()), *(paths.run(recipe.name, *run) for run in recipe.runs())]
     files = [file for run in runs for file in (run / "stage1" / "provenance.json", run / "provenance.json")]
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
     begun = [datetime.fromisoformat(one["started"]) for one in told]
@@ -353,6 +359,7 @@ def keep(recipe: Recipe) -> Path:
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run; those of single forms of question for the main variant on validation only |\n"
         "| `tables` | what notebooks 08 and 09 show |\n"
+        f"{STUDENTS_KEPT if made_first else ''}"
         "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
         f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
     )
@@ -382,6 +389,21 @@ class Record:
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
         numbers = {name: [""] for name in FAILURES}  # where there was nothing to count
         return pd.read_csv(file, keep_default_na=False, na_values=numbers).to_dict("records")
+
+    def students(self) -> list[Row]:
+        """The students that were pretrained for it, the smallest first: `student` (its name), `parameters`, `minutes`,
+        `steps` by phase, and what it knows and can: `knowledge`, domain → share, and `skills`, task → share.
+        """
+        found = []
+        for file in sorted((paths.record(self.recipe) / "students").glob("*/provenance.json")):
+            told = json.loads(file.read_text(encoding="utf-8"))
+            row = {"student": f"{told['settings']['architecture']}/seed{told['seed']}"}
+            row |= {key: told[key] for key in ("parameters", "steps")} | {"minutes": told["training_seconds"] / 60}
+            for name, by in (("knowledge", "domain"), ("skills", "task")):
+                frame = pd.read_csv(file.with_name(f"{name}.csv"))
+                row[name] = dict(zip(frame[by], frame["share"], strict=True))
+            found.append(row)
+        return sorted(found, key=lambda row: row["parameters"])
 
     def told(self) -> Paragraph:
         """What the record is of."""

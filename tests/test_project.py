@@ -172,9 +172,7 @@ def test_the_package_needs_no_plotting_or_torch_to_check_a_recipe():
 
 def test_the_shipped_student_is_what_its_record_says_and_of_the_world_that_is_shipped(tmp_path):
     record = json.loads((paths.MICRO_STUDENT / "provenance.json").read_text(encoding="utf-8"))
-    other = json.loads((paths.OTHER_STUDENT / "provenance.json").read_text(encoding="utf-8"))
-    assert record["world"] == other["world"] == microsci.fingerprint()
-    assert record["settings"] | {"seed": 1} == other["settings"] | {"seed": 1} and record["seed"] != other["seed"]
+    assert record["world"] == microsci.fingerprint()
     settings = recipe.load("micro").settings()
     assert {key: record["settings"][key] for key in recipe.Pretraining.model_fields} == {
         key: getattr(settings, key) for key in recipe.Pretraining.model_fields

@@ -296,6 +296,27 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     assert "make book RECIPE=mine" in (kept / "README.md").read_text()
 
 
+def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs, monkeypatch):
+    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+    plan = planned(variants={"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed4"}})
+    put_finished(plan)
+    for name, size in (("micro-large/seed0", 9), ("micro-small/seed4", 5)):
+        architecture, seed = name.split("/seed")
+        place = paths.pretraining("mine", architecture, seed)
+        told = PROVENANCE | {"settings": {"architecture": architecture}, "seed": int(seed), "parameters": size}
+        told |= {"steps": {"know": 3}, "started": "2020-01-01T00:00:00+00:00"}
+        tables.write_json(place / "provenance.json", told)
+        Table([{"domain": "all", "share": 0.5}]).save(place / "knowledge.csv")
+        Table([{"task": "find", "share": size / 10}]).save(place / "skills.csv")
+    kept = report.keep(plan)
+    found = report.Record("mine").students()
+    assert [row["student"] for row in found] == ["micro-small/seed4", "micro-large/seed0"]
+    assert found[0]["skills"] == {"find": 0.5} and found[1]["knowledge"] == {"all": 0.5}
+    assert found[0]["parameters"] == 5 and found[0]["minutes"] == PROVENANCE["training_seconds"] / 60
+    assert json.loads((kept / "provenance.json").read_text())["notebook_runs"] == len(plan.runs()) + 2
+    assert "`students`" in (kept / "README.md").read_text()
+
+
 def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs, monkeypatch):
     monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
     plan = planned()
