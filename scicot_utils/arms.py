@@ -123,9 +123,18 @@ ONE_STUDENT = {
 def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
     """(question, kept rationale) of the train split, in order: the one training set of every arm.
 
-    `train_size` takes a sample of it that depends on `question_seed` only, so that larger sets contain smaller ones.
+    `train_pool` takes a sample of the questions, `train_size` one of the pairs that are left; both depend on
+    `question_seed` only, so that larger ones contain smaller ones.
     """
     by_id = {row["id"]: row for row in questions if row["split"] == "train"}
+    if settings.train_pool > len(by_id):
+        raise ArmError(
+            f"train_pool: found {settings.train_pool}, allowed: at most {len(by_id)}, the questions, or 0 for all"
+        )
+    if settings.train_pool:
+        names = sorted(by_id)
+        random.Random(f"{settings.question_seed}/pool").shuffle(names)
+        by_id = {name: by_id[name] for name in names[: settings.train_pool]}
     examples = [
         (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
     ]

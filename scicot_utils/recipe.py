@@ -48,7 +48,13 @@ REACHED_BY = (
 )
 HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
 
-SAME_FOR_ALL = ("train_size", "steps", "batch_size", "micro_batches")  # what arms may not differ in (one budget rule)
+SAME_FOR_ALL = (
+    "train_pool",
+    "train_size",
+    "steps",
+    "batch_size",
+    "micro_batches",
+)  # what arms may not differ in (one budget rule)
 
 Scalar = str | int | float | bool
 
@@ -204,6 +210,11 @@ class Training(Section):
         "teacher", description="rationales stage 2 learns from; crossfit: written by stage 1 students on held-out folds"
     )
     crossfit_folds: int = Field(2, ge=2, le=20, description="K, folds of the training set for crossfit")
+    train_pool: int = Field(
+        0,
+        ge=0,
+        description="training questions whose rationales are trained on; 0: all (for D at a fixed number of them)",
+    )
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
     steps: int = Field(200, ge=1, description="optimiser steps per model")
     batch_size: int = Field(32, ge=1, description="sequences per step")
@@ -279,6 +290,7 @@ class Recipe(Section):
     evidence: Evidence = Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = {}
     variants: dict[str, dict[str, Scalar]] = {}
+    variant_seeds: int = Field(0, ge=0, description="seeds that variants are run with, the first ones; 0: all")
     variant_arms: dict[str, list[str]] = Field(
         {}, description="variant → arms it is run for; missing: all trained ones"
     )
@@ -296,6 +308,10 @@ class Recipe(Section):
             raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
         if min(self.seeds) < 0:
             raise ValueError(f"seeds: found {min(self.seeds)}, allowed: whole numbers from 0")
+        if self.variant_seeds > len(self.seeds):
+            raise ValueError(
+                f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
+            )
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
@@ -359,6 +375,10 @@ class Recipe(Section):
         wanted = self.variant_arms.get(variant, self.arms)
         return [arm for arm in wanted if arm != "untrained"]
 
+    def seeds_of(self, variant: str) -> list[int]:
+        """The seeds that a variant is run with."""
+        return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
+
     def students(self) -> list[str]:
         """The names of students that its runs start from and that appendix A1 makes first."""
         named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
@@ -384,7 +404,11 @@ class Recipe(Section):
             if "untrained" in self.arms:
                 found.append((dataset, "untrained", MAIN, self.seeds[0]))
             for variant in [MAIN, *self.variants]:
-                found += [(dataset, arm, variant, seed) for arm in self.trained_arms(variant) for seed in self.seeds]
+                found += [
+                    (dataset, arm, variant, seed)
+                    for arm in self.trained_arms(variant)
+                    for seed in self.seeds_of(variant)
+                ]
         return found
 
 

@@ -672,13 +672,15 @@ def test_outcomes(
 ) -> dict[tuple[str, str], np.ndarray]:
     """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
 
-    An arm that the variant is not run for is taken from another (`Recipe.taken_from`). A control that could be made for
-    a part of the questions only is left out.
+    An arm that the variant is not run for is taken from another (`Recipe.taken_from`), with the variant's seeds. A
+    control that could be made for a part of the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
     asked = sum(row["split"] == "test" for row in questions.values())
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for where, arm, of, seed in recipe.runs():
+        if seed not in recipe.seeds_of(variant):
+            continue
         if where == dataset and arm != "untrained" and of == recipe.taken_from(arm, variant):
             folder = paths.run(recipe.name, dataset, arm, of, seed)
             for file in [
@@ -776,7 +778,7 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
         counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
         settings = recipe.settings(arm, variant)
         style = settings.rationale_style if settings.teacher == "simulated" else "walk"
-        for seed in recipe.seeds:
+        for seed in recipe.seeds_of(variant):
             file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
             found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
             if any(row["rationale"] for row in found):
@@ -856,7 +858,8 @@ def claims(
 ) -> list[Row]:
     """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
 
-    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly.
+    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly. Those of too
+    few seeds carry no verdict.
     """
     rows = []
     for claim in CLAIMS:
@@ -876,7 +879,9 @@ def claims(
                 verdict = "reproduced" if set(directions) == {"above"} else "partly"
             held: dict[str, set[str]] = {}
             for row in in_variants:
-                if (row["first"], row["second"]) == (claim.first, claim.second) and row["variant"] != MAIN:
+                if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
+                    continue
+                if row["seeds"] >= MIN_SEEDS:
                     held.setdefault(row["variant"], set()).add(_direction(row, settings))
             if held:
                 above = [name for name, directions in held.items() if directions == {"above"}]

@@ -71,6 +71,21 @@ def test_a_smaller_training_set_lies_in_order_inside_a_larger_one(train, small, 
     assert ids(0) == ids(30) == [row["id"] for row in train]
 
 
+def test_a_pool_holds_all_rationales_of_its_questions_and_lies_inside_a_larger_one(train):
+    names = [row["id"] for row in train]
+    rows = judged(*names) + judged(*names, rationale="another")
+
+    def ids(pool, **more):
+        return [row["id"] for row, _ in arms.training_examples(train, rows, settings(train_pool=pool, **more))]
+
+    few, many = ids(5), ids(12)
+    assert len(few) == 10 and {*few} < {*many} and len({*many}) == 12 and all(few.count(name) == 2 for name in few)
+    assert {*ids(5, train_size=4)} <= {*few} and len(ids(5, train_size=4)) == 4
+    assert ids(5) != ids(5, question_seed=1)
+    with pytest.raises(ArmError, match="train_pool: found 31, allowed: at most 30"):
+        ids(31)
+
+
 def test_more_examples_than_there_are_is_refused(train):
     with pytest.raises(ArmError, match="train_size: found 3, allowed: at most 2"):
         arms.training_examples(train, judged("t1", "t2"), settings(train_size=3))
@@ -356,7 +371,16 @@ def test_a_real_students_answers_are_rows_of_the_predictions_table(student, ques
 def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     taken = inspect.signature(students.fine_tune).parameters.keys()
     assert set(arms.FINE_TUNE_KEYS) <= taken
-    own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "train_size", "evaluation_batch_size"}
+    own = {
+        "student",
+        "tokenizer",
+        "template",
+        "answer_format",
+        "stage2_order",
+        "train_pool",
+        "train_size",
+        "evaluation_batch_size",
+    }
     own |= {"stage2_source", "crossfit_folds"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
