@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from scicot_utils import ScicotError, microsci, paths, tables
-from scicot_utils.recipe import Questions
+from scicot_utils.recipe import MAIN, Questions
 from scicot_utils.tables import Row
 
 SPLITS = ("train", "validation", "test")
@@ -109,6 +109,12 @@ def splits_of(rows: Iterable[Row]) -> list[str]:
     """The splits that occur in `rows`, in their fixed order."""
     found = {row["split"] for row in rows}
     return [split for split in (*SPLITS, *TRANSFER) if split in found]
+
+
+def unseen(rows: Iterable[Row], variant: str = MAIN) -> list[Row]:
+    """The questions that a run answers: all that are not trained on; those of transfer tests in the main variant only."""
+    left_out = ("train",) if variant == MAIN else ("train", *TRANSFER)
+    return [row for row in rows if row["split"] not in left_out]
 
 
 def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:

@@ -44,6 +44,12 @@ def splits(**changed):
     return {split: [arc_row(f"{split}1")] for split in tasks.SPLITS} | changed
 
 
+def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_variant_only():
+    rows = [{"split": split} for split in ("train", *tasks.TESTS, "validation")]
+    assert [row["split"] for row in tasks.unseen(rows)] == [*tasks.TESTS, "validation"]
+    assert [row["split"] for row in tasks.unseen(rows, "fast")] == ["test", "validation"]
+
+
 def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
     rows = tasks.load("ARC-Easy", dataset_path=hub(splits()), sizes=ALL, seed=0)
     assert [(row["id"], row["split"], row["dataset"]) for row in rows] == [
