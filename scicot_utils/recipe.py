@@ -384,6 +384,25 @@ class Recipe(Section):
         named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
         return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
 
+    def sweeps(self) -> dict[str, list[list[str]]]:
+        """Key → its sweeps, each a list of variants, the main one among them, that differ in the value of this key only.
+
+        Which splits the teacher is asked about does not count: it changes nothing of what is learned.
+        """
+        changes = {
+            name: {key: value for key, value in changed.items() if key != "teacher_splits"}
+            for name, changed in {MAIN: {}, **self.variants}.items()
+        }
+        found = {}
+        for key in dict.fromkeys(key for changed in changes.values() for key in changed):
+            alike: dict[frozenset, list[str]] = {}
+            for name, changed in changes.items():
+                rest = frozenset((other, value) for other, value in changed.items() if other != key)
+                alike.setdefault(rest, []).append(name)
+            if sweeps := [names for names in alike.values() if len(names) > 1]:
+                found[key] = sweeps
+        return found
+
     def taken_from(self, arm: str, variant: str) -> str:
         """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
         it is run for and that shares most of this one's changes and has no other (so a one-stage arm of twice the steps

@@ -473,42 +473,80 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     )
 
 
-def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
+def ablation(recipe: Recipe, frame: pd.DataFrame, key: str, kept: int = 0) -> tuple[pd.DataFrame, str]:
+    """Test accuracies of the variants that differ in one key, for `ablation_figure`, and what else was changed in all.
+
+    The rows of metrics.csv with `level`, the value of the key, and `given`, in which the sweeps of the key differ; of arms
+    with a student that two variants of a sweep were run for, and seeds that all of them have. `kept`: the number that a
+    `train_size` of 0 stands for.
+    """
+    sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
+    others = [{other: value for other, value in [*sweep.values()][-1].items() if other != key} for sweep in sweeps]
+    every = dict.fromkeys(other for rest in others for other in rest)
+    differing = [other for other in every if len({rest.get(other) for rest in others}) > 1]
+    common = ", ".join(f"{other} = {others[0][other]}" for other in every if other not in differing)
+    frame = frame[(frame["split"] == "test") & frame["metric"].isin(["generated", "ranked"])]
+    found = []
+    for sweep in sweeps:
+        run = [arm for name in sweep for arm in recipe.trained_arms(name)]
+        seeds = [seed for seed in recipe.seeds if all(seed in recipe.seeds_of(name) for name in sweep)]
+        for name in sweep:
+            part = frame[(frame["variant"] == name) & frame["seed"].isin(seeds)]
+            part = part[part["arm"].isin([arm for arm in run if run.count(arm) > 1])]
+            settings = [recipe.settings(arm, name) for arm in part["arm"]]
+            levels = [getattr(one, key) for one in settings]
+            given = [", ".join(f"{other} = {getattr(one, other)}" for other in differing) for one in settings]
+            levels = [kept if key == "train_size" and level == 0 else level for level in levels]
+            found.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
+    return pd.concat(found), common
+
+
+def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Picture:
     """Test accuracy over the values of one recipe key: mean over seeds, and the range from least to greatest.
 
-    `frame` has the columns of metrics.csv and `level`, the value of the key. Numbers stand in their order, an arm a
-    line with a band; other values stand as they come, an arm a row of points with bars.
+    `frame` as from `ablation`. Numbers stand in their order, an arm a line with a band; other values stand as they
+    come, an arm a row of points with bars. Sweeps that differ in `given` have other marks and lines.
     """
     values = list(dict.fromkeys(frame["level"]))
     ordered = not any(isinstance(value, (str, bool)) for value in values)
     levels = sorted(values) if ordered else values
     arms = [arm for arm in ARMS if arm in set(frame["arm"])]
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+    rows = [(arm, given) for given in dict.fromkeys(frame["given"]) for arm in arms]
+    rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
+    styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4 + 0.2 * len(rows)), sharey=True)
     told = []
     for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
-        for number, arm in enumerate(arms):
-            found = over_seeds(where(frame, arm=arm, metric=measure), ["level"]).set_index("level")
+        for number, (arm, given) in enumerate(rows):
+            found = over_seeds(where(frame, arm=arm, given=given, metric=measure), ["level"]).set_index("level")
             found = 100 * found.loc[[level for level in levels if level in found.index]]
-            aside = 0.0 if ordered else 0.16 * (number - (len(arms) - 1) / 2)
+            aside = 0.0 if ordered else 0.4 / len(rows) * (number - (len(rows) - 1) / 2)
             places = [levels.index(level) + aside for level in found.index]
             name, colour = ARMS[arm]
+            style, label = styles.get(given, "x-"), ", ".join(filter(None, (name.replace("\n", " "), given)))
             if ordered:
                 axes.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
             else:
                 axes.vlines(places, found["min"], found["max"], color=colour, lw=2)
-            axes.plot(places, found["mean"], "o-" if ordered else "o", color=colour, label=name.replace("\n", " "))
+            axes.plot(places, found["mean"], style if ordered else style[0], color=colour, label=label)
             if measure == "generated":
                 points = [
                     f"{percent(mean / 100)} at {level}" for level, mean in zip(found.index, found["mean"], strict=True)
                 ]
-                told.append(f"{arm_name(arm)} {', '.join(points)}")
+                told.append(f"{arm_name(arm)}{f' ({given})' if given else ''} {', '.join(points)}")
         axes.set(title=measure, xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
         axes.set_xticks(range(len(levels)), levels)
     panels[0].set_ylabel("test accuracy, %")
+    columns = 1 if any(given for _, given in rows) else 3
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
-    return Picture(figure, f"Generated test accuracy by {key}, mean over seeds: {'; '.join(told)}.")
+    seeds = frame["seed"].nunique()
+    of_seeds = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
+    return Picture(
+        figure,
+        f"Generated test accuracy by {key}{f', with {common}' if common else ''}, {of_seeds}: {'; '.join(told)}.",
+    )
 
 
 def lengths_figure(lengths: Mapping[str, Sequence[int]], *, label: str) -> Picture:
