@@ -92,7 +92,7 @@ CLAIMS = (
         "two_stage",
         "bloom_176b",
         ("ARC-Easy",),
-        "Flan-T5-small on ARC-Easy with an LLM's rationales: recipe arc with student, teacher and dataset changed",
+        "recipe arc: Flan-T5-small on ARC-Easy with the rationales of a served LLM",
     ),
     Claim(
         "Sci-CoT, abstract",
