@@ -80,6 +80,12 @@ def test_mcnemar_looks_only_at_questions_that_one_arm_has_right():
     assert scoring.mcnemar(first, first) == 1
 
 
+def test_mcnemar_gives_a_published_value():
+    """The example of R's package exact2x2 (vignette exactMcNemar): 21, 9, 2 and 12 pairs, p = 0.06543."""
+    pairs = 21 * [(True, True)] + 9 * [(False, True)] + 2 * [(True, False)] + 12 * [(False, False)]
+    assert scoring.mcnemar(*zip(*pairs, strict=True)) == pytest.approx(0.06543, abs=5e-6)
+
+
 def test_arms_on_different_questions_are_not_compared():
     with pytest.raises(ValueError, match="found 2 and 3 values, allowed: the same questions"):
         scoring.mcnemar([True, False], [True, False, True])
@@ -120,6 +126,24 @@ def test_the_bootstrap_interval_is_near_the_normal_one():
     assert (low, high) == pytest.approx(expected, abs=0.1 * deviation)
 
 
+def test_the_bootstrap_interval_is_that_of_all_resamples():
+    first, second = np.array([1.0, 0.4, 0.0, 1.0]), np.array([0.0, 0.5, 1.0, 0.25])
+    means = [np.mean(picked) for picked in itertools.product(first - second, repeat=4)]  # all 4⁴ resamples
+    found = scoring.paired_difference(first, second, 0.8, 200_000, 0)
+    assert found == pytest.approx((np.mean(first - second), *np.quantile(means, [0.1, 0.9])), abs=1e-9)
+
+
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=30, max_size=60), seed=st.integers(0, 9))
+@settings(max_examples=10)
+def test_the_bootstrap_interval_agrees_with_scipy(pairs, seed):
+    first, second = np.array(pairs, float).T
+    expected = stats.bootstrap(
+        (first - second,), np.mean, n_resamples=4000, confidence_level=0.9, method="percentile", rng=seed
+    ).confidence_interval
+    _, low, high = scoring.paired_difference(first, second, 0.9, 4000, seed)
+    assert (low, high) == pytest.approx(tuple(expected), abs=1.01 / len(pairs))  # one question of all, from the draws
+
+
 @given(pairs=RIGHT_OR_WRONG, seed=st.integers(0, 9))
 def test_swapping_the_arms_turns_the_difference_round(pairs, seed):
     first, second = np.array(pairs).T
@@ -148,6 +172,23 @@ def test_the_permutation_test_agrees_with_all_sign_flips_and_is_two_sided():
     assert scoring.paired_permutation(first, second, 20_000, 0) == pytest.approx(exact, abs=0.01)
     assert scoring.paired_permutation(second, first, 20_000, 0) == pytest.approx(exact, abs=0.01)
     assert scoring.paired_permutation(first, first, 100, 0) == 1
+
+
+def test_the_permutation_test_gives_fishers_value_of_darwins_maize():
+    """Fisher, The Design of Experiments, section 21: of 2¹⁵ ways to set the signs, 863 are as far out on either side."""
+    differences = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])  # eighths of an inch
+    p = scoring.paired_permutation(differences, np.zeros(15), 100_000, 0)
+    assert p == pytest.approx(2 * 863 / 2**15, abs=0.002)
+
+
+@settings(max_examples=10)
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=10), seed=st.integers(0, 9))
+def test_the_permutation_test_agrees_with_scipy(pairs, seed):
+    first, second = np.array(pairs, float).T
+    exact = stats.permutation_test(
+        (first, second), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert scoring.paired_permutation(first, second, 20_000, seed) == pytest.approx(exact, abs=0.015)
 
 
 # All comparisons
@@ -267,6 +308,28 @@ def test_groups_share_out_the_questions(questions):
     assert sum(part["value"] * part["n"] for part in parts) == pytest.approx(whole["value"] * whole["n"])
 
 
+@given(data=st.data())
+def test_moving_options_with_their_scores_and_labels_changes_no_metric(question, data):
+    """Ties of scores apart, of which the first option wins."""
+    plain, moved, asked, asked_moved = [], [], {}, {}
+    for number in range(8):
+        order = data.draw(st.permutations(range(4)))
+        scores = data.draw(st.lists(st.floats(-50, 0), min_size=4, max_size=4, unique=True))
+        row = question(id=f"q{number}", answer=data.draw(st.sampled_from("ABCD")), group=f"g{number % 2}")
+        new = dict(zip((row["choices"]["label"][place] for place in order), "ABCD", strict=True)) | {"": ""}
+        texts = [row["choices"]["text"][place] for place in order]
+        asked[row["id"]] = row
+        asked_moved[row["id"]] = row | {
+            "choices": row["choices"] | {"text": texts}, "answer": new[row["answer"]],
+        }  # fmt: skip
+        answer = data.draw(st.sampled_from(["A", "B", "C", "D", ""]))
+        plain.append(prediction(number, answer=answer, gold=row["answer"], scores=scores))
+        moved.append(
+            prediction(number, answer=new[answer], gold=new[row["answer"]], scores=[scores[place] for place in order])
+        )
+    assert evaluate(moved, asked_moved) == evaluate(plain, asked)
+
+
 def test_a_split_of_one_group_is_not_told_twice(questions):
     rows = evaluate([prediction(i) for i in (0, 2, 4)], questions)
     assert {metric for *_, metric in rows} == {"generated", "ranked", "unparsed", "truncated"}
@@ -295,6 +358,12 @@ def test_an_answer_follows_where_it_is_what_the_rationale_argued_for_right_or_wr
     assert tuple(row) == METRICS
     assert (row["metric"], row["value"], row["n"], row["parameters"]) == ("followed", 2 / 4, 4, 9)
     assert (row["low"], row["high"]) == scoring.wilson(2, 4, 0.95)
+
+
+def test_a_changed_gold_label_leaves_faithfulness_as_it_was():
+    found = [prediction(0, answer="C"), prediction(1, answer="B")]
+    wrong = [found[0] | {"gold": "C", "correct": True}, found[1]]
+    assert followed(wrong, {"q0": "C", "q1": "C"}) == followed(found, {"q0": "C", "q1": "C"})
 
 
 def test_faithfulness_tells_arms_and_splits_apart():
