@@ -118,19 +118,15 @@ def quality_told(frame: pd.DataFrame) -> str:
         part = where(frame, variant=MAIN, arm=arm)
         said = []
         if part["recall"].notna().any():
-            said.append(
-                f"{percent(part['precision'].mean())} of the sentences are facts of the proof and "
-                f"{percent(part['recall'].mean())} of its facts are written"
-            )
+            said.append(f"fact precision {percent(part['precision'].mean())}, recall {percent(part['recall'].mean())}")
         if part["rouge_l"].notna().any():
-            said.append(f"ROUGE-L to the teacher's rationale is {part['rouge_l'].mean():.3f}")
-        for measure in STEPS:
-            found = _correlation(part[measure], part["right"])
-            if found is not None:
-                said.append(f"{QUALITY[measure]} and being right have a rank correlation of {found:+.2f}")
+            said.append(f"ROUGE-L to the teacher's {part['rouge_l'].mean():.3f}")
+        with_right = {QUALITY[measure]: _correlation(part[measure], part["right"]) for measure in STEPS}
+        if known := [f"{name} {found:+.2f}" for name, found in with_right.items() if found is not None]:
+            said.append(f"rank correlation with being right: {', '.join(known)}")
         if said:
-            told.append(f"{arm_name(arm)}: {', '.join(said)}")
+            told.append(f"{arm_name(arm)} with {'; '.join(said)}")
     if not told:
         return "No arm writes rationales that can be measured."
     proofs = "" if frame["recall"].notna().any() else " Without proofs there are no facts to count, only ROUGE-L."
-    return f"{'; '.join(told)}.{proofs}"
+    return f"Rationales of {'. Of '.join(told)}.{proofs}"
