@@ -617,6 +617,28 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_rat
     assert both.taken_from("answer_only", "noisy_twice") == "twice"  # as many steps; it reads no rationales
 
 
+def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_variant(varied):
+    sizes = {"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed0"}}
+    for_arms = {"large": ["answer_only"], "small": ["two_stage"]}
+    plan = recipe.Recipe(**varied[0].model_dump() | {"variants": sizes, "variant_arms": for_arms})
+    for seed in plan.seeds:
+        put_predictions(varied[1], list(varied[1])[:36], arm="answer_only", variant="large", seed=seed)
+        put_predictions(varied[1], list(varied[1])[:32], arm="two_stage", variant="small", seed=seed)
+    rows = [row for row in report.compare_in_variants(plan, "microsci", varied[1], SETTINGS) if row["variant"] != MAIN]
+    assert [
+        (row["first"], row["first of"], row["second"], row["second of"], round(row["difference"]))
+        for row in rows
+        if row["measure"] == "generated"
+    ] == [
+        ("two_stage", MAIN, "answer_only", "large", 10),
+        ("rationale_answer", MAIN, "answer_only", "large", -40),
+        ("two_stage", "small", "rationale_answer", MAIN, 30),
+        ("two_stage", "small", "answer_only", MAIN, 55),
+    ]
+    assert plan.students() == ["micro-large/seed0", "micro-small/seed0"]  # appendix A1 makes both first
+    assert plan.settings("two_stage", MAIN).student == "micro"
+
+
 def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
     rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
