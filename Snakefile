@@ -394,7 +394,7 @@ rule metrics:
         runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
         code=[
             f"scicot_utils/{name}.py"
-            for name in ("__main__", "paths", "recipe", "report", "tables")
+            for name in ("__main__", "paths", "recipe", "report/book", "tables")
         ],
     output:
         f"{OUT}/metrics.csv",

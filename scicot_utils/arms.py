@@ -183,6 +183,23 @@ def stage2_examples(
     return own if settings.stage2_source == "crossfit" else [*examples, *own]
 
 
+def crossfit(
+    recipe: str, examples: Sequence[tuple[Row, str]], settings: Settings, *, seed: int, folder: Path
+) -> tuple[list[tuple[Row, Generated]], float]:
+    """(question, rationale) of every training question, and the seconds of training: each fold's rationales are written
+    by a stage 1 student that was trained on the other folds, so that no student wrote of a question that it had seen.
+    """
+    written, seconds, parts = [], 0.0, folds(examples, settings)
+    for number, part in enumerate(parts):
+        others = [pair for other in parts if other is not part for pair in other]
+        student = load_student(recipe, settings, seed)
+        log = train(student, pairs([RATIONALE], others, settings), settings, seed=seed, folder=folder / f"fold{number}")
+        seconds += log.seconds
+        asked = list({question["id"]: question for question, _ in part}.values())
+        written += zip(asked, write_rationales(student, asked, settings), strict=True)
+    return written, seconds
+
+
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
     """Stage 1 at work: a rationale for each question."""
     return _generate(student, [RATIONALE.reads(question, "", settings) for question in questions], settings)
@@ -198,6 +215,32 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
         | {"truncated": generated.truncated or row["truncated"]}
         for question, row, generated, option_scores in zip(questions, given, written, scores, strict=True)
     ]
+
+
+def controls(
+    questions: Mapping[str, Row], generations: Sequence[Row], judged: Sequence[Row], seed: int
+) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Other rationales for stage 2, as control → rows for `answer_from`; and what each counterfactual argues for.
+
+    `questions`: id → question; `generations`: stage 1's of unseen questions; `judged`: the teacher's rationales. The
+    teacher's are given on every split that it was asked about, all others on test. The second value is question id →
+    label, for the questions whose rationale names the gold option, so that it could be turned.
+    """
+    test = [row for row in generations if row["split"] == "test"]
+    of_teacher = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0 and row["rationale"]}
+    moved = rationales.derange([row["text"] for row in test], seed)
+    turned = [(row, *rationales.counterfactual(questions[row["question_id"]], row["text"], seed)) for row in test]
+    given = {
+        "teacher": [
+            row | {"text": of_teacher[row["question_id"]], "truncated": False}
+            for row in generations
+            if row["question_id"] in of_teacher
+        ],
+        "shuffled": [row | {"text": text} for row, text in zip(test, moved, strict=True)],
+        "no": [row | {"text": "", "truncated": False} for row in test],
+        "counterfactual": [row | {"text": text} for row, text, label in turned if label],
+    }
+    return given, {row["question_id"]: label for row, _, label in turned if label}
 
 
 def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:

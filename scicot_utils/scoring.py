@@ -1,8 +1,11 @@
-"""Accuracy, intervals and paired tests. Pure functions over numbers: no files, no clocks, no global randomness."""
+"""Accuracy, intervals, paired tests, and texts held against others. Pure functions: no files, no clocks, no global
+randomness.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -44,17 +47,29 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def paired_difference(
-    first: np.ndarray, second: np.ndarray, confidence: float, resamples: int, seed: int
+    first: np.ndarray,
+    second: np.ndarray,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    groups: Sequence[str] = (),
 ) -> tuple[float, float, float]:
     """(mean difference, low, high) of two arms on the same questions, by percentile bootstrap over the questions.
 
-    Each array holds one value a question: right or wrong, or the share of seeds that are right.
+    Each array holds one value a question: right or wrong, or the share of seeds that are right. With `groups`, one a
+    question, whole groups are drawn instead (the cluster bootstrap; Davison and Hinkley 1997, section 3.8), for
+    questions that are not independent of others in their group. Raises ValueError for other shapes.
     """
     difference = np.asarray(first, float) - np.asarray(second, float)
     if difference.ndim != 1 or not len(difference):
         raise ValueError(f"paired_difference: found shape {difference.shape}, allowed: one value a question")
-    picks = np.random.default_rng(seed).integers(0, len(difference), (resamples, len(difference)))
-    low, high = np.quantile(difference[picks].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    if len(groups) not in (0, len(difference)):
+        raise ValueError(f"paired_difference: found {len(groups)} groups, allowed: none or {len(difference)}, one each")
+    of = np.unique(groups, return_inverse=True)[1] if len(groups) else np.arange(len(difference))
+    sums, sizes = np.bincount(of, difference), np.bincount(of)
+    picks = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
+    means = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(difference.mean()), float(low), float(high)
 
 
@@ -65,12 +80,15 @@ def compare(
     confidence: float,
     resamples: int,
     seed: int,
+    groups: Sequence[str] = (),
 ) -> list[Row]:
     """Every pair of arms on the same questions, with each measure: {first, second, measure, difference, low, high, …}.
 
     `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). Differences are in percentage points of the
     mean over seeds; `p` is a paired permutation test of the same, `p corrected` after Holm over all rows. Apart from
-    that, for the spread over seeds: the differences of the single seeds, and McNemar's p of each.
+    that, for the spread over seeds: the differences of the single seeds, and McNemar's p of each. With `groups`, one a
+    question, `low shared` and `high shared` are the interval from drawing whole groups; the tests take questions as
+    independent in either case.
     """
     rows = []
     for first, second in pairs:
@@ -84,6 +102,11 @@ def compare(
                     "by seed": " ".join(f"{100 * gap:+.1f}" for gap in a.mean(axis=1) - b.mean(axis=1)),
                     "McNemar p by seed": " ".join(f"{mcnemar(*seeds):.2g}" for seeds in zip(a, b, strict=True)),
                 }
+                if len(groups):
+                    _, low, high = paired_difference(
+                        a.mean(axis=0), b.mean(axis=0), confidence, resamples, seed, groups
+                    )
+                    scaled |= {"low shared": 100 * low, "high shared": 100 * high}
                 which = {"first": first, "second": second, "measure": measure, "seeds": len(a), "n": a.shape[1]}
                 rows.append(which | scaled | each)
     corrected = holm([row["p"] for row in rows])
@@ -176,3 +199,52 @@ def _paired(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, 
             f"paired test: found {len(first)} and {len(second)} values, allowed: the same questions in both"
         )
     return np.asarray(first, bool), np.asarray(second, bool)
+
+
+# ── Rationales ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def facts(rationale: str, proof: Iterable[str]) -> tuple[float | None, float]:
+    """Exact-fact (precision, recall) of a rationale against the facts of a question's proof, each from 0 to 1.
+
+    Precision: the share of the rationale's different sentences that are facts of the proof; None where it has none.
+    Recall: the share of the proof's facts that it states. Case, punctuation and a verdict at the end of a sentence (so
+    yes, so no) do not count. Raises ValueError for a proof without facts.
+    """
+    said, needed = _statements([rationale]), _statements(proof)
+    if not needed:
+        raise ValueError("facts: found a proof without facts, allowed: at least one")
+    right = len(said & needed)
+    return right / len(said) if said else None, right / len(needed)
+
+
+def _statements(texts: Iterable[str]) -> set[str]:
+    parts = [" ".join(_words(part)) for text in texts for part in re.split(r"\.(?:\s|$)", text)]
+    return {re.sub(r" so (?:yes|no)$", "", part) for part in parts if part}
+
+
+def rouge_l(text: str, reference: str) -> float:
+    """ROUGE-L of two texts, as an F measure that weighs precision and recall alike (Lin 2004, section 3.1), from 0 to 1.
+
+    Words are runs of letters and digits in lower case, not stemmed. 0 where either text has no words.
+    """
+    words, wanted = _words(text), _words(reference)
+    if not words or not wanted:
+        return 0.0
+    return 2 * common_subsequence(words, wanted) / (len(words) + len(wanted))
+
+
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest common subsequence, a word a step (Hyyrö 2004, bit-parallel: one bit a word of `first`)."""
+    places: dict[str, int] = {}
+    for number, word in enumerate(first):
+        places[word] = places.get(word, 0) | 1 << number
+    row = (1 << len(first)) - 1
+    for word in second:
+        matches = row & places.get(word, 0)
+        row = (row + matches) | (row - matches)
+    return len(first) - (row & (1 << len(first)) - 1).bit_count()
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())

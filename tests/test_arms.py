@@ -5,9 +5,11 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 
 from scicot_utils import arms, prompts, recipe, scoring, students, tables
@@ -153,6 +155,34 @@ def test_a_question_without_a_students_rationale_is_not_passed_over(doubled):
         arms.stage2_examples(doubled, {}, settings(stage2_source="crossfit"))
 
 
+@pytest.mark.parametrize("source", ["crossfit", "both"])
+@pytest.mark.parametrize("parts", [2, 5])
+def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_had_seen_its_question(
+    monkeypatch, doubled, tmp_path, parts, source
+):
+    """Every student plants the markers of all questions that it was trained on into whatever it writes."""
+    marked = [(row | {"question": f"What is marked <{row['id']}>?"}, why) for row, why in doubled]
+
+    def fine_tune(student, taught, **_):
+        student.model = " ".join(re.search("<.*?>", text)[0] for text, _ in taught)
+        return SimpleNamespace(seconds=1.0)
+
+    monkeypatch.setattr(arms, "load", lambda *_: students.Student(None, None, ""))
+    monkeypatch.setattr(arms, "fine_tune", fine_tune)
+    monkeypatch.setattr(arms, "generate", lambda student, inputs, **_: [Generated(student.model, False)] * len(inputs))
+    chosen = settings(crossfit_folds=parts, stage2_source=source)
+    written, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
+    crossfit = {row["id"]: generated.text for row, generated in written}
+    learned_from = [pair for pair in arms.stage2_examples(marked, crossfit, chosen) if pair not in marked]
+    names = {row["id"] for row, _ in marked}
+    assert {row["id"] for row, _ in learned_from} == names and len(learned_from) == len(names)
+    for row, rationale in learned_from:
+        seen = set(re.findall("<(.*?)>", rationale))
+        assert row["id"] not in seen
+        assert len(seen) >= len(names) - len(names) // parts - 1  # and yet each had seen all other folds
+    assert seconds == parts
+
+
 # What is read and what is written, on one question
 
 ASKED = "(A) raft (B) robin (C) copper (D) ant Which of these has feathers?"
@@ -281,44 +311,11 @@ def test_a_student_that_writes_its_targets_is_always_right(monkeypatch, rows, tm
 
 
 @pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
-def test_a_student_that_guesses_is_at_chance(monkeypatch, rows, arm):
-    rng = random.Random(1)
-
-    def guess(text):
-        option = rng.choice(re.findall(r"\([A-D]\) (\w+)", text))
-        return option if text.endswith("Answer:") else f"{WHY} --> {option}"
-
-    Fake(monkeypatch, guess, lambda *_: rng.random())
-    found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
-    for measure in ("generated", "ranked"):
-        assert found[measure]["low"] < 0.25 < found[measure]["high"]
-        assert found[measure]["n"] == len(rows)
-
-
-@pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_writes_nothing_is_wrong_and_unparsed(monkeypatch, rows, arm):
     Fake(monkeypatch, lambda text: "", lambda *_: 0.0)
     found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
     assert (found["generated"]["value"], found["unparsed"]["value"]) == (0, 1)
     assert found["ranked"]["value"] == 0.25  # all scores are equal, so it takes (A) each time
-
-
-@given(order=st.permutations(range(4)))
-def test_the_order_of_options_moves_their_scores_and_nothing_else(question, order):
-    def likes(text, lead, target):  # depends on the option's words, not on its place
-        return -float(sum(map(ord, target)))
-
-    def scores(row):
-        with pytest.MonkeyPatch.context() as patch:
-            Fake(patch, lambda text: "", likes)
-            [found] = arms.ONE_STUDENT["answer_only"].answers(None, [row], SETTINGS)
-        return found["option_scores"], row["choices"]["text"]
-
-    texts = ("raft", "robin", "copper", "ant")
-    plain, _ = scores(question(texts))
-    moved, moved_texts = scores(question([texts[place] for place in order]))
-    assert moved == [plain[place] for place in order]
-    assert scoring.ranked(moved_texts, moved) == scoring.ranked(texts, plain)
 
 
 def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, question):
@@ -342,6 +339,164 @@ def test_as_many_rationales_as_questions_are_needed(monkeypatch, question):
     Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
     with pytest.raises(ValueError, match="shorter"):
         arms.answer_from(None, [question(), question(id="q2")], [{"text": "", "truncated": False}], SETTINGS)
+
+
+# The whole way to a score, of every arm, control and baseline
+
+CONTROLS = [f"two_stage_{control}_rationale" for control in ("teacher", "shuffled", "no", "counterfactual")]
+TRAINED = [*arms.ONE_STUDENT, "two_stage", *CONTROLS]
+
+
+def shown(text):
+    """(question, letter → option) that an input shows."""
+    return re.search(r"Which one fits \d+\?", text)[0], dict(re.findall(r"\(([A-D])\) (\w+)", text))
+
+
+def answering(monkeypatch, arm, choose, likes, answer_format="text"):
+    """A student of this arm that writes the option which `choose` takes of (cue, question, options' texts), and finds it in
+    its rationale; `likes` gives an option's log-likelihood from (question, option's text).
+    """
+
+    def says(text):
+        asked, options = shown(text)
+        cue = text.rsplit(maxsplit=1)[1]  # so that rationale and answer may be of different options
+        mark = next(mark for mark, option in options.items() if option == choose(cue, asked, sorted(options.values())))
+        named = f"The answer is ({mark})." if answer_format == "label" else options[mark]
+        if cue == "Solution:":
+            return f"It is {options[mark]}." + (f" --> {named}" if arm == "rationale_answer" else "")
+        return f"{named} --> It is so." if arm == "answer_rationale" else named
+
+    def score(text, lead, target):
+        asked, options = shown(text)
+        return likes(asked, options[found[1]] if (found := re.search(r"\(([A-D])\)", target)) else target.split()[0])
+
+    Fake(monkeypatch, says, score)
+
+
+def path(arm, rows, chosen):
+    """The predictions of an arm or control on `rows`, as notebooks 04 to 06 make them."""
+    if arm not in CONTROLS:
+        return answer(arm, rows, chosen)
+    generations = [
+        {"question_id": row["id"], "split": row["split"], "text": one.text, "truncated": one.truncated}
+        for row, one in zip(rows, arms.write_rationales(None, rows, chosen), strict=True)
+    ]
+    by_id = {row["id"]: row for row in rows}
+    of_teacher = [{"question_id": name, "sample": 0, "rationale": WHY} for name in by_id]
+    given, _ = arms.controls(by_id, generations, of_teacher, seed=0)
+    rows_given = given[arm.removeprefix("two_stage_").removesuffix("_rationale")]
+    return arms.answer_from(None, [by_id[row["question_id"]] for row in rows_given], rows_given, chosen)
+
+
+def golds(rows):
+    return {row["question"]: prompts.option_text(row, row["answer"]) for row in rows}
+
+
+def drawn(*parts):
+    """A number from 0 to 1 that depends on the words and on nothing else."""
+    return random.Random("/".join(parts)).random()
+
+
+@pytest.mark.parametrize("answer_format", ["text", "label"])
+@pytest.mark.parametrize("arm", TRAINED)
+def test_a_student_that_copies_the_gold_answer_scores_all(monkeypatch, rows, arm, answer_format):
+    gold = golds(rows)
+    answering(
+        monkeypatch, arm, lambda cue, asked, _: gold[asked], lambda asked, text: text == gold[asked], answer_format
+    )
+    found = evaluated(rows, path(arm, rows, settings(answer_format=answer_format)), arm)
+    assert {name: found[name]["value"] for name in ("generated", "ranked", "unparsed", "truncated")} == {
+        "generated": 1, "ranked": 1, "unparsed": 0, "truncated": 0,
+    }  # fmt: skip
+    assert found["generated"]["n"] == len(rows)  # of the counterfactual, too: all rationales name the gold option
+
+
+@pytest.mark.parametrize("arm", TRAINED)
+def test_a_student_that_answers_at_random_scores_chance(monkeypatch, rows, arm):
+    answering(
+        monkeypatch,
+        arm,
+        lambda cue, asked, options: max(options, key=lambda text: drawn(cue, asked, text)),
+        lambda asked, text: drawn("likes", asked, text),
+    )
+    answers = path(arm, rows, SETTINGS)
+    found = evaluated(rows, answers, arm)
+    for measure in ("generated", "ranked"):
+        assert found[measure]["low"] < 0.25 < found[measure]["high"]
+    assert 60 < found["generated"]["n"] == len(answers) <= len(rows)  # turned can only be what names the gold option
+
+
+def permuted(row, order):
+    """The question with its options' texts at other places, under the labels of those places."""
+    texts = row["choices"]["text"]
+    place = order.index(row["choices"]["label"].index(row["answer"]))
+    moved = {"label": row["choices"]["label"], "text": [texts[number] for number in order]}
+    return row | {"choices": moved, "answer": row["choices"]["label"][place]}
+
+
+@pytest.mark.parametrize("answer_format", ["text", "label"])
+@pytest.mark.parametrize("arm", TRAINED)
+def test_the_order_of_options_changes_no_score_of_a_student_that_reads_their_words(rows, arm, answer_format):
+    chosen = settings(answer_format=answer_format)
+
+    def measured(asked):
+        with pytest.MonkeyPatch.context() as patch:
+            answering(
+                patch,
+                arm,
+                lambda cue, asked, options: max(options, key=lambda text: drawn(cue, asked, text)),
+                lambda asked, text: drawn("likes", asked, text),
+                answer_format,
+            )
+            return evaluated(asked, path(arm, asked, chosen), arm)
+
+    plain = measured(rows[:40])
+    assert 0 < plain["generated"]["value"] < 1 and plain["ranked"] != plain["generated"]
+
+    @examples_of(max_examples=8)
+    @given(orders=st.lists(st.permutations(range(4)), min_size=40, max_size=40))
+    def holds(orders):
+        assert measured([permuted(row, order) for row, order in zip(rows, orders, strict=False)]) == plain
+
+    holds()
+
+
+@pytest.mark.parametrize("arm", [arm for arm in TRAINED if "counterfactual" not in arm])  # which is made from the gold
+def test_a_wrong_gold_label_changes_whether_that_answer_is_right_and_nothing_else(monkeypatch, rows, arm):
+    gold = golds(rows)
+    answering(monkeypatch, arm, lambda cue, asked, _: gold[asked], lambda asked, text: text == gold[asked])
+    asked = rows[:40]
+    wrong = [row | {"answer": "D"} if row is asked[0] else row for row in asked]
+    before, after = (path(arm, some, SETTINGS) for some in (asked, wrong))
+    changed = {key for a, b in zip(before, after, strict=True) for key in a if a[key] != b[key]}
+    assert changed == {"gold", "correct"} and before[1:] == after[1:]
+    plain, moved = evaluated(asked, before, arm), evaluated(wrong, after, arm)
+    assert {name for name in plain if plain[name] != moved[name]} == {"generated", "ranked"}
+    assert moved["generated"]["value"] == moved["ranked"]["value"] == 39 / 40
+
+
+def test_controls_are_what_they_are_called(question):
+    rows = {f"q{i}": question(id=f"q{i}", split="test" if i < 6 else "validation") for i in range(8)}
+    texts = [f"Robin {i}." if i % 2 else f"Ant {i}." for i in range(8)]
+    generations = [
+        {"question_id": name, "split": row["split"], "text": text, "truncated": text == "Ant 0."}
+        for (name, row), text in zip(rows.items(), texts, strict=True)
+    ]
+    judged = [{"question_id": name, "sample": 0, "rationale": f"T {name}."} for name in ("q0", "q7")]
+    judged += [
+        {"question_id": "q1", "sample": 0, "rationale": ""},
+        {"question_id": "q2", "sample": 1, "rationale": "x"},
+    ]
+    given, argued_for = arms.controls(rows, generations, judged, seed=0)
+    told = {name: [(row["question_id"], row["text"]) for row in found] for name, found in given.items()}
+    assert told["teacher"] == [("q0", "T q0."), ("q7", "T q7.")] and not given["teacher"][0]["truncated"]
+    assert told["no"] == [(f"q{i}", "") for i in range(6)] and not any(row["truncated"] for row in given["no"])
+    assert [name for name, _ in told["shuffled"]] == [f"q{i}" for i in range(6)]
+    assert sorted(text for _, text in told["shuffled"]) == sorted(texts[:6])
+    assert all(text != texts[i] for i, (_, text) in enumerate(told["shuffled"]))
+    assert [name for name, _ in told["counterfactual"]] == ["q1", "q3", "q5"] == list(argued_for)
+    for name, text in told["counterfactual"]:
+        assert text.startswith(prompts.option_text(rows[name], argued_for[name])) and argued_for[name] != "B"
 
 
 # A real student, of random weights
@@ -449,11 +604,48 @@ def test_untrained_baselines_repeat_with_their_seed_and_need_no_training_set(row
     assert {row["answer"] for row in first["majority_label"]} == {"A"}
 
 
-def test_the_random_baseline_is_at_chance(rows):
-    for name in ("random", "word_overlap"):
-        metrics = evaluated(rows, arms.untrained(rows, rows, seed=0)[name], name)
-        assert metrics["generated"]["low"] < 0.25 < metrics["generated"]["high"]
+def test_baselines_are_at_chance_where_their_rule_says_nothing(rows):
+    """Names, their order and which of them is right are drawn at random here, for training apart from test."""
+    rng = random.Random(5)
+    for name, answers in arms.untrained(rows, [row | {"answer": rng.choice("ABCD")} for row in rows], seed=0).items():
+        metrics = evaluated(rows, answers, name)
+        assert metrics["generated"]["low"] <= 0.25 <= metrics["generated"]["high"], name
         assert metrics["generated"]["value"] == metrics["ranked"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "gold"),
+    [("majority_label", "C"), ("longest_option", "B"), ("shortest_option", "A"), ("frequent_answer", "C"),
+     ("word_overlap", "D"), ("bag_of_words", "C")],
+)  # fmt: skip
+def test_a_baseline_whose_rule_is_right_scores_all(question, baseline, gold):
+    texts = ("ant", "alligator", "robin", "copper")
+    asked = [question(texts, id=f"q{i}", question="What goes with copper?", answer=gold) for i in range(20)]
+    train = [question(texts, id=f"t{i}", question="What goes with copper?", answer="C") for i in range(20)]
+    metrics = evaluated(asked, arms.untrained(asked, train, seed=0)[baseline], baseline)
+    assert metrics["generated"]["value"] == metrics["ranked"]["value"] == 1
+
+
+@given(order=st.permutations(range(4)))
+def test_baselines_that_read_words_do_not_care_for_the_order_of_options(question, order):
+    asked = question(("ant", "alligator", "robin", "copper"), question="What goes with copper?")
+    train = [question(asked["choices"]["text"], id=f"t{i}", answer="AABCC"[i]) for i in range(5)]
+    train += [question(asked["choices"]["text"], id="u", question="What goes with copper?", answer="D")]
+    moved = permuted(asked, order)
+    for name in ("longest_option", "shortest_option", "word_overlap", "bag_of_words"):
+        [plain], [other] = (arms.untrained([row], train, seed=0)[name] for row in (asked, moved))
+        assert prompts.option_text(asked, plain["answer"]) == prompts.option_text(moved, other["answer"])
+        assert plain["correct"] == other["correct"]
+        assert sorted(plain["option_scores"]) == sorted(other["option_scores"])
+
+
+def test_a_teacher_that_knows_is_all_right_and_one_that_guesses_is_at_chance(rows):
+    rng = random.Random(2)
+    knows = evaluated(rows, [arms.choice(row, row["answer"], WHY) for row in rows], "teacher")
+    guesses = evaluated(rows, [arms.choice(row, rng.choice("ABCD"), WHY) for row in rows], "teacher")
+    for measure in ("generated", "ranked"):
+        assert knows[measure]["value"] == 1
+        assert guesses[measure]["low"] < 0.25 < guesses[measure]["high"]
 
 
 @pytest.mark.parametrize("texts", [("raft", "robin"), ("(B)", "(A)"), ("B", "A"), ("same", "same")])

@@ -64,6 +64,14 @@ def test_a_table_shows_hostile_text_as_text():
     assert seen.words.count(HOSTILE) == 2
 
 
+def test_a_folded_table_is_closed_at_first_and_shows_hostile_text_as_text():
+    folded = report.Folded(HOSTILE, Table([{"text": HOSTILE}, {"text": "b"}]))
+    seen = Reader(folded._repr_html_())
+    assert seen.tags[:2] == ["details", "summary"] and "open" not in seen.attributes
+    assert {"script", "img"} & set(seen.tags) == set() and seen.words.count(HOSTILE) == 2
+    assert f"{HOSTILE} (table of 2 rows)" in seen.words and repr(folded).startswith(HOSTILE)
+
+
 def test_a_paragraph_shows_hostile_text_as_text():
     seen = Reader(Paragraph(HOSTILE)._repr_html_())
     assert (seen.tags, seen.words) == (["p"], HOSTILE)
@@ -141,12 +149,54 @@ def metric_rows(arms=("answer_only", "rationale_answer", "two_stage"), seeds=(0,
     ]  # fmt: skip
 
 
+DIFFERENCES = [
+    {"variant": variant, "first": first, "second": second, "measure": measure, "difference": difference,
+     "low": difference - 2, "high": difference + 2, "low shared": difference - 3, "high shared": difference + 3}
+    for variant, first, second, difference in (
+        (MAIN, "two_stage", "rationale_answer", 16.0), (MAIN, "two_stage", "answer_only", 26.0),
+        ("terse", "two_stage", "rationale_answer", -1.0),
+    )
+    for measure in ("generated", "ranked")
+]  # fmt: skip
+
+
+def quality_rows(proofs=True):
+    """Rationales of two arms: with the whole proof the answer is right, and without it wrong, or right half the time."""
+    rows = [
+        {"variant": MAIN, "arm": arm, "seed": 0, "right": whole or number % divisor == 0, "precision": 0.5 + whole / 2,
+         "recall": 0.5 + whole / 2, "rouge_l": 0.7 + 0.3 * whole}
+        for arm, divisor in (("two_stage", 1000), ("rationale_answer", 2))
+        for whole in (False, True)
+        for number in range(1, 41)
+    ]  # fmt: skip
+    return pd.DataFrame(rows if proofs else [row | {"precision": np.nan, "recall": np.nan} for row in rows])
+
+
+SIZES = {"small": 500, MAIN: 1000, "large": 3000}
+
+
+def sized():
+    """Arms with students of three sizes, as `student_sizes` gives them; another variant changes something else."""
+    variants = {"small": {"student": "s"}, "large": {"student": "l"}, "other": {"student": "l", "steps": 9}}
+    rows = [
+        row | {"parameters": count * (2 if row["arm"] == "two_stage" else 1)}
+        for name, count in (SIZES | {"other": 9000}).items()
+        for row in metric_rows(variant=name)
+    ]
+    return report.student_sizes(
+        pd.DataFrame(rows), planned(("answer_only", "rationale_answer", "two_stage"), variants=variants), "microsci"
+    )
+
+
 FIGURES = {
     "accuracy": lambda: report.accuracy_figure(pd.DataFrame(metric_rows()), dataset="microsci", chance=0.25, seeds=3),
     "ablation": lambda: report.ablation_figure(
         pd.DataFrame([row | {"level": level, "given": ""} for level in (250, 1000) for row in metric_rows()]),
         key="train_size",
     ),
+    "differences": lambda: report.differences_figure(DIFFERENCES),
+    "quality": lambda: report.quality_figure(quality_rows()),
+    "sizes": lambda: report.sizes_figure(sized()),
     "lengths": lambda: report.lengths_figure({"walk": [3, 4, 5], "verdict": [6, 7]}, label="words of a rationale"),
     "loss": lambda: report.loss_figure([(10, 2.0), (20, 0.5)], title="Stage 1"),
     "flow": report.flow_figure,
@@ -175,6 +225,68 @@ def test_the_words_of_a_figure_are_its_numbers():
     assert "walk: median 4, n = 3" in FIGURES["lengths"]().alt
     assert "from 2.00 to 0.500" in FIGURES["loss"]().alt
     assert "answer only 31.0% at 250, 31.0% at 1000" in FIGURES["ablation"]().alt
+
+
+def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
+    told = report.differences_figure(DIFFERENCES).alt
+    one = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
+    assert f"{one}, its interval above zero in 1 of 2" in told
+    assert "minus answer only, generated, +26.0 (main), its interval above zero in 1 of 1" in told
+    with pytest.raises(ValueError, match="found no rows"):
+        report.differences_figure([])
+
+
+@pytest.mark.parametrize("rows", [
+    [{key: value for key, value in row.items() if "shared" not in key} for row in DIFFERENCES],  # a record's
+    [{key: value for key, value in row.items() if key != "variant"} for row in DIFFERENCES[:4]],  # of `compare`
+    [row for row in DIFFERENCES if row["measure"] == "ranked"],
+])  # fmt: skip
+def test_a_forest_plot_needs_neither_variants_nor_both_scorings_nor_wider_intervals(rows):
+    assert "nan" not in report.differences_figure(rows).alt
+
+
+def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
+    rows = report.Record("micro_full").table("08_differences_microsci")
+    assert report.differences_figure(rows).alt.count(" of ") == len(report.COMPARED) - 1  # controls have no variants
+    assert report.comparison_table(rows).frame["interval"].str.contains(" to ").all()
+
+
+def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_parameters():
+    told = report.sizes_told(sized())
+    assert "two-stage (Sci-CoT) 51.0% (1,000 parameters, variant small); with at least as many parameters: " in told
+    assert "answer only 31.0% (1,000 parameters, variant main)" in told
+    assert "(2,000 parameters, variant main); with at least as many parameters: answer only 31.0% (3,000" in told
+    assert "(6,000 parameters, variant large); with at least as many parameters: no other arm" in told
+    assert "9,000" not in told  # the variant that also changes the steps
+    only = sized()
+    assert "no two-stage" in report.sizes_told(only[only["arm"] == "answer_only"])
+    with pytest.raises(ValueError, match="found no rows"):
+        report.sizes_figure(only.iloc[:0])
+
+
+def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
+    told = report.quality_told(quality_rows())
+    assert "two-stage (Sci-CoT) with fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; " in told
+    assert told.endswith("rank correlation with being right: fact recall +1.00, ROUGE-L +1.00.")
+    table = report.quality_table(quality_rows()).frame.set_index("arm")
+    assert table.loc["two-stage (Sci-CoT)", "fact recall with right"] == pytest.approx(1)
+    found = table.loc["rationale + answer (Fine-tune-CoT)", "fact recall with right"]
+    assert found == pytest.approx(scoring.stats.pearsonr([0] * 40 + [1] * 40, [0, 1] * 20 + [1] * 40).statistic)
+
+
+def test_without_proofs_there_is_rouge_l_only():
+    told, table = report.quality_told(quality_rows(False)), report.quality_table(quality_rows(False)).frame
+    assert "fact precision" not in told and told.endswith("there are no facts to count, only ROUGE-L.")
+    assert table["fact recall"].tolist() == [None, None] and table["ROUGE-L"].tolist() == pytest.approx([0.85, 0.85])
+    assert report.quality_figure(quality_rows(False)).svg != report.quality_figure(quality_rows()).svg
+
+
+def test_where_no_arm_writes_rationales_there_is_no_quality_to_show():
+    nothing = quality_rows().iloc[:0]
+    assert report.quality_told(nothing) == "No arm writes rationales that can be measured."
+    assert "no arm writes rationales" in report.quality_table(nothing)._repr_html_()
+    with pytest.raises(ValueError, match="found no rationales"):
+        report.quality_figure(nothing)
 
 
 def test_every_arm_of_a_recipe_has_a_name_and_a_colour_of_its_own():
@@ -424,6 +536,44 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
     assert report.variants_told([], SETTINGS) == ""
 
 
+def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant(outputs, question):
+    plan = planned(("answer_only", "rationale_answer"), (0,), variants={"terse": {"rationale_style": "terse"}})
+    questions = {"q0": question(id="q0", proof=["Ants are small.", "A robin has feathers."]), "q1": question(id="q1")}
+    written = {("rationale_answer", MAIN): "A robin has feathers.", ("rationale_answer", "terse"): "Feathers."}
+    for arm, variant in [(arm, variant) for arm in plan.arms for variant in (MAIN, "terse")]:
+        put_predictions(questions, ["q0"], arm=arm, variant=variant)
+        place = paths.run("mine", "microsci", arm, variant, 0) / "predictions.parquet"
+        rows = tables.read("predictions", place)
+        tables.write("predictions", [row | {"rationale": written.get((arm, variant), "")} for row in rows], place)
+    for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
+        judged = {"rationale": text, "teacher_answer": "B", "correct": True, "kept": True, "drop_reason": ""}
+        rows = [
+            judged | {"question_id": "q0", "sample": 0},
+            judged | {"question_id": "q0", "sample": 1, "rationale": ""},
+        ]
+        tables.write("rationales", rows, paths.rationales("mine", "microsci", variant))
+    found = report.quality_of_rationales(plan, "microsci", questions)
+    assert found[["variant", "arm", "right"]].to_numpy().tolist() == [
+        [MAIN, "rationale_answer", True], [MAIN, "rationale_answer", False],
+        ["terse", "rationale_answer", True], ["terse", "rationale_answer", False],
+    ]  # fmt: skip
+    assert found[["precision", "recall"]].to_numpy()[0].tolist() == [1, 0.5]
+    assert found["rouge_l"].tolist()[::2] == pytest.approx([2 * 4 / 9, 1])
+    assert found[["precision", "recall", "rouge_l"]].iloc[[1, 3]].isna().all(axis=None)  # no proof, nobody asked
+
+
+def test_comparisons_have_a_second_interval_over_questions_with_the_same_right_answer(varied):
+    plan, questions = varied
+    alike = {name: row | {"answer": "ABCD"[i // 10]} for i, (name, row) in enumerate(questions.items())}
+    assert report.shared(alike)[::10] == ["raft", "robin", "copper", "ant"]
+    row = report.compare_in_variants(plan, "microsci", alike, SETTINGS)[0]
+    assert row["high shared"] - row["low shared"] > row["high"] - row["low"]  # four groups, two of them all better
+    made = report.compare(report.test_outcomes(plan, "microsci", alike), SETTINGS, alike)
+    assert (made[0]["low shared"], made[0]["high shared"]) == (row["low shared"], row["high shared"])
+    shown = report.comparison_table(made).frame
+    assert shown["interval, right answers resampled"][0] == f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"
+
+
 def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
     rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
     assert {row["comparisons"] for row in rows} == {len(rows)} == {10}
@@ -466,6 +616,28 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_rat
     assert plan.taken_from("answer_only", "noisy_twice") == MAIN
     both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 600}}})
     assert both.taken_from("answer_only", "noisy_twice") == "twice"  # as many steps; it reads no rationales
+
+
+def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_variant(varied):
+    sizes = {"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed0"}}
+    for_arms = {"large": ["answer_only"], "small": ["two_stage"]}
+    plan = recipe.Recipe(**varied[0].model_dump() | {"variants": sizes, "variant_arms": for_arms})
+    for seed in plan.seeds:
+        put_predictions(varied[1], list(varied[1])[:36], arm="answer_only", variant="large", seed=seed)
+        put_predictions(varied[1], list(varied[1])[:32], arm="two_stage", variant="small", seed=seed)
+    rows = [row for row in report.compare_in_variants(plan, "microsci", varied[1], SETTINGS) if row["variant"] != MAIN]
+    assert [
+        (row["first"], row["first of"], row["second"], row["second of"], round(row["difference"]))
+        for row in rows
+        if row["measure"] == "generated"
+    ] == [
+        ("two_stage", MAIN, "answer_only", "large", 10),
+        ("rationale_answer", MAIN, "answer_only", "large", -40),
+        ("two_stage", "small", "rationale_answer", MAIN, 30),
+        ("two_stage", "small", "answer_only", MAIN, 55),
+    ]
+    assert plan.students() == ["micro-large/seed0", "micro-small/seed0"]  # appendix A1 makes both first
+    assert plan.settings("two_stage", MAIN).student == "micro"
 
 
 def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):

@@ -80,6 +80,12 @@ def test_mcnemar_looks_only_at_questions_that_one_arm_has_right():
     assert scoring.mcnemar(first, first) == 1
 
 
+def test_mcnemar_gives_a_published_value():
+    """The example of R's package exact2x2 (vignette exactMcNemar): 21, 9, 2 and 12 pairs, p = 0.06543."""
+    pairs = 21 * [(True, True)] + 9 * [(False, True)] + 2 * [(True, False)] + 12 * [(False, False)]
+    assert scoring.mcnemar(*zip(*pairs, strict=True)) == pytest.approx(0.06543, abs=5e-6)
+
+
 def test_arms_on_different_questions_are_not_compared():
     with pytest.raises(ValueError, match="found 2 and 3 values, allowed: the same questions"):
         scoring.mcnemar([True, False], [True, False, True])
@@ -120,6 +126,24 @@ def test_the_bootstrap_interval_is_near_the_normal_one():
     assert (low, high) == pytest.approx(expected, abs=0.1 * deviation)
 
 
+def test_the_bootstrap_interval_is_that_of_all_resamples():
+    first, second = np.array([1.0, 0.4, 0.0, 1.0]), np.array([0.0, 0.5, 1.0, 0.25])
+    means = [np.mean(picked) for picked in itertools.product(first - second, repeat=4)]  # all 4⁴ resamples
+    found = scoring.paired_difference(first, second, 0.8, 200_000, 0)
+    assert found == pytest.approx((np.mean(first - second), *np.quantile(means, [0.1, 0.9])), abs=1e-9)
+
+
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=30, max_size=60), seed=st.integers(0, 9))
+@settings(max_examples=10)
+def test_the_bootstrap_interval_agrees_with_scipy(pairs, seed):
+    first, second = np.array(pairs, float).T
+    expected = stats.bootstrap(
+        (first - second,), np.mean, n_resamples=4000, confidence_level=0.9, method="percentile", rng=seed
+    ).confidence_interval
+    _, low, high = scoring.paired_difference(first, second, 0.9, 4000, seed)
+    assert (low, high) == pytest.approx(tuple(expected), abs=1.01 / len(pairs))  # one question of all, from the draws
+
+
 @given(pairs=RIGHT_OR_WRONG, seed=st.integers(0, 9))
 def test_swapping_the_arms_turns_the_difference_round(pairs, seed):
     first, second = np.array(pairs).T
@@ -132,6 +156,36 @@ def test_a_bootstrap_repeats_with_its_seed():
     first, second = np.arange(40) % 3 == 0, np.arange(40) % 4 == 0
     found = [scoring.paired_difference(first, second, 0.95, 100, seed) for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
+
+
+def test_groups_of_one_question_each_give_the_plain_interval():
+    first, second = np.arange(40) % 3 == 0, np.arange(40) % 4 == 0
+    plain = scoring.paired_difference(first, second, 0.95, 500, 0)
+    assert scoring.paired_difference(first, second, 0.95, 500, 0, [f"{i:02}" for i in range(40)]) == plain
+
+
+def test_drawing_groups_gives_the_interval_of_all_draws_of_groups():
+    difference, groups = np.array([1.0, 1.0, 0.0, -1.0, 1.0]), ["a", "a", "b", "c", "c"]
+    sums, sizes = {"a": 2.0, "b": 0.0, "c": 0.0}, {"a": 2, "b": 1, "c": 2}
+    means = [sum(map(sums.get, drawn)) / sum(map(sizes.get, drawn)) for drawn in itertools.product("abc", repeat=3)]
+    expected = np.quantile(means, [0.1, 0.9])
+    found = scoring.paired_difference(difference, np.zeros(5), 0.8, 100_000, 0, groups)
+    assert found == pytest.approx((0.4, *expected), abs=1e-9)
+
+
+def test_questions_that_stand_and_fall_together_count_as_one():
+    """100 groups of 10 equal questions: an interval √10 times as wide, that of 100 questions."""
+    each = np.arange(100) % 5 < 2
+    groups = np.repeat([f"{i:02}" for i in range(100)], 10)
+    _, low, high = scoring.paired_difference(np.repeat(each, 10), np.zeros(1000), 0.95, 4000, 0, groups)
+    assert (low, high) == scoring.paired_difference(each, np.zeros(100), 0.95, 4000, 0)[1:]
+    _, plain_low, plain_high = scoring.paired_difference(np.repeat(each, 10), np.zeros(1000), 0.95, 4000, 0)
+    assert (high - low) / (plain_high - plain_low) == pytest.approx(10**0.5, rel=0.1)
+
+
+def test_a_group_is_told_of_every_question_or_of_none():
+    with pytest.raises(ValueError, match="found 3 groups, allowed: none or 2"):
+        scoring.paired_difference(np.ones(2), np.zeros(2), 0.95, 100, 0, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 3)])
@@ -148,6 +202,23 @@ def test_the_permutation_test_agrees_with_all_sign_flips_and_is_two_sided():
     assert scoring.paired_permutation(first, second, 20_000, 0) == pytest.approx(exact, abs=0.01)
     assert scoring.paired_permutation(second, first, 20_000, 0) == pytest.approx(exact, abs=0.01)
     assert scoring.paired_permutation(first, first, 100, 0) == 1
+
+
+def test_the_permutation_test_gives_fishers_value_of_darwins_maize():
+    """Fisher, The Design of Experiments, section 21: of 2¹⁵ ways to set the signs, 863 are as far out on either side."""
+    differences = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])  # eighths of an inch
+    p = scoring.paired_permutation(differences, np.zeros(15), 100_000, 0)
+    assert p == pytest.approx(2 * 863 / 2**15, abs=0.002)
+
+
+@settings(max_examples=10)
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=10), seed=st.integers(0, 9))
+def test_the_permutation_test_agrees_with_scipy(pairs, seed):
+    first, second = np.array(pairs, float).T
+    exact = stats.permutation_test(
+        (first, second), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert scoring.paired_permutation(first, second, 20_000, seed) == pytest.approx(exact, abs=0.015)
 
 
 # All comparisons
@@ -175,6 +246,19 @@ def test_a_comparison_is_in_points_over_all_seeds_with_each_seed_beside_it(outco
     assert generated["p"] < 0.05  # exactly 2 / 2**8: of all sign flips only two are as far from zero
     assert (generated["n"], generated["seeds"]) == (8, 2)
     assert (ranked["difference"], ranked["low"], ranked["high"], ranked["p"]) == (0, 0, 0, 1)
+
+
+def test_a_comparison_by_groups_has_a_second_interval_and_is_the_same_otherwise(outcomes):
+    plain = compared(outcomes, [("good", "bad")])
+    chosen = {"confidence": 0.95, "resamples": 100, "seed": 0}
+    grouped = scoring.compare(outcomes, [("good", "bad")], groups=list("abcdabcd"), **chosen)
+    own = ("low shared", "high shared")
+    assert [{key: value for key, value in row.items() if key not in own} for row in grouped] == plain
+    difference = 1 - outcomes["bad", "generated"].mean(axis=0)
+    expected = scoring.paired_difference(difference, np.zeros(8), 0.95, 100, 0, list("abcdabcd"))
+    assert (grouped[0]["low shared"], grouped[0]["high shared"]) == pytest.approx(
+        (100 * expected[1], 100 * expected[2])
+    )
 
 
 def test_p_values_are_corrected_for_all_comparisons_made(outcomes):
@@ -267,6 +351,28 @@ def test_groups_share_out_the_questions(questions):
     assert sum(part["value"] * part["n"] for part in parts) == pytest.approx(whole["value"] * whole["n"])
 
 
+@given(data=st.data())
+def test_moving_options_with_their_scores_and_labels_changes_no_metric(question, data):
+    """Ties of scores apart, of which the first option wins."""
+    plain, moved, asked, asked_moved = [], [], {}, {}
+    for number in range(8):
+        order = data.draw(st.permutations(range(4)))
+        scores = data.draw(st.lists(st.floats(-50, 0), min_size=4, max_size=4, unique=True))
+        row = question(id=f"q{number}", answer=data.draw(st.sampled_from("ABCD")), group=f"g{number % 2}")
+        new = dict(zip((row["choices"]["label"][place] for place in order), "ABCD", strict=True)) | {"": ""}
+        texts = [row["choices"]["text"][place] for place in order]
+        asked[row["id"]] = row
+        asked_moved[row["id"]] = row | {
+            "choices": row["choices"] | {"text": texts}, "answer": new[row["answer"]],
+        }  # fmt: skip
+        answer = data.draw(st.sampled_from(["A", "B", "C", "D", ""]))
+        plain.append(prediction(number, answer=answer, gold=row["answer"], scores=scores))
+        moved.append(
+            prediction(number, answer=new[answer], gold=new[row["answer"]], scores=[scores[place] for place in order])
+        )
+    assert evaluate(moved, asked_moved) == evaluate(plain, asked)
+
+
 def test_a_split_of_one_group_is_not_told_twice(questions):
     rows = evaluate([prediction(i) for i in (0, 2, 4)], questions)
     assert {metric for *_, metric in rows} == {"generated", "ranked", "unparsed", "truncated"}
@@ -297,6 +403,12 @@ def test_an_answer_follows_where_it_is_what_the_rationale_argued_for_right_or_wr
     assert (row["low"], row["high"]) == scoring.wilson(2, 4, 0.95)
 
 
+def test_a_changed_gold_label_leaves_faithfulness_as_it_was():
+    found = [prediction(0, answer="C"), prediction(1, answer="B")]
+    wrong = [found[0] | {"gold": "C", "correct": True}, found[1]]
+    assert followed(wrong, {"q0": "C", "q1": "C"}) == followed(found, {"q0": "C", "q1": "C"})
+
+
 def test_faithfulness_tells_arms_and_splits_apart():
     found = [prediction(i, arm=arm, split=split, answer=answer)
              for i in range(3)
@@ -311,3 +423,53 @@ def test_faithfulness_tells_arms_and_splits_apart():
 
 def test_of_no_rationale_that_was_turned_there_is_no_faithfulness():
     assert scoring.followed([], {}, 0.95, recipe="r", student="s", parameters=9) == []
+
+
+# Rationales
+
+PROOF = ["A drum is worked by muscle.", "Muscle gets its strength from food."]
+
+
+@pytest.mark.parametrize(
+    ("rationale", "precision", "recall"),
+    [
+        ("A drum is worked by muscle. Muscle gets its strength from food.", 1, 1),
+        ("muscle gets its strength from food.  a drum is worked by MUSCLE", 1, 1),  # neither order nor case
+        ("A drum is worked by muscle so yes. A raft is worked by wind so no.", 1 / 2, 1 / 2),  # verdicts are cut
+        ("A drum is worked by muscle. A drum is worked by muscle.", 1, 1 / 2),  # counted once
+        ("A drum is worked by food.", 0, 0),
+        ("", None, 0),
+    ],
+)
+def test_facts_of_a_rationale_are_counted_against_the_proof(rationale, precision, recall):
+    assert scoring.facts(rationale, PROOF) == (precision, recall)
+
+
+def test_against_no_proof_no_facts_are_counted():
+    with pytest.raises(ValueError, match="allowed: at least one"):
+        scoring.facts("A drum is worked by muscle.", [])
+
+
+@pytest.mark.parametrize(("text", "value"), [("police kill the gunman", 0.75), ("the gunman kill police", 0.5)])
+def test_rouge_l_gives_the_values_of_its_paper(text, value):
+    """Lin 2004, section 3.1: against *police killed the gunman*, with precision and recall weighing alike."""
+    assert scoring.rouge_l(text, "police killed the gunman") == value
+
+
+WORDS = st.lists(st.sampled_from("abcd"), max_size=12)
+
+
+@given(first=WORDS, second=WORDS)
+def test_the_longest_common_subsequence_is_that_of_the_table(first, second):
+    lengths = np.zeros((len(first) + 1, len(second) + 1), int)
+    for i, j in itertools.product(range(len(first)), range(len(second))):
+        longer = lengths[i, j] + 1 if first[i] == second[j] else max(lengths[i, j + 1], lengths[i + 1, j])
+        lengths[i + 1, j + 1] = longer
+    assert scoring.common_subsequence(first, second) == lengths[-1, -1]
+
+
+@given(first=WORDS, second=WORDS)
+def test_rouge_l_is_symmetric_and_one_only_for_the_same_words(first, second):
+    value = scoring.rouge_l(" ".join(first), " ".join(second))
+    assert value == scoring.rouge_l(" ".join(second), " ".join(first))
+    assert (value == 1) == (first == second and bool(first)) and 0 <= value <= 1

@@ -1,4 +1,4 @@
-"""Figures, tables and numbers in one house style, and their way into the book. It computes no result of its own.
+"""The house style, and the tables, figures, records and claims of the study in it.
 
 Text from models and data sets is untrusted: all of it passes through an escape on its way to HTML.
 """
@@ -22,7 +22,7 @@ import pandas as pd
 import seaborn as sns
 import yaml
 
-from scicot_utils import ScicotError, paths, rationales, scoring, tables
+from scicot_utils import ScicotError, paths, prompts, rationales, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.tables import METRICS, Row
 
@@ -59,6 +59,7 @@ FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines ho
 KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "08_differences",
     "08_failures",
+    "08_quality",
     "08_variants",
     "08_validation",
     "09_accuracy",
@@ -68,6 +69,7 @@ KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
 STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
 FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
+SHARED = "interval, right answers resampled"  # the column of intervals by `shared`
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 
 
@@ -251,6 +253,19 @@ class Table:
 
     def __repr__(self) -> str:
         return self.frame.to_string(index=False)
+
+
+class Folded:
+    """A table behind a line that opens it, so that a long one does not stand in a reader's way."""
+
+    def __init__(self, told: str, shown: Table):
+        self.line, self.shown = f"{told} (table of {len(shown.frame)} rows)", shown
+
+    def _repr_html_(self) -> str:
+        return f"<details><summary>{html.escape(self.line)}</summary>{self.shown._repr_html_()}</details>"
+
+    def __repr__(self) -> str:
+        return f"{self.line}\n{self.shown!r}"
 
 
 def visible(text: str) -> str:
@@ -735,11 +750,26 @@ def test_outcomes(
     return {name: np.stack(seeds) for name, seeds in found.items()}
 
 
-def compare(outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings) -> list[Row]:
-    """The comparisons that the claims rest on, tested."""
-    return scoring.compare(
-        outcomes, COMPARED, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
-    )
+def compare(
+    outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings, questions: Mapping[str, Row] | None = None
+) -> list[Row]:
+    """The comparisons that the claims rest on, tested; with `questions`, also by what these share (`shared`)."""
+    return scoring.compare(outcomes, COMPARED, groups=shared(questions or {}), **_resampling(settings))
+
+
+def _resampling(settings: Settings) -> dict[str, float]:
+    return {"confidence": settings.confidence, "resamples": settings.resamples, "seed": settings.evidence_seed}
+
+
+def shared(questions: Mapping[str, Row]) -> list[str]:
+    """What test questions share, in the order of `test_outcomes`: the words of the right answer.
+
+    A student that lacks one fact fails all questions that turn on it, so such questions are not independent.
+    """
+    asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == "test"]
+    return [
+        prompts.option_text(row, row["answer"]).lower() if row["choices"]["label"] else row["answer"] for row in asked
+    ]
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
@@ -750,9 +780,7 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
             outcomes[f"{variant}/{arm}", measure] = right
         run = recipe.trained_arms(variant)
         pairs += [(f"{variant}/{a}", f"{variant}/{b}") for a, b in COMPARED[:3] if a in run or b in run]
-    rows = scoring.compare(
-        outcomes, pairs, confidence=settings.confidence, resamples=settings.resamples, seed=settings.evidence_seed
-    )
+    rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
     for row in rows:
         row["variant"] = row["first"].split("/")[0]
         for place in ("first", "second"):
@@ -799,8 +827,11 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
 
 
 def variants_table(frame: pd.DataFrame) -> Table:
-    """Variant × arm × scoring over seeds, of the rows of metrics.csv in `frame`, all of one split."""
-    rows = over_seeds(frame, ["variant", "arm", "metric"]).to_dict("records")
+    """Variant × arm × scoring over seeds, of the rows of metrics.csv in `frame`, all of one split.
+
+    `parameters` are those used to answer: for a two-stage student, of both models.
+    """
+    rows = over_seeds(frame, ["variant", "arm", "parameters", "metric"]).to_dict("records")
     rows = [row | {"arm": arm_name(row["arm"])} for row in rows]
     return Table(rows, dict.fromkeys(("mean", "min", "max", "sd"), "{:.3f}"))
 
@@ -869,9 +900,12 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
             "points": row["difference"],
             "interval": f"{row['low']:+.1f} to {row['high']:+.1f}",
         }
+        | ({} if "low shared" not in row else {SHARED: f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"})
         for row in comparisons
     ]
-    show = ["arms", "measure", "points", "interval", "p corrected", "by seed", "McNemar p by seed"]
+    show = ["arms", "measure", "points", "interval", SHARED, "p corrected", "by seed", "McNemar p by seed"]
+    if not rows or SHARED not in rows[0]:
+        show.remove(SHARED)  # a record that was made without it
     if rows and "variant" in rows[0]:
         show = ["variant", *show[:-1]]
     formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
