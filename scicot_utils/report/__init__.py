@@ -19,6 +19,7 @@ from scicot_utils.report.book import (
     Record,
     ReportError,
     Table,
+    ablation,
     ablation_figure,
     accuracy_figure,
     accuracy_table,
