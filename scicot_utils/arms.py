@@ -342,7 +342,7 @@ def _option_scores(
 
 
 def _prediction(question: Row, rationale: str, written: Generated, answer: str, option_scores: list[float]) -> Row:
-    label = prompts.read_option(question, answer)
+    label = prompts.read_answer(question, answer)
     return {
         "question_id": question["id"],
         "split": question["split"],
