@@ -310,6 +310,11 @@ class LastLetters:
     def answer(self) -> str:
         return "".join(name[-1] for name in self.names)
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Whom each step of working it out is about."""
+        return self.names
+
 
 @dataclass(frozen=True)
 class CoinFlip:
@@ -325,6 +330,11 @@ class CoinFlip:
     @property
     def answer(self) -> str:
         return "yes" if sum(flips for _, flips in self.acts) % 2 == 0 else "no"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Whom each step of working it out is about."""
+        return tuple(name for name, _ in self.acts)
 
 
 @dataclass(frozen=True)
@@ -353,6 +363,11 @@ class Shuffle:
         for a, b in self.swaps:
             holding[a], holding[b] = holding[b], holding[a]
         return holding[self.asked]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Whom each step of working it out is about."""
+        return tuple(" and ".join(sorted(pair)) for pair in self.swaps)
 
 
 Puzzle = LastLetters | CoinFlip | Shuffle
