@@ -165,9 +165,10 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
         for column, feature in data.features.items():
             if isinstance(feature, Image):
                 data = data.cast_column(column, Image(decode=False))  # only whether there is one counts
-        if split == "train" and task.train_drawn:
-            data = data.select(drawn(len(data), task.train_drawn))
-        content[split] = [{"id": f"{name}-{number:05d}"} | row for number, row in enumerate(data)]
+        some = split == "train" and task.train_drawn
+        places = drawn(len(data), task.train_drawn) if some else range(len(data))
+        data = data.select(places) if some else data
+        content[split] = [{"id": f"{name}-{place:05d}"} | row for place, row in zip(places, data, strict=True)]
     return content if "validation" in content else _three(content["train"], content["test"])
 
 
@@ -177,6 +178,7 @@ def _checked(row: Row) -> Row:
         raise TaskError(
             f"{row['dataset']} {row['id']}: the gold answer '{answer}' is none of its labels {', '.join(labels)}"
         )
-    if not answer:
-        raise TaskError(f"{row['dataset']} {row['id']}: the gold answer is empty, allowed: what a right answer says")
+    if not answer or (TASKS[row["dataset"]].answers == "yes_no" and answer not in ("yes", "no")):
+        allowed = "yes or no" if answer else "what a right answer says"
+        raise TaskError(f"{row['dataset']} {row['id']}: the gold answer is '{answer}', allowed: {allowed}")
     return row
