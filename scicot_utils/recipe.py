@@ -48,6 +48,8 @@ REACHED_BY = (
 )
 HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
 
+TOLD_WHAT_TO_WRITE = ("multitask", "two_stage_shared")  # arms whose one student learns to write two things
+
 SAME_FOR_ALL = (
     "train_pool",
     "train_size",
@@ -68,7 +70,9 @@ class Section(BaseModel):
 
 
 class Questions(Section):
-    dataset_path: str = Field("", description="local folder in the hub's layout; empty: embedded or hub data")
+    dataset_path: str = Field(
+        "", description="local folder in the hub's layout, or one of such folders or files; empty: embedded or hub data"
+    )
     train_questions: int = Field(300, ge=0, description="questions in the table; 0: all there are")
     validation_questions: int = Field(300, ge=0, description="as train_questions")
     test_questions: int = Field(500, ge=0, description="as train_questions")
@@ -198,13 +202,20 @@ class Teacher(Section):
 
 class Rationales(Section):
     filter: Literal["correct", "all"] = Field("correct", description="keep a rationale iff its answer is right")
+    answer_reading: Literal["strict", "paper"] = Field(
+        "strict", description="of teacher and students: the one answer named; paper: Fine-tune-CoT's own, traps and all"
+    )
 
 
 class Training(Section):
     student: str = Field("micro", description="micro | random/<architecture> | hub name | local folder")
     tokenizer: str = Field("", description="hub name or local folder; empty: the student's own")
-    template: Literal["options_first", "multimodal_cot"] = Field("options_first", description="student's prompts")
-    answer_format: Literal["text", "label"] = Field("text", description="the option's text or its letter")
+    template: Literal["options_first", "multimodal_cot", "finetune_cot"] = Field(
+        "options_first", description="student's prompts"
+    )
+    answer_format: Literal["text", "label", "letter"] = Field(
+        "text", description="the option's text, a sentence with its letter, or the letter; open answers: themselves"
+    )
     stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
     stage2_source: Literal["teacher", "crossfit", "both"] = Field(
         "teacher", description="rationales stage 2 learns from; crossfit: written by stage 1 students on held-out folds"
@@ -343,6 +354,13 @@ class Recipe(Section):
                 raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
+        for variant in [MAIN, *self.variants]:
+            for arm in self.trained_arms(variant):
+                if arm in TOLD_WHAT_TO_WRITE and self.settings(arm, variant).template == "finetune_cot":
+                    raise ValueError(
+                        f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
+                        "(options_first, multimodal_cot), or arms of which each student writes one thing only"
+                    )
         return self
 
     def flat(self) -> dict[str, Scalar]:

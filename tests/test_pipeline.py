@@ -410,7 +410,12 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
         assert long in text
         text = text.replace(long, short)
     file.write_text(text, encoding="utf-8")
-    done = run(root, "arc_plumbing", "outputs/arc_plumbing/metrics.csv", "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb")
+    done = run(
+        root,
+        "arc_plumbing",
+        "outputs/arc_plumbing/metrics.csv",
+        "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb",
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
 
     with (root / "outputs/arc_plumbing/tables/01_splits.csv").open(encoding="utf-8", newline="") as splits:

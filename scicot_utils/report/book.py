@@ -459,6 +459,8 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     for place, arm in enumerate(reversed(arms)):
         for measure, shift, filled in (("generated", 0.17, True), ("ranked", -0.17, False)):
             values = 100 * where(chosen, arm=arm, metric=measure)["value"]
+            if values.empty:  # open answers are not ranked
+                continue
             colour = ARMS[arm][1]
             axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
             axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
@@ -529,9 +531,11 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
     rows = [(arm, given) for given in dict.fromkeys(frame["given"]) for arm in arms]
     rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
     styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4 + 0.2 * len(rows)), sharey=True)
-    told = []
-    for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
+    measures = [name for name in ("generated", "ranked") if name in set(frame["metric"])]  # open answers are not ranked
+    size = (4 * len(measures), 3.4 + 0.2 * len(rows))
+    figure, panels = plt.subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
+    panels, told = panels[0], []
+    for axes, measure in zip(panels, measures, strict=True):
         for number, (arm, given) in enumerate(rows):
             found = over_seeds(where(frame, arm=arm, given=given, metric=measure), ["level"]).set_index("level")
             found = 100 * found.loc[[level for level in levels if level in found.index]]
@@ -609,10 +613,16 @@ def flow_figure() -> Picture:
 # ── What was found ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chance(questions: Iterable[Row]) -> float:
-    """Expected accuracy on the test split of picking an option at random."""
-    sizes = [len(row["choices"]["label"]) for row in questions if row["split"] == "test"]
-    return sum(1 / size for size in sizes) / len(sizes)
+def chance(questions: Iterable[Row], split: str = "test") -> float:
+    """Expected accuracy on a split of guessing among the possible answers; 0 where there is no end of them."""
+    guessed = [_guessed(row) for row in questions if row["split"] == split]
+    return sum(guessed) / len(guessed)
+
+
+def _guessed(question: Row) -> float:
+    """Chance that a random guess at a question is right."""
+    answers = prompts.possible(question)
+    return 1 / len(answers) if answers else 0.0
 
 
 def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> list[Row]:
@@ -621,7 +631,7 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     `answers`: baseline → its predictions on `questions`. Intervals are Wilson's, each at such a level that all of the
     table hold together with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
     """
-    options = {row["id"]: len(row["choices"]["label"]) for row in questions}
+    by_luck = {row["id"]: _guessed(row) for row in questions}
     groups = [
         (split, name, [row for row in rows if row["split"] == split])
         for split in dict.fromkeys(row["split"] for row in questions)
@@ -630,7 +640,7 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     confidence = 1 - (1 - FAIR_LEVEL) / max(1, len(groups))
     found = []
     for split, name, rows in groups:
-        right, by_chance = sum(row["correct"] for row in rows), sum(1 / options[row["question_id"]] for row in rows)
+        right, by_chance = sum(row["correct"] for row in rows), sum(by_luck[row["question_id"]] for row in rows)
         low, high = scoring.wilson(right, len(rows), confidence)
         found.append(
             {
@@ -688,6 +698,8 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     for arm in [arm for arm in ARMS if arm in set(test["arm"])]:
         for measure in ("generated", "ranked"):
             found = where(test, arm=arm, metric=measure)
+            if found.empty:  # open answers are not ranked
+                continue
             seeds, one = over_seeds(found, ["arm"]).iloc[0], found.iloc[0]
             rates = {name: where(test, arm=arm, metric=name)["value"].mean() for name in ("unparsed", "truncated")}
             rows.append(
@@ -746,7 +758,8 @@ def test_outcomes(
                         continue
                     outcomes = scoring.outcomes(of_arm, labels)
                     for measure in ("generated", "ranked"):
-                        found.setdefault((name, measure), []).append(outcomes[measure])
+                        if measure in outcomes:
+                            found.setdefault((name, measure), []).append(outcomes[measure])
     return {name: np.stack(seeds) for name, seeds in found.items()}
 
 
@@ -814,13 +827,14 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
     """
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
-    wide["mean"] = wide[["generated", "ranked"]].mean(axis=1)
+    measures = [name for name in ("generated", "ranked") if name in wide]  # open answers are not ranked
+    wide["mean"] = wide[measures].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
     keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))
     rows = [
         {"arm": row["arm"], "variant": row["variant"]}
         | {key: getattr(recipe.settings(row["arm"], row["variant"]), key) for key in keys}
-        | {name: row[name] for name in ("generated", "ranked", "mean", "seeds", "best")}
+        | {name: row[name] for name in (*measures, "mean", "seeds", "best")}
         for row in wide.reset_index().to_dict("records")
     ]
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
