@@ -125,10 +125,7 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
 
     `train_size` takes a sample of it that depends on `question_seed` only, so that larger sets contain smaller ones.
     """
-    by_id = {row["id"]: row for row in questions if row["split"] == "train"}
-    examples = [
-        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
-    ]
+    examples = _kept(questions, judged, "train")
     if not examples:
         raise ArmError("no rationale was kept, so there is nothing to train on; see the drop reasons in notebook 03")
     if settings.train_size > len(examples):
@@ -138,6 +135,26 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     order = list(range(len(examples)))
     random.Random(settings.question_seed).shuffle(order)
     return [examples[i] for i in sorted(order[: settings.train_size or None])]
+
+
+def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+    """(question, kept rationale) of the validation split, on which a checkpoint is chosen; none where the last is kept."""
+    if settings.choose_by == "last":
+        return []
+    examples = _kept(questions, judged, "validation")
+    if not examples:
+        raise ArmError(
+            f"choose_by: found '{settings.choose_by}', allowed: last, since no rationale of a validation question was "
+            "kept; name validation in teacher_splits and give it questions (validation_questions)"
+        )
+    return examples
+
+
+def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[tuple[Row, str]]:
+    by_id = {row["id"]: row for row in questions if row["split"] == split}
+    return [
+        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
+    ]
 
 
 def pairs(maps: Iterable[Map], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
@@ -200,22 +217,34 @@ def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, var
 # What a recipe says of training that `students.fine_tune` takes as it is.
 FINE_TUNE_KEYS = (
     "steps", "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
-    "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "threads",
+    "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "max_cut_share", "threads", "precision",
+    "checkpoint_steps", "choose_by",
 )  # fmt: skip
 
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
     student = load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed)
-    return replace(student, name=settings.student)  # not the place, which differs from machine to machine
+    # named not by its place, which differs from machine to machine
+    return replace(student, name=settings.student, separator=_template(settings).separator)
 
 
 def train(
-    student: Student, taught: Sequence[Pair], settings: Settings, *, seed: int, folder: Path, weigh: str = "token"
+    student: Student,
+    taught: Sequence[Pair],
+    settings: Settings,
+    *,
+    seed: int,
+    folder: Path,
+    weigh: str = "token",
+    validation: Sequence[Pair] = (),
 ) -> TrainingLog:
-    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's."""
+    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's.
+
+    `validation`: the pairs that choose the checkpoint, see `chosen_on`.
+    """
     chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
-    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, **chosen)
+    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen)
 
 
 # ── Without a student ───────────────────────────────────────────────────────────────────────────────────────────
