@@ -1,8 +1,11 @@
 """Students: tokenizer, loading, fine-tuning, generation, scoring, saving; random weights and few steps."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+import shared_training
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
@@ -698,6 +701,56 @@ def test_more_new_tokens_than_a_student_has_positions_are_refused(kind, message)
     text, most = ("raft", 193) if kind == "random/micro" else ("raft", 1023)
     with pytest.raises(students.StudentError, match=message):
         students.generate(run, [text], max_new_tokens=most, batch_size=1)
+
+
+# Precision and processes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
+    runs = {precision: students.load(kind) for precision in ("fp32", "bf16", "auto")}
+    logs = {precision: train(run, tmp_path, precision=precision, dropout=0.0) for precision, run in runs.items()}
+    assert {tensor.dtype for tensor in weights(runs["bf16"]).values()} == {torch.float32}
+    assert logs["bf16"].losses != logs["fp32"].losses
+    assert [loss for _, loss in logs["bf16"].losses] == pytest.approx(
+        [loss for _, loss in logs["fp32"].losses], rel=0.02
+    )
+    if not torch.cuda.is_available():
+        assert same(weights(runs["auto"]), weights(runs["fp32"]))
+        assert [logs[precision].precision for precision in logs] == ["fp32", "bf16", "fp32"]
+
+
+def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(students.StudentError, match="micro_batches: found 1, allowed: a multiple of 2, the processes"):
+        train(student, tmp_path)
+
+
+def shared(folder, processes, *given):
+    """A training in a process of its own, or in several that share its batches; what they leave in `folder`."""
+    launch = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
+    )
+    script = Path(__file__).with_name("shared_training.py")
+    done = subprocess.run(
+        [sys.executable, *launch, script, *given, folder], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return students.load(str(folder / "model")), json.loads((folder / "log.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("kind", "weigh"), [*zip(KINDS, ("token", "pair"), strict=True)])
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kind, weigh):
+    (one, alone), (two, together) = (
+        shared(tmp_path / str(processes), processes, kind, weigh, "0") for processes in (1, 2)
+    )
+    assert (alone["processes"], together["processes"]) == (1, 2)
+    assert [loss for _, loss in together["losses"]] == pytest.approx([loss for _, loss in alone["losses"]], abs=1e-5)
+    assert [step for step, _ in together["validation"]] == [step for step, _ in alone["validation"]] == [4, 6]
+    before, first, second = (run.model.state_dict() for run in (students.load(kind), one, two))
+    for name in before:
+        assert torch.allclose(first[name], second[name], atol=1e-5), name  # sums in another order round differently
+    assert max((first[name] - start).abs().max() for name, start in before.items()) > 1e-3  # what is equal was learned
 
 
 # What the embedded student knows

@@ -129,7 +129,7 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     if prefix == "random":
         return _random(student, architecture, tokenizer, seed)
     source = paths.source(student)
-    with _one_line("student", source), _no_progress_bars():
+    with _one_line("student", source), no_progress_bars():
         config = AutoConfig.from_pretrained(source)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if kind is AutoModelForCausalLM and not _writes_text(config):
@@ -207,7 +207,7 @@ def _one_line(what: str, source: str) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """Without the bar over weight files, which takes longer to draw than a small model to load."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
@@ -230,7 +230,7 @@ def save(student: Student, folder: Path) -> None:
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         part.chmod(0o755)  # mkdtemp's folders are private
-        with _no_progress_bars():
+        with no_progress_bars():
             student.model.save_pretrained(part)
         student.tokenizer.save_pretrained(part)
         for file in part.iterdir():

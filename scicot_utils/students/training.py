@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, Seq2SeqTrainer, Seq2SeqTrainingArgumen
 from scicot_utils.students import checkpoints
 from scicot_utils.students.answering import score
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_room, encode, padded
-from scicot_utils.students.loading import Student, StudentError, parameters
+from scicot_utils.students.loading import Student, StudentError, no_progress_bars, parameters
 
 GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
 DROPOUTS = (  # the names under which configs keep the rates of dropout that are set together; the first found holds
@@ -40,6 +40,8 @@ class TrainingLog:
     steps: int
     kept_step: int  # after which the weights are those kept: `steps`, or that of the least validation loss
     resumed_from: int  # the step of the checkpoint; 0: it began anew
+    precision: str  # that was used, "fp32" or "bf16"
+    processes: int  # that shared each batch
     trainable_parameters: int
     total_parameters: int
     inputs_cut: int  # training pairs whose input was longer than max_input_tokens
@@ -47,7 +49,7 @@ class TrainingLog:
 
     def record(self) -> dict[str, Any]:
         """What the provenance of a run says of its training."""
-        names = ("inputs_cut", "targets_cut", "validation", "kept_step", "resumed_from")
+        names = ("inputs_cut", "targets_cut", "validation", "kept_step", "resumed_from", "precision", "processes")
         return {name: getattr(self, name) for name in names}
 
 
@@ -142,7 +144,7 @@ def fine_tune(
     `choose_by` "validation_loss" keeps the weights of the checkpoint, or of the end, at which the loss on
     `validation_pairs`, weighed as `weigh` says, was least; "last" those of the end.
 
-    Under `accelerate launch`, a batch's parts are shared out among the processes, so `micro_batches` must be a multiple
+    Under `accelerate launch` or `torchrun`, a batch's parts are shared out among the processes, so `micro_batches` must be a multiple
     of their number: what is learned is the same up to rounding, without dropout, whose noise differs by process.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -201,7 +203,8 @@ def fine_tune(
         optim="adamw_torch_fused", seed=seed, bf16=_in_bf16(precision),
         data_seed=seed, train_sampling_strategy=_sampling(examples, micro_batches), remove_unused_columns=False,
         save_strategy="steps" if checkpoint_steps else "no", save_steps=checkpoint_steps or 500, save_total_limit=1,
-        eval_strategy="steps" if choosing else "no", eval_steps=checkpoint_steps or 500, load_best_model_at_end=choosing,
+        eval_strategy="steps" if choosing else "no", eval_steps=checkpoint_steps or 500,
+        metric_for_best_model="loss" if choosing else None, greater_is_better=False,
         logging_strategy="steps", logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         disable_tqdm=True, report_to="none", dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available(), ddp_find_unused_parameters=False,
@@ -224,8 +227,13 @@ def fine_tune(
     recorder = _Recorder(show_progress and trainer.is_world_process_zero(), enough, check_steps)
     trainer.add_callback(recorder)
     start = time.perf_counter()
-    trainer.train(resume_from_checkpoint=checkpoints.last(place) if checkpoint_steps else None)
+    with no_progress_bars():
+        trainer.train(resume_from_checkpoint=checkpoints.last(place) if checkpoint_steps else None)
     seconds = time.perf_counter() - start
+    if choosing and trainer.state.best_global_step != trainer.state.global_step:
+        with no_progress_bars():
+            best = type(student.model).from_pretrained(trainer.state.best_model_checkpoint, use_safetensors=True)
+        student.model.load_state_dict(best.state_dict())
     trainable = sum(p.numel() for p in student.model.parameters() if p.requires_grad)
     student.model.requires_grad_(True).eval()
     history, done = trainer.state.log_history, trainer.state.global_step
@@ -242,6 +250,8 @@ def fine_tune(
         steps=done,
         kept_step=trainer.state.best_global_step if choosing else done,
         resumed_from=recorder.resumed_from,
+        precision="bf16" if arguments.bf16 else "fp32",
+        processes=processes,
         trainable_parameters=trainable,
         total_parameters=parameters(student),
         inputs_cut=cut.inputs,
