@@ -131,18 +131,16 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     `train_pool` takes a sample of the questions, `train_size` one of the pairs that are left; both depend on
     `question_seed` only, so that larger ones contain smaller ones.
     """
-    by_id = {row["id"]: row for row in questions if row["split"] == "train"}
-    if settings.train_pool > len(by_id):
-        raise ArmError(
-            f"train_pool: found {settings.train_pool}, allowed: at most {len(by_id)}, the questions, or 0 for all"
-        )
+    examples = _kept(questions, judged, "train")
     if settings.train_pool:
-        names = sorted(by_id)
+        names = sorted(row["id"] for row in questions if row["split"] == "train")
+        if settings.train_pool > len(names):
+            raise ArmError(
+                f"train_pool: found {settings.train_pool}, allowed: at most {len(names)}, the questions, or 0 for all"
+            )
         random.Random(f"{settings.question_seed}/pool").shuffle(names)
-        by_id = {name: by_id[name] for name in names[: settings.train_pool]}
-    examples = [
-        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
-    ]
+        pool = {*names[: settings.train_pool]}
+        examples = [(question, why) for question, why in examples if question["id"] in pool]
     if not examples:
         raise ArmError("no rationale was kept, so there is nothing to train on; see the drop reasons in notebook 03")
     if settings.train_size > len(examples):
@@ -152,6 +150,26 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     order = list(range(len(examples)))
     random.Random(settings.question_seed).shuffle(order)
     return [examples[i] for i in sorted(order[: settings.train_size or None])]
+
+
+def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+    """(question, kept rationale) of the validation split, on which a checkpoint is chosen; none where the last is kept."""
+    if settings.choose_by == "last":
+        return []
+    examples = _kept(questions, judged, "validation")
+    if not examples:
+        raise ArmError(
+            f"choose_by: found '{settings.choose_by}', allowed: last, since no rationale of a validation question was "
+            "kept; name validation in teacher_splits and give it questions (validation_questions)"
+        )
+    return examples
+
+
+def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[tuple[Row, str]]:
+    by_id = {row["id"]: row for row in questions if row["split"] == split}
+    return [
+        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
+    ]
 
 
 def pairs(maps: Iterable[Map], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
@@ -189,16 +207,25 @@ def stage2_examples(
 
 
 def crossfit(
-    recipe: str, examples: Sequence[tuple[Row, str]], settings: Settings, *, seed: int, folder: Path
+    recipe: str,
+    examples: Sequence[tuple[Row, str]],
+    settings: Settings,
+    *,
+    seed: int,
+    folder: Path,
+    validation: Sequence[Pair] = (),
 ) -> tuple[list[tuple[Row, Generated]], float]:
     """(question, rationale) of every training question, and the seconds of training: each fold's rationales are written
     by a stage 1 student that was trained on the other folds, so that no student wrote of a question that it had seen.
+    `validation`: as in `train`.
     """
     written, seconds, parts = [], 0.0, folds(examples, settings)
     for number, part in enumerate(parts):
         others = [pair for other in parts if other is not part for pair in other]
         student = load_student(recipe, settings, seed)
-        log = train(student, pairs([RATIONALE], others, settings), settings, seed=seed, folder=folder / f"fold{number}")
+        place = folder / f"fold{number}"
+        taught = pairs([RATIONALE], others, settings)
+        log = train(student, taught, settings, seed=seed, folder=place, validation=validation)
         seconds += log.seconds
         asked = list({question["id"]: question for question, _ in part}.values())
         written += zip(asked, write_rationales(student, asked, settings), strict=True)
@@ -257,22 +284,34 @@ def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, var
 # What a recipe says of training that `students.fine_tune` takes as it is.
 FINE_TUNE_KEYS = (
     "steps", "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
-    "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "threads",
+    "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "max_cut_share", "threads", "precision",
+    "checkpoint_steps", "choose_by",
 )  # fmt: skip
 
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
     student = load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed)
-    return replace(student, name=settings.student)  # not the place, which differs from machine to machine
+    # named not by its place, which differs from machine to machine
+    return replace(student, name=settings.student, separator=_template(settings).separator)
 
 
 def train(
-    student: Student, taught: Sequence[Pair], settings: Settings, *, seed: int, folder: Path, weigh: str = "token"
+    student: Student,
+    taught: Sequence[Pair],
+    settings: Settings,
+    *,
+    seed: int,
+    folder: Path,
+    weigh: str = "token",
+    validation: Sequence[Pair] = (),
 ) -> TrainingLog:
-    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's."""
+    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's.
+
+    `validation`: the pairs that choose the checkpoint, see `chosen_on`.
+    """
     chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
-    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, **chosen)
+    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen)
 
 
 # ── Without a student ───────────────────────────────────────────────────────────────────────────────────────────

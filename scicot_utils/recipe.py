@@ -240,7 +240,22 @@ class Training(Section):
     freeze_embeddings: bool = Field(True, description="unseen words keep the vectors of pretraining")
     max_input_tokens: int = Field(128, ge=8, description="in training longer inputs are cut, and counted")
     max_target_tokens: int = Field(96, ge=2, description="longer targets are cut, and counted")
+    max_cut_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the training pairs that may be cut; more ends the training before it begins",
+    )
     evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of multiplications in training; auto: bf16 where a GPU has it; weights are fp32"
+    )
+    checkpoint_steps: int = Field(
+        0, ge=0, description="optimiser steps between checkpoints, from which a killed training goes on; 0: none"
+    )
+    choose_by: Literal["last", "validation_loss"] = Field(
+        "last", description="which checkpoint is kept; validation_loss: the least on kept validation rationales"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
 
     @model_validator(mode="after")
@@ -248,6 +263,14 @@ class Training(Section):
         if self.batch_size % self.micro_batches:
             raise ValueError(
                 f"micro_batches: found {self.micro_batches}, allowed: a divisor of batch_size {self.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _checkpoints_to_choose_from(self) -> Self:
+        if self.choose_by == "validation_loss" and not self.checkpoint_steps:
+            raise ValueError(
+                "checkpoint_steps: found 0, allowed: from 1, since choose_by validation_loss needs checkpoints"
             )
         return self
 

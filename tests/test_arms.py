@@ -4,6 +4,7 @@ import inspect
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -500,28 +501,79 @@ def test_controls_are_what_they_are_called(question):
         assert text.startswith(prompts.option_text(rows[name], argued_for[name])) and argued_for[name] != "B"
 
 
-# A real student, of random weights
+# Real students of both kinds, of random weights
+
+KINDS = ("random/micro", "random/gpt2-tiny")
 
 
-@pytest.fixture(scope="module")
-def student():
-    return arms.load_student("micro", settings(student="random/micro"), seed=0)
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return settings(student=request.param, steps=3, batch_size=4, max_target_tokens=24, freeze_embeddings=False)
 
 
 @pytest.mark.parametrize("arm", arms.ONE_STUDENT)
-def test_a_real_students_answers_are_rows_of_the_predictions_table(student, question, tmp_path, arm):
+def test_every_arm_trains_and_answers_with_a_student_of_either_kind(kind, question, tmp_path, arm):
     rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
+    entry = arms.ONE_STUDENT[arm]
+    student = arms.load_student("micro", kind, seed=0)
+    taught = arms.pairs(entry.maps, [(row, WHY) for row in rows], kind)
+    log = arms.train(student, taught, kind, seed=0, folder=tmp_path, weigh=entry.weigh)
     found = arms.predictions(
-        arms.ONE_STUDENT[arm].answers(student, rows, settings(max_target_tokens=4)),
-        recipe="r",
-        dataset="microsci",
-        arm=arm,
-        variant="main",
-        seed=3,
+        entry.answers(student, rows, kind), recipe="r", dataset="microsci", arm=arm, variant="main", seed=3
     )
+    assert log.steps == 3
     assert tables.read("predictions", tables.write("predictions", found, tmp_path / "p.parquet")) == found
     assert [row["run"] for row in found] == [f"r/microsci/{arm}/main/seed3"] * 2
     assert all(score < 0 for row in found for score in row["option_scores"])
+
+
+def test_two_stages_train_and_answer_with_students_of_either_kind(kind, question, tmp_path):
+    rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
+    stages = []
+    for one in (arms.RATIONALE, arms.ANSWER_FROM):
+        stages.append(arms.load_student("micro", kind, seed=0))
+        arms.train(stages[-1], arms.pairs([one], [(row, WHY) for row in rows], kind), kind, seed=0, folder=tmp_path)
+    written = arms.write_rationales(stages[0], rows, kind)
+    given = [{"text": one.text, "truncated": one.truncated} for one in written]
+    found = arms.answer_from(stages[1], rows, given, kind)
+    assert [row["rationale"] for row in found] == [one.text for one in written]
+    assert [len(row["option_scores"]) for row in found] == [4, 3]
+
+
+@pytest.mark.parametrize("arm", arms.ONE_STUDENT)
+def test_a_decoder_only_student_that_learned_a_question_by_heart_answers_it(question, tmp_path, arm):
+    """So that what is learned is what is asked for at test, in every arm: separator, spaces and end in the same places."""
+    learning = {"steps": 150, "batch_size": 2, "micro_batches": 1, "learning_rate": 5e-3, "dropout": 0.0}
+    chosen = settings(student="random/gpt2-tiny", freeze_embeddings=False, **learning)
+    rows, why = [question(), question(("oak", "wolf"), id="q2")], "A robin is a bird."
+    entry = arms.ONE_STUDENT[arm]
+    student = arms.load_student("micro", chosen, seed=0)
+    taught = arms.pairs(entry.maps, [(row, why) for row in rows], chosen)
+    arms.train(student, taught, chosen, seed=0, folder=tmp_path, weigh=entry.weigh)
+    found = entry.answers(student, rows, chosen)
+    assert all(row["correct"] and not row["truncated"] for row in found)
+    assert [max(row["option_scores"]) > -0.5 for row in found] == [True, True]  # as good as certain of it
+
+
+def test_the_templates_separator_is_the_students():
+    assert prompts.STUDENT_TEMPLATES["options_first"].separator == " ###"  # Fine-tune-CoT's
+    changed = replace(prompts.STUDENT_TEMPLATES["options_first"], separator="\n\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(prompts.STUDENT_TEMPLATES, "options_first", changed)
+        assert arms.load_student("micro", settings(student="random/gpt2-tiny"), seed=0).separator == "\n\n"
+
+
+# Choosing a checkpoint
+
+
+def test_a_checkpoint_is_chosen_on_the_kept_rationales_of_validation_questions(question, train):
+    rows = [*train, question(id="dev", split="validation"), question(id="dev2", split="validation"), question(id="x")]
+    told = judged("t1", "dev", "x") + judged("dev2", kept=False)
+    choosing = settings(choose_by="validation_loss", checkpoint_steps=5)
+    assert [(row["id"], why) for row, why in arms.chosen_on(rows, told, choosing)] == [("dev", "why dev")]
+    assert arms.chosen_on(rows, told, SETTINGS) == []
+    with pytest.raises(ArmError, match="choose_by: found 'validation_loss', allowed: last, since no rationale"):
+        arms.chosen_on(rows, judged("t1", "x"), choosing)
 
 
 def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
@@ -542,11 +594,12 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     passed = {}
     monkeypatch.setattr(arms, "fine_tune", lambda student, pairs, **given: passed.update(given))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
-    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair")
+    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
     assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
         "seed": 5,
         "output_dir": Path("here"),
         "weigh": "pair",
+        "validation_pairs": [("c", "d")],
     }
 
 

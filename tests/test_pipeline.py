@@ -404,6 +404,7 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
     for long, short in (
         ("steps: 60", "steps: 4"),
         ("max_target_tokens: 64", "max_target_tokens: 32"),
+        ("max_cut_share: 0.05", "max_cut_share: 0.6"),
         ("validation_questions: 0", "validation_questions: 24"),
         ("test_questions: 0", "test_questions: 120"),
     ):

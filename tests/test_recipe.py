@@ -319,6 +319,12 @@ def test_a_variant_shares_every_table_before_the_first_that_it_changes(planned, 
     assert [planned.variant_at(stage, variant) for stage in stages] == at
 
 
+def test_a_checkpoint_can_only_be_chosen_among_checkpoints():
+    with pytest.raises(RecipeError, match="checkpoint_steps: found 0, allowed: from 1, since choose_by"):
+        recipe.checked({"choose_by": "validation_loss"}, "here")
+    assert recipe.checked({"choose_by": "validation_loss", "checkpoint_steps": 9}, "here").checkpoint_steps == 9
+
+
 def test_changes_made_by_hand_name_a_variant_whatever_their_order():
     changes = {"steps": 3, "filter": "all"}
     assert recipe.ad_hoc(MAIN, changes) == "filter=all,steps=3"

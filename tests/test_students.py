@@ -1,10 +1,18 @@
 """Students: tokenizer, loading, fine-tuning, generation, scoring, saving; random weights and few steps."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from scicot_utils import microsci, students
 from scicot_utils.microsci import facts
+from scicot_utils.prompts import SEPARATOR
+from scicot_utils.students import answering, encoding, loading, probing, training
 
 PAIRS = 4 * [
     ("(A) raft (B) robin Answer:", "robin"),
@@ -148,7 +156,8 @@ def test_training_learns_logs_and_leaves_no_files(tmp_path, capsys):
     log = train(run, tmp_path, **more)
     assert log.losses[-1][1] < 0.5 * log.losses[0][1]
     assert log.losses[-1][0] == log.steps == 40 and log.seconds > 0
-    assert 0 < log.validation_loss < log.losses[0][1]
+    [(step, loss)] = log.validation
+    assert step == log.kept_step == 40 and 0 < loss < log.losses[0][1]
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().out == ""
 
@@ -161,27 +170,139 @@ def test_dropout_is_set_for_training_and_off_for_answers(tmp_path):
     assert students.score(run, ["a"], ["b"], batch_size=1) == students.score(run, ["a"], ["b"], batch_size=1)
 
 
-def test_an_interrupted_training_resumes_from_its_checkpoint(tmp_path, monkeypatch):
-    whole, part, resumed = (students.load("random/micro") for _ in range(3))
-    train(whole, tmp_path / "whole")
+class Killed(Exception):
+    pass
 
-    def interrupt(self, args, state, control, **_):
-        if state.global_step == 3:
-            raise KeyboardInterrupt
 
+def killed_at(step):
+    """The end of a training's step, at which it is killed."""
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == step:
+            raise Killed
+
+    return on_step_end
+
+
+KINDS = ("random/micro", "random/gpt2-tiny")
+RESUMED = {"steps": 8, "checkpoint_steps": 3, "batch_size": 6}  # two steps an epoch
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("changes", [{}, {"micro_batches": 2, "weigh": "pair"}], ids=["whole batches", "in parts"])
+def test_a_training_killed_half_way_goes_on_to_the_same_weights_bit_for_bit(tmp_path, monkeypatch, kind, changes):
+    whole, part, resumed = (students.load(kind) for _ in range(3))
+    log = train(whole, tmp_path / "whole", **RESUMED | changes)
     with monkeypatch.context() as patch:
-        patch.setattr(students._Recorder, "on_step_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(part, tmp_path / "part", save_steps=2)
-    assert [folder.name for folder in (tmp_path / "part").iterdir()] == ["checkpoint-2"]
-    train(resumed, tmp_path / "part", save_steps=2)
+        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
+        with pytest.raises(Killed):
+            train(part, tmp_path / "part", **RESUMED | changes)
+    assert [folder.name for folder in (tmp_path / "part").glob("*/*")] == ["checkpoint-3"]
+    again = train(resumed, tmp_path / "part", **RESUMED | changes)
     assert same(weights(whole), weights(resumed))
+    assert (again.resumed_from, log.resumed_from) == (3, 0) and again.losses == log.losses
+    assert list(tmp_path.glob("*/*")) == []  # done, so nothing is kept of it
+
+
+def test_a_checkpoint_half_written_is_passed_over(tmp_path, monkeypatch):
+    whole, part, resumed = (students.load("random/micro") for _ in range(3))
+    train(whole, tmp_path / "whole", **RESUMED)
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
+        with pytest.raises(Killed):
+            train(part, tmp_path / "part", **RESUMED)
+    [folder] = (tmp_path / "part").iterdir()
+    (folder / "checkpoint-6").mkdir()
+    (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"half")
+    assert train(resumed, tmp_path / "part", **RESUMED).resumed_from == 3
+    assert same(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"learning_rate": 2e-3}, {"pairs": PAIRS[:9]}, {"seed": 1}], ids=lambda one: next(iter(one))
+)
+def test_a_training_of_other_settings_or_texts_does_not_go_on_from_a_checkpoint(tmp_path, monkeypatch, changes):
+    part, other, alone = (students.load("random/micro") for _ in range(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
+        with pytest.raises(Killed):
+            train(part, tmp_path / "run", **RESUMED)
+    train(other, tmp_path / "run", **RESUMED | changes)
+    train(alone, tmp_path / "alone", **RESUMED | changes)
+    assert same(weights(other), weights(alone))
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+CHOSEN = {
+    "steps": 7,
+    "checkpoint_steps": 3,
+    "choose_by": "validation_loss",
+    "dropout": 0.0,
+    "validation_pairs": PAIRS[:3],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weigh", ["token", "pair"])
+def test_the_checkpoint_with_the_least_validation_loss_is_kept(tmp_path, monkeypatch, kind, weigh):
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(training, "_loss", lambda *_: next(losses))
+    run, stopped = students.load(kind), students.load(kind)
+    log = train(run, tmp_path, weigh=weigh, schedule="constant", **CHOSEN)
+    assert log.validation == [(3, 3.0), (6, 1.0), (7, 2.0)] and log.kept_step == 6
+    train(stopped, tmp_path, weigh=weigh, schedule="constant", dropout=0.0, steps=6)
+    assert same(weights(run), weights(stopped))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weigh", ["token", "pair"])
+def test_the_validation_loss_is_that_of_the_training_on_the_same_pairs(tmp_path, kind, weigh):
+    pairs = [("rain", SENTENCE), ("Copy: rain", "rain"), ("Copy: oak", "oak")]
+    run = students.load(kind)
+    log = train(
+        run,
+        tmp_path,
+        pairs,
+        weigh=weigh,
+        steps=1,
+        batch_size=3,
+        dropout=0.0,
+        learning_rate=1e-9,
+        validation_pairs=pairs,
+    )
+    assert log.validation[0][1] == pytest.approx(log.losses[0][1], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_choosing_a_checkpoint_changes_no_step_and_survives_a_kill(tmp_path, monkeypatch, kind):
+    plain, whole, part, resumed = (students.load(kind) for _ in range(4))
+    more = {"dropout": 0.1, "learning_rate": 3e-3}
+    train(plain, tmp_path, steps=7, **more)
+    log = train(whole, tmp_path / "whole", **CHOSEN | more)
+    assert log.kept_step == 7  # so early in training the loss falls
+    assert same(weights(plain), weights(whole))
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
+        with pytest.raises(Killed):
+            train(part, tmp_path / "part", **CHOSEN | more)
+    again = train(resumed, tmp_path / "part", **CHOSEN | more)
+    assert again.resumed_from == 3 and again.validation == log.validation
+    assert same(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("missing", [{"checkpoint_steps": 0}, {"validation_pairs": []}], ids=["checkpoints", "pairs"])
+def test_choosing_without_something_to_choose_by_is_refused(student, tmp_path, missing):
+    with pytest.raises(
+        students.StudentError, match=r"choose_by: found validation_loss with checkpoint_steps \d and \d "
+    ):
+        train(student, tmp_path, **CHOSEN | missing)
 
 
 def test_cuts_are_counted(tmp_path):
     pairs = [("raft " * 9, "robin"), ("raft", "robin " * 9), ("raft " * 3, "robin " * 3)]
     run = students.load("random/micro")
-    log = train(run, tmp_path, pairs=pairs, max_input_tokens=4, max_target_tokens=4)
+    log = train(run, tmp_path, pairs=pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=0.7)
     assert (log.inputs_cut, log.targets_cut) == (1, 1)
 
 
@@ -343,6 +464,294 @@ def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
     assert students.writes(student, [source], [target], batch_size=1, prefixes=[prefix]) == [expected]
 
 
+# Decoder-only students
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory):
+    """A decoder-only student that has learned three answers, so that its texts say something and end."""
+    run = students.load("random/gpt2-tiny")
+    more = {"steps": 60, "learning_rate": 3e-3, "freeze_embeddings": False, "dropout": 0.0}
+    train(run, tmp_path_factory.mktemp("decoder"), **more)
+    return run
+
+
+def plain(student, source, target, given=""):
+    """Log-probabilities of a target's tokens and its end, one forward pass for each, without padding or batches."""
+    before = f"{source}{student.separator}{f' {given}' if given else ''}"
+    ids = student.tokenizer(before, add_special_tokens=False)["input_ids"]
+    logs = []
+    for token in [*student.tokenizer(target, add_special_tokens=False)["input_ids"], student.tokenizer.eos_token_id]:
+        with torch.no_grad():
+            logs.append(student.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)[token].item())
+        ids = [*ids, token]
+    return logs
+
+
+def test_which_kind_a_student_is_comes_from_its_config(tmp_path):
+    for name, decoder_only in (("random/micro", False), ("random/gpt2-tiny", True)):
+        students.save(students.load(name), tmp_path / "model")
+        assert students.load(str(tmp_path / "model")).decoder_only == decoder_only
+
+
+def test_the_word_tokenizer_of_a_decoder_only_student_knows_its_separator_as_one_token(decoder):
+    assert decoder.tokenizer.tokenize(f"robin?{SEPARATOR} raft") == ["robin", "?", "###", "raft"]
+    assert decoder.separator == SEPARATOR
+
+
+def test_a_decoder_only_students_score_is_that_of_a_plain_loop(decoder):
+    inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: oak", "rain"]
+    targets, given = ["robin", SENTENCE, "oak", "raft"], ["", "", f"{SENTENCE} -->", "A cod"]
+    found = students.score(decoder, inputs, targets, batch_size=3, prefixes=given)
+    loops = [plain(decoder, *one) for one in zip(inputs, targets, given, strict=True)]
+    assert found == pytest.approx([sum(logs) for logs in loops], abs=1e-4)
+    found = students.score(decoder, inputs, targets, batch_size=3, prefixes=given, ends=False)
+    assert found == pytest.approx([sum(logs[:-1]) for logs in loops], abs=1e-4)
+
+
+MIXED = ("Copy: rain", "oak", "Which of these has feathers?", f"{9 * SENTENCE} (A) cod (B) oak Answer:")
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_what_a_decoder_only_student_writes_does_not_depend_on_what_else_is_in_its_batch(decoder, trained):
+    """It is what a plain loop writes: padding on the left, masked, moves no position and is read by nobody."""
+    run = decoder if trained else students.load("random/gpt2-tiny")
+    together = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+    for text, found in zip(MIXED, together, strict=True):
+        start = ids = run.tokenizer(f"{text}{SEPARATOR}", add_special_tokens=False)["input_ids"]
+        while len(ids) < len(start) + 6 and ids[-1] != run.tokenizer.eos_token_id:
+            with torch.no_grad():
+                ids = [*ids, run.model(torch.tensor([ids])).logits[0, -1].argmax().item()]
+        written = run.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
+        assert found == students.Generated(written, truncated=ids[-1] != run.tokenizer.eos_token_id)
+    assert not trained or [found.text for found in together[:1]] == ["rain"]
+
+
+def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch):
+    """So that the test above can fail: Fine-tune-CoT's released code generates without a mask."""
+    run = students.load("random/gpt2-tiny")
+    masked = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+
+    def unmasked(*given, **more):
+        found = encoding.batch(*given, **more)
+        return found | {"attention_mask": torch.ones_like(found["attention_mask"])}
+
+    monkeypatch.setattr(answering, "batch", unmasked)
+    written = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+    assert written[:3] != masked[:3] and written[3] == masked[3]  # the longest has no padding
+
+
+def test_a_decoder_only_student_writes_what_it_says_it_would_write(decoder):
+    inputs, targets = ["(A) raft (B) robin Answer:", "Copy: rain", "Copy: rain"], ["robin", "rain", "oak"]
+    assert students.writes(decoder, inputs, targets, batch_size=2) == [True, True, False]
+
+
+def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_input(tmp_path):
+    run = students.load("random/gpt2-tiny")
+    pairs = [("raft -->", "robin ant --> oak")]
+    train(run, tmp_path, pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    run.separator = ""  # the input's own end is then the last that stands before what is written
+    train(run, tmp_path, pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    found = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
+    assert found == [students.Generated("robin ant -->", truncated=False)]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("weigh", ["token", "pair"])
+def test_a_decoder_only_students_loss_is_on_the_completion_only(tmp_path, parts, weigh):
+    run = students.load("random/gpt2-tiny")
+    pairs = [
+        ("rain", "A raft"),
+        ("(A) raft (B) robin (C) oak Answer:", "robin --> oak"),
+        ("oak", "oak"),
+        ("a", "An ant ."),
+    ]
+    prefixes = ["", "A robin is a bird.", "", "So it is:"]
+    loops = [plain(run, *pair, given) for pair, given in zip(pairs, prefixes, strict=True)]
+    log = train(
+        run, tmp_path, pairs, prefixes=prefixes, weigh=weigh, micro_batches=parts, batch_size=4, steps=1, dropout=0.0
+    )
+    if weigh == "pair":
+        assert log.losses[0][1] == pytest.approx(-sum(sum(one) / len(one) for one in loops) / 4, rel=1e-4)
+    elif parts == 1:
+        assert log.losses[0][1] == pytest.approx(-sum(map(sum, loops)) / sum(map(len, loops)), rel=1e-4)
+    else:  # the mean of two parts, whichever pairs they hold
+        means = [-sum(one) / len(one) for one in loops]
+        assert min(means) < log.losses[0][1] < max(means)
+
+
+def test_the_input_its_separator_and_the_prefix_are_given_and_the_end_is_not():
+    rows, _ = encoding.encode(students.load("random/gpt2-tiny"), ["a raft", "rain"], ["oak", "robin"], ["So", ""])
+    assert [len(row.writes) - row.given for row in rows] == [2, 2]  # a word and the end
+    assert [row.given for row in rows] == [4, 2]  # the input, its separator, the prefix
+
+
+def test_dropout_reaches_every_layer_of_a_decoder_only_student(tmp_path):
+    run = students.load("random/gpt2-tiny")
+    train(run, tmp_path, dropout=0.25)
+    rates = {module.p for module in run.model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.25} and not run.model.training
+    assert run.model.loss_type == "ForCausalLM"  # or the library warns that it takes this one
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_and_keeps_its_vocabulary(decoder, tmp_path):
+    students.save(decoder, tmp_path)
+    for file in ("tokenizer_config.json", "config.json"):
+        content = json.loads((tmp_path / file).read_text(encoding="utf-8"))
+        content = {key: value for key, value in content.items() if not key.startswith("pad_token")}
+        (tmp_path / file).write_text(json.dumps(content), encoding="utf-8")
+    loaded = students.load(str(tmp_path))
+    assert loaded.tokenizer.pad_token_id == loaded.tokenizer.eos_token_id
+    assert len(loaded.tokenizer) == len(decoder.tokenizer) == loaded.model.config.vocab_size
+    inputs = ["Copy: rain", "(A) raft (B) robin Answer:"]
+    asked = {"max_new_tokens": 6, "batch_size": 2}
+    assert students.generate(loaded, inputs, **asked) == students.generate(decoder, inputs, **asked)
+    train(loaded, tmp_path / "run", steps=60, learning_rate=3e-3, freeze_embeddings=False)  # the end is still learned
+    assert students.generate(loaded, inputs, **asked)[1] == students.Generated("robin", truncated=False)
+
+
+def test_a_subword_tokenizer_that_marks_no_end_learns_the_end_too(tmp_path):
+    """As GPT-2's: bytes, no padding token, nothing put at the end of a text."""
+    bytes_only = Tokenizer(
+        models.BPE(vocab={c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[])
+    )
+    bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_only.decoder = decoders.ByteLevel()
+    bytes_only.add_special_tokens(["<|endoftext|>"])
+    PreTrainedTokenizerFast(tokenizer_object=bytes_only, eos_token="<|endoftext|>").save_pretrained(tmp_path / "words")
+    run = students.load("random/gpt2-tiny", str(tmp_path / "words"))
+    train(run, tmp_path, PAIRS[:1], steps=80, learning_rate=3e-3, freeze_embeddings=False, dropout=0.0)
+    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=20, batch_size=1) == [
+        students.Generated("robin", False)
+    ]
+    assert students.score(run, [PAIRS[0][0]], ["robin"], batch_size=1) == pytest.approx(
+        [sum(plain(run, PAIRS[0][0], " robin"))], abs=1e-4
+    )
+
+
+def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
+    limits = {"max_input_tokens": 4, "max_target_tokens": 3}
+    [row], cut = encoding.encode(decoder, ["raft " * 9], ["robin " * 9], **limits)
+    assert decoder.tokenizer.convert_ids_to_tokens(row.writes) == ["raft"] * 3 + ["###"] + ["robin"] * 2 + ["</s>"]
+    assert row.given == 4 and (cut.inputs, cut.targets, cut.pairs) == (1, 1, 1)
+    assert (cut.longest_input, cut.longest_target) == (10, 10)
+
+
+def test_a_model_that_writes_no_text_is_refused(tmp_path):
+    words = students.load("random/micro").tokenizer
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    with pytest.raises(students.StudentError, match="BertForMaskedLM, which writes no text") as caught:
+        students.load(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_of_another_student_is_refused(student, tmp_path):
+    students.save(student, tmp_path)
+    larger = loading.word_tokenizer([f"word{i}" for i in range(2000)])
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(students.StudentError, match="knows 1431 tokens, its tokenizer has 2005: name its own one"):
+        students.load(str(tmp_path))
+
+
+# Lengths
+
+
+def test_more_cuts_than_allowed_end_the_training_before_it_begins(tmp_path):
+    pairs = [("raft " * 9, "robin"), ("raft", "robin " * 8), ("raft", "oak")]
+    run = students.load("random/micro")
+    before = weights(run)
+    for allowed in (0.0, 0.6):
+        with pytest.raises(students.StudentError) as caught:
+            train(run, tmp_path, pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=allowed)
+        assert str(caught.value) == (
+            "2 of 3 training pairs would be cut: the longest input has 10 tokens (max_input_tokens 4), the longest target "
+            f"9 (max_target_tokens 4); raise the limit, or allow it with max_cut_share 0.667 (now {allowed:g})"
+        )
+    assert same(before, weights(run))
+    assert train(run, tmp_path, pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=0.667).inputs_cut == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair", "message"),
+    [
+        ("random/micro", ("raft " * 200, "oak"), "reads 192 tokens; an input has 201"),
+        ("random/micro", ("raft", "oak " * 200), "writes 192 tokens; a target has 201"),
+        ("random/gpt2-tiny", ("raft " * 1000, "oak " * 30), "holds 1024 tokens; an input with its target has 1032"),
+    ],
+)
+def test_what_is_longer_than_a_student_has_positions_is_refused_before_training(tmp_path, kind, pair, message):
+    run = students.load(kind)
+    with pytest.raises(students.StudentError, match=message):
+        train(run, tmp_path, [pair], max_input_tokens=0, max_target_tokens=0)
+    with pytest.raises(students.StudentError, match=message):
+        students.score(run, [pair[0]], [pair[1]], batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("random/micro", "writes 192 tokens; a target has 193"), ("random/gpt2-tiny", "holds 1024 tokens; .* has 1025")],
+)
+def test_more_new_tokens_than_a_student_has_positions_are_refused(kind, message):
+    run = students.load(kind)
+    text, most = ("raft", 193) if kind == "random/micro" else ("raft", 1023)
+    with pytest.raises(students.StudentError, match=message):
+        students.generate(run, [text], max_new_tokens=most, batch_size=1)
+
+
+# Precision and processes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
+    runs = {precision: students.load(kind) for precision in ("fp32", "bf16", "auto")}
+    logs = {precision: train(run, tmp_path, precision=precision, dropout=0.0) for precision, run in runs.items()}
+    assert {tensor.dtype for tensor in weights(runs["bf16"]).values()} == {torch.float32}
+    assert logs["bf16"].losses != logs["fp32"].losses
+    assert [loss for _, loss in logs["bf16"].losses] == pytest.approx(
+        [loss for _, loss in logs["fp32"].losses], rel=0.02
+    )
+    if not torch.cuda.is_available():
+        assert same(weights(runs["auto"]), weights(runs["fp32"]))
+        assert [logs[precision].precision for precision in logs] == ["fp32", "bf16", "fp32"]
+
+
+def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(students.StudentError, match="micro_batches: found 1, allowed: a multiple of 2, the processes"):
+        train(student, tmp_path)
+
+
+def shared(folder, processes, *given):
+    """A training in a process of its own, or in several that share its batches; what they leave in `folder`."""
+    launch = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
+    )
+    script = Path(__file__).with_name("shared_training.py")
+    done = subprocess.run(
+        [sys.executable, *launch, script, *given, folder], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return students.load(str(folder / "model")), json.loads((folder / "log.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("kind", "weigh"), [*zip(KINDS, ("token", "pair"), strict=True)])
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kind, weigh):
+    (one, alone), (two, together) = (
+        shared(tmp_path / str(processes), processes, kind, weigh, "0") for processes in (1, 2)
+    )
+    assert (alone["processes"], together["processes"]) == (1, 2)
+    assert [loss for _, loss in together["losses"]] == pytest.approx([loss for _, loss in alone["losses"]], abs=1e-5)
+    assert [step for step, _ in together["validation"]] == [step for step, _ in alone["validation"]] == [4, 6]
+    before, first, second = (run.model.state_dict() for run in (students.load(kind), one, two))
+    for name in before:
+        assert torch.allclose(first[name], second[name], atol=1e-5), name  # sums in another order round differently
+    assert max((first[name] - start).abs().max() for name, start in before.items()) > 1e-3  # what is equal was learned
+
+
 # What the embedded student knows
 
 
@@ -367,7 +776,7 @@ def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student
         assert dict(zip(inputs, targets, strict=True)) == {one.reads: one.writes for one in few_probes}
         return [index < len(inputs) // 2 for index in range(len(inputs))]
 
-    monkeypatch.setattr(students, "writes", writes)
+    monkeypatch.setattr(probing, "writes", writes)
     rows = students.knowledge(student)
     assert rows[-1]["right"] == len(few_probes) // 2 == sum(row["right"] for row in rows[:-1])
 
@@ -386,7 +795,7 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
         asked.append((inputs, targets, prefixes))
         return [False] * len(inputs)
 
-    monkeypatch.setattr(students, "writes", writes)
+    monkeypatch.setattr(probing, "writes", writes)
     for seed in (0, 0, 1):
         assert [row["task"] for row in students.skills(student, count=3, seed=seed, tasks=["find_back", "copy"])] == [
             "find_back",
@@ -398,6 +807,6 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 
 def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
     shares = {"copy": 0.9, "read": 0.6}
-    monkeypatch.setattr(students, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
+    monkeypatch.setattr(probing, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
     assert students.masters(student, ["copy", "read"], 0.6, seed=0)
     assert not students.masters(student, ["copy", "read"], 0.7, seed=0)

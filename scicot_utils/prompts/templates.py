@@ -19,6 +19,7 @@ from scicot_utils.prompts.answers import (
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
+SEPARATOR = " ###"  # Fine-tune-CoT's, between what a decoder-only student reads and what it writes
 
 
 def _around(before: str, question: Row, after: str = "", between: str = " ") -> str:
@@ -216,7 +217,10 @@ def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
 
 @dataclass(frozen=True)
 class StudentTemplate:
-    """How a student reads a question. The three cues tell it what to write; `block` shows question and options."""
+    """How a student reads a question. The two cues tell it what to write; `block` shows question and options.
+
+    `separator` ends the input of a decoder-only student, whose one sequence is "input separator target".
+    """
 
     name: str
     version: int
@@ -224,6 +228,7 @@ class StudentTemplate:
     rationale_cue: str
     answer_cue: str
     source: str
+    separator: str = SEPARATOR
 
     def ask_rationale(self, question: Row) -> str:
         return f"{self.block(question)}{self.rationale_cue}"

@@ -1,0 +1,15 @@
+"""Students: encoder-decoders and decoder-only models from the hub, a folder or a seed; fine-tune, generate, score, save.
+
+Which of the two a student is comes from its config. What it is asked is not decided here: inputs and targets are plain
+texts (see `prompts` and `arms`). Layers: loading, then texts to numbers, then answering, then training.
+"""
+
+from scicot_utils.students.answering import Generated, generate, score, writes
+from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
+from scicot_utils.students.probing import knowledge, masters, skills
+from scicot_utils.students.training import TrainingLog, fine_tune
+
+__all__ = [
+    "ARCHITECTURES", "Generated", "Student", "StudentError", "TrainingLog", "fine_tune", "generate", "knowledge", "load",
+    "masters", "parameters", "save", "score", "skills", "writes",
+]  # fmt: skip

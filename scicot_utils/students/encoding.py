@@ -1,0 +1,180 @@
+"""Texts to numbers: what a student of either kind reads and writes, as token ids and as padded batches.
+
+An encoder-decoder reads the input in its encoder and writes the target in its decoder. A decoder-only student has one
+sequence, "input separator target", of which it learns the target only (Ho et al. 2023, arXiv 2212.10071, section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from scicot_utils.students.loading import Student, StudentError, room
+
+IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One input and target as token ids.
+
+    `reads` goes to the encoder and is empty in a decoder-only student; `writes` is what the decoder reads and predicts,
+    with EOS at its end; the first `given` of its tokens stand there already, and are not counted in a loss or a score.
+    """
+
+    reads: list[int]
+    writes: list[int]
+    given: int
+
+    def __len__(self) -> int:
+        return len(self.reads) + len(self.writes)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What token limits did: how many inputs, targets and pairs were cut, and the longest of each before, in tokens."""
+
+    inputs: int
+    targets: int
+    pairs: int
+    longest_input: int
+    longest_target: int
+
+
+def encode(
+    student: Student,
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    prefixes: Sequence[str] = (),
+    *,
+    max_input_tokens: int = 0,
+    max_target_tokens: int = 0,
+) -> tuple[list[Encoded], Cut]:
+    """Inputs and targets as token ids; with `prefixes`, one for each, "prefix target" of which the prefix is given.
+
+    A limit of 0 cuts nothing. What is cut loses its end and keeps what marks it: EOS, or the separator of a decoder-only
+    input.
+    """
+    prefixes = prefixes or [""] * len(targets)
+    if student.decoder_only:
+        return _encode_joined(student, inputs, targets, prefixes, max_input_tokens, max_target_tokens)
+    reads = _ids(student, inputs)
+    writes = _ids(student, [f"{p} {t}" if p else t for p, t in zip(prefixes, targets, strict=True)])
+    leads = _ids(student, prefixes)
+    rows, input_cut, target_cut = [], [], []
+    for source, target, lead, prefix in zip(reads, writes, leads, prefixes, strict=True):
+        input_cut.append(0 < max_input_tokens < len(source))
+        target_cut.append(0 < max_target_tokens < len(target))
+        source_kept = [*source[: max_input_tokens - 1], source[-1]] if input_cut[-1] else source
+        target_kept = [*target[: max_target_tokens - 1], target[-1]] if target_cut[-1] else target
+        rows.append(Encoded(source_kept, target_kept, _common(target_kept, lead[:-1]) if prefix else 0))
+    return rows, _cut(input_cut, target_cut, map(len, reads), map(len, writes))
+
+
+def _encode_joined(
+    student: Student,
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    prefixes: Sequence[str],
+    max_input_tokens: int,
+    max_target_tokens: int,
+) -> tuple[list[Encoded], Cut]:
+    """The sequences of a decoder-only student. Each is tokenised as one text, as it stands when it is generated."""
+    asked = [f"{text}{student.separator}" for text in inputs]
+    led = [f"{text} {prefix}" if prefix else text for text, prefix in zip(asked, prefixes, strict=True)]
+    whole = _ids(student, [f"{text} {target}" for text, target in zip(led, targets, strict=True)])
+    questions, leads = (_without_end(student, _ids(student, texts)) for texts in (asked, led))
+    mark = len(_without_end(student, _ids(student, [student.separator]))[0]) if student.separator else 0
+    rows, input_cut, target_cut, input_lengths, target_lengths = [], [], [], [], []
+    for full, question, lead in zip(whole, questions, leads, strict=True):
+        start = _common(full, question)
+        source, target = full[:start], full[start:]
+        given = _common(full, lead) - start
+        input_lengths.append(len(source))
+        target_lengths.append(len(target))
+        input_cut.append(0 < max_input_tokens < len(source))
+        target_cut.append(0 < max_target_tokens < len(target))
+        if input_cut[-1]:
+            source = [*source[: max_input_tokens - mark], *source[len(source) - mark :]]
+        if target_cut[-1]:
+            target = [*target[: max_target_tokens - 1], target[-1]]
+        rows.append(Encoded([], source + target, len(source) + min(given, len(target) - 1)))
+    return rows, _cut(input_cut, target_cut, input_lengths, target_lengths)
+
+
+def _cut(inputs: Sequence[bool], targets: Sequence[bool], *lengths: Iterator[int] | Sequence[int]) -> Cut:
+    pairs = sum(one or other for one, other in zip(inputs, targets, strict=True))
+    return Cut(sum(inputs), sum(targets), pairs, *(max(found, default=0) for found in lengths))
+
+
+def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
+    """What a student is given to go on from: its encoder's input, or the beginning of its one sequence."""
+    if not student.decoder_only:
+        return _ids(student, inputs)
+    return _without_end(student, _ids(student, [f"{text}{student.separator}" for text in inputs]))
+
+
+def _ids(student: Student, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids with EOS at the end, which some tokenizers put there and others do not."""
+    end = student.tokenizer.eos_token_id
+    encoded = student.tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    return [ids if ids[-1:] == [end] else [*ids, end] for ids in encoded]
+
+
+def _without_end(student: Student, encoded: list[list[int]]) -> list[list[int]]:
+    return [ids[:-1] for ids in encoded]
+
+
+def _common(full: Sequence[int], part: Sequence[int]) -> int:
+    """Length of the common beginning: subword tokenizers may join the last token of a part to what follows."""
+    count = 0
+    while count < min(len(full), len(part)) and full[count] == part[count]:
+        count += 1
+    return count
+
+
+def check_room(student: Student, rows: Sequence[Encoded]) -> None:
+    """Raise StudentError where a sequence has more tokens than the student has positions."""
+    longest_read = max((len(row.reads) for row in rows), default=0)
+    longest_written = max((len(row.writes) for row in rows), default=0)
+    for side, longest, told in (
+        ("reads", longest_read, "reads {} tokens; an input"),
+        (
+            "writes",
+            longest_written,
+            "holds {} tokens; an input with its target" if student.decoder_only else "writes {} tokens; a target",
+        ),
+    ):
+        if longest > (space := room(student, side)) > 0:
+            raise StudentError(
+                f"student {student.name!r} {told.format(space)} has {longest}: shorten it, or take another student"
+            )
+
+
+def padded(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:
+    """Rows of one length, shape (rows, longest), filled up with `value` on the right or on the left."""
+    width = max(len(row) for row in rows)
+    fill = [[value] * (width - len(row)) for row in rows]
+    return torch.tensor([[*by, *row] if left else [*row, *by] for row, by in zip(rows, fill, strict=True)])
+
+
+def batch(student: Student, rows: Sequence[Sequence[int]], *, left: bool = False) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask` of a padded batch, each of shape (rows, longest), on the student's device."""
+    ids = padded(rows, student.tokenizer.pad_token_id, left=left)
+    mask = padded([[1] * len(row) for row in rows], 0, left=left)
+    return {"input_ids": ids.to(student.model.device), "attention_mask": mask.to(student.model.device)}
+
+
+def by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Batches of indices by length, so that a batch holds little padding; ties keep their order."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def after(given: Sequence[int], labels: torch.Tensor) -> torch.Tensor:
+    """Which places of `labels` come after the first `given` of their row."""
+    places = torch.arange(labels.shape[1], device=labels.device)
+    return places >= torch.tensor(given, device=labels.device).unsqueeze(1)

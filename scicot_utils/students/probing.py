@@ -1,0 +1,39 @@
+"""What a student of the embedded world knows: its single facts, and the skills of pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from scicot_utils import microsci
+from scicot_utils.students.answering import writes
+from scicot_utils.students.loading import Student
+
+
+def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
+    """Which single facts of MicroSci a student completes word for word: {domain, n, right}, and a row for all."""
+    asked = microsci.probes(microsci.load_world())
+    right = writes(student, [one.reads for one in asked], [one.writes for one in asked], batch_size=batch_size)
+    rows = []
+    for domain in (*dict.fromkeys(probe.domain for probe in asked), "all"):
+        found = [ok for ok, probe in zip(right, asked, strict=True) if domain in (probe.domain, "all")]
+        rows.append({"domain": domain, "n": len(found), "right": sum(found), "share": sum(found) / len(found)})
+    return rows
+
+
+def skills(
+    student: Student, *, count: int, seed: int, tasks: Iterable[str] = tuple(microsci.TASKS), batch_size: int = 100
+) -> list[dict[str, Any]]:
+    """How many of `count` newly drawn lessons of each pretraining task a student completes word for word."""
+    rows = []
+    for task in tasks:
+        lessons = microsci.lessons(microsci.load_world(), count, seed, {task: 1})
+        reads, given, targets = ([getattr(one, part) for one in lessons] for part in ("reads", "given", "writes"))
+        right = sum(writes(student, reads, targets, prefixes=given, batch_size=batch_size))
+        rows.append({"task": task, "n": count, "right": right, "share": right / count})
+    return rows
+
+
+def masters(student: Student, tasks: Iterable[str], share: float, *, seed: int, count: int = 200) -> bool:
+    """Whether a student completes at least this share of newly drawn lessons in each of the tasks."""
+    return all(row["share"] >= share for row in skills(student, count=count, seed=seed, tasks=tasks))
