@@ -726,15 +726,14 @@ def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, 
 
 
 def shared(folder, processes, *given):
-    """A training in a process of its own, or in several that share its batches; what they leave in `folder`."""
-    launch = (
-        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
-    )
-    script = Path(__file__).with_name("shared_training.py")
-    done = subprocess.run(
-        [sys.executable, *launch, script, *given, folder], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    """A training in this process, or in several that share its batches; what it leaves in `folder`."""
+    if processes == 1:
+        shared_training.main(*given, str(folder))
+    else:
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        command = [*launch, shared_training.__file__, *given, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
     return students.load(str(folder / "model")), json.loads((folder / "log.json").read_text(encoding="utf-8"))
 
 
