@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import shared_training
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
