@@ -298,6 +298,20 @@ def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, tmp
     assert (root / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
 
 
+def test_open_answers_go_through_every_notebook_and_are_never_ranked(tmp_path):
+    root = copy_of_the_project(tmp_path / "project")
+    asked = MINI.replace("microsci", "CoinFlip").replace("{steps: 60}", "{steps: 4, student: random/micro-small}")
+    (root / "notebooks" / "recipes" / "mini.yaml").write_text(asked, encoding="utf-8")
+    done = run(root, "mini", METRICS, "outputs/mini/notebooks/09_claims.ipynb")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    with (root / METRICS).open(encoding="utf-8", newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    assert {"random", "frequent_answer", "teacher", "rationale_answer", "two_stage"} <= {row["arm"] for row in found}
+    assert {row["metric"] for row in found} == {"generated", "unparsed", "truncated"}
+    [teacher] = [float(row["value"]) for row in found if (row["arm"], row["metric"]) == ("teacher", "generated")]
+    assert teacher > 0.6
+
+
 def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(undisturbed, tmp_path):
     root = copy_of_the_project(tmp_path / "project")
     file = root / "notebooks" / "03_rationale_generation.ipynb"
