@@ -238,12 +238,12 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
     def comment(text: str) -> str:
         return text + "# a comment\n"
 
-    # teachers: notebooks 02 and 03, so what follows them; arms: 01, which all but A2 follow, and A2 itself.
+    # teachers: notebooks 02 and 03, so what follows them; arms and tasks: 01, which all but A2 follow, and A2 itself.
     of_teacher = {"teacher_prompting": 1, "rationale_generation": 1} | TRAINED | AFTER
     assert changed(finished_copy, "scicot_utils/teachers/asking.py", comment) == of_teacher
     everything = {"questions": 1, "student_knowledge": 1} | of_teacher
     assert changed(finished_copy, "scicot_utils/arms.py", comment) == everything
-    assert changed(finished_copy, "scicot_utils/tasks.py", comment).keys() == everything.keys() - {"student_knowledge"}
+    assert changed(finished_copy, "scicot_utils/tasks/reading.py", comment) == everything
 
 
 def test_prose_rebuilds_the_book_only(finished_copy):
@@ -296,6 +296,20 @@ def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, tmp
     done = run(root, "mini", METRICS)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     assert (root / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
+
+
+def test_open_answers_go_through_every_notebook_and_are_never_ranked(tmp_path):
+    root = copy_of_the_project(tmp_path / "project")
+    asked = MINI.replace("microsci", "CoinFlip").replace("{steps: 60}", "{steps: 4, student: random/micro-small}")
+    (root / "notebooks" / "recipes" / "mini.yaml").write_text(asked, encoding="utf-8")
+    done = run(root, "mini", METRICS, "outputs/mini/notebooks/09_claims.ipynb")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    with (root / METRICS).open(encoding="utf-8", newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    assert {"random", "frequent_answer", "teacher", "rationale_answer", "two_stage"} <= {row["arm"] for row in found}
+    assert {row["metric"] for row in found} == {"generated", "unparsed", "truncated"}
+    [teacher] = [float(row["value"]) for row in found if (row["arm"], row["metric"]) == ("teacher", "generated")]
+    assert teacher > 0.6
 
 
 def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(undisturbed, tmp_path):
