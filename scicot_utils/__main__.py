@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ FILE_COMMANDS = {
     "import-cache": "store what export-cache wrote in a recipe's cache",
     "batch-write": "write what the teacher is still to be asked as a provider's batch file",
     "batch-read": "store the result file of a batch in a recipe's cache",
+}
+EXPORTS = {
+    "pairs": "what an arm's student is trained on, as a provider's fine-tuning file of JSON lines",
+    "rationales": "the teacher's rationales with their questions, as a dataset folder of the hub",
+    "student": "an arm's fine-tuned student with its card, as a model folder of the hub",
 }
 
 
@@ -56,12 +62,28 @@ def main() -> None:
             command.add_argument(
                 "--price-factor", type=float, default=1.0, help="share of the listed price that batch mode costs"
             )
+    command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
+    command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
+    command.add_argument("what", choices=EXPORTS, help="; ".join(f"{name}: {told}" for name, told in EXPORTS.items()))
+    command.add_argument("place", type=Path, help="the file or folder to write, which must not be there yet")
+    command.add_argument(
+        "--arm",
+        default="rationale_answer",
+        help="of pairs or a student (default: %(default)s); two_stage/stage1 is the first stage of two_stage",
+    )
+    command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
+    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
+    command.add_argument("--seed", type=int, help="of a student; the recipe's first by default")
+    command.add_argument("--form", choices=("chat", "completion", "gpt3"), default="chat", help="of the lines of pairs")
     given, further = parser.parse_known_args()
     if further and given.command != "run":
         parser.error(f"unknown argument(s) {' '.join(further)}")
     try:
         if given.command in (*CACHE_COMMANDS, *FILE_COMMANDS):
             print(exchange(given))
+            return
+        if given.command == "export":
+            print(publish(given))
             return
         if Path(given.recipe).is_file():
             given.recipe = paths.relative(Path(given.recipe).resolve())
@@ -106,6 +128,79 @@ def exchange(given: argparse.Namespace) -> str:
     if given.command == "batch-write":
         return files.batch_write(planned, given.file, given.dataset, given.variant)
     return files.batch_read(planned, given.file, given.dataset, given.variant, given.price_factor)
+
+
+def publish(given: argparse.Namespace) -> str:
+    """Write what a finished run came to in a form for others, and say what was written."""
+    from scicot_utils import arms, students, tables  # here, since the other commands need none
+
+    planned = recipe.load(given.recipe)
+    dataset = given.dataset or planned.distill[0]
+    seed = planned.seeds[0] if given.seed is None else given.seed
+    maps = {name: one.maps for name, one in arms.ONE_STUDENT.items()}
+    maps |= {"two_stage": (arms.ANSWER_FROM,), "two_stage/stage1": (arms.RATIONALE,)}
+    for what, found, allowed in (("dataset", dataset, planned.distill), ("arm", given.arm, maps)):
+        if found not in allowed:
+            raise ScicotError(f"--{what}: found '{found}', allowed: {', '.join(allowed)}")
+    arm, _, stage = given.arm.partition("/")
+    settings = planned.settings(arm, given.variant)
+    of_stage = [planned.variant_at(kind, given.variant) for kind in ("questions", "rationales")]
+    questions = tables.read("questions", paths.questions(planned.name, dataset, of_stage[0]))
+    judged = tables.read("rationales", paths.rationales(planned.name, dataset, of_stage[1]))
+    if given.what == "rationales":
+        return publish_rationales(given.place, questions, judged, settings, dataset)
+    pairs = arms.pairs(maps[given.arm], arms.training_examples(questions, judged, settings), settings)
+    if given.what == "pairs":
+        count = students.write_pairs(pairs, given.place, given.form)
+        return f"{count} training pairs of {given.arm}, on the teacher's rationales, are in {given.place}"
+    run = paths.run(planned.name, dataset, arm, given.variant, seed) / stage
+    if not (run / "provenance.json").is_file():
+        raise ScicotError(
+            f"no finished run in {paths.relative(run)}; make it first, or name another arm, variant or seed"
+        )
+    told = {
+        name: json.loads((run / f"{name}.json").read_text("utf-8"))
+        for name in ("provenance", "metrics")[: 2 - bool(stage)]
+    }
+    results = [row for row in told.get("metrics", []) if row["arm"] == arm]
+    students.publish(run / "model", given.place, made=told["provenance"], results=results, example=pairs[0])
+    return f"The student of {given.arm}, seed {seed}, is in {given.place}"
+
+
+def publish_rationales(
+    place: Path, questions: list[dict], judged: list[dict], settings: recipe.Settings, dataset: str
+) -> str:
+    """Write all rationales, kept or dropped, with their questions as a dataset folder of the hub."""
+    from scicot_utils import prompts, tables  # as above
+
+    if place.exists():
+        raise ScicotError(f"{place} is there already; name a new folder")
+    by_id = {row["id"]: row for row in questions}
+    asked = ("id", "split", "question", "choices", "answer")
+    rows = [
+        {key: by_id[row["question_id"]][key] for key in asked} | {key: row[key] for key in row if key != "question_id"}
+        for row in judged
+    ]
+    splits = {
+        name: [row for row in rows if row["split"] == name] for name in dict.fromkeys(row["split"] for row in rows)
+    }
+    kept = sum(row["kept"] for row in rows)
+    prompt = prompts.TEACHER_PROMPTS[settings.prompt].label
+    teacher = f"{settings.teacher}{f', {settings.teacher_model}' if settings.teacher_model else ''}"
+    card = (
+        f"# Rationales for {dataset}\n\nWhat a teacher (`{teacher}`, prompt `{prompt}`, temperature {settings.temperature:g}, "
+        f"{settings.samples} a question) wrote to the questions of {dataset}: {len(rows)} rationales, of which {kept} were "
+        f"kept (filter `{settings.filter}`). `teacher_answer` is the label that it came to, `drop_reason` why one was not "
+        "kept. Fine-tuning uses the kept ones of the split train.\n\nThe terms of the questions and of the teacher hold for "
+        "them; no licence is named here, so name one before you publish them.\n"
+    )
+    front = {
+        "pretty_name": f"Rationales for {dataset}",
+        "language": ["en"],
+        "tags": ["distillation", "chain-of-thought"],
+    }
+    tables.write_dataset("published_rationales", splits, place, front, card)
+    return f"{len(rows)} rationales, {kept} of them kept, are in {place}"
 
 
 def preflight(planned: recipe.Recipe) -> None:

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from datasets import Features, List, Value
 
 from scicot_utils import ScicotError, paths
@@ -47,6 +48,20 @@ TABLES: dict[str, Features] = {
     ),
     "rationales": Features(
         question_id=text,
+        sample=count,
+        rationale=text,
+        teacher_answer=text,
+        correct=flag,
+        kept=flag,
+        drop_reason=text,
+    ),
+    # The same with their questions, to publish.
+    "published_rationales": Features(
+        id=text,
+        split=text,
+        question=text,
+        choices={"label": List(text), "text": List(text)},
+        answer=text,
         sample=count,
         rationale=text,
         teacher_answer=text,
@@ -128,6 +143,20 @@ def _column(table: str, field: pa.Field, values: list[Any]) -> pa.Array:
             f"table {table}: column '{field.name}' must be {field.type}: a value is missing or no whole number"
         )
     return column
+
+
+def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path, front: Row, card: str) -> list[Path]:
+    """Write a dataset folder of the hub's kind, one Parquet file a split and its card; `datasets.load_dataset` reads it.
+
+    `front`: the card's front matter, to which the list of files is added; `card`: the README below it, in Markdown.
+    """
+    files = {split: folder / "data" / f"{split}.parquet" for split in splits}
+    for split, file in files.items():
+        write(table, splits[split], file)
+    named = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
+    front = front | {"configs": [{"config_name": "default", "data_files": named}]}
+    readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"
+    return [*files.values(), write_text(folder / "README.md", readme)]
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Arms: what each is trained on, how each answers, and that the way to a score is fair. Students are mostly fakes."""
 
 import inspect
+import json
 import random
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 
-from scicot_utils import arms, prompts, recipe, scoring, students, tables
+from scicot_utils import arms, prompts, recipe, scoring, students, tables, tasks
 from scicot_utils.arms import ArmError
 from scicot_utils.recipe import Settings, Training
 from scicot_utils.students import Generated
@@ -553,6 +554,31 @@ def test_a_decoder_only_student_that_learned_a_question_by_heart_answers_it(ques
     found = entry.answers(student, rows, chosen)
     assert all(row["correct"] and not row["truncated"] for row in found)
     assert [max(row["option_scores"]) > -0.5 for row in found] == [True, True]  # as good as certain of it
+
+
+@pytest.mark.parametrize("architecture", ["t5-tiny", "gpt2-tiny"])
+def test_a_local_checkpoint_of_either_kind_runs_on_real_questions(real_data, tmp_path, architecture):
+    sizes = {"train": 12, "validation": 0, "test": 6}
+    rows = tasks.load("ARC-Challenge", dataset_path=str(real_data / "ai2_arc"), sizes=sizes, seed=0)
+    rows = tasks.sample(tasks.deduplicate(rows)[0], sizes, 0)
+    told = (real_data / "rationales" / "tinyllm-flan-t5-arc-challenge-train.jsonl").read_text(encoding="utf-8")
+    why = {row["id"]: row["rationale"] for row in map(json.loads, told.splitlines())}
+    examples = [(row, why[row["id"]]) for row in rows if row["split"] == "train"]
+    test = [row for row in rows if row["split"] == "test"]
+    students.save(students.load(f"random/{architecture}", str(real_data / "t5-tokenizer")), tmp_path / "local")
+    chosen = settings(
+        student=str(tmp_path / "local"), steps=2, batch_size=4, freeze_embeddings=False, max_cut_share=1.0,
+        max_input_tokens=64, max_target_tokens=24, answer_format="label", template="multimodal_cot",
+    )  # fmt: skip
+    student = arms.load_student("arc", chosen, seed=0)
+    pairs = arms.pairs([arms.BOTH], examples, chosen)
+    log = arms.train(student, pairs, chosen, seed=0, folder=tmp_path / "run")
+    mark = " ###" if student.decoder_only else ""
+    lengths = [len(student.tokenizer(f"{reads}{mark}")["input_ids"]) - bool(mark) for reads, _ in pairs]
+    assert log.inputs_cut == sum(length > 64 for length in lengths) > 0 and log.targets_cut > 0
+    found = arms.ONE_STUDENT["rationale_answer"].answers(student, test, chosen)
+    assert [row["question_id"] for row in found] == [row["id"] for row in test]
+    assert [len(row["option_scores"]) for row in found] == [len(row["choices"]["label"]) for row in test]
 
 
 def test_the_templates_separator_is_the_students():

@@ -733,7 +733,7 @@ def shared(folder, processes, *given):
     else:
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         command = [*launch, shared_training.__file__, *given, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
     return students.load(str(folder / "model")), json.loads((folder / "log.json").read_text(encoding="utf-8"))
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from scicot_utils import microsci, tables
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import squeeze
@@ -96,14 +94,6 @@ def facts() -> list[Row]:
 
 
 def export_dataset(rows: list[Row], folder: Path, card: str) -> list[Path]:
-    """Write a dataset folder of the hub's kind, one Parquet file a split and its card; `datasets.load_dataset` reads it.
-
-    `card`: the README in Markdown, without front matter; the front matter, which declares the files, is written here.
-    """
-    files = {split: folder / "data" / f"{split}.parquet" for split in splits_of(rows)}
-    for split, file in files.items():
-        tables.write("questions", (row for row in rows if row["split"] == split), file)
-    named = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
-    front = FRONT_MATTER | {"configs": [{"config_name": "default", "data_files": named}]}
-    readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"
-    return [*files.values(), tables.write_text(folder / "README.md", readme)]
+    """Write the embedded benchmark as a dataset folder of the hub's kind; `card`: its README without front matter."""
+    splits = {split: [row for row in rows if row["split"] == split] for split in splits_of(rows)}
+    return tables.write_dataset("questions", splits, folder, FRONT_MATTER, card)

@@ -1,0 +1,98 @@
+"""What a study made, in forms for others: training pairs as a provider's fine-tuning file, students as hub folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scicot_utils.prompts import ARROW, SEPARATOR
+from scicot_utils.students.loading import Student, StudentError, load, parameters
+from scicot_utils.tables import Row
+
+GPT3_ARROW = f"\n\n{ARROW.strip()}\n\n"
+
+# A pair (input, target) as one line of a fine-tuning file, by the name of its form.
+PROVIDER_FORMS: dict[str, Callable[[str, str], dict[str, Any]]] = {
+    "chat": lambda reads, writes: {
+        "messages": [{"role": "user", "content": reads}, {"role": "assistant", "content": writes}]
+    },
+    # Fine-tune-CoT's decoder-only students (Ho et al. 2023, arXiv 2212.10071, and its released code), and its GPT-3 ones
+    "completion": lambda reads, writes: {"prompt": f"{reads}{SEPARATOR}", "completion": f" {writes}"},
+    "gpt3": lambda reads, writes: {
+        "prompt": f"{reads}\n\n###\n\n",
+        "completion": f" {writes.replace(ARROW, GPT3_ARROW)} END",
+    },
+}
+
+
+def write_pairs(pairs: Iterable[tuple[str, str]], file: Path, form: str) -> int:
+    """Write pairs as JSON lines in a form of PROVIDER_FORMS; how many. StudentError where the file is there already."""
+    lines = [json.dumps(PROVIDER_FORMS[form](*pair), ensure_ascii=False) for pair in pairs]
+    try:
+        with Path(file).open("x", encoding="utf-8") as written:
+            written.writelines(f"{line}\n" for line in lines)
+    except FileExistsError:
+        raise StudentError(f"{file} is there already; name a new file") from None
+    return len(lines)
+
+
+def publish(model: Path, place: Path, *, made: Row, results: Iterable[Row], example: tuple[str, str]) -> None:
+    """A saved student as an ordinary folder of the hub, with a card: whole, or not at all.
+
+    `made`: its provenance; `results`: rows of its metrics; `example`: a pair that it was trained on. Raises StudentError
+    where there is no student in `model`, or `place` is there already.
+    """
+    if not (model / "config.json").is_file():
+        raise StudentError(f"no student in {model}; run the notebook that trains it first")
+    if place.exists():
+        raise StudentError(f"{place} is there already; name a new folder")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as part:
+        whole = shutil.copytree(model, Path(part) / place.name)
+        readme = _card(load(str(model)), made, list(results), example)
+        (whole / "README.md").write_text(readme, encoding="utf-8")
+        whole.rename(place)
+
+
+def _card(student: Student, made: Row, results: list[Row], example: tuple[str, str]) -> str:
+    settings = made["settings"]
+    kind = "decoder-only" if student.decoder_only else "encoder–decoder"
+    front = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation" if student.decoder_only else "text2text-generation",
+        "tags": ["distillation", "chain-of-thought", made["arm"]],
+    }
+    reads = f"{example[0]}{student.separator}" if student.decoder_only else example[0]
+    begins = " and writes, after a space" if student.decoder_only else " and writes"
+    lines = [
+        f"# A student of {made['dataset']}, arm {made['arm']}",
+        f"A {kind} of {parameters(student):,} parameters, fine-tuned from `{settings['student']}` on what a teacher wrote "
+        f"(`{settings['teacher']}`{', ' + settings['teacher_model'] if settings['teacher_model'] else ''}): recipe "
+        f"`{made['recipe']}`, variant `{made['variant']}`, seed {made['seed']}, {settings['steps']} steps of "
+        f"{settings['batch_size']} pairs, learning rate {settings['learning_rate']:g}; {made['inputs_cut']} inputs and "
+        f"{made['targets_cut']} targets were cut to the token limits.",
+        f"It reads texts of this form{begins} ones of the form below it:",
+        f"```text\n{reads}\n```",
+        f"```text\n{example[1]}\n```",
+        "## Results",
+        "\n".join(
+            ["| questions | scored | value | 95% from | to | n |", "| --- | --- | --- | --- | --- | --- |"]
+            + [
+                f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
+                for r in results
+            ]
+        ).replace("95%", f"{settings.get('confidence', 0.95):.0%}")
+        if results
+        else "A first stage writes rationales; its answers are measured with the second stage's.",
+        "## Limits",
+        "Made to study distillation, not to be relied on. One seed's student: the study compares means over seeds. What it "
+        "may be used for follows from the terms of the model it starts from, of its teacher and of its questions; no "
+        "licence is named here, so name one before you publish it.",
+    ]
+    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n" + "\n\n".join(lines) + "\n"
