@@ -65,6 +65,7 @@ KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "09_accuracy",
     "09_comparisons",
     "09_failures",
+    "09_orders",
 )
 STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
