@@ -65,12 +65,12 @@ class OneStudent:
 
 
 def writing(
-    learned: Map, split: Callable[[str], tuple[str, str]], lead: str = "{}", tail: str = ""
+    learned: Map, split: Callable[[str], tuple[str, str]], lead: str = "{}", tail: str = "", cue: str = ""
 ) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
     """Answers by writing what `learned` taught; `split` takes the text apart into (rationale, answer).
 
     Options are ranked as they stood in training: after `lead`, filled with the student's own rationale, and before
-    `tail`, where the writing ends if there is one.
+    `tail`, where the writing ends if there is one. `cue`: after which Fine-tune-CoT's own reading looks for the answer.
     """
 
     def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
@@ -80,7 +80,7 @@ def writing(
         leads = [lead.format(why) for why, _ in parts]
         scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
         return [
-            _prediction(question, why, generated, answer, option_scores)
+            _prediction(question, why, generated, _read(question, answer, settings, generated.text, cue), option_scores)
             for question, (why, answer), generated, option_scores in zip(questions, parts, written, scores, strict=True)
         ]
 
@@ -100,7 +100,12 @@ ONE_STUDENT = {
     "answer_only": OneStudent((ANSWER,), writing_the_answer, "vanilla fine-tuning (Ho et al., section 4)"),
     "rationale_answer": OneStudent(
         (BOTH,),
-        writing(BOTH, prompts.split_rationale_answer, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
+        writing(
+            BOTH,
+            prompts.split_rationale_answer,
+            lead=f"{{}}{prompts.ARROW}".rstrip(),  # `score` adds the space
+            cue=prompts.ARROW.strip(),
+        ),
         "Fine-tune-CoT (Ho et al., section 3.1)",
     ),
     "answer_rationale": OneStudent(
@@ -123,9 +128,18 @@ ONE_STUDENT = {
 def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
     """(question, kept rationale) of the train split, in order: the one training set of every arm.
 
-    `train_size` takes a sample of it that depends on `question_seed` only, so that larger sets contain smaller ones.
+    `train_pool` takes a sample of the questions, `train_size` one of the pairs that are left; both depend on
+    `question_seed` only, so that larger ones contain smaller ones.
     """
     by_id = {row["id"]: row for row in questions if row["split"] == "train"}
+    if settings.train_pool > len(by_id):
+        raise ArmError(
+            f"train_pool: found {settings.train_pool}, allowed: at most {len(by_id)}, the questions, or 0 for all"
+        )
+    if settings.train_pool:
+        names = sorted(by_id)
+        random.Random(f"{settings.question_seed}/pool").shuffle(names)
+        by_id = {name: by_id[name] for name in names[: settings.train_pool]}
     examples = [
         (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
     ]
@@ -202,7 +216,7 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
     written = _generate(student, inputs, settings)
     scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
     return [
-        _prediction(question, row["text"], generated, generated.text, option_scores)
+        _prediction(question, row["text"], generated, _read(question, generated.text, settings), option_scores)
         | {"truncated": generated.truncated or row["truncated"]}
         for question, row, generated, option_scores in zip(questions, given, written, scores, strict=True)
     ]
@@ -288,6 +302,8 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
     Each puts score 1 on its choice and 0 elsewhere, so `generated` and `ranked` accuracy agree. `seed` settles ties.
     """
     rng = random.Random(seed)
+    if not all(map(prompts.has_options, [*train, *questions])):
+        return _untrained_open(questions, train, rng)
     positions = Counter(prompts.letter(row, row["answer"]) for row in train)
     favourite = min(positions, key=lambda mark: (-positions[mark], mark)) if positions else "A"
     rights = Counter(prompts.option_text(row, row["answer"]).lower() for row in train)
@@ -312,6 +328,16 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
         "bag_of_words": lambda row: best(row, weigh(row)),
     }
     return {name: [choice(row, pick(row)) for row in questions] for name, pick in choose.items()}
+
+
+def _untrained_open(questions: Sequence[Row], train: Sequence[Row], rng: random.Random) -> dict[str, list[Row]]:
+    """Where answers are open: the most frequent answer in training and, where few are possible, a random one of them."""
+    rights = Counter(row["answer"] for row in train)
+    usual = min(rights, key=lambda answer: (-rights[answer], answer)) if rights else ""
+    found = {"frequent_answer": [choice(row, usual) for row in questions]}
+    if all(map(prompts.possible, questions)):
+        found = {"random": [choice(row, rng.choice(prompts.possible(row))) for row in questions]} | found
+    return found
 
 
 def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
@@ -360,11 +386,10 @@ def _features(question: str, option: str) -> list[object]:
 
 
 def choice(question: Row, label: str, rationale: str = "") -> Row:
-    """The prediction of something that picks one option outright, or none (label '')."""
+    """The prediction of something that gives one answer outright, an option's label or an open one, or none ('')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
-    text = prompts.option_text(question, label) if label else ""
-    found = _prediction(question, rationale, Generated(text, False), "", scores)
-    return found | {"answer": label, "correct": label == question["answer"]}
+    text = prompts.answer_text(question, label) if label else ""
+    return _prediction(question, rationale, Generated(text, False), label, scores)
 
 
 # ── Shared ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -390,7 +415,8 @@ def _generate(student: Student, inputs: list[str], settings: Settings, stop: str
 def _option_scores(
     student: Student, inputs: list[str], leads: list[str], questions: Sequence[Row], settings: Settings, tail: str = ""
 ) -> list[list[float]]:
-    """Summed log-likelihood of every option of every question, after the input and the lead, with its end or `tail`."""
+    """Summed log-likelihood of every option of every question, after the input and the lead, with its end or `tail`;
+    [] for a question with an open answer."""
     flat_inputs, flat_leads, targets = [], [], []
     for text, lead, question in zip(inputs, leads, questions, strict=True):
         for label in question["choices"]["label"]:
@@ -398,20 +424,28 @@ def _option_scores(
             flat_leads.append(lead)
             targets.append(f"{prompts.write_answer(question, label, settings.answer_format)} {tail}".strip())
     batches = {"batch_size": settings.evaluation_batch_size, "ends": not tail}
+    if not targets:  # open answers: there is nothing to rank
+        return [[] for _ in questions]
     values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
 
 
+def _read(question: Row, answer: str, settings: Settings, text: str = "", cue: str = "") -> str:
+    """The answer that a student gave, read as the recipe says: from its place, or, `paper`, from the whole text."""
+    if settings.answer_reading == "paper":
+        return prompts.cleanse(question, text if cue else answer, cue)
+    return prompts.read_answer(question, answer)
+
+
 def _prediction(question: Row, rationale: str, written: Generated, answer: str, option_scores: list[float]) -> Row:
-    label = prompts.read_option(question, answer)
     return {
         "question_id": question["id"],
         "split": question["split"],
         "rationale": rationale,
         "text": written.text,
-        "answer": label,
+        "answer": answer,
         "gold": question["answer"],
-        "correct": label == question["answer"],
+        "correct": answer == question["answer"],
         "option_scores": option_scores,
         "truncated": written.truncated,
     }

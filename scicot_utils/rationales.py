@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from scicot_utils.prompts import TeacherPrompt, letter, option_text, read_completion
+from scicot_utils.prompts import TeacherPrompt, answer_text, has_options, letter, option_text, read_completion
 from scicot_utils.tables import Row
 
 
-def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterable[Row], keep: str) -> list[Row]:
-    """Rows of the rationales table, one a completion.
+def judge(
+    prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterable[Row], keep: str, reading: str = "strict"
+) -> list[Row]:
+    """Rows of the rationales table, one a completion. `reading`: how the teacher's answer is read (`answer_reading`).
 
     `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
     'all': iff there is one. A repetition of a kept rationale of the same question is dropped in both. `drop_reason` is one of
@@ -22,7 +24,7 @@ def judge(prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterabl
     rows, seen = [], set()
     for completion in completions:
         question = questions[completion["question_id"]]
-        rationale, answer = read_completion(prompt, question, completion["text"])
+        rationale, answer = read_completion(prompt, question, completion["text"], reading)
         correct = answer == question["answer"]
         reason = ""
         if completion["finish_reason"] != "stop":
@@ -57,8 +59,8 @@ def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:
 
 
 def leaks_text(question: Row, rationale: str) -> bool:
-    """Does the rationale contain the gold option's text? (rules of evidence, 4)"""
-    return _has(rationale, option_text(question, question["answer"]))
+    """Does the rationale contain the gold option's text, or the open answer? (rules of evidence, 4)"""
+    return _has(rationale, answer_text(question, question["answer"]))
 
 
 def leaks_label(question: Row, rationale: str) -> bool:
@@ -95,6 +97,21 @@ def _overlap_best(question: Row, text: str) -> list[str]:
         for option in question["choices"]["text"]
     ]
     return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
+
+
+LEAKS = {  # what a rationale may give away, and how often that is found; LEAKS_OPEN where there are no options
+    "names gold": leaks_text,
+    "gold alone": names_only_gold,
+    "letter": leaks_label,
+    "overlap reads it": overlap_credit,
+}
+LEAKS_OPEN = {"names gold": leaks_text}
+
+
+def leakage(pairs: Sequence[tuple[Row, str]]) -> dict[str, float]:
+    """Measure → its mean over pairs of a question and a rationale for it; at least one pair."""
+    measures = LEAKS if all(has_options(question) for question, _ in pairs) else LEAKS_OPEN
+    return {name: sum(measure(*pair) for pair in pairs) / len(pairs) for name, measure in measures.items()}
 
 
 def derange(rationales: Sequence[str], seed: int) -> list[str]:
@@ -176,8 +193,10 @@ def _sentences(text: str) -> list[str]:
 def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     """A rationale for another option, and that option's label: the two options' texts change places in it.
 
-    ('', '') where the gold option's text does not occur, so that there is nothing to exchange.
+    ('', '') where the gold option's text does not occur, or the answer is open, so that there is nothing to exchange.
     """
+    if not has_options(question):
+        return "", ""
     gold = option_text(question, question["answer"])
     others = [label for label in question["choices"]["label"] if label != question["answer"]]
     label = random.Random(f"{seed}/{question['id']}").choice(others)

@@ -48,7 +48,15 @@ REACHED_BY = (
 )
 HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
 
-SAME_FOR_ALL = ("train_size", "steps", "batch_size", "micro_batches")  # what arms may not differ in (one budget rule)
+TOLD_WHAT_TO_WRITE = ("multitask", "two_stage_shared")  # arms whose one student learns to write two things
+
+SAME_FOR_ALL = (
+    "train_pool",
+    "train_size",
+    "steps",
+    "batch_size",
+    "micro_batches",
+)  # what arms may not differ in (one budget rule)
 
 Scalar = str | int | float | bool
 
@@ -62,7 +70,9 @@ class Section(BaseModel):
 
 
 class Questions(Section):
-    dataset_path: str = Field("", description="local folder in the hub's layout; empty: embedded or hub data")
+    dataset_path: str = Field(
+        "", description="local folder in the hub's layout, or one of such folders or files; empty: embedded or hub data"
+    )
     train_questions: int = Field(300, ge=0, description="questions in the table; 0: all there are")
     validation_questions: int = Field(300, ge=0, description="as train_questions")
     test_questions: int = Field(500, ge=0, description="as train_questions")
@@ -192,18 +202,30 @@ class Teacher(Section):
 
 class Rationales(Section):
     filter: Literal["correct", "all"] = Field("correct", description="keep a rationale iff its answer is right")
+    answer_reading: Literal["strict", "paper"] = Field(
+        "strict", description="of teacher and students: the one answer named; paper: Fine-tune-CoT's own, traps and all"
+    )
 
 
 class Training(Section):
     student: str = Field("micro", description="micro | random/<architecture> | hub name | local folder")
     tokenizer: str = Field("", description="hub name or local folder; empty: the student's own")
-    template: Literal["options_first", "multimodal_cot"] = Field("options_first", description="student's prompts")
-    answer_format: Literal["text", "label"] = Field("text", description="the option's text or its letter")
+    template: Literal["options_first", "multimodal_cot", "finetune_cot"] = Field(
+        "options_first", description="student's prompts"
+    )
+    answer_format: Literal["text", "label", "letter"] = Field(
+        "text", description="the option's text, a sentence with its letter, or the letter; open answers: themselves"
+    )
     stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
     stage2_source: Literal["teacher", "crossfit", "both"] = Field(
         "teacher", description="rationales stage 2 learns from; crossfit: written by stage 1 students on held-out folds"
     )
     crossfit_folds: int = Field(2, ge=2, le=20, description="K, folds of the training set for crossfit")
+    train_pool: int = Field(
+        0,
+        ge=0,
+        description="training questions whose rationales are trained on; 0: all (for D at a fixed number of them)",
+    )
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
     steps: int = Field(200, ge=1, description="optimiser steps per model")
     batch_size: int = Field(32, ge=1, description="sequences per step")
@@ -282,6 +304,7 @@ class Recipe(Section):
     evidence: Evidence = Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = {}
     variants: dict[str, dict[str, Scalar]] = {}
+    variant_seeds: int = Field(0, ge=0, description="seeds that variants are run with, the first ones; 0: all")
     variant_arms: dict[str, list[str]] = Field(
         {}, description="variant → arms it is run for; missing: all trained ones"
     )
@@ -299,6 +322,10 @@ class Recipe(Section):
             raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
         if min(self.seeds) < 0:
             raise ValueError(f"seeds: found {min(self.seeds)}, allowed: whole numbers from 0")
+        if self.variant_seeds > len(self.seeds):
+            raise ValueError(
+                f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
+            )
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
@@ -330,6 +357,13 @@ class Recipe(Section):
                 raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
+        for variant in [MAIN, *self.variants]:
+            for arm in self.trained_arms(variant):
+                if arm in TOLD_WHAT_TO_WRITE and self.settings(arm, variant).template == "finetune_cot":
+                    raise ValueError(
+                        f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
+                        "(options_first, multimodal_cot), or arms of which each student writes one thing only"
+                    )
         return self
 
     def flat(self) -> dict[str, Scalar]:
@@ -362,10 +396,33 @@ class Recipe(Section):
         wanted = self.variant_arms.get(variant, self.arms)
         return [arm for arm in wanted if arm != "untrained"]
 
+    def seeds_of(self, variant: str) -> list[int]:
+        """The seeds that a variant is run with."""
+        return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
+
     def students(self) -> list[str]:
         """The names of students that its runs start from and that appendix A1 makes first."""
         named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
         return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
+
+    def sweeps(self) -> dict[str, list[list[str]]]:
+        """Key → its sweeps, each a list of variants, the main one among them, that differ in the value of this key only.
+
+        Which splits the teacher is asked about does not count: it changes nothing of what is learned.
+        """
+        changes = {
+            name: {key: value for key, value in changed.items() if key != "teacher_splits"}
+            for name, changed in {MAIN: {}, **self.variants}.items()
+        }
+        found = {}
+        for key in dict.fromkeys(key for changed in changes.values() for key in changed):
+            alike: dict[frozenset, list[str]] = {}
+            for name, changed in changes.items():
+                rest = frozenset((other, value) for other, value in changed.items() if other != key)
+                alike.setdefault(rest, []).append(name)
+            if sweeps := [names for names in alike.values() if len(names) > 1]:
+                found[key] = sweeps
+        return found
 
     def taken_from(self, arm: str, variant: str) -> str:
         """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
@@ -387,7 +444,11 @@ class Recipe(Section):
             if "untrained" in self.arms:
                 found.append((dataset, "untrained", MAIN, self.seeds[0]))
             for variant in [MAIN, *self.variants]:
-                found += [(dataset, arm, variant, seed) for arm in self.trained_arms(variant) for seed in self.seeds]
+                found += [
+                    (dataset, arm, variant, seed)
+                    for arm in self.trained_arms(variant)
+                    for seed in self.seeds_of(variant)
+                ]
         return found
 
 

@@ -139,13 +139,13 @@ def outcomes(predictions: Sequence[Row], labels: Mapping[str, Sequence[str]]) ->
     """Measure → one value a prediction, in the order given. `labels`: question id → its options' labels.
 
     `generated`: the parsed answer is gold (an unparsable one is wrong); `ranked`: the option with the greatest summed
-    log-likelihood is gold; `unparsed` and `truncated`: the share of such outputs.
+    log-likelihood is gold, absent where answers are open; `unparsed` and `truncated`: the share of such outputs.
     """
+    choosing = all(labels[row["question_id"]] for row in predictions)
+    rank = [ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions if choosing]
     return {
         "generated": np.array([row["answer"] == row["gold"] for row in predictions]),
-        "ranked": np.array(
-            [ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions]
-        ),
+        **({"ranked": np.array(rank)} if choosing else {}),
         "unparsed": np.array([row["answer"] == "" for row in predictions]),
         "truncated": np.array([row["truncated"] for row in predictions]),
     }

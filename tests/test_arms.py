@@ -73,6 +73,21 @@ def test_a_smaller_training_set_lies_in_order_inside_a_larger_one(train, small, 
     assert ids(0) == ids(30) == [row["id"] for row in train]
 
 
+def test_a_pool_holds_all_rationales_of_its_questions_and_lies_inside_a_larger_one(train):
+    names = [row["id"] for row in train]
+    rows = judged(*names) + judged(*names, rationale="another")
+
+    def ids(pool, **more):
+        return [row["id"] for row, _ in arms.training_examples(train, rows, settings(train_pool=pool, **more))]
+
+    few, many = ids(5), ids(12)
+    assert len(few) == 10 and {*few} < {*many} and len({*many}) == 12 and all(few.count(name) == 2 for name in few)
+    assert {*ids(5, train_size=4)} <= {*few} and len(ids(5, train_size=4)) == 4
+    assert ids(5) != ids(5, question_seed=1)
+    with pytest.raises(ArmError, match="train_pool: found 31, allowed: at most 30"):
+        ids(31)
+
+
 def test_more_examples_than_there_are_is_refused(train):
     with pytest.raises(ArmError, match="train_size: found 3, allowed: at most 2"):
         arms.training_examples(train, judged("t1", "t2"), settings(train_size=3))
@@ -262,7 +277,8 @@ COMBINATIONS = [
     (arm, template, answer_format)
     for arm in (*arms.ONE_STUDENT, "two_stage")
     for template in prompts.STUDENT_TEMPLATES
-    for answer_format in ("text", "label")
+    for answer_format in ("text", "label", "letter")
+    if not (arm in recipe.TOLD_WHAT_TO_WRITE and template == "finetune_cot")
 ]
 
 
@@ -560,7 +576,16 @@ def test_a_real_students_answers_are_rows_of_the_predictions_table(student, ques
 def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     taken = inspect.signature(students.fine_tune).parameters.keys()
     assert set(arms.FINE_TUNE_KEYS) <= taken
-    own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "train_size", "evaluation_batch_size"}
+    own = {
+        "student",
+        "tokenizer",
+        "template",
+        "answer_format",
+        "stage2_order",
+        "train_pool",
+        "train_size",
+        "evaluation_batch_size",
+    }
     own |= {"stage2_source", "crossfit_folds"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
@@ -687,3 +712,71 @@ def test_no_choice_is_wrong_and_unparsed(question):
 
 def test_a_loaded_student_is_called_as_the_recipe_calls_it():
     assert arms.load_student("micro", settings(student="micro"), seed=0).name == "micro"
+
+
+# Open answers
+
+OPEN = {
+    "SVAMP": ("39", "How many apples?"),
+    "CoinFlip": ("no", "Is it heads up?"),
+    "LastLetter": ("nk", "Which letters?"),
+}
+NONE = {"label": [], "text": []}
+
+
+@pytest.fixture(scope="module", params=OPEN)
+def open_rows(request, question):
+    answer, asked = OPEN[request.param]
+    return [
+        question(id=f"q{i}", dataset=request.param, question=f"{asked} {i}", choices=NONE, answer=answer, group="all")
+        for i in range(20)
+    ]
+
+
+@pytest.mark.parametrize(("arm", "template", "answer_format"), COMBINATIONS)
+def test_open_answers_are_written_read_and_scored_and_never_ranked(
+    monkeypatch, open_rows, tmp_path, arm, template, answer_format
+):
+    chosen = settings(template=template, answer_format=answer_format)
+    fake = Fake(monkeypatch, learned(arm, open_rows, chosen).__getitem__, lambda *_: 0.0)
+    answers = answer(arm, open_rows, chosen)
+    found = evaluated(open_rows, answers, arm)
+    assert (found["generated"]["value"], found["unparsed"]["value"], "ranked" in found) == (1, 0, False)
+    assert not fake.scored and all(row["option_scores"] == [] for row in answers)
+    named = arms.predictions(answers, recipe="r", dataset="x", arm=arm, variant="main", seed=0)
+    assert tables.read("predictions", tables.write("predictions", named, tmp_path / "p.parquet")) == named
+
+
+@pytest.mark.parametrize(
+    ("written", "strict", "paper"),
+    [
+        ("It was 40, less 1. --> 39", "39", "39"),
+        ("It was 40, less 1. --> 39.0", "39", "39"),
+        ("It was 40, less 1, which makes 39", "", "39"),  # no arrow: the last number there is
+        ("39 --> 40 --> 41", "41", "40"),  # the first arrow counts in the paper, the last one here
+        ("It was 40. --> not known", "", ""),
+    ],
+)
+def test_how_an_answer_is_read_is_a_key_of_the_recipe(monkeypatch, question, written, strict, paper):
+    row = question(dataset="SVAMP", choices=NONE, answer="39")
+    Fake(monkeypatch, lambda text: written, lambda *_: 0.0)
+    for reading, expected in (("strict", strict), ("paper", paper)):
+        chosen = settings(answer_reading=reading)
+        assert arms.ONE_STUDENT["rationale_answer"].answers(None, [row], chosen)[0]["answer"] == expected
+
+
+def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_options(question):
+    def rows(dataset, answers, split):
+        return [
+            question(id=f"{split}{i}", dataset=dataset, split=split, choices=NONE, answer=one)
+            for i, one in enumerate(answers)
+        ]
+
+    numbers = arms.untrained(rows("SVAMP", "12", "test"), rows("SVAMP", "2213", "train"), 0)
+    assert {name: [row["answer"] for row in found] for name, found in numbers.items()} == {
+        "frequent_answer": ["2", "2"]
+    }
+    coins = arms.untrained(rows("CoinFlip", ["yes", "no"] * 100, "test"), rows("CoinFlip", ["no"], "train"), 0)
+    assert coins.keys() == {"random", "frequent_answer"}
+    assert 0.4 < sum(row["correct"] for row in coins["random"]) / 200 < 0.6
+    assert all(row["option_scores"] == [] for row in coins["random"])

@@ -399,7 +399,7 @@ def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(tmp_path
 @pytest.mark.skipif("SCICOT_DATA" not in os.environ, reason="SCICOT_DATA names no folder with the real files")
 def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
     root = copy_of_the_project(tmp_path / "project")
-    file = root / "notebooks" / "recipes" / "arc.yaml"
+    file = root / "notebooks" / "recipes" / "arc_plumbing.yaml"
     text = file.read_text(encoding="utf-8")
     for long, short in (
         ("steps: 60", "steps: 4"),
@@ -410,10 +410,15 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
         assert long in text
         text = text.replace(long, short)
     file.write_text(text, encoding="utf-8")
-    done = run(root, "arc", "outputs/arc/metrics.csv", "outputs/arc/notebooks/02_teacher_prompting/ARC-Challenge.ipynb")
+    done = run(
+        root,
+        "arc_plumbing",
+        "outputs/arc_plumbing/metrics.csv",
+        "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb",
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
 
-    with (root / "outputs/arc/tables/01_splits.csv").open(encoding="utf-8", newline="") as splits:
+    with (root / "outputs/arc_plumbing/tables/01_splits.csv").open(encoding="utf-8", newline="") as splits:
         counted = {(row["dataset"], row["split"]): row for row in csv.DictReader(splits)}
     read = {name: int(row["read"]) for name, row in counted.items()}
     sizes = {"ARC-Easy": (2251, 570, 2376), "ARC-Challenge": (1119, 299, 1172)}
@@ -425,18 +430,18 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
     }
     assert removed == {("ARC-Easy", "train"): 3, ("ARC-Challenge", "train"): 1}
 
-    questions = tables.read("questions", root / "outputs/arc/questions/ARC-Challenge/main.parquet")
+    questions = tables.read("questions", root / "outputs/arc_plumbing/questions/ARC-Challenge/main.parquet")
     assert {len(row["choices"]["label"]) for row in questions} == {3, 4, 5}
     assert {row["choices"]["label"][0] for row in questions} == {"A", "1"}
-    judged = tables.read("rationales", root / "outputs/arc/rationales/ARC-Challenge/main.parquet")
+    judged = tables.read("rationales", root / "outputs/arc_plumbing/rationales/ARC-Challenge/main.parquet")
     assert len(judged) == 1118 and {row["drop_reason"] for row in judged if not row["kept"]} == {"missing"}
 
     predictions = tables.read(
-        "predictions", root / "outputs/arc/runs/ARC-Challenge/two_stage/main/seed0/predictions.parquet"
+        "predictions", root / "outputs/arc_plumbing/runs/ARC-Challenge/two_stage/main/seed0/predictions.parquet"
     )
     labels = {row["id"]: row["choices"]["label"] for row in questions}
     assert sum(row["split"] == "test" for row in predictions) == 120
     assert all(row["gold"] in labels[row["question_id"]] for row in predictions)
     assert all(len(row["option_scores"]) == len(labels[row["question_id"]]) for row in predictions)
-    executed = (root / "outputs/arc/notebooks/01_questions.ipynb").read_text(encoding="utf-8")
+    executed = (root / "outputs/arc_plumbing/notebooks/01_questions.ipynb").read_text(encoding="utf-8")
     assert "Plumbing run" in executed

@@ -12,8 +12,8 @@ from scicot_utils.prompts import (
     TEACHER_PROMPTS,
     Exemplar,
     PromptError,
+    read_answer,
     read_completion,
-    read_option,
     read_prompt,
     split_rationale_answer,
     write_answer,
@@ -86,9 +86,9 @@ def test_the_benchmarks_labels_and_its_gold_answer_never_show(question, name):
     assert len(shown) == 1
 
 
-@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
-def test_the_three_tasks_of_a_student_read_differently(question, template):
-    row = question()
+@pytest.mark.parametrize("name", [name for name in STUDENT_TEMPLATES if name != "finetune_cot"])
+def test_the_three_tasks_of_a_student_read_differently(question, name):
+    row, template = question(), STUDENT_TEMPLATES[name]
     asked = {
         template.ask_answer(row),
         template.ask_rationale(row),
@@ -175,9 +175,9 @@ def test_a_prompt_is_read_back(name, asked, texts, place):
         assert shown.rest.endswith(more) and f"{shown.options[-1]}{shown.rest}" in text + more
 
 
-@pytest.mark.parametrize("text", ["", "Hello!", "Q: What flies?\nA:", "(A) raft (B) robin", "t1\nWhat flies?"])
-def test_a_text_that_shows_no_question_with_options_is_refused(text):
-    with pytest.raises(PromptError, match="found no question with options"):
+@pytest.mark.parametrize("text", ["", "Hello!", "(A) raft (B) robin", "t1\nWhat flies?"])
+def test_a_text_that_shows_no_question_is_refused(text):
+    with pytest.raises(PromptError, match="found no question"):
         read_prompt(text)
 
 
@@ -190,13 +190,13 @@ def test_a_text_that_shows_no_question_with_options_is_refused(text):
 @example(row={"choices": {"label": ["A", "B"], "text": ["WW or ww", "WW or Ww"]}})
 def test_what_a_student_should_write_is_read_as_the_option_it_was_written_for(answer_format, row):
     for label in row["choices"]["label"]:
-        assert read_option(row, write_answer(row, label, answer_format)) == label
+        assert read_answer(row, write_answer(row, label, answer_format)) == label
 
 
 @given(row=questions())
 def test_whatever_is_read_is_a_label_of_the_question_or_nothing(row):
     for text in (*NASTY, row["question"], ""):
-        assert read_option(row, text) in ("", *row["choices"]["label"])
+        assert read_answer(row, text) in ("", *row["choices"]["label"])
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_whatever_is_read_is_a_label_of_the_question_or_nothing(row):
     ],
 )
 def test_a_text_that_names_no_option_is_read_as_none(question, text):
-    assert read_option(question(), text) == ""
+    assert read_answer(question(), text) == ""
 
 
 @pytest.mark.parametrize(
@@ -226,20 +226,20 @@ def test_a_text_that_names_no_option_is_read_as_none(question, text):
     ["(B)", "(b)", "B", "B.", " B) ", "(B) robin.", "robin", "Robin.", " ROBIN ", "The answer is (B).", "(B) not (C)"],
 )
 def test_the_ways_to_name_an_option(question, text):
-    assert read_option(question(), text) == "B"
-    assert read_option(question(labels="1234"), text) == "2"
+    assert read_answer(question(), text) == "B"
+    assert read_answer(question(labels="1234"), text) == "2"
 
 
 def test_an_empty_answer_is_not_an_option_made_of_signs(question):
     row = question(("×", "sum", "part", "whole"))
-    assert read_option(row, "") == read_option(row, "...") == ""
-    assert read_option(row, "×") == "A"
+    assert read_answer(row, "") == read_answer(row, "...") == ""
+    assert read_answer(row, "×") == "A"
 
 
 def test_two_options_with_the_same_words_cannot_be_told_apart_by_them(question):
     row = question(("robin", "robin", "ant", "raft"))
-    assert read_option(row, "robin") == ""
-    assert read_option(row, "(B)") == "B"
+    assert read_answer(row, "robin") == ""
+    assert read_answer(row, "(B)") == "B"
 
 
 def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
@@ -255,7 +255,7 @@ def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
             for row in rows
             for label in row["choices"]["label"]
             for answer_format in ("text", "label")
-            if read_option(row, write_answer(row, label, answer_format)) != label
+            if read_answer(row, write_answer(row, label, answer_format)) != label
         ]
         assert wrong == []
 

@@ -343,6 +343,29 @@ def test_runs_are_every_arm_and_variant_with_every_seed_and_the_untrained_once(p
     assert planned.runs() == [("microsci", "untrained", MAIN, 0), *trained]
 
 
+def test_variants_that_differ_in_one_key_are_a_sweep_of_it(written):
+    text = MINIMAL + (
+        "variants: {fast: {steps: 2}, faster: {steps: 1}, small: {train_size: 5}, both: {steps: 2, train_size: 5},"
+        " gold: {prompt: gold_shown, teacher_splits: train}, apart: {dropout: 0.0, weight_decay: 0.0}}\n"
+    )
+    assert recipe.load(written(text)).sweeps() == {
+        "steps": [[MAIN, "fast", "faster"], ["small", "both"]],
+        "train_size": [[MAIN, "small"], ["fast", "both"]],
+        "prompt": [[MAIN, "gold"]],
+    }
+    assert recipe.load(written(MINIMAL)).sweeps() == {}
+
+
+def test_variants_are_run_with_the_first_seeds_if_fewer_are_asked_for(written):
+    text = MINIMAL.replace("seeds: [0, 1]", "seeds: [4, 2]") + "variants: {fast: {steps: 2}}\n"
+    assert {seed for *_, variant, seed in recipe.load(written(text)).runs() if variant == "fast"} == {4, 2}
+    few = recipe.load(written(text + "variant_seeds: 1\n"))
+    assert few.seeds_of("fast") == [4] and few.seeds_of(MAIN) == [4, 2]
+    assert {(variant, seed) for *_, variant, seed in few.runs()} == {(MAIN, 4), (MAIN, 2), ("fast", 4)}
+    with pytest.raises(RecipeError, match="variant_seeds: found 3, allowed: at most 2"):
+        recipe.load(written(text + "variant_seeds: 3\n"))
+
+
 def test_variants_are_run_for_the_arms_named_only(written):
     text = MINIMAL + "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [two_stage]}\n"
     runs = recipe.load(written(text)).runs()

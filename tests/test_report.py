@@ -207,7 +207,8 @@ def sized():
 FIGURES = {
     "accuracy": lambda: report.accuracy_figure(pd.DataFrame(metric_rows()), dataset="microsci", chance=0.25, seeds=3),
     "ablation": lambda: report.ablation_figure(
-        pd.DataFrame([row | {"level": level} for level in (250, 1000) for row in metric_rows()]), key="train_size"
+        pd.DataFrame([row | {"level": level, "given": ""} for level in (250, 1000) for row in metric_rows()]),
+        key="train_size",
     ),
     "differences": lambda: report.differences_figure(DIFFERENCES),
     "quality": lambda: report.quality_figure(quality_rows()),
@@ -692,16 +693,18 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
     made = report.compare(report.test_outcomes(plan, "microsci", questions), SETTINGS)
     made = [row | {"seeds": 3} for row in made if row["measure"] == "generated"]
     rows = report.compare_in_variants(plan, "microsci", questions, SETTINGS)
-    rows = [row for row in rows if row["measure"] == "generated"]
+    few = [row for row in rows if row["measure"] == "generated"]
+    rows = [row | {"seeds": 3} for row in few]
     undecided = [row | {"p corrected": 1.0 if row["variant"] == "noisy" else 0.0} for row in rows]
     found = []
-    for in_variants in (rows, undecided, []):
+    for in_variants in (rows, undecided, [], few):
         [row] = [row for row in report.claims(plan, made, SETTINGS, in_variants) if row["claim"] == CLAIM]
         found.append((row["in the variants"], row["verdict"]))
     assert found == [
         ("holds in 1 of 1", "reproduced"),
         ("holds in 0 of 1; not in noisy", "partly"),
         ("–", "reproduced"),
+        ("–", "reproduced"),  # variants of too few seeds say nothing
     ]
 
 
@@ -873,10 +876,48 @@ def test_ablation_figure_takes_names_as_they_come_and_numbers_in_order():
     rows = measured(
         *[("two_stage", "v", 0, "test", m, value, 9) for m in ("generated", "ranked") for value, _ in values]
     )
+    rows = rows.assign(given="")
     named = report.ablation_figure(rows.assign(level=2 * [name for _, name in values]), key="rationale_style")
     assert "50.0% at terse, 70.0% at justify, 60.0% at walk" in named.alt
     numbers = report.ablation_figure(rows.assign(level=2 * [30, 10, 20]), key="steps")
     assert "70.0% at 10, 60.0% at 20, 50.0% at 30" in numbers.alt
+    assert "one seed, so no verdict" in numbers.alt
+
+
+def test_a_sweep_takes_arms_and_seeds_that_all_its_variants_have():
+    more = {"steps": 9, "temperature": 0.7}
+    variants = {"fast": {"steps": 9}, "hot": {"temperature": 0.7}, "both": more, "label": {"answer_format": "label"}}
+    plan = planned(["answer_only", "rationale_answer"], [0, 1], variants=variants)
+    plan = recipe.Recipe(**plan.model_dump() | {"variant_seeds": 1, "variant_arms": {"fast": ["answer_only"]}})
+    frame = measured(
+        *[
+            (arm, variant, seed, split, "generated", 0.5, 9)
+            for arm in ("answer_only", "rationale_answer", "shuffled")
+            for variant in ("main", *variants)
+            for seed in (0, 1)
+            for split in ("test", "validation")
+        ]
+    )
+    found, common = report.ablation(plan, frame, "steps")
+    assert common == "" and {*found["split"]} == {"test"} and {*found["seed"]} == {0}
+    rows = {*zip(found["arm"], found["variant"], found["level"], found["given"], strict=True)}
+    cold, hot, usual = "temperature = 0.0", "temperature = 0.7", plan.settings().steps
+    assert rows == {
+        ("answer_only", "main", usual, cold), ("answer_only", "fast", 9, cold),
+        ("answer_only", "hot", usual, hot), ("answer_only", "both", 9, hot),
+        ("rationale_answer", "hot", usual, hot), ("rationale_answer", "both", 9, hot),
+    }  # fmt: skip
+    only = recipe.Recipe(**plan.model_dump() | {"variants": {"hot": variants["hot"], "both": more}, "variant_arms": {}})
+    found, common = report.ablation(only, frame, "steps")
+    assert common == "temperature = 0.7" and {*found["given"]} == {""} and {*found["variant"]} == {"hot", "both"}
+
+
+def test_a_train_size_of_all_is_shown_as_their_number():
+    plan = planned(["answer_only"], [0], variants={"few": {"train_size": 5}})
+    plan = recipe.Recipe(**plan.model_dump() | {"training": plan.training.model_dump() | {"train_size": 0}})
+    frame = measured(*[("answer_only", name, 0, "test", "ranked", 0.5, 9) for name in ("main", "few")])
+    found, _ = report.ablation(plan, frame, "train_size", kept=17)
+    assert [*found["level"]] == [17, 5]
 
 
 def test_validation_table_marks_the_best_variant_of_each_arm():

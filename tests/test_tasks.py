@@ -1,6 +1,8 @@
 """Benchmarks: read from files in the hub's layout, checked, freed of duplicates, sampled."""
 
+import json
 from collections import Counter
+from dataclasses import replace
 
 import datasets
 import pyarrow as pa
@@ -27,8 +29,8 @@ def hub(tmp_path, monkeypatch):
     """Writes a folder in the hub's layout: split → rows of one configuration."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
-    def write(content, config="ARC-Easy"):
-        folder = tmp_path / "hub"
+    def write(content, config="ARC-Easy", name="hub"):
+        folder = tmp_path / name
         (folder / config).mkdir(parents=True)
         lines = ["---", "configs:", f"- config_name: {config}", "  data_files:"]
         for split, rows in content.items():
@@ -42,6 +44,12 @@ def hub(tmp_path, monkeypatch):
 
 def splits(**changed):
     return {split: [arc_row(f"{split}1")] for split in tasks.SPLITS} | changed
+
+
+def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_variant_only():
+    rows = [{"split": split} for split in ("train", *tasks.TESTS, "validation")]
+    assert [row["split"] for row in tasks.unseen(rows)] == [*tasks.TESTS, "validation"]
+    assert [row["split"] for row in tasks.unseen(rows, "fast")] == ["test", "validation"]
 
 
 def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
@@ -348,3 +356,229 @@ def test_the_known_duplicates_of_arc_leave_train(real_data, tmp_path, monkeypatc
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     rows = tasks.load(name, dataset_path=str(real_data / "ai2_arc"), sizes=ALL, seed=0)
     assert [row["split"] for row in tasks.deduplicate(rows)[1]] == ["train"] * copies
+
+
+# Sci-CoT's other benchmarks, in the hub's own row shapes
+
+
+def sciq_row(i):
+    return {
+        "question": f"What is {i}?", "distractor3": "tin", "distractor1": "salt", "distractor2": "air",
+        "correct_answer": f"gold {i}", "support": "A text.",
+    }  # fmt: skip
+
+
+def test_sciq_puts_the_right_option_at_every_place_equally_often_and_always_the_same(hub):
+    path = hub(
+        {"train": [sciq_row(i) for i in range(400)], "validation": [sciq_row(1)], "test": [sciq_row(2)]}, "default"
+    )
+    rows = tasks.load("SciQ", dataset_path=path, sizes=ALL, seed=0)
+    assert rows == tasks.load("SciQ", dataset_path=path, sizes=ALL, seed=5)
+    places = Counter(row["answer"] for row in rows if row["split"] == "train")
+    assert set(places) == set("ABCD") and all(70 < count < 130 for count in places.values())
+    for row in rows:
+        texts = dict(zip(row["choices"]["label"], row["choices"]["text"], strict=True))
+        assert texts[row["answer"]].startswith("gold") and set(texts.values()) > {"tin", "salt", "air"}
+    assert len({row["id"] for row in rows}) == len(rows), "the source has no ids"
+
+
+def qasc_row(i, answer="C"):
+    row = arc_row(f"q{i}", "ABCDEFGH", answer)
+    return row | {"fact1": "", "fact2": "", "combinedfact": "", "formatted_question": "", "question": f"Why {i}?"}
+
+
+def test_where_test_answers_are_not_public_validation_is_test_and_a_part_of_train_is_validation(hub):
+    content = {
+        "train": [qasc_row(i) for i in range(50)],
+        "validation": [qasc_row(i) for i in range(50, 60)],
+        "test": [qasc_row(i, answer="") for i in range(60, 70)],
+    }
+    rows = tasks.load("QASC", dataset_path=hub(content, "default"), sizes=ALL, seed=0)
+    found = {split: [row["id"] for row in rows if row["split"] == split] for split in tasks.SPLITS}
+    assert found["test"] == [f"q{i}" for i in range(50, 60)]
+    assert len(found["validation"]) == 5 and sorted(found["train"] + found["validation"]) == sorted(
+        f"q{i}" for i in range(50)
+    )
+    assert len(rows[0]["choices"]["label"]) == 8
+
+
+def scienceqa_row(i, image=None, **changes):
+    row = {
+        "image": image, "question": f"Which is {i}?", "choices": ["a cat", "a dog"], "answer": i % 2, "hint": "",
+        "task": "closed choice", "grade": "grade2", "subject": "natural science", "topic": "", "category": "",
+        "skill": "", "lecture": "", "solution": "",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_scienceqa_leaves_out_questions_with_an_image_and_counts_them(tmp_path, hub):
+    features = datasets.Features(
+        {name: datasets.Value("string") for name in scienceqa_row(0)}
+        | {
+            "image": datasets.Image(),
+            "choices": datasets.List(datasets.Value("string")),
+            "answer": datasets.Value("int8"),
+        }
+    )
+    picture = {"bytes": b"no picture is ever opened", "path": None}
+    content = {
+        "train": [scienceqa_row(0), scienceqa_row(1, picture), scienceqa_row(2, picture)],
+        "validation": [scienceqa_row(3)],
+        "test": [scienceqa_row(5, hint="Look at\nthe text.")],
+    }
+    folder = tmp_path / "ScienceQA"
+    for split, rows in content.items():
+        file = folder / "data" / f"{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list(rows, features=features).to_parquet(file)
+    left_out = Counter()
+    rows = tasks.load("ScienceQA", dataset_path=str(tmp_path), sizes=ALL, seed=0, left_out=left_out)
+    assert {split: left_out[split] for split in tasks.SPLITS} == {"train": 2, "validation": 0, "test": 0}
+    assert [(row["question"], row["answer"]) for row in rows] == [
+        ("Which is 0?", "A"), ("Which is 3?", "B"), ("Look at the text. Which is 5?", "B"),
+    ]  # fmt: skip
+
+
+def test_several_benchmarks_may_lie_side_by_side_under_their_names_on_the_hub(hub, tmp_path):
+    hub(splits(), name="ai2_arc")
+    assert len(tasks.load("ARC-Easy", dataset_path=str(tmp_path), sizes=ALL, seed=0)) == 3
+
+
+# Fine-tune-CoT's
+
+
+def test_the_papers_split_is_made_again_index_by_index(real_data):
+    folder = real_data / "finetune_cot_splits"
+    halves = {"single_eq": 508, "addsub": 395, "multiarith": 600, "svamp": 1000, "date_understanding": 369,
+              "tracking_shuffled_objects": 750, "coin_flip": 500, "last_letter_concatenation": 500, "strategy_qa": 2290}  # fmt: skip
+    for name, n in halves.items():
+        published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
+        assert tasks.paper_split(n) == (published["train"], published["test"]), name
+    aqua = json.loads((folder / "aqua__default.json").read_text(encoding="utf-8"))
+    assert tasks.drawn(97467, 10_000) == aqua["train"] and aqua["test"] == [*range(97467, 97467 + 254)]
+    for name, train in (("gsm8k", 7473), ("commonsense_qa", 9741)):
+        published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
+        assert published["train"] == [*range(train)] and published["test"][0] == train
+
+
+def test_the_papers_split_begins_as_published():
+    train, test = tasks.paper_split(500)
+    assert (train[:4], test[:4], len(train), len(test)) == ([1, 2, 3, 4], [0, 9, 11, 23], 350, 150)
+
+
+def test_the_sizes_of_all_twelve_tasks_are_the_papers():
+    sizes = {name: tuple(task.published.values()) for name, task in tasks.TASKS.items() if task.published}
+    assert sizes == {
+        "SingleEq": (356, 152), "AddSub": (276, 119), "MultiArith": (420, 180), "GSM8K": (7473, 1319),
+        "AQUA": (10000, 254), "SVAMP": (700, 300), "DateUnderstanding": (258, 111), "ShuffledObjects": (525, 225),
+        "LastLetter": (350, 150), "CoinFlip": (350, 150), "CommonsenseQA": (9741, 1221), "StrategyQA": (1603, 687),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def file_of(tmp_path):
+    """Writes a file of questions as Fine-tune-CoT's code keeps them; returns its folder."""
+
+    def write(name, rows, wrapped=True):
+        content = {"metadata": {"dataset_key": name}, "data": rows} if wrapped else rows
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_task_from_a_file_has_the_papers_test_split_and_a_tenth_of_train_to_choose_on(file_of, wrapped):
+    rows = [{"sample_index": i, "question": f" How many is {i}? ", "answer": f"{i}.0"} for i in range(395)]
+    found = tasks.load("AddSub", dataset_path=file_of("addsub", rows, wrapped), sizes=ALL, seed=0)
+    assert Counter(row["split"] for row in found) == {"train": 248, "validation": 28, "test": 119}
+    train, test = tasks.paper_split(395)
+    assert [int(row["id"]) for row in found if row["split"] == "test"] == test
+    assert sorted(int(row["id"]) for row in found if row["split"] != "test") == train
+    assert (
+        found[0]["choices"] == {"label": [], "text": []}
+        and found[0]["question"] == f"How many is {int(found[0]['id'])}?"
+    )
+
+
+def test_date_understanding_keeps_its_options_in_the_question(file_of):
+    asked = "Today is 1/2/2020.\nWhat is tomorrow in MM/DD/YYYY? Which choice is true? Answer choices: (A) 01/03/2020, (B) 01/04/2020, (C) 03/01/2020."
+    rows = [{"question": f"{i}. {asked}", "answer": "A"} for i in range(369)]
+    found = tasks.load("DateUnderstanding", dataset_path=file_of("date_understanding", rows), sizes=ALL, seed=0)
+    assert found[0]["choices"] == {"label": ["A", "B", "C"], "text": ["01/03/2020", "01/04/2020", "03/01/2020"]}
+    assert found[0]["question"].endswith("in MM/DD/YYYY? Which choice is true?") and found[0]["answer"] == "A"
+    near = tasks.near_duplicates(found)
+    assert near and all(pair["answer shared"] for pair in near), "templates that recur across its split are counted"
+
+
+def test_strategyqa_answers_yes_or_no_however_the_file_says_it(file_of):
+    rows = [{"question": f"Is it {i}?", "answer": ("yes", "No", True, False)[i % 4]} for i in range(2290)]
+    found = tasks.load("StrategyQA", dataset_path=file_of("strategy_qa", rows), sizes=ALL, seed=0)
+    assert {(int(row["id"]) % 4, row["answer"]) for row in found} == {(0, "yes"), (1, "no"), (2, "yes"), (3, "no")}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([{"question": "How many?", "answer": "1"}] * 3, "svamp.json holds 3 questions, needed: the 1000 that"),
+        ([{"question": "How many?"}], r"svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
+        ({"rows": []}, r"svamp.json holds no questions"),
+    ],
+)
+def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, told):
+    (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(TaskError, match=f"SVAMP: {told}"):
+        tasks.load("SVAMP", dataset_path=str(tmp_path), sizes=ALL, seed=0)
+
+
+@pytest.mark.parametrize("path", ["", "/no/such/folder"])
+def test_a_missing_file_is_named_with_the_next_step(path):
+    with pytest.raises(TaskError, match=r"SVAMP: no file svamp\.json in dataset_path .*set it .*reasoning-teacher"):
+        tasks.load("SVAMP", dataset_path=path, sizes=ALL, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [("", "'', allowed: what a right answer says"), ("maybe", "'maybe', allowed: yes or no")]
+)
+def test_a_gold_answer_that_is_none_is_refused(file_of, answer, told):
+    rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
+    with pytest.raises(TaskError, match=f"StrategyQA .*: the gold answer is {told}"):
+        tasks.load("StrategyQA", dataset_path=file_of("strategy_qa", rows), sizes=ALL, seed=0)
+
+
+def test_gsm8k_takes_the_number_after_the_marks_and_holds_out_validation(hub):
+    content = {
+        "train": [{"question": f"How many {i}?", "answer": f"2 + 2 = <<2+2=4>>4\n#### {i},000"} for i in range(20)],
+        "test": [{"question": "How many?", "answer": "Hm.\n#### -7"}],
+    }
+    rows = tasks.load("GSM8K", dataset_path=hub(content, "main"), sizes=ALL, seed=0)
+    assert Counter(row["split"] for row in rows) == {"train": 18, "validation": 2, "test": 1}
+    assert rows[-1]["answer"] == "-7" and rows[0]["answer"].endswith(",000")
+
+
+def test_aqua_takes_letters_off_its_options_and_the_papers_draw_of_its_train_split(hub, monkeypatch):
+    def row(i):
+        return {
+            "question": f"What is {i}?",
+            "options": ["A)1", "B)2/3", "C)x) y", "D)4", "E)5"],
+            "rationale": "",
+            "correct": "C",
+        }
+
+    content = {"train": [row(i) for i in range(30)], "validation": [row(90)], "test": [row(99)]}
+    monkeypatch.setitem(tasks.TASKS, "AQUA", replace(tasks.TASKS["AQUA"], train_drawn=20))
+    rows = tasks.load("AQUA", dataset_path=hub(content, "raw"), sizes=ALL, seed=0)
+    taken = sorted(row["id"] for row in rows if row["split"] != "test")
+    assert taken == [f"train-{i:05d}" for i in tasks.drawn(30, 20)], "ids tell the place in the source"
+    assert [
+        int(row["question"].split()[2][:-1]) for row in sorted(rows[:-1], key=lambda row: row["id"])
+    ] == tasks.drawn(30, 20)
+    assert (rows[0]["choices"]["text"], rows[0]["answer"]) == (["1", "2/3", "x) y", "4", "5"], "C")
+
+
+def test_commonsenseqa_is_tested_on_its_validation_split(hub):
+    content = {split: [arc_row(f"{split}{i}", "ABCDE") for i in range(10)] for split in ("train", "validation")}
+    content["test"] = [arc_row("hidden", "ABCDE", answer="")]
+    rows = tasks.load("CommonsenseQA", dataset_path=hub(content, "default"), sizes=ALL, seed=0)
+    assert {row["id"][:-1] for row in rows if row["split"] == "test"} == {"validation"}
+    assert Counter(row["split"] for row in rows) == {"train": 9, "validation": 1, "test": 10}

@@ -363,7 +363,7 @@ def test_with_nothing_or_too_much_that_fits_it_guesses_among_them():
     ],
 )
 def test_a_question_of_another_world_is_refused(prompt):
-    with pytest.raises(TeacherError, match="knows only questions of microsci") as caught:
+    with pytest.raises(TeacherError, match="knows only questions of microsci and the symbolic tasks") as caught:
         simulated().complete(prompt, sample=0, temperature=0.0)
     assert "\n" not in str(caught.value)
 

@@ -20,6 +20,7 @@ from scicot_utils.report.book import (
     Record,
     ReportError,
     Table,
+    ablation,
     ablation_figure,
     accuracy_figure,
     accuracy_table,
@@ -64,7 +65,7 @@ from scicot_utils.report.sizes import sizes_figure, sizes_told, student_sizes
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "KEPT", "MIN_SEEDS", "Folded", "Paragraph", "Picture",
-    "Record", "ReportError", "Table", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
+    "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_variants", "comparison_table", "dataset_card",
     "differences_figure", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
     "interval", "keep", "lengths_figure", "loss_figure", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "quality_figure",

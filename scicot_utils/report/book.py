@@ -95,7 +95,7 @@ CLAIMS = (
         "two_stage",
         "bloom_176b",
         ("ARC-Easy",),
-        "Flan-T5-small on ARC-Easy with an LLM's rationales: recipe arc with student, teacher and dataset changed",
+        "recipe arc: Flan-T5-small on ARC-Easy with the rationales of a served LLM",
     ),
     Claim(
         "Sci-CoT, abstract",
@@ -460,6 +460,8 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     for place, arm in enumerate(reversed(arms)):
         for measure, shift, filled in (("generated", 0.17, True), ("ranked", -0.17, False)):
             values = 100 * where(chosen, arm=arm, metric=measure)["value"]
+            if values.empty:  # open answers are not ranked
+                continue
             colour = ARMS[arm][1]
             axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
             axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
@@ -489,42 +491,82 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     )
 
 
-def ablation_figure(frame: pd.DataFrame, *, key: str) -> Picture:
+def ablation(recipe: Recipe, frame: pd.DataFrame, key: str, kept: int = 0) -> tuple[pd.DataFrame, str]:
+    """Test accuracies of the variants that differ in one key, for `ablation_figure`, and what else was changed in all.
+
+    The rows of metrics.csv with `level`, the value of the key, and `given`, in which the sweeps of the key differ; of arms
+    with a student that two variants of a sweep were run for, and seeds that all of them have. `kept`: the number that a
+    `train_size` of 0 stands for.
+    """
+    sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
+    others = [{other: value for other, value in [*sweep.values()][-1].items() if other != key} for sweep in sweeps]
+    every = dict.fromkeys(other for rest in others for other in rest)
+    differing = [other for other in every if len({rest.get(other) for rest in others}) > 1]
+    common = ", ".join(f"{other} = {others[0][other]}" for other in every if other not in differing)
+    frame = frame[(frame["split"] == "test") & frame["metric"].isin(["generated", "ranked"])]
+    found = []
+    for sweep in sweeps:
+        run = [arm for name in sweep for arm in recipe.trained_arms(name)]
+        seeds = [seed for seed in recipe.seeds if all(seed in recipe.seeds_of(name) for name in sweep)]
+        for name in sweep:
+            part = frame[(frame["variant"] == name) & frame["seed"].isin(seeds)]
+            part = part[part["arm"].isin([arm for arm in run if run.count(arm) > 1])]
+            settings = [recipe.settings(arm, name) for arm in part["arm"]]
+            levels = [getattr(one, key) for one in settings]
+            given = [", ".join(f"{other} = {getattr(one, other)}" for other in differing) for one in settings]
+            levels = [kept if key == "train_size" and level == 0 else level for level in levels]
+            found.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
+    return pd.concat(found), common
+
+
+def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Picture:
     """Test accuracy over the values of one recipe key: mean over seeds, and the range from least to greatest.
 
-    `frame` has the columns of metrics.csv and `level`, the value of the key. Numbers stand in their order, an arm a
-    line with a band; other values stand as they come, an arm a row of points with bars.
+    `frame` as from `ablation`. Numbers stand in their order, an arm a line with a band; other values stand as they
+    come, an arm a row of points with bars. Sweeps that differ in `given` have other marks and lines.
     """
     values = list(dict.fromkeys(frame["level"]))
     ordered = not any(isinstance(value, (str, bool)) for value in values)
     levels = sorted(values) if ordered else values
     arms = [arm for arm in ARMS if arm in set(frame["arm"])]
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
-    told = []
-    for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
-        for number, arm in enumerate(arms):
-            found = over_seeds(where(frame, arm=arm, metric=measure), ["level"]).set_index("level")
+    rows = [(arm, given) for given in dict.fromkeys(frame["given"]) for arm in arms]
+    rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
+    styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
+    measures = [name for name in ("generated", "ranked") if name in set(frame["metric"])]  # open answers are not ranked
+    size = (4 * len(measures), 3.4 + 0.2 * len(rows))
+    figure, panels = plt.subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
+    panels, told = panels[0], []
+    for axes, measure in zip(panels, measures, strict=True):
+        for number, (arm, given) in enumerate(rows):
+            found = over_seeds(where(frame, arm=arm, given=given, metric=measure), ["level"]).set_index("level")
             found = 100 * found.loc[[level for level in levels if level in found.index]]
-            aside = 0.0 if ordered else 0.16 * (number - (len(arms) - 1) / 2)
+            aside = 0.0 if ordered else 0.4 / len(rows) * (number - (len(rows) - 1) / 2)
             places = [levels.index(level) + aside for level in found.index]
             name, colour = ARMS[arm]
+            style, label = styles.get(given, "x-"), ", ".join(filter(None, (name.replace("\n", " "), given)))
             if ordered:
                 axes.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
             else:
                 axes.vlines(places, found["min"], found["max"], color=colour, lw=2)
-            axes.plot(places, found["mean"], "o-" if ordered else "o", color=colour, label=name.replace("\n", " "))
+            axes.plot(places, found["mean"], style if ordered else style[0], color=colour, label=label)
             if measure == "generated":
                 points = [
                     f"{percent(mean / 100)} at {level}" for level, mean in zip(found.index, found["mean"], strict=True)
                 ]
-                told.append(f"{arm_name(arm)} {', '.join(points)}")
+                told.append(f"{arm_name(arm)}{f' ({given})' if given else ''} {', '.join(points)}")
         axes.set(title=measure, xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
         axes.set_xticks(range(len(levels)), levels)
     panels[0].set_ylabel("test accuracy, %")
+    columns = 1 if any(given for _, given in rows) else 3
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
-    return Picture(figure, f"Generated test accuracy by {key}, mean over seeds: {'; '.join(told)}.")
+    seeds = frame["seed"].nunique()
+    of_seeds = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
+    return Picture(
+        figure,
+        f"Generated test accuracy by {key}{f', with {common}' if common else ''}, {of_seeds}: {'; '.join(told)}.",
+    )
 
 
 def lengths_figure(lengths: Mapping[str, Sequence[int]], *, label: str) -> Picture:
@@ -572,10 +614,16 @@ def flow_figure() -> Picture:
 # ── What was found ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chance(questions: Iterable[Row]) -> float:
-    """Expected accuracy on the test split of picking an option at random."""
-    sizes = [len(row["choices"]["label"]) for row in questions if row["split"] == "test"]
-    return sum(1 / size for size in sizes) / len(sizes)
+def chance(questions: Iterable[Row], split: str = "test") -> float:
+    """Expected accuracy on a split of guessing among the possible answers; 0 where there is no end of them."""
+    guessed = [_guessed(row) for row in questions if row["split"] == split]
+    return sum(guessed) / len(guessed)
+
+
+def _guessed(question: Row) -> float:
+    """Chance that a random guess at a question is right."""
+    answers = prompts.possible(question)
+    return 1 / len(answers) if answers else 0.0
 
 
 def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> list[Row]:
@@ -584,7 +632,7 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     `answers`: baseline → its predictions on `questions`. Intervals are Wilson's, each at such a level that all of the
     table hold together with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
     """
-    options = {row["id"]: len(row["choices"]["label"]) for row in questions}
+    by_luck = {row["id"]: _guessed(row) for row in questions}
     groups = [
         (split, name, [row for row in rows if row["split"] == split])
         for split in dict.fromkeys(row["split"] for row in questions)
@@ -593,7 +641,7 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     confidence = 1 - (1 - FAIR_LEVEL) / max(1, len(groups))
     found = []
     for split, name, rows in groups:
-        right, by_chance = sum(row["correct"] for row in rows), sum(1 / options[row["question_id"]] for row in rows)
+        right, by_chance = sum(row["correct"] for row in rows), sum(by_luck[row["question_id"]] for row in rows)
         low, high = scoring.wilson(right, len(rows), confidence)
         found.append(
             {
@@ -651,6 +699,8 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     for arm in [arm for arm in ARMS if arm in set(test["arm"])]:
         for measure in ("generated", "ranked"):
             found = where(test, arm=arm, metric=measure)
+            if found.empty:  # open answers are not ranked
+                continue
             seeds, one = over_seeds(found, ["arm"]).iloc[0], found.iloc[0]
             rates = {name: where(test, arm=arm, metric=name)["value"].mean() for name in ("unparsed", "truncated")}
             rows.append(
@@ -688,13 +738,15 @@ def test_outcomes(
 ) -> dict[tuple[str, str], np.ndarray]:
     """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
 
-    An arm that the variant is not run for is taken from another (`Recipe.taken_from`). A control that could be made for
-    a part of the questions only is left out.
+    An arm that the variant is not run for is taken from another (`Recipe.taken_from`), with the variant's seeds. A
+    control that could be made for a part of the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
     asked = sum(row["split"] == "test" for row in questions.values())
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for where, arm, of, seed in recipe.runs():
+        if seed not in recipe.seeds_of(variant):
+            continue
         if where == dataset and arm != "untrained" and of == recipe.taken_from(arm, variant):
             folder = paths.run(recipe.name, dataset, arm, of, seed)
             for file in [
@@ -707,7 +759,8 @@ def test_outcomes(
                         continue
                     outcomes = scoring.outcomes(of_arm, labels)
                     for measure in ("generated", "ranked"):
-                        found.setdefault((name, measure), []).append(outcomes[measure])
+                        if measure in outcomes:
+                            found.setdefault((name, measure), []).append(outcomes[measure])
     return {name: np.stack(seeds) for name, seeds in found.items()}
 
 
@@ -775,13 +828,14 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
     """
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
-    wide["mean"] = wide[["generated", "ranked"]].mean(axis=1)
+    measures = [name for name in ("generated", "ranked") if name in wide]  # open answers are not ranked
+    wide["mean"] = wide[measures].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
     keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))
     rows = [
         {"arm": row["arm"], "variant": row["variant"]}
         | {key: getattr(recipe.settings(row["arm"], row["variant"]), key) for key in keys}
-        | {name: row[name] for name in ("generated", "ranked", "mean", "seeds", "best")}
+        | {name: row[name] for name in (*measures, "mean", "seeds", "best")}
         for row in wide.reset_index().to_dict("records")
     ]
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
@@ -808,7 +862,7 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
         counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
         settings = recipe.settings(arm, variant)
         style = settings.rationale_style if settings.teacher == "simulated" else "walk"
-        for seed in recipe.seeds:
+        for seed in recipe.seeds_of(variant):
             file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
             found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
             if any(row["rationale"] for row in found):
@@ -891,7 +945,8 @@ def claims(
 ) -> list[Row]:
     """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
 
-    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly.
+    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly. Those of too
+    few seeds carry no verdict.
     """
     rows = []
     for claim in CLAIMS:
@@ -911,7 +966,9 @@ def claims(
                 verdict = "reproduced" if set(directions) == {"above"} else "partly"
             held: dict[str, set[str]] = {}
             for row in in_variants:
-                if (row["first"], row["second"]) == (claim.first, claim.second) and row["variant"] != MAIN:
+                if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
+                    continue
+                if row["seeds"] >= MIN_SEEDS:
                     held.setdefault(row["variant"], set()).add(_direction(row, settings))
             if held:
                 above = [name for name, directions in held.items() if directions == {"above"}]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
-from scicot_utils.teachers import recorded
+from scicot_utils.tasks import symbolic
+from scicot_utils.teachers import puzzles, recorded
 from scicot_utils.teachers.protocol import Teacher, TeacherError
 from scicot_utils.teachers.recorded import Recorded
 from scicot_utils.teachers.simulated import Habits, Simulated, solver
@@ -34,7 +35,14 @@ def _proof(question: Row) -> str:
     return " ".join(solver().proof(question["question"], question["choices"]["text"]))
 
 
-PROOFS: dict[str, Callable[[Row], str]] = {"microsci": _proof}  # dataset → a rationale as a human would write it
+def _steps(question: Row) -> str:
+    return " ".join(puzzles.worked(symbolic.read(question["question"]), lambda _: None, lambda: 0))
+
+
+PROOFS: dict[str, Callable[[Row], str]] = {  # dataset → a rationale as a human would write it
+    "microsci": _proof,
+    **dict.fromkeys(symbolic.MAKERS, _steps),
+}
 
 
 def need_proofs(dataset: str) -> None:

@@ -1,4 +1,5 @@
-"""A teacher for the embedded world: it knows that world's facts, and errs at declared rates.
+"""A teacher for the embedded world and the symbolic tasks: it knows that world's facts, works puzzles out, and errs at
+declared rates.
 
 It reads prompt text and writes completion text as an LLM would, and sees no more than the prompt shows.
 """
@@ -17,6 +18,8 @@ from scicot_utils.microsci import Reasoning, facts
 from scicot_utils.microsci.reasoning import Recall
 from scicot_utils.prompts import CUE, FINAL, LETTERS, PromptError, read_prompt
 from scicot_utils.recipe import Settings
+from scicot_utils.tasks import symbolic
+from scicot_utils.teachers import puzzles
 from scicot_utils.teachers.protocol import Teacher, TeacherError, free
 
 UNSURE = "It could be any of these."  # what a malformed answer of the simulated teacher says
@@ -65,11 +68,22 @@ class _Case:
     claims: tuple[str, ...]  # where options are texts: the sentence that the solver says about each
 
 
+@dataclass(frozen=True)
+class _Puzzled:
+    """A puzzle that a prompt asks; `options` are empty where the answer is open, `told` the answer that it says is right."""
+
+    puzzle: symbolic.Puzzle
+    options: tuple[str, ...]
+    told: str
+    rest: str
+
+
 class Simulated(Teacher):
     """A teacher for the embedded world: reads any of this package's prompts, and writes as an LLM would.
 
     It reasons like `microsci.Solver`, but recalls each fact wrongly with a declared chance, and concludes from what is
-    written: its own words in one call, whatever rationale the prompt holds in the second of two. Deterministic for
+    written: its own words in one call, whatever rationale the prompt holds in the second of two. A symbolic puzzle it
+    works out step by step, each of which goes wrong with that chance; its rationale has one style only. Deterministic for
     (habits, prompt, sample). Each chance has draws of its own, so that a raised rate adds faults and moves none.
     """
 
@@ -105,14 +119,16 @@ class Simulated(Teacher):
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         case = self._read(prompt)
+        puzzled = isinstance(case, _Puzzled)
+        reason, conclude = (self._work_out, self._name) if puzzled else (self._rationale, self._conclude)
         occasion = f"{sample if temperature else 0}/{prompt}"
         if prompt.endswith(CUE):
-            return free(prompt, self._conclude(case, case.rest, occasion))
+            return free(prompt, conclude(case, case.rest, occasion))
         if self._happens("refusal", occasion):
             return free(prompt, REFUSAL, "content_filter")
-        text = self._rationale(case, occasion, temperature)
+        text = reason(case, occasion, temperature)
         if FINAL in prompt:
-            text += f"\n{FINAL} {self._conclude(case, text, occasion)}"
+            text += f"\n{FINAL} {conclude(case, text, occasion)}"
         if self._happens("truncation", occasion):
             words = text.split(" ")
             kept = self._draws("cut", occasion).randrange(1, len(words))
@@ -125,14 +141,17 @@ class Simulated(Teacher):
     def _happens(self, fault: str, *what: str) -> bool:
         return self._draws(fault, *what).random() < getattr(self.habits, f"{fault}_rate")
 
-    def _read(self, prompt: str) -> _Case:
+    def _read(self, prompt: str) -> _Case | _Puzzled:
         try:
             shown = read_prompt(prompt)
+            if puzzle := symbolic.read(shown.question):
+                gold = shown.options[LETTERS.index(shown.gold)] if shown.gold and shown.options else shown.gold
+                return _Puzzled(puzzle, shown.options, gold, shown.rest)
             asked = self._solver.read(shown.question)
             found = self._solver.reason(asked, shown.options)
         except (PromptError, ValueError, KeyError):  # no question, no wording, no entity of this world
             raise TeacherError(
-                f"teacher 'simulated' knows only questions of microsci; found: {prompt[:80]!r}"
+                f"teacher 'simulated' knows only questions of microsci and the symbolic tasks; found: {prompt[:80]!r}"
             ) from None
         names = tuple(name for name in (*shown.options, *asked.slots) if name in self._world.entities)
         claims = () if set(shown.options) <= set(names) else found.lines
@@ -294,6 +313,45 @@ class Simulated(Teacher):
             return list(discussed)
         found = self._solver.reason(case.asked, case.options, _but(stated, self._memory(occasion)))
         return [place for place in _fitting(found) if place in discussed] or _fitting(found) or everyone
+
+    # Puzzles
+
+    def _work_out(self, case: _Puzzled, occasion: str, temperature: float) -> str:
+        """The puzzle step by step: with mistakes, without any where the prompt says what is right."""
+        puzzle, draws = case.puzzle, self._draws("words", occasion)
+
+        def vary() -> int:
+            return draws.randrange(self.habits.paraphrase) if draws.random() < temperature else 0
+
+        def errs(step: int) -> random.Random | None:
+            about = puzzle.steps[step]
+            drawn_for = "always" if self.habits.errors == "systematic" else f"{occasion}/{step}"
+            wrong = not case.told and self._happens("error", drawn_for, about)
+            return self._draws("mistake", drawn_for, about) if wrong else None
+
+        opening, lines = OPENINGS[vary()], puzzles.worked(puzzle, errs, vary)
+        attempt = 0
+        while self._off_the_mark(case) and puzzles.led_to(puzzle, " ".join(lines)) == puzzle.answer:
+            attempt += 1  # not every mistake shows in the end
+            bent = self._draws("bent", occasion, str(attempt))
+            step = bent.randrange(len(puzzle.steps))
+            lines = puzzles.worked(puzzle, lambda one, step=step, bent=bent: bent if one == step else None, vary)
+        return " ".join(filter(None, [opening, *lines]))
+
+    def _off_the_mark(self, case: _Puzzled) -> bool:
+        """Whether it gives the right answer after a wrong rationale; drawn for the question, as with the world's."""
+        return self._happens("wrong_rationale", case.puzzle.question, *case.options)
+
+    def _name(self, case: _Puzzled, text: str, occasion: str) -> str:
+        """What comes after the cue: the answer that `text` leads to, or a declared fault; a guess where it leads to none."""
+        if self._happens("malformed", occasion):
+            return UNSURE
+        puzzle = case.puzzle
+        led = puzzles.led_to(puzzle, text) or puzzles.other(puzzle, "", self._draws("guess", occasion))
+        answer = case.told or (puzzle.answer if self._off_the_mark(case) else led)
+        if not self._off_the_mark(case) and self._happens("wrong_answer", occasion):
+            answer = puzzles.other(puzzle, answer, self._draws("wrong", occasion))
+        return f"({LETTERS[case.options.index(answer)]}) {answer}." if case.options else f"{answer}."
 
 
 def _but(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:

@@ -1,9 +1,4 @@
-"""Every template, versioned: how a question becomes text, and how an answer is read back. It calls no model.
-
-A template's version changes when its text or its parser does, and is stored with every completion. Options are
-always shown as (A), (B), …, whatever labels the benchmark uses; a parser returns the benchmark's own label, or ''
-when the text names no option.
-"""
+"""The prompts of teachers and of students: a question as text, and a completion taken apart. What an answer is, `answers` knows."""
 
 from __future__ import annotations
 
@@ -11,65 +6,29 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from scicot_utils import ScicotError
+from scicot_utils.prompts.answers import (
+    PromptError,
+    answer_text,
+    cleanse,
+    has_options,
+    letter,
+    options,
+    read_answer,
+    shown_answer,
+)
 from scicot_utils.tables import Row
 
-LETTERS = "ABCDEFGH"
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
 
 
-class PromptError(ScicotError):
-    """A question that a template cannot show."""
+def _around(before: str, question: Row, after: str = "", between: str = " ") -> str:
+    """The options with what stands before and after them; nothing where the question is open."""
+    listed = between.join(f"({mark}) {text}" for mark, text in options(question)) if has_options(question) else ""
+    return f"{before}{listed}{after}" if listed else ""
 
 
-def options(question: Row) -> list[tuple[str, str]]:
-    """(letter, text) of every option, letters from A whatever the benchmark's labels are."""
-    texts = question["choices"]["text"]
-    if not 2 <= len(texts) <= len(LETTERS):
-        raise PromptError(f"question {question['id']}: found {len(texts)} options, allowed: 2 to {len(LETTERS)}")
-    return list(zip(LETTERS, texts, strict=False))
-
-
-def option_text(question: Row, label: str) -> str:
-    """The text of the option with the benchmark's label `label`."""
-    return question["choices"]["text"][question["choices"]["label"].index(label)]
-
-
-def letter(question: Row, label: str) -> str:
-    """The letter under which the option with the benchmark's label is shown."""
-    return LETTERS[question["choices"]["label"].index(label)]
-
-
-def _listed(question: Row) -> str:
-    return " ".join(f"({mark}) {text}" for mark, text in options(question))
-
-
-def read_option(question: Row, text: str) -> str:
-    """The option that `text` names, or ''. By its very words, else a letter in brackets, else a letter standing alone,
-    else its words in any case and punctuation.
-
-    The very words go first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter
-    counts only when it is the whole text, so the article "A" is never taken for an answer.
-    """
-    labelled = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
-    for form in (str.strip, lambda words: words.strip().casefold()):
-        matching = [label for label, option in labelled if form(option) == form(text)]
-        if len(matching) == 1 and text.strip():
-            return matching[0]
-    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
-    bracketed = re.search(r"\(([A-Ha-h])\)", text)
-    if bracketed:
-        return shown.get(bracketed[1].upper(), "")
-    bare = re.fullmatch(r"\s*([A-H])[.:)]?\s*", text)
-    if bare:
-        return shown.get(bare[1], "")
-    wanted = _squeeze(text)
-    matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
-    return matching[0] if len(matching) == 1 else ""
-
-
-def _squeeze(text: str) -> str:
-    return re.sub(r"\W+", " ", text.lower()).strip()
+def _asked(question: Row, before: str) -> str:
+    return f"{question['question']}{_around(before, question)}"
 
 
 # ── The teacher's side ──────────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +80,7 @@ class TeacherPrompt:
 CUE = "\nTherefore, the answer is"
 FINAL = "The answer is"
 GOLD = "The correct answer is"
-ENDING = f"end with one line of the form '{FINAL} (X).'"
+OPTIONS = "\nOptions: "
 
 
 def few_shot(prompt: TeacherPrompt, exemplars: Iterable[Exemplar]) -> TeacherPrompt:
@@ -130,35 +89,41 @@ def few_shot(prompt: TeacherPrompt, exemplars: Iterable[Exemplar]) -> TeacherPro
 
 
 def _worked(exemplar: Exemplar) -> str:
-    return f"{exemplar.rationale} {FINAL} ({letter(exemplar.question, exemplar.question['answer'])})."
+    return f"{exemplar.rationale} {FINAL} {shown_answer(exemplar.question, exemplar.question['answer'])}."
+
+
+def _ending(question: Row) -> str:
+    return f"end with one line of the form '{FINAL} {'(X)' if has_options(question) else 'X'}.'"
 
 
 def _zero_shot_cot(question: Row) -> str:
-    return f"Q: {question['question']} Answer Choices: {_listed(question)}\nA: Let's think step by step."
+    return f"Q: {_asked(question, ' Answer Choices: ')}\nA: Let's think step by step."
 
 
 def _one_call(question: Row) -> str:
-    return (
-        f"Question: {question['question']}\nOptions: {_listed(question)}\nThink step by step, then {ENDING}\nReasoning:"
-    )
+    return f"Question: {_asked(question, OPTIONS)}\nThink step by step, then {_ending(question)}\nReasoning:"
 
 
 def _options_walked(question: Row) -> str:
-    return (
-        f"Question: {question['question']}\nOptions: {_listed(question)}\n"
-        f"Discuss each option in turn, then {ENDING}\nReasoning:"
-    )
+    if not has_options(question):
+        raise PromptError(
+            f"prompt 'options_walked': {question['dataset']} has open answers, so there are no options to walk; "
+            "allowed: zero_shot_cot, zero_shot_cot_one_call, few_shot_cot"
+        )
+    return f"Question: {_asked(question, OPTIONS)}\nDiscuss each option in turn, then {_ending(question)}\nReasoning:"
 
 
 def _few_shot_cot(question: Row) -> str:
-    return f"Q: {question['question']} Answer Choices: {_listed(question)}\nA:"
+    return f"Q: {_asked(question, ' Answer Choices: ')}\nA:"
 
 
 def _gold_shown(question: Row) -> str:
-    gold = f"({letter(question, question['answer'])}) {option_text(question, question['answer'])}"
+    gold = shown_answer(question, question["answer"])
+    if has_options(question):
+        gold = f"{gold} {answer_text(question, question['answer'])}"
     return (
-        f"Question: {question['question']}\nOptions: {_listed(question)}\n"
-        f"{GOLD} {gold}. Explain step by step why, then {ENDING}\nReasoning:"
+        f"Question: {_asked(question, OPTIONS)}\n"
+        f"{GOLD} {gold}. Explain step by step why, then {_ending(question)}\nReasoning:"
     )
 
 
@@ -204,7 +169,8 @@ TEACHER_PROMPTS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a prompt's text shows: the last question in it, its options, its gold letter or '', and what comes after."""
+    """What a prompt's text shows: the last question in it, its options if it has any, its gold letter (or the open
+    answer itself) or '', and what comes after."""
 
     question: str
     options: tuple[str, ...]
@@ -213,21 +179,28 @@ class Shown:
 
 
 def read_prompt(text: str) -> Shown:
-    """A teacher's prompt read back, whichever wrote it; PromptError where it shows no question with options."""
-    asked = re.compile(r"^(?:Q|Question): (.+?)(?: Answer Choices: |\nOptions: )(\(A\) .+)$", re.MULTILINE)
+    """A teacher's prompt read back, whichever wrote it; PromptError where it shows no question."""
+    asked = re.compile(r"^(?:Q|Question): (.+?)(?:(?: Answer Choices: |\nOptions: )(\(A\) .+))?$", re.MULTILINE)
     found = list(asked.finditer(text))
     if not found:
-        raise PromptError(f"found no question with options in a prompt that starts '{text[:80]}'")
+        raise PromptError(f"found no question in a prompt that starts '{text[:80]}'")
     rest = text[found[-1].end() :]
-    gold = re.match(rf"\n{GOLD} \(([A-H])\)", rest)
-    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", found[-1][2])
-    return Shown(found[-1][1], tuple(choices), gold[1] if gold else "", rest)
+    gold = re.match(rf"\n{GOLD} (?:\(([A-H])\)|(.+?)\. Explain step by step)", rest)
+    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", found[-1][2] or "")
+    return Shown(found[-1][1], tuple(choices), (gold[1] or gold[2]) if gold else "", rest)
 
 
-def read_completion(prompt: TeacherPrompt, question: Row, text: str) -> tuple[str, str]:
-    """(rationale, the benchmark's label of the teacher's answer or '') from a whole completion."""
+def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "strict") -> tuple[str, str]:
+    """(rationale, the teacher's answer as `answers` reads it, or '') from a whole completion.
+
+    `reading`: `strict`, from the first line after the prompt's cue; or `paper`, Fine-tune-CoT's: the first candidate of
+    the second call's text, or of a single call's text after its cue, wherever it stands.
+    """
     rationale, answer = prompt.split(text)
-    return rationale, read_option(question, answer.splitlines()[0]) if answer else ""
+    if reading == "paper":
+        read = cleanse(question, answer) if prompt.answer_cue else cleanse(question, text, FINAL)
+        return rationale, read
+    return rationale, read_answer(question, answer.splitlines()[0]) if answer else ""
 
 
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
@@ -276,7 +249,7 @@ STUDENT_TEMPLATES = {
         StudentTemplate(
             "options_first",
             1,
-            lambda question: f"{_listed(question)} {question['question']}",
+            lambda question: f"{_around('', question, ' ')}{question['question']}",
             " Solution:",
             " Answer:",
             "this project: options at fixed places, then the question",
@@ -284,20 +257,31 @@ STUDENT_TEMPLATES = {
         StudentTemplate(
             "multimodal_cot",
             1,
-            lambda question: f"Question: {question['question']}\nContext: N/A\nOptions: {_listed(question)}",
+            lambda question: f"Question: {question['question']}\nContext: N/A{_around(OPTIONS, question)}",
             "\nSolution:",
             "\nAnswer:",
             "Zhang et al. 2023, arXiv 2302.00923, text only",
+        ),
+        StudentTemplate(
+            "finetune_cot",
+            1,
+            lambda question: f"{question['question']}{_around(' Answer choices: ', question, '.', ', ')}",
+            "",
+            "",
+            "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written",
         ),
     )
 }
 
 
-def write_answer(question: Row, label: str, answer_format: str) -> str:
-    """What a student writes for an option: its text, or `The answer is (B).` (Multimodal-CoT's form)."""
-    if answer_format == "label":
-        return f"The answer is ({letter(question, label)})."
-    return option_text(question, label)
+def write_answer(question: Row, answer: str, answer_format: str) -> str:
+    """What a student writes for an answer: an open one itself; an option's text, its letter, or the sentence
+    `The answer is (B).` (`label`, Multimodal-CoT's form)."""
+    if has_options(question) and answer_format == "label":
+        return f"{FINAL} {shown_answer(question, answer)}."
+    if has_options(question) and answer_format == "letter":
+        return letter(question, answer)
+    return answer_text(question, answer)
 
 
 def write_rationale_answer(rationale: str, answer: str) -> str:

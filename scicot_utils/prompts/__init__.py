@@ -1,0 +1,47 @@
+"""Every template, versioned: how a question becomes text, and how an answer is read back. It calls no model.
+
+`answers` knows what an answer may be (an option, a number, yes or no, a word) and reads one from a text; `templates` has
+the prompts of teachers and students. A template's version changes when its text or its parser does, and is stored with
+every completion. Options are always shown as (A), (B), …, whatever labels the benchmark uses; a parser returns the
+benchmark's own label, or its own spelling of an open answer, and '' where the text names none.
+"""
+
+from scicot_utils.prompts.answers import (
+    LETTERS,
+    PromptError,
+    answer_text,
+    cleanse,
+    has_options,
+    letter,
+    option_text,
+    options,
+    possible,
+    read_answer,
+)
+from scicot_utils.prompts.templates import (
+    ARROW,
+    CUE,
+    FINAL,
+    STUDENT_TEMPLATES,
+    TEACHER_PROMPTS,
+    Exemplar,
+    Shown,
+    StudentTemplate,
+    TeacherPrompt,
+    few_shot,
+    read_completion,
+    read_prompt,
+    split_answer_rationale,
+    split_rationale_answer,
+    with_rationale,
+    write_answer,
+    write_answer_rationale,
+    write_rationale_answer,
+)
+
+__all__ = [
+    "ARROW", "CUE", "FINAL", "LETTERS", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "Exemplar", "PromptError", "Shown",
+    "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "few_shot", "has_options", "letter", "option_text",
+    "options", "possible", "read_answer", "read_completion", "read_prompt", "split_answer_rationale",
+    "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
+]  # fmt: skip

@@ -1,0 +1,198 @@
+"""What an answer may be, and how one is read from a text: the one place that knows kinds of answers.
+
+A task declares its kind (`tasks.Task.answers`). There are two ways of reading: `read_answer`, strict, takes a text only
+for the one answer that it names; `cleanse` is Fine-tune-CoT's own, traps and all, to compare with its figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from scicot_utils import ScicotError, tasks
+from scicot_utils.tables import Row
+
+LETTERS = "ABCDEFGH"
+NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d+)(?:\.\d+)?")
+CLOSE = 1e-6  # how near Fine-tune-CoT's floats must come to count as equal
+
+
+class PromptError(ScicotError):
+    """A question that a template cannot show."""
+
+
+# ── Options ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def options(question: Row) -> list[tuple[str, str]]:
+    """(letter, text) of every option, letters from A whatever the benchmark's labels are."""
+    texts = question["choices"]["text"]
+    if not 2 <= len(texts) <= len(LETTERS):
+        raise PromptError(f"question {question['id']}: found {len(texts)} options, allowed: 2 to {len(LETTERS)}")
+    return list(zip(LETTERS, texts, strict=False))
+
+
+def option_text(question: Row, label: str) -> str:
+    """The text of the option with the benchmark's label `label`."""
+    return question["choices"]["text"][question["choices"]["label"].index(label)]
+
+
+def letter(question: Row, label: str) -> str:
+    """The letter under which the option with the benchmark's label is shown."""
+    return LETTERS[question["choices"]["label"].index(label)]
+
+
+def _read_option(question: Row, text: str) -> str:
+    """The option that `text` names, or ''. By its very words, else a letter in brackets, else a letter standing alone,
+    else its words in any case and punctuation.
+
+    The very words go first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter
+    counts only when it is the whole text, so the article "A" is never taken for an answer.
+    """
+    labelled = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
+    for form in (str.strip, lambda words: words.strip().casefold()):
+        matching = [label for label, option in labelled if form(option) == form(text)]
+        if len(matching) == 1 and text.strip():
+            return matching[0]
+    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
+    bracketed = re.search(r"\(([A-Ha-h])\)", text)
+    if bracketed:
+        return shown.get(bracketed[1].upper(), "")
+    bare = re.fullmatch(r"\s*([A-H])[.:)]?\s*", text)
+    if bare:
+        return shown.get(bare[1], "")
+    wanted = _squeeze(text)
+    matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
+    return matching[0] if len(matching) == 1 else ""
+
+
+def _letters_anywhere(question: Row, text: str) -> list[str]:
+    allowed = _task(question).letters or LETTERS[: len(question["choices"]["label"])]
+    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
+    return [shown.get(mark, "") for mark in re.findall(f"[{allowed}]", text)]
+
+
+# ── Numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_number(question: Row, text: str) -> str:
+    """The one number that `text` names, however often; '' where there are several, or none. "39.0" and "$39" are "39"."""
+    gold = {_value(found): question["answer"] for found in NUMBER.findall(question["answer"])}
+    named = {_value(found) for found in NUMBER.findall(text)}
+    if len(named) != 1:
+        return ""
+    value = named.pop()
+    return gold.get(value, f"{value.normalize():f}")
+
+
+def _value(number: str) -> Decimal:
+    return Decimal(re.sub(r"[$,]", "", number))
+
+
+def _numbers_anywhere(question: Row, text: str) -> list[str]:
+    gold = question["answer"].replace(",", "")
+    found = re.findall(r"-?\d+(?:\.\d+)?", text.replace(",", ""))
+    if _task(question).compared_as == "text":
+        return [question["answer"] if number == gold else number for number in found]
+    return [question["answer"] if abs(float(number) - float(gold)) <= CLOSE else number for number in found]
+
+
+# ── Yes or no, and single words ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_yes_no(question: Row, text: str) -> str:
+    """yes or no, where `text` has one of these words and not the other."""
+    found = set(re.findall(r"\b(?:yes|no)\b", text.lower()))
+    return found.pop() if len(found) == 1 else ""
+
+
+def _yes_no_anywhere(question: Row, text: str) -> list[str]:
+    return [word for word in re.sub(r"[\"'\n.\s:,]", " ", text.lower()).split(" ") if word in ("yes", "no")]
+
+
+def _read_word(question: Row, text: str) -> str:
+    """The only thing in quotation marks, else the text if it is a single word; case and the full stop do not count."""
+    quoted = {found.strip() for found in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
+    word = quoted.pop() if len(quoted) == 1 else text
+    word = word.strip().strip("\"'“”.,:;!?").strip()
+    if not re.fullmatch(r"\S+", word):
+        return ""
+    return question["answer"] if word.casefold() == question["answer"].casefold() else word
+
+
+def _text_as_word(question: Row, text: str) -> list[str]:
+    return [re.sub(r"[\"'\n.\s]", "", text)]
+
+
+# ── Kinds ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of answer: how it is read from a text. `anywhere`: all that Fine-tune-CoT would take for one, in order.
+
+    `among`: every possible answer, where there are few and the question lists none.
+    """
+
+    read: Callable[[Row, str], str]
+    anywhere: Callable[[Row, str], list[str]]
+    among: tuple[str, ...] = ()
+
+
+KINDS = {
+    "option": Kind(_read_option, _letters_anywhere),
+    "number": Kind(_read_number, _numbers_anywhere),
+    "yes_no": Kind(_read_yes_no, _yes_no_anywhere, ("yes", "no")),
+    "word": Kind(_read_word, _text_as_word),
+}
+
+
+def _task(question: Row) -> tasks.Task:
+    return tasks.TASKS.get(question.get("dataset", ""), tasks.TASKS[tasks.EMBEDDED])
+
+
+def _kind(question: Row) -> Kind:
+    return KINDS[_task(question).answers]
+
+
+def has_options(question: Row) -> bool:
+    """Whether the answer is one of the question's options; open answers have none to show, to rank or to exchange."""
+    return _kind(question) is KINDS["option"]
+
+
+def possible(question: Row) -> list[str]:
+    """Every answer that can be guessed: the options' labels, yes and no, or [] where there is no end of them."""
+    return list(question["choices"]["label"] if has_options(question) else _kind(question).among)
+
+
+def answer_text(question: Row, answer: str) -> str:
+    """An answer in words: its option's text, or itself where it is open."""
+    return option_text(question, answer) if has_options(question) else answer
+
+
+def shown_answer(question: Row, answer: str) -> str:
+    """An answer as prompts name it: its option's letter in brackets, or itself where it is open."""
+    return f"({letter(question, answer)})" if has_options(question) else answer
+
+
+def read_answer(question: Row, text: str) -> str:
+    """The one answer that `text` names: an option's own label, an open answer in the benchmark's spelling; '' if none."""
+    return _kind(question).read(question, text)
+
+
+def cleanse(question: Row, text: str, cue: str = "") -> str:
+    """The answer in `text` as Fine-tune-CoT reads it, from the code of Ho et al. (reasoning-teacher, `evaluator`).
+
+    Without a cue the first candidate; with one the first after it, and the last of all where the cue is missing. A
+    letter counts wherever it stands, so the article "A" is an answer; numbers are compared as text in some tasks
+    (`tasks.Task.compared_as`), so that "39.0" is not "39".
+    """
+    _, found, after = text.partition(cue) if cue else ("", True, text)
+    candidates = _kind(question).anywhere(question, after if found else text)
+    return (candidates[0] if found else candidates[-1]) if candidates else ""
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\W+", " ", text.lower()).strip()

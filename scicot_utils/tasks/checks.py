@@ -1,0 +1,99 @@
+"""Are questions repeated, within a benchmark and across? Pure: rows in, rows out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+
+from scicot_utils.tables import Row
+from scicot_utils.tasks.entries import TESTS
+
+NEAR = 0.8  # share of common words from which two questions count as nearly the same
+
+
+def content_key(row: Row) -> tuple[str, ...]:
+    """What makes two questions the same: wording and set of options, whatever their order, case and spacing."""
+    return (squeeze(row["question"]), *sorted(map(squeeze, row["choices"]["text"])))
+
+
+def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """(rows kept, rows removed): of equal questions the one in test stays, else in a transfer test, else in validation,
+    else the first.
+
+    The test split thus keeps the published size, and nothing trained on occurs in it (rules of evidence, 3).
+    """
+    rank = {split: place for place, split in enumerate((*TESTS, "validation", "train"))}
+    first: dict[tuple[str, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: rank[row["split"]]):
+        first.setdefault(content_key(row), row)  # the row, not its id: copies may share one
+    kept = [row for row in rows if first[content_key(row)] is row]
+    return kept, [row for row in rows if first[content_key(row)] is not row]
+
+
+def overlaps(rows: list[Row]) -> list[Row]:
+    """Pairs of equal questions: {first, first_place, second, second_place}, place being dataset/split."""
+    seen: dict[tuple[str, ...], Row] = {}
+    found = []
+    for row in rows:
+        earlier = seen.setdefault(content_key(row), row)
+        if earlier is not row:
+            found.append(
+                {
+                    "first": earlier["id"],
+                    "first_place": _place(earlier),
+                    "second": row["id"],
+                    "second_place": _place(row),
+                }
+            )
+    return found
+
+
+def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
+    """Pairs of a training question and one of another split that share at least `threshold` of their words.
+
+    Words are those of the question and its options, the share is Jaccard's (common words ÷ all words of both). Only
+    questions with a rare word in common are compared: two sets that share so much cannot but share one of their
+    |words| - ⌈threshold · |words|⌉ + 1 rarest (Bayardo et al. 2007, prefix filter). `answer shared`: the right option
+    of the one is the right option of the other, in wording.
+    """
+    words = [set(squeeze(" ".join([row["question"], *row["choices"]["text"]])).split()) for row in rows]
+    common = Counter(word for found in words for word in found)
+    rarest = [sorted(found, key=lambda word: (common[word], word)) for found in words]
+    rarest = [found[: len(found) - math.ceil(threshold * len(found)) + 1] for found in rarest]
+    holding: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row["split"] == "train":
+            for word in rarest[number]:
+                holding.setdefault(word, []).append(number)
+    pairs = []
+    for number, row in enumerate(rows):
+        if row["split"] == "train":
+            continue
+        for other in sorted({other for word in rarest[number] for other in holding.get(word, ())}):
+            share = len(words[number] & words[other]) / len(words[number] | words[other])
+            if share >= threshold:
+                pairs.append(
+                    {
+                        "dataset": row["dataset"],
+                        "train": rows[other]["id"],
+                        "split": row["split"],
+                        "other": row["id"],
+                        "share": share,
+                        "answer shared": _right(row) == _right(rows[other]),
+                    }
+                )
+    return pairs
+
+
+def _right(row: Row) -> str:
+    texts = dict(zip(row["choices"]["label"], row["choices"]["text"], strict=True))
+    return squeeze(texts.get(row["answer"], row["answer"]))
+
+
+def _place(row: Row) -> str:
+    return f"{row['dataset']}/{row['split']}"
+
+
+def squeeze(string: str) -> str:
+    return re.sub(r"\W+", " ", string.lower()).strip()

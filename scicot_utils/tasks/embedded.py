@@ -1,0 +1,109 @@
+"""What can be told of MicroSci only, and its export as a dataset folder; making its questions is `microsci`'s business."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from scicot_utils import microsci, tables
+from scicot_utils.tables import Row
+from scicot_utils.tasks.checks import squeeze
+from scicot_utils.tasks.reading import splits_of
+
+FRONT_MATTER = {  # of the embedded benchmark's dataset card; the licence is LICENSE's for embedded data
+    "pretty_name": "MicroSci",
+    "license": "cc-by-4.0",
+    "language": ["en"],
+    "task_categories": ["multiple-choice", "question-answering"],
+    "tags": ["synthetic", "science", "multi-hop", "reasoning"],
+}
+
+
+def entities(rows: Iterable[Row]) -> set[str]:
+    """The things that questions of MicroSci are about: their subjects, and their options where these are things."""
+    world = microsci.load_world()
+    solver = microsci.Solver(world)
+    found = set()
+    for row in rows:
+        asked = solver.read(row["question"])
+        subjects = {
+            name for slot, name in zip(microsci.FORMS[asked.form].slots, asked.slots, strict=True) if slot == "entity"
+        }
+        found |= subjects | (world.entities.keys() & {*row["choices"]["text"]})
+    return found
+
+
+def entities_shared(rows: list[Row]) -> list[Row]:
+    """For each split but train: its things, those that training questions hold too, and words common to their names."""
+    trained = entities(row for row in rows if row["split"] == "train")
+    trained_words = {word for name in trained for word in squeeze(name).split()}
+    counts = []
+    for split in splits_of(rows)[1:]:
+        found = entities(row for row in rows if row["split"] == split)
+        words = {word for name in found for word in squeeze(name).split()}
+        counts.append(
+            {
+                "split": split,
+                "things": len(found),
+                "of them in training questions": len(found & trained),
+                "words of their names": len(words),
+                "of them in names of training": len(words & trained_words),
+            }
+        )
+    return counts
+
+
+def forms(rows: list[Row]) -> list[Row]:
+    """Each form of MicroSci's questions: the facts that it takes, its questions in every split, an example, its proof."""
+    listed = []
+    for name, form in microsci.FORMS.items():
+        found = [row for row in rows if row["group"] == name]
+        example = next(iter(found), None)
+        listed.append(
+            {"form": name, "hops": form.hops}
+            | {split: sum(row["split"] == split for row in found) for split in splits_of(rows)}
+            | {
+                "example": ""
+                if example is None
+                else f"{example['question']} {microsci.options_line(example['choices']['text'])}",
+                "answer": "" if example is None else example["answer"],
+                "proof": "" if example is None else " ".join(example["proof"]),
+            }
+        )
+    return listed
+
+
+def facts() -> list[Row]:
+    """How many facts MicroSci holds, by table, and for things by domain."""
+    world = microsci.load_world()
+    counts = {
+        "kinds of things": len(world.entities),
+        "attributes of things": sum(map(len, world.attributes.values())),
+        "classes of kinds": len(world.kinds),
+        "properties of kinds and classes": len(world.properties),
+        "consequences of properties": len(world.consequences),
+        "values of attributes": len(world.values),
+        "events": sum(bool(value.event) for value in world.values.values()),
+        "orders of units": len(microsci.ORDERED),
+    }
+    rows = [{"what": "facts", "of": what, "number": number} for what, number in counts.items()]
+    domains = Counter(map(world.domain, world.entities))
+    rows += [{"what": "things", "of": domain, "number": number} for domain, number in domains.items()]
+    return [*rows, {"what": "facts", "of": "all", "number": world.size()}]
+
+
+def export_dataset(rows: list[Row], folder: Path, card: str) -> list[Path]:
+    """Write a dataset folder of the hub's kind, one Parquet file a split and its card; `datasets.load_dataset` reads it.
+
+    `card`: the README in Markdown, without front matter; the front matter, which declares the files, is written here.
+    """
+    files = {split: folder / "data" / f"{split}.parquet" for split in splits_of(rows)}
+    for split, file in files.items():
+        tables.write("questions", (row for row in rows if row["split"] == split), file)
+    named = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
+    front = FRONT_MATTER | {"configs": [{"config_name": "default", "data_files": named}]}
+    readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"
+    return [*files.values(), tables.write_text(folder / "README.md", readme)]

@@ -1,0 +1,187 @@
+"""The benchmarks, one declared entry each: where its questions are, what becomes of a row, what its answers are.
+
+An entry with `make` is generated here; one with `hub` is read by `datasets`, from the hub or from a folder in the hub's
+layout; one with `file` is read from a JSON file that the user has. Reading itself is done in `reading`.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from scicot_utils import ScicotError, microsci
+from scicot_utils.tables import Row
+from scicot_utils.tasks import symbolic
+
+SPLITS = ("train", "validation", "test")
+TRANSFER = ("test_forms", "test_domain")  # of MicroSci: forms and domains that no training question has
+TESTS = ("test", *TRANSFER)
+EMBEDDED = "microsci"
+HELD_OUT = 0.1  # share of the training questions that serves as validation where a benchmark has none to choose on
+HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
+
+
+class TaskError(ScicotError):
+    """A benchmark that cannot be found or read."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One benchmark. `normalise` turns a row of the source into one of the questions table, or None to leave it out.
+
+    `splits`: ours → the source's; without a validation split one in ten training questions is held out. `published`: the
+    paper's questions by split; `train_drawn`: how many it drew of a larger train split. `answers`: a kind in
+    `prompts.answers`, and for Fine-tune-CoT's own reading the letters that it looks for and how it compares numbers.
+    """
+
+    name: str
+    source: str
+    normalise: Callable[[Row], Row | None] = dict
+    hub: str = ""
+    config: str = ""
+    file: str = ""
+    make: Callable[[dict[str, int], int], list[Row]] | None = None
+    splits: Mapping[str, str] = field(default_factory=lambda: {split: split for split in SPLITS})
+    published: Mapping[str, int] = field(default_factory=dict)
+    train_drawn: int = 0
+    answers: Literal["option", "number", "yes_no", "word"] = "option"
+    letters: str = ""
+    compared_as: Literal["number", "text"] = "number"
+
+
+# ── Multiple choice ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _arc(row: Row) -> Row:
+    return {
+        "id": row["id"],
+        "question": row["question"],
+        "choices": {"label": list(row["choices"]["label"]), "text": list(row["choices"]["text"])},
+        "answer": row["answerKey"],
+    }
+
+
+def _openbookqa(row: Row) -> Row:
+    return _arc(row | {"question": row["question_stem"]})
+
+
+def _lettered(row: Row, texts: list[str], gold: int) -> Row:
+    labels = list("ABCDEFGH"[: len(texts)])
+    answer = labels[gold] if 0 <= gold < len(labels) else str(gold)
+    return {"id": row["id"], "question": row["question"], "choices": {"label": labels, "text": texts}, "answer": answer}
+
+
+def _sciq(row: Row) -> Row:
+    """The source gives the right option apart; the order is drawn by the id, so that no place is right more often."""
+    texts = [row["correct_answer"], row["distractor1"], row["distractor2"], row["distractor3"]]
+    order = random.Random(f"SciQ/{row['id']}").sample(range(len(texts)), len(texts))
+    return _lettered(row, [texts[place] for place in order], order.index(0))
+
+
+def _scienceqa(row: Row) -> Row | None:
+    """Without those that show an image; a hint, the text that a question may refer to, goes before it."""
+    if row.get("image") is not None:
+        return None
+    question = f"{row['hint']} {row['question']}" if row.get("hint") else row["question"]
+    return _lettered(row | {"question": " ".join(question.split())}, list(row["choices"]), row["answer"])
+
+
+def _aqua(row: Row) -> Row:
+    texts = [option.split(")", 1)[-1].strip() for option in row["options"]]
+    return _lettered(row, texts, "ABCDE".find(row["correct"]))
+
+
+def _listed_in_question(row: Row) -> Row:
+    """Options that stand in the question's text, as in `… Answer choices: (A) 01/05/2015, (B) 01/05/1938.`"""
+    question, _, listed = re.sub(r"\s+", " ", row["question"]).partition(" Answer ")
+    texts = re.findall(r"\([A-H]\) ?(.+?)(?=,? ?\([A-H]\)|\.?$)", listed.strip())
+    return _lettered(row | {"question": question}, texts, "ABCDEFGH".find(row["answer"].strip()))
+
+
+# ── Open answers ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _open(row: Row) -> Row:
+    answer = str(row["answer"]).strip()
+    return {
+        "id": row["id"],
+        "question": " ".join(row["question"].split()),
+        "choices": {"label": [], "text": []},
+        "answer": answer,
+    }
+
+
+def _yes_no(row: Row) -> Row:
+    found = _open(row)
+    return found | {"answer": {"true": "yes", "false": "no"}.get(found["answer"].lower(), found["answer"].lower())}
+
+
+def _gsm8k(row: Row) -> Row:
+    return _open(row | {"answer": row["answer"].rpartition("####")[2]})
+
+
+# ── Generated ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _microsci(sizes: dict[str, int], seed: int) -> list[Row]:
+    sizes = {split: size for split, size in sizes.items() if size or split not in TRANSFER}
+    if not all(sizes.values()):
+        raise TaskError("microsci is generated, so 'all' (0) has no meaning: give every split's number of questions")
+    world = microsci.load_world()
+    solver = microsci.Solver(world)
+    return [
+        row | {"proof": solver.proof(str(row["question"]), row["choices"]["text"])}
+        for row in microsci.questions(world, sizes, seed)
+    ]
+
+
+def _symbolic(name: str, train: int, test: int, **more: str) -> Task:
+    held_out = round(HELD_OUT * train)
+    published = {"train": train - held_out, "validation": held_out, "test": test}
+
+    def make(sizes: dict[str, int], seed: int) -> list[Row]:
+        return symbolic.questions(name, {split: sizes[split] or published[split] for split in SPLITS}, seed)
+
+    source = f"{HO}{'BIG-bench' if name == 'ShuffledObjects' else 'Kojima et al. 2022'}, made anew"
+    return Task(name, source, make=make, published={"train": train, "test": test}, **more)
+
+
+_HELD_OUT = {"train": "train", "test": "test"}
+_NO_PUBLIC_TEST = {"train": "train", "test": "validation"}
+_arithmetic = functools.partial(Task, normalise=_open, answers="number", splits={})
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(EMBEDDED, "this project, scicot_utils/data/microsci", make=_microsci),
+        Task("ARC-Easy", "Clark et al. 2018, arXiv 1803.05457", _arc, "allenai/ai2_arc", "ARC-Easy"),
+        Task("ARC-Challenge", "Clark et al. 2018, arXiv 1803.05457", _arc, "allenai/ai2_arc", "ARC-Challenge"),
+        Task("OpenBookQA", "Mihaylov et al. 2018, arXiv 1809.02789", _openbookqa, "allenai/openbookqa", "main"),
+        Task("SciQ", "Welbl et al. 2017, arXiv 1707.06209", _sciq, "allenai/sciq"),
+        Task("QASC", "Khot et al. 2020, arXiv 1910.11473", _arc, "allenai/qasc", splits=_NO_PUBLIC_TEST),
+        Task("ScienceQA", "Lu et al. 2022, arXiv 2209.09513; text only", _scienceqa, "derek-thomas/ScienceQA"),
+        _symbolic("LastLetter", 350, 150, answers="word"),
+        _symbolic("CoinFlip", 350, 150, answers="yes_no"),
+        _symbolic("ShuffledObjects", 525, 225, letters="ABC"),
+        _arithmetic("SingleEq", f"{HO}Koncel-Kedziorski et al. 2015", file="single_eq.json",
+                    published={"train": 356, "test": 152}),
+        _arithmetic("AddSub", f"{HO}Hosseini et al. 2014", file="addsub.json", published={"train": 276, "test": 119}),
+        _arithmetic("MultiArith", f"{HO}Roy and Roth 2015", file="multiarith.json", compared_as="text",
+                    published={"train": 420, "test": 180}),
+        _arithmetic("SVAMP", f"{HO}Patel et al. 2021", file="svamp.json", published={"train": 700, "test": 300}),
+        Task("GSM8K", f"{HO}Cobbe et al. 2021", _gsm8k, "openai/gsm8k", "main", splits=_HELD_OUT, answers="number",
+             compared_as="text", published={"train": 7473, "test": 1319}),
+        Task("AQUA", f"{HO}Ling et al. 2017", _aqua, "deepmind/aqua_rat", "raw", splits=_HELD_OUT, letters="ABCDE",
+             train_drawn=10_000, published={"train": 10_000, "test": 254}),
+        Task("DateUnderstanding", f"{HO}BIG-bench", _listed_in_question, file="date_understanding.json", splits={},
+             letters="ABCDEF", published={"train": 258, "test": 111}),
+        Task("CommonsenseQA", f"{HO}Talmor et al. 2019", _arc, "tau/commonsense_qa", splits=_NO_PUBLIC_TEST,
+             letters="ABCDE", published={"train": 9741, "test": 1221}),
+        Task("StrategyQA", f"{HO}Geva et al. 2021", _yes_no, file="strategy_qa.json", splits={}, answers="yes_no",
+             published={"train": 1603, "test": 687}),
+    )
+}  # fmt: skip

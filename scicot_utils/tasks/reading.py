@@ -1,0 +1,187 @@
+"""From a benchmark's source to rows of the questions table: read, split, checked, sampled. Entries are in `entries`."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scicot_utils import paths
+from scicot_utils.recipe import MAIN, Questions
+from scicot_utils.tables import Row
+from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
+
+SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
+
+
+def load(
+    name: str, *, dataset_path: str, sizes: dict[str, int], seed: int, left_out: Counter | None = None
+) -> list[Row]:
+    """All splits of a benchmark as rows of the questions table, in a fixed order.
+
+    `sizes` (split → questions) and `seed` tell a generated benchmark what to make; 0 is the paper's number for a task of
+    Fine-tune-CoT, and for a transfer test none. One that is read comes whole, for `deduplicate` and then `sample`;
+    what its entry leaves out is counted in `left_out`, split → rows. Raises TaskError naming the benchmark, where it was
+    looked for, and what to do.
+    """
+    preflight(name, dataset_path)
+    task, rows = TASKS[name], []
+    if task.make:
+        return task.make(sizes, seed)
+    content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
+    for split, found in content.items():
+        same = {"dataset": name, "split": split, "group": name, "proof": []}
+        normal = [task.normalise(row) for row in found]
+        rows += [_checked(row | same) for row in normal if row is not None]
+        if left_out is not None:
+            left_out[split] += normal.count(None)
+    return rows
+
+
+def sizes_of(settings: Questions) -> dict[str, int]:
+    """Split → number of questions that a recipe asks for, transfer tests included."""
+    asked = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
+    return asked | dict.fromkeys(TRANSFER, settings.transfer_questions)
+
+
+def splits_of(rows: Iterable[Row]) -> list[str]:
+    """The splits that occur in `rows`, in their fixed order."""
+    found = {row["split"] for row in rows}
+    return [split for split in (*SPLITS, *TRANSFER) if split in found]
+
+
+def unseen(rows: Iterable[Row], variant: str = MAIN) -> list[Row]:
+    """The questions that a run answers: all that are not trained on; those of transfer tests in the main variant only."""
+    left_out = ("train",) if variant == MAIN else ("train", *TRANSFER)
+    return [row for row in rows if row["split"] not in left_out]
+
+
+def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
+    """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their old order."""
+    chosen = []
+    for split in splits_of(rows):
+        found = [row for row in rows if row["split"] == split]
+        if sizes[split] and sizes[split] < len(found):
+            order = list(range(len(found)))
+            random.Random(f"{seed}/{split}").shuffle(order)  # a prefix of it, so that larger samples hold smaller ones
+            found = [found[i] for i in sorted(order[: sizes[split]])]
+        chosen += found
+    return chosen
+
+
+def preflight(name: str, dataset_path: str) -> None:
+    """Raise TaskError where a benchmark is unknown, or its local folder or file is not there."""
+    if name not in TASKS:
+        raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}")
+    task = TASKS[name]
+    if task.hub and dataset_path and not paths.expand(dataset_path).is_dir():
+        raise TaskError(
+            f"{name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
+            f"local copy of {task.hub} in the hub's layout, or to '' to fetch it from the hub"
+        )
+    if task.file and not (dataset_path and (paths.expand(dataset_path) / task.file).is_file()):
+        raise TaskError(
+            f"{name}: no file {task.file} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
+            "to a folder with the data files of Fine-tune-CoT's code, reasoning-teacher: the hub has no copy in the "
+            "order that the paper's split counts on"
+        )
+
+
+def paper_split(n: int) -> tuple[list[int], list[int]]:
+    """(train, test): places of the 70/30 split of Fine-tune-CoT's code, where a task comes without one.
+
+    NumPy keeps the numbers of `RandomState` the same for good, so that these are the published indices.
+    """
+    order = np.random.RandomState(SPLIT_SEED).permutation(n)
+    first = round(n * SPLIT_SHARE)
+    return sorted(order[:first].tolist()), sorted(order[first:].tolist())
+
+
+def drawn(n: int, size: int) -> list[int]:
+    """Places of the training questions that the paper draws from a larger train split (AQUA: 10,000 of 97,467)."""
+    return sorted(np.random.RandomState(SPLIT_SEED).permutation(n)[:size].tolist())
+
+
+def _held_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """(the rest, validation): questions to choose on, always the same ones, since nothing is ever chosen on test."""
+    order = list(range(len(rows)))
+    random.Random(SPLIT_SEED).shuffle(order)
+    chosen = {*order[: max(1, round(HELD_OUT * len(rows)))]}
+    return [row for i, row in enumerate(rows) if i not in chosen], [row for i, row in enumerate(rows) if i in chosen]
+
+
+def _three(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
+    rest, validation = _held_out(train)
+    return {"train": rest, "validation": validation, "test": list(test)}
+
+
+def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
+    """Rows of a JSON file, {question, answer} each, in the order of the paper's split."""
+    place = paths.expand(dataset_path) / task.file
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        rows = content["data"] if isinstance(content, dict) else content
+        rows = [
+            {"id": f"{number:05d}", "question": row["question"], "answer": row["answer"]}
+            for number, row in enumerate(rows)
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TaskError(
+            f"{task.name}: {task.file} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
+            "under the key data, of objects with question and answer"
+        ) from None
+    expected = sum(task.published.values())
+    if len(rows) != expected:
+        raise TaskError(
+            f"{task.name}: {task.file} holds {len(rows)} questions, needed: the {expected} that the paper's split counts on"
+        )
+    train, test = paper_split(len(rows))
+    return _three([rows[place] for place in train], [rows[place] for place in test])
+
+
+def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
+    from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
+
+    place = task.hub
+    if dataset_path:
+        folder = paths.expand(dataset_path)
+        own = folder / Path(task.hub).name  # several benchmarks side by side, each under its name on the hub
+        place = str(own if own.is_dir() else folder)
+    try:
+        found = load_dataset(place, task.config or None)
+    except Exception as error:  # the library raises many kinds; each means that the data could not be had
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TaskError(
+            f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; "
+            "set dataset_path to a local copy in the hub's layout"
+        ) from error
+    if missing := [split for split in task.splits.values() if split not in found]:
+        needed = ", ".join(task.splits.values())
+        raise TaskError(f"{task.name}: no split {', '.join(missing)} in {place}; needed: {needed}")
+    content = {}
+    for split, name in task.splits.items():
+        data = found[name]
+        for column, feature in data.features.items():
+            if isinstance(feature, Image):
+                data = data.cast_column(column, Image(decode=False))  # only whether there is one counts
+        some = split == "train" and task.train_drawn
+        places = drawn(len(data), task.train_drawn) if some else range(len(data))
+        data = data.select(places) if some else data
+        content[split] = [{"id": f"{name}-{place:05d}"} | row for place, row in zip(places, data, strict=True)]
+    return content if "validation" in content else _three(content["train"], content["test"])
+
+
+def _checked(row: Row) -> Row:
+    labels, answer = row["choices"]["label"], row["answer"]
+    if TASKS[row["dataset"]].answers == "option" and answer not in labels:
+        raise TaskError(
+            f"{row['dataset']} {row['id']}: the gold answer '{answer}' is none of its labels {', '.join(labels)}"
+        )
+    if not answer or (TASKS[row["dataset"]].answers == "yes_no" and answer not in ("yes", "no")):
+        allowed = "yes or no" if answer else "what a right answer says"
+        raise TaskError(f"{row['dataset']} {row['id']}: the gold answer is '{answer}', allowed: {allowed}")
+    return row
