@@ -252,9 +252,9 @@ def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
     """`order_questions` test questions in every rotation of their options, the order of the benchmark first.
 
     The options' texts move on under the labels, which stay; the answer goes with its text. The sample depends on
-    `question_seed` only; of fewer questions, or of those with options, all are taken.
+    `question_seed` only; where there are fewer, all are taken, and none of open answers.
     """
-    test = [row for row in questions if row["split"] == "test" and row["choices"]["label"]]
+    test = [row for row in questions if row["split"] == "test" and prompts.has_options(row)]
     order = list(range(len(test)))
     random.Random(settings.question_seed).shuffle(order)
     found = []

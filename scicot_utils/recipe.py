@@ -266,7 +266,7 @@ class Evidence(Section):
     resamples: int = Field(2000, ge=1000, description="of every bootstrap and permutation test")
     evidence_seed: int = Field(0, ge=0, description="of every bootstrap")
     order_questions: int = Field(
-        50, ge=0, description="test questions that students answer again in every rotation of their options; 0: none"
+        50, ge=0, description="test questions asked again in every rotation of their options, main variant; 0: none"
     )
 
 

@@ -494,7 +494,7 @@ def test_the_questions_that_are_rotated_are_a_sample_that_grows(rows):
     assert len(ids[5]) == 5 and set(ids[5]) < set(ids[9]) and ids[9] == sorted(ids[9])
     assert ids[5] != [row["id"] for row in rows[:5]]
     assert arms.rotations(rows, settings(order_questions=0)) == []
-    open_ones = [row | {"choices": {"label": [], "text": []}} for row in rows]
+    open_ones = [row | {"dataset": "CoinFlip", "choices": {"label": [], "text": []}} for row in rows]
     assert arms.rotations(open_ones, settings(order_questions=5)) == []
 
 
