@@ -294,6 +294,7 @@ def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_param
     assert "(6,000 parameters, variant large); with at least as many parameters: no other arm" in told
     assert "9,000" not in told  # the variant that also changes the steps
     only = sized()
+    assert "nan" not in report.sizes_figure(only[only["metric"] == "generated"]).alt  # of open answers
     assert "no two-stage" in report.sizes_told(only[only["arm"] == "answer_only"])
     with pytest.raises(ValueError, match="found no rows"):
         report.sizes_figure(only.iloc[:0])
