@@ -321,6 +321,7 @@ rule stage2:
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         generations=f"{TWO_STAGE}/stage1/generations.parquet",
+        stage1=f"{TWO_STAGE}/stage1/model",
         student=student,
     output:
         notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",

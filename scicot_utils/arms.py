@@ -275,6 +275,24 @@ def controls(
     return given, {row["question_id"]: label for row, _, label in turned if label}
 
 
+def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
+    """`order_questions` test questions in every rotation of their options, the order of the benchmark first.
+
+    The options' texts move on under the labels, which stay; the answer goes with its text. The sample depends on
+    `question_seed` only; where there are fewer, all are taken, and none of open answers.
+    """
+    test = [row for row in questions if row["split"] == "test" and prompts.has_options(row)]
+    order = list(range(len(test)))
+    random.Random(settings.question_seed).shuffle(order)
+    found = []
+    for row in [test[place] for place in sorted(order[: settings.order_questions])]:
+        labels, texts = row["choices"]["label"], row["choices"]["text"]
+        for by in range(len(labels)):
+            moved = {"label": labels, "text": texts[-by:] + texts[:-by]}
+            found.append(row | {"choices": moved, "answer": labels[(labels.index(row["answer"]) + by) % len(labels)]})
+    return found
+
+
 def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
     """Rows of the predictions table: answers with the columns that name their run in front."""
     run = "/".join([recipe, dataset, arm, variant, f"seed{seed}"])

@@ -288,6 +288,9 @@ class Evidence(Section):
     confidence: float = Field(0.95, gt=0.5, le=0.99, description="of every interval")
     resamples: int = Field(2000, ge=1000, description="of every bootstrap and permutation test")
     evidence_seed: int = Field(0, ge=0, description="of every bootstrap")
+    order_questions: int = Field(
+        50, ge=0, description="test questions asked again in every rotation of their options, main variant; 0: none"
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from scicot_utils import prompts
 from scicot_utils.tables import METRICS, Row
 
 
@@ -186,6 +187,36 @@ def followed(
         values = np.array([row["answer"] == argued_for[row["question_id"]] for row in rows])
         found.append(where | _metric("followed", values, confidence))
     return [{name: row[name] for name in METRICS} for row in found]
+
+
+def order_effects(
+    predictions: Sequence[Row], rotated: Sequence[Row], confidence: float, **columns: str | int
+) -> list[Row]:
+    """What the order of options does to one arm's answers: metric rows for one run.
+
+    `rotated`: the questions as they were asked, each in several orders (`arms.rotations`), one a prediction. `same
+    generated` and `same ranked`: the share of questions for which the same option, by its words, was chosen in every
+    order; one that could not be read is never the same. `generated, gold at (A)` and so on: accuracy where the right
+    option stood there.
+    """
+    chosen: dict[tuple[str, str], set[str]] = {}
+    right: dict[tuple[str, str], list[bool]] = {}
+    for row, question in zip(predictions, rotated, strict=True):
+        labels = question["choices"]["label"]
+        answers = {"generated": row["answer"], "ranked": ranked(labels, row["option_scores"])}
+        for measure, answer in answers.items():
+            text = question["choices"]["text"][labels.index(answer)] if answer else ""
+            chosen.setdefault((measure, question["id"]), set()).add(text)
+            place = prompts.letter(question, question["answer"])
+            right.setdefault((measure, place), []).append(answer == question["answer"])
+    found = []
+    for measure in ("generated", "ranked") if predictions else ():
+        same = [len(texts) == 1 and texts != {""} for (of, _), texts in chosen.items() if of == measure]
+        found.append(_metric(f"same {measure}", np.array(same), confidence))
+        for place in sorted(place for of, place in right if of == measure):
+            found.append(_metric(f"{measure}, gold at ({place})", np.array(right[measure, place]), confidence))
+    where = {name: row[name] for row in predictions[:1] for name in ("dataset", "arm", "variant", "seed", "split")}
+    return [{name: (columns | where | row)[name] for name in METRICS} for row in found]
 
 
 def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:

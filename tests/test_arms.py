@@ -478,6 +478,55 @@ def test_a_wrong_gold_label_changes_whether_that_answer_is_right_and_nothing_els
     assert moved["generated"]["value"] == moved["ranked"]["value"] == 39 / 40
 
 
+def test_rotations_put_the_right_option_at_every_place_once_and_keep_its_words(rows, question):
+    other = [question(("yes", "no", "so"), id="x", labels="123"), question(id="y", split="validation")]
+    asked = arms.rotations([*rows[:30], *other], settings(order_questions=99))
+    assert [row["id"] for row in asked[:4]] == ["q0000"] * 4 and asked[0] == rows[0]
+    for row in [*rows[:30], other[0]]:
+        orders = [one for one in asked if one["id"] == row["id"]]
+        assert [one["answer"] for one in orders] != [row["answer"]] * len(orders)
+        assert sorted(one["answer"] for one in orders) == row["choices"]["label"] == orders[1]["choices"]["label"]
+        assert {prompts.option_text(one, one["answer"]) for one in orders} == {prompts.option_text(row, row["answer"])}
+        assert all(sorted(one["choices"]["text"]) == sorted(row["choices"]["text"]) for one in orders)
+    assert len(asked) == 30 * 4 + 3  # the validation question is not asked
+
+
+def test_the_questions_that_are_rotated_are_a_sample_that_grows(rows):
+    ids = {count: [row["id"] for row in arms.rotations(rows, settings(order_questions=count))[::4]] for count in (5, 9)}
+    assert len(ids[5]) == 5 and set(ids[5]) < set(ids[9]) and ids[9] == sorted(ids[9])
+    assert ids[5] != [row["id"] for row in rows[:5]]
+    assert arms.rotations(rows, settings(order_questions=0)) == []
+    open_ones = [row | {"dataset": "CoinFlip", "choices": {"label": [], "text": []}} for row in rows]
+    assert arms.rotations(open_ones, settings(order_questions=5)) == []
+
+
+@pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
+def test_a_student_that_goes_by_place_is_told_from_one_that_goes_by_words(monkeypatch, rows, arm):
+    asked = arms.rotations(rows, settings(order_questions=20))
+
+    def effects():
+        which = {"recipe": "r", "dataset": "microsci", "arm": arm, "variant": "main", "seed": 0}
+        found = arms.predictions(path(arm, asked, SETTINGS), **which)
+        told = scoring.order_effects(found, asked, 0.95, recipe="r", student="s", parameters=1)
+        return {row["metric"]: row["value"] for row in told}
+
+    answering(
+        monkeypatch,
+        arm,
+        lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
+        lambda question, text: drawn("likes", question, text),
+    )
+    words = effects()
+    assert words["same generated"] == words["same ranked"] == 1
+    assert len({value for name, value in words.items() if name.startswith("generated, gold at")}) == 1
+    first = {"Solution:": f"{WHY} --> (A)" if arm == "rationale_answer" else WHY, "Answer:": "(A) -->"}
+    Fake(monkeypatch, lambda text: first[text.rsplit(maxsplit=1)[1]], lambda *_: 0.0)  # of equals the first is taken
+    place = effects()
+    assert place["same generated"] == place["same ranked"] == 0
+    for measure in ("generated", "ranked"):
+        assert [place[f"{measure}, gold at ({mark})"] for mark in "ABCD"] == [1, 0, 0, 0]
+
+
 def test_controls_are_what_they_are_called(question):
     rows = {f"q{i}": question(id=f"q{i}", split="test" if i < 6 else "validation") for i in range(8)}
     texts = [f"Robin {i}." if i % 2 else f"Ant {i}." for i in range(8)]

@@ -172,6 +172,22 @@ def quality_rows(proofs=True):
     return pd.DataFrame(rows if proofs else [row | {"precision": np.nan, "recall": np.nan} for row in rows])
 
 
+def ordered():
+    """metrics.csv with what two arms made of other orders, two seeds each; the second goes by place."""
+    rows = [
+        row | {"arm": arm, "seed": seed, "metric": metric, "value": value, "n": 50}
+        for arm, same, places in (("answer_only", 0.75, (0.6, 0.6)), ("two_stage", 0.25, (0.875, 0.5)))
+        for seed in (0, 1)
+        for measure in ("generated", "ranked")
+        for metric, value in (
+            (f"same {measure}", same + seed / 10), *((f"{measure}, gold at ({mark})", value)
+            for mark, value in zip("AB", places, strict=True)),
+        )
+        for row in metric_rows()[:1]
+    ]  # fmt: skip
+    return report.orders(pd.DataFrame([*metric_rows(), *rows]), "microsci")
+
+
 SIZES = {"small": 500, MAIN: 1000, "large": 3000}
 
 
@@ -196,6 +212,7 @@ FIGURES = {
     ),
     "differences": lambda: report.differences_figure(DIFFERENCES),
     "quality": lambda: report.quality_figure(quality_rows()),
+    "orders": lambda: report.orders_figure(ordered()),
     "sizes": lambda: report.sizes_figure(sized()),
     "lengths": lambda: report.lengths_figure({"walk": [3, 4, 5], "verdict": [6, 7]}, label="words of a rationale"),
     "loss": lambda: report.loss_figure([(10, 2.0), (20, 0.5)], title="Stage 1"),
@@ -251,6 +268,24 @@ def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
     assert report.comparison_table(rows).frame["interval"].str.contains(" to ").all()
 
 
+def test_what_the_order_of_options_does_is_told_for_each_arm():
+    told = report.orders_told(ordered())
+    assert "answer only for 80.0% of 50 questions (right for 60.0% to 60.0%, by the place" in told
+    assert "two-stage (Sci-CoT) for 30.0% of 50 questions (right for 50.0% to 87.5%, by the place" in told
+    row = report.orders_table(ordered()).frame.to_dict("records")[0]
+    assert (row["arm"], row["scoring"], row["seeds"], row["least"], row["greatest"], row["(B)"]) == pytest.approx(
+        ("answer only", "generated", 2, 0.75, 0.85, 0.6)
+    )
+
+
+def test_where_nothing_was_asked_in_another_order_this_is_said():
+    nothing = report.orders(pd.DataFrame(metric_rows()), "microsci")
+    assert nothing == [] and "order_questions is 0" in report.orders_told(nothing)
+    assert "order_questions is 0" in report.orders_table(nothing)._repr_html_()
+    with pytest.raises(ValueError, match="found no rows"):
+        report.orders_figure(nothing)
+
+
 def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_parameters():
     told = report.sizes_told(sized())
     assert "two-stage (Sci-CoT) 51.0% (1,000 parameters, variant small); with at least as many parameters: " in told
@@ -259,6 +294,7 @@ def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_param
     assert "(6,000 parameters, variant large); with at least as many parameters: no other arm" in told
     assert "9,000" not in told  # the variant that also changes the steps
     only = sized()
+    assert "nan" not in report.sizes_figure(only[only["metric"] == "generated"]).alt  # of open answers
     assert "no two-stage" in report.sizes_told(only[only["arm"] == "answer_only"])
     with pytest.raises(ValueError, match="found no rows"):
         report.sizes_figure(only.iloc[:0])

@@ -473,3 +473,36 @@ def test_rouge_l_is_symmetric_and_one_only_for_the_same_words(first, second):
     value = scoring.rouge_l(" ".join(first), " ".join(second))
     assert value == scoring.rouge_l(" ".join(second), " ".join(first))
     assert (value == 1) == (first == second and bool(first)) and 0 <= value <= 1
+
+
+# The order of options
+
+
+def test_a_choice_is_the_same_only_where_it_was_read_in_every_order(question):
+    """Two orders of three questions: the same words each time; other words; never read."""
+    texts = ("raft", "robin", "copper", "ant")
+    turned = ("ant", "raft", "robin", "copper")
+    asked = [
+        question(order, id=f"q{number}", answer=gold)
+        for number in range(3)
+        for order, gold in ((texts, "B"), (turned, "C"))
+    ]
+    answers = ["B", "C", "B", "B", "", ""]
+    found = [
+        prediction(number // 2, answer=answer, gold=row["answer"], scores=[0, 0, 0, 1])
+        for number, (answer, row) in enumerate(zip(answers, asked, strict=True))
+    ]
+    rows = scoring.order_effects(found, asked, 0.95, recipe="r", student="s", parameters=9)
+    told = {row["metric"]: (row["value"], row["n"]) for row in rows}
+    assert told["same generated"] == (pytest.approx(1 / 3), 3) and told["same ranked"] == (0, 3)
+    assert told["generated, gold at (B)"] == (pytest.approx(2 / 3), 3)
+    assert told["generated, gold at (C)"] == (pytest.approx(1 / 3), 3)
+    assert told.keys() == {"same generated", "same ranked"} | {
+        f"{measure}, gold at ({mark})" for measure in ("generated", "ranked") for mark in "BC"
+    }
+    assert all(tuple(row) == METRICS and row["low"] <= row["value"] <= row["high"] for row in rows)
+    assert (rows[0]["arm"], rows[0]["split"], rows[0]["recipe"], rows[0]["parameters"]) == ("two_stage", "test", "r", 9)
+
+
+def test_of_questions_asked_in_no_order_nothing_is_told():
+    assert scoring.order_effects([], [], 0.95, recipe="r", student="s", parameters=9) == []

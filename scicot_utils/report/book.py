@@ -65,6 +65,7 @@ KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
     "09_accuracy",
     "09_comparisons",
     "09_failures",
+    "09_orders",
 )
 STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
@@ -780,9 +781,7 @@ def shared(questions: Mapping[str, Row]) -> list[str]:
     A student that lacks one fact fails all questions that turn on it, so such questions are not independent.
     """
     asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == "test"]
-    return [
-        prompts.option_text(row, row["answer"]).lower() if row["choices"]["label"] else row["answer"] for row in asked
-    ]
+    return [prompts.answer_text(row, row["answer"]).lower() for row in asked]
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:

@@ -32,9 +32,10 @@ def sizes_figure(sizes: pd.DataFrame) -> Picture:
     """
     if sizes.empty:
         raise ValueError("sizes_figure: found no rows, allowed: at least one arm with a student")
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True, sharex=True)
-    counts = sorted(set(sizes["parameters"]))
-    for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
+    measures = [name for name in ("generated", "ranked") if name in set(sizes["metric"])]  # open answers are not ranked
+    figure, panels = plt.subplots(1, len(measures), figsize=(4 * len(measures), 3.8), sharey=True, squeeze=False)
+    panels, counts = panels[0], sorted(set(sizes["parameters"]))
+    for axes, measure in zip(panels, measures, strict=True):
         for arm in [arm for arm in ARMS if arm in set(sizes["arm"])]:
             name, colour = ARMS[arm]
             part = where(sizes, arm=arm, metric=measure)
