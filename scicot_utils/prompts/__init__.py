@@ -29,6 +29,7 @@ from scicot_utils.prompts.templates import (
     StudentTemplate,
     TeacherPrompt,
     few_shot,
+    need_options,
     read_completion,
     read_prompt,
     split_answer_rationale,
@@ -41,7 +42,7 @@ from scicot_utils.prompts.templates import (
 
 __all__ = [
     "ARROW", "CUE", "FINAL", "LETTERS", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "Exemplar", "PromptError", "Shown",
-    "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "few_shot", "has_options", "letter", "option_text",
+    "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "few_shot", "has_options", "letter", "need_options", "option_text",
     "options", "possible", "read_answer", "read_completion", "read_prompt", "split_answer_rationale",
     "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

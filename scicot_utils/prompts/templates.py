@@ -104,12 +104,17 @@ def _one_call(question: Row) -> str:
     return f"Question: {_asked(question, OPTIONS)}\nThink step by step, then {_ending(question)}\nReasoning:"
 
 
-def _options_walked(question: Row) -> str:
+def need_options(question: Row) -> None:
+    """Raise PromptError where a question, of which its dataset is enough, has no options to discuss."""
     if not has_options(question):
         raise PromptError(
             f"prompt 'options_walked': {question['dataset']} has open answers, so there are no options to walk; "
             "allowed: zero_shot_cot, zero_shot_cot_one_call, few_shot_cot"
         )
+
+
+def _options_walked(question: Row) -> str:
+    need_options(question)
     return f"Question: {_asked(question, OPTIONS)}\nDiscuss each option in turn, then {_ending(question)}\nReasoning:"
 
 
