@@ -218,6 +218,9 @@ def preflight(planned: recipe.Recipe) -> None:
     if any(prompts.TEACHER_PROMPTS[name].few_shot for name in used):
         for name in planned.distill:
             teachers.need_proofs(name)
+    if "options_walked" in used:
+        for name in planned.distill:
+            prompts.need_options({"dataset": name})
     for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in planned.runs()):
         values = planned.settings(arm, variant)
         for key in ("student", "tokenizer"):

@@ -153,6 +153,12 @@ def test_the_filter_reads_the_teacher_as_the_recipe_says(reading, kept):
     assert judged["kept"] == kept
 
 
+def test_a_recorded_answer_is_read_from_its_own_part_in_the_papers_reading():
+    row, recorded = asked("GSM8K", "39"), TEACHER_PROMPTS["recorded"]
+    assert prompts.read_completion(recorded, row, f"40 less 1.{prompts.CUE} 39 of 40.", "paper") == ("40 less 1.", "39")
+    assert prompts.read_completion(recorded, row, "40 less 1.", "paper")[1] == ""
+
+
 def test_in_one_call_the_papers_reading_looks_after_the_cue():
     row = asked("GSM8K", "39")
     assert prompts.read_completion(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.", "paper")[1] == "39"

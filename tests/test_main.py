@@ -54,6 +54,14 @@ def test_a_few_shot_prompt_is_taken_for_a_benchmark_with_proofs(written, more):
     __main__.preflight(recipe.load(written("microsci", more)))
 
 
+@pytest.mark.parametrize("key", ["prompt", "prompts_compared"])
+def test_a_prompt_that_walks_options_is_refused_where_answers_are_open(written, key):
+    more = f"teacher: {{{key}: options_walked}}\n"
+    told = "prompt 'options_walked': CoinFlip has open answers, so there are no options to walk; allowed: zero_shot_cot"
+    assert told in refusal(written("CoinFlip", more))
+    __main__.preflight(recipe.load(written("ShuffledObjects", more)))
+
+
 def test_a_benchmark_that_is_only_read_needs_no_proofs(written):
     read_too = written("microsci", FEW_SHOT["as the recipe's prompt"])
     planned = recipe.load(read_too)

@@ -121,6 +121,47 @@ def test_the_templates_read_as_published(question):
     assert write_answer(row, "B", "label") == "The answer is (B)."
 
 
+OPEN = make_question(dataset="SVAMP", choices={"label": [], "text": []}, answer="39", question="How many are left?")
+
+
+def test_fine_tune_cots_students_read_and_write_as_published(question):
+    # Ho et al., section 3.1, and the encoder-decoder templates of its code
+    template = STUDENT_TEMPLATES["finetune_cot"]
+    assert template.ask_answer(OPEN) == template.ask_rationale(OPEN) == "How many are left?"
+    assert write_rationale_answer("40 less 1.", write_answer(OPEN, "39", "letter")) == "40 less 1. --> 39"
+    row = question(("raft", "robin"), question="What flies?")
+    assert template.ask_answer(row) == "What flies? Answer choices: (A) raft, (B) robin."
+    assert write_rationale_answer("It has wings.", write_answer(row, "B", "letter")) == "It has wings. --> B"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("zero_shot_cot", "Q: How many are left?\nA: Let's think step by step."),
+        (
+            "zero_shot_cot_one_call",
+            "Question: How many are left?\nThink step by step, then end with one line of the form 'The answer is X.'\nReasoning:",
+        ),
+        (
+            "gold_shown",
+            "Question: How many are left?\nThe correct answer is 39. Explain step by step why, then end with one line of the "
+            "form 'The answer is X.'\nReasoning:",
+        ),
+    ],
+)
+def test_an_open_question_is_asked_without_options_and_read_back(name, text):
+    assert TEACHERS[name].question(OPEN) == text
+    shown = read_prompt(text)
+    assert (shown.question, shown.options) == ("How many are left?", ())
+    assert shown.gold == ("39" if name == "gold_shown" else "")
+
+
+@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
+def test_a_student_is_shown_an_open_question_without_options(template):
+    for text in (template.ask_answer(OPEN), template.ask_answer_from(OPEN, "why", "rationale_first")):
+        assert OPEN["question"] in text and "(A)" not in text and "Options" not in text and "39" not in text
+
+
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_a_question_with_too_few_or_too_many_options_is_refused(question, count):
     row = question("abcdefghi"[:count], labels="ABCDEFGHI", answer="A")

@@ -444,3 +444,14 @@ def test_a_recipe_named_like_a_shipped_one_is_refused_since_both_would_share_a_f
     file.write_text((paths.RECIPES / "micro.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(RecipeError, match="rename it"):
         recipe.load(str(file))
+
+
+@pytest.mark.parametrize("arm", recipe.TOLD_WHAT_TO_WRITE)
+def test_a_template_that_does_not_tell_what_to_write_is_refused_for_arms_that_write_two_things(written, arm):
+    arms = MINIMAL.replace("answer_only", arm)
+    assert arm in arms
+    for text in ("training: {template: finetune_cot}", "variants: {published: {template: finetune_cot}}"):
+        with pytest.raises(
+            RecipeError, match=f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells"
+        ):
+            recipe.load(written(f"{arms}{text}\n"))

@@ -401,6 +401,18 @@ def test_the_accuracy_table_shows_both_scorings_of_every_arm():
     assert "30.0–32.0%" in words and "25.0–35.0%" in words
 
 
+def test_where_answers_are_open_only_what_was_generated_is_shown(question):
+    none = {"label": [], "text": []}
+    coins, words = (question(dataset=name, choices=none, answer="no") for name in ("CoinFlip", "LastLetter"))
+    assert (report.chance([coins]), report.chance([words]), report.chance([coins, words])) == (0.5, 0.0, 0.25)
+    frame = pd.DataFrame([row for row in metric_rows() if row["metric"] != "ranked"])
+    assert set(report.accuracy_table(frame, "microsci").frame["scoring"]) == {"generated"}
+    assert "answer only 31.0%" in report.accuracy_figure(frame, dataset="microsci", chance=0.5, seeds=3).alt
+    levels = frame[frame["metric"] == "generated"].assign(level=1)
+    assert "answer only 31.0% at 1" in report.ablation_figure(levels, key="samples").alt
+    assert "ranked" not in report.validation_table(levels, planned()).frame
+
+
 PROVENANCE = {
     "started": "2020-01-01T00:00:00+00:00", "seconds": 60.4, "training_seconds": 30.0, "commit": "abc", "modified": False,
     "scicot_utils": "1", "platform": "Linux", "processor": "One", "cores": 2, "memory_gib": 4.0, "python": "3.11",

@@ -425,6 +425,17 @@ def test_of_no_rationale_that_was_turned_there_is_no_faithfulness():
     assert scoring.followed([], {}, 0.95, recipe="r", student="s", parameters=9) == []
 
 
+def test_open_answers_are_not_ranked(question):
+    none = {"label": [], "text": []}
+    asked = {f"q{i}": question(id=f"q{i}", dataset="SVAMP", choices=none, answer="39") for i in range(4)}
+    rows = [prediction(i, answer=("39", "40", "", "39")[i], gold="39", scores=()) for i in range(4)]
+    found = {
+        row["metric"]: row["value"]
+        for row in scoring.evaluate(rows, asked, 0.95, recipe="r", student="micro", parameters=1)
+    }
+    assert found == {"generated": 0.5, "unparsed": 0.25, "truncated": 0.0}
+
+
 # Rationales
 
 PROOF = ["A drum is worked by muscle.", "Muscle gets its strength from food."]

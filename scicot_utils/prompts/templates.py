@@ -48,7 +48,8 @@ class TeacherPrompt:
     """How a teacher is asked. `answer_cue` not empty: a second call, with the rationale and this cue appended.
 
     `split` takes a whole completion text apart into (rationale, the part that names the answer). A prompt with
-    `few_shot` cannot be shown before `few_shot()` gave it `exemplars`, one more than it shows.
+    `few_shot` cannot be shown before `few_shot()` gave it `exemplars`, one more than it shows. `cue`: after which
+    Fine-tune-CoT's reading looks for the answer of a single call; empty: it takes that part as a text of its own.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TeacherPrompt:
     split: Callable[[str], tuple[str, str]]
     source: str
     few_shot: bool = False
+    cue: str = ""
     exemplars: tuple[Exemplar, ...] = ()
 
     @property
@@ -105,12 +107,17 @@ def _one_call(question: Row) -> str:
     return f"Question: {_asked(question, OPTIONS)}\nThink step by step, then {_ending(question)}\nReasoning:"
 
 
-def _options_walked(question: Row) -> str:
+def need_options(question: Row) -> None:
+    """Raise PromptError where a question, of which its dataset is enough, has no options to discuss."""
     if not has_options(question):
         raise PromptError(
             f"prompt 'options_walked': {question['dataset']} has open answers, so there are no options to walk; "
             "allowed: zero_shot_cot, zero_shot_cot_one_call, few_shot_cot"
         )
+
+
+def _options_walked(question: Row) -> str:
+    need_options(question)
     return f"Question: {_asked(question, OPTIONS)}\nDiscuss each option in turn, then {_ending(question)}\nReasoning:"
 
 
@@ -155,12 +162,23 @@ TEACHER_PROMPTS = {
     prompt.name: prompt
     for prompt in (
         TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_last(CUE), "Kojima et al. 2022; Ho et al., 3.1"),
-        TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_last(FINAL), "one-call form of the same"),
         TeacherPrompt(
-            "few_shot_cot", 1, _few_shot_cot, "", _split_first_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True
+            "zero_shot_cot_one_call", 1, _one_call, "", _split_last(FINAL), "one-call form of the same", cue=FINAL
         ),
-        TeacherPrompt("gold_shown", 1, _gold_shown, "", _split_last(FINAL), "after Zelikman et al. 2022, STaR's hint"),
-        TeacherPrompt("options_walked", 1, _options_walked, "", _split_last(FINAL), "this project"),
+        TeacherPrompt(
+            "few_shot_cot",
+            1,
+            _few_shot_cot,
+            "",
+            _split_first_block,
+            "Wei et al. 2022, arXiv 2201.11903",
+            few_shot=True,
+            cue=FINAL,
+        ),
+        TeacherPrompt(
+            "gold_shown", 1, _gold_shown, "", _split_last(FINAL), "after Zelikman et al. 2022, STaR's hint", cue=FINAL
+        ),
+        TeacherPrompt("options_walked", 1, _options_walked, "", _split_last(FINAL), "this project", cue=FINAL),
         TeacherPrompt(
             "recorded", 2, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
         ),
@@ -195,12 +213,11 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
     """(rationale, the teacher's answer as `answers` reads it, or '') from a whole completion.
 
     `reading`: `strict`, from the first line after the prompt's cue; or `paper`, Fine-tune-CoT's: the first candidate of
-    the second call's text, or of a single call's text after its cue, wherever it stands.
+    the second call's text, or of a single call's text after its cue, and where that is missing the last of all.
     """
     rationale, answer = prompt.split(text)
     if reading == "paper":
-        read = cleanse(question, answer) if prompt.answer_cue else cleanse(question, text, FINAL)
-        return rationale, read
+        return rationale, cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer)
     return rationale, read_answer(question, answer.splitlines()[0]) if answer else ""
 
 
