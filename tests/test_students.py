@@ -292,6 +292,12 @@ def test_choosing_a_checkpoint_changes_no_step_and_survives_a_kill(tmp_path, mon
     assert same(weights(whole), weights(resumed))
 
 
+def test_a_validation_loss_that_is_no_number_chooses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_loss", lambda *_: float("nan"))
+    with pytest.raises(students.StudentError, match="no validation loss was a number; look at the losses"):
+        train(students.load("random/micro"), tmp_path, **CHOSEN)
+
+
 @pytest.mark.parametrize("missing", [{"checkpoint_steps": 0}, {"validation_pairs": []}], ids=["checkpoints", "pairs"])
 def test_choosing_without_something_to_choose_by_is_refused(student, tmp_path, missing):
     with pytest.raises(

@@ -6,13 +6,21 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from tqdm import tqdm
-from transformers import PreTrainedModel, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback, set_seed
+from transformers import (
+    PreTrainedModel,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    TrainerCallback,
+    TrainerState,
+    set_seed,
+)
 
 from scicot_utils.students import checkpoints
 from scicot_utils.students.answering import score
@@ -144,8 +152,9 @@ def fine_tune(
     `choose_by` "validation_loss" keeps the weights of the checkpoint, or of the end, at which the loss on
     `validation_pairs`, weighed as `weigh` says, was least; "last" those of the end.
 
-    Under `accelerate launch` or `torchrun`, a batch's parts are shared out among the processes, so `micro_batches` must be a multiple
-    of their number: what is learned is the same up to rounding, without dropout, whose noise differs by process.
+    Under `accelerate launch` or `torchrun`, a batch's parts are shared out among the processes, so `micro_batches` must be
+    a multiple of their number: what is learned is the same up to rounding, but for dropout, whose noise differs by process.
+    Raises StudentError, one line, for what cannot be trained on or chosen by, and names what is allowed.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     _check(pairs, steps, batch_size, micro_batches, processes, choose_by, checkpoint_steps, validation_pairs)
@@ -178,15 +187,6 @@ def fine_tune(
         for row in rows
     ]
 
-    def collate(chosen: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        encoded = batch(student, [row["input_ids"] for row in chosen])
-        labels = padded([row["labels"] for row in chosen], IGNORED)
-        if student.decoder_only or weigh == "pair" or any(row["given"] for row in chosen):
-            if not student.decoder_only:
-                encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
-            labels = labels.masked_fill(~after([row["given"] for row in chosen], labels), IGNORED)
-        return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
-
     def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits
         if student.decoder_only:
@@ -209,15 +209,14 @@ def fine_tune(
         disable_tqdm=True, report_to="none", dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available(), ddp_find_unused_parameters=False,
     )  # fmt: skip
-    data = (
-        Dataset.from_list(examples) if micro_batches > 1 else examples
-    )  # the sampler takes lengths from a Dataset only
+    # the sampler takes lengths from a Dataset only
+    data = Dataset.from_list(examples) if micro_batches > 1 else examples
     trainer = _Trainer(
         model=student.model,
         args=arguments,
         train_dataset=data,
         eval_dataset=list(validation_pairs) if choosing else None,
-        data_collator=collate,
+        data_collator=partial(_collate, student, weigh),
         compute_loss_func=mean_of_pairs if weigh == "pair" else None,
     )
     trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
@@ -230,10 +229,8 @@ def fine_tune(
     with no_progress_bars():
         trainer.train(resume_from_checkpoint=checkpoints.last(place) if checkpoint_steps else None)
     seconds = time.perf_counter() - start
-    if choosing and trainer.state.best_global_step != trainer.state.global_step:
-        with no_progress_bars():
-            best = type(student.model).from_pretrained(trainer.state.best_model_checkpoint, use_safetensors=True)
-        student.model.load_state_dict(best.state_dict())
+    if choosing:
+        _take_best(student, trainer.state)
     trainable = sum(p.numel() for p in student.model.parameters() if p.requires_grad)
     student.model.requires_grad_(True).eval()
     history, done = trainer.state.log_history, trainer.state.global_step
@@ -298,6 +295,29 @@ def _in_bf16(precision: str) -> bool:
     if precision == "auto":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return precision == "bf16"
+
+
+def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """A padded batch as the model takes it; labels of what is given are left out of the loss."""
+    encoded = batch(student, [row["input_ids"] for row in chosen])
+    labels = padded([row["labels"] for row in chosen], IGNORED)
+    if student.decoder_only or weigh == "pair" or any(row["given"] for row in chosen):
+        if not student.decoder_only:
+            encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
+        labels = labels.masked_fill(~after([row["given"] for row in chosen], labels), IGNORED)
+    return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
+
+
+def _take_best(student: Student, state: TrainerState) -> None:
+    """Put the weights of the checkpoint with the least validation loss in the place of the last ones."""
+    if state.best_model_checkpoint is None:
+        raise StudentError(
+            "choose_by: no validation loss was a number; look at the losses, and lower learning_rate or take precision fp32"
+        )
+    if state.best_global_step != state.global_step:
+        with no_progress_bars():
+            best = type(student.model).from_pretrained(state.best_model_checkpoint, use_safetensors=True)
+        student.model.load_state_dict(best.state_dict())
 
 
 def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
