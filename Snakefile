@@ -139,6 +139,7 @@ PAGES = {
     "04_stage1_rationales": f"{DONE}/04_stage1_rationales/{EACH.format(**FIRST)}.ipynb",
     "05_stage2_answers": f"{DONE}/05_stage2_answers/{EACH.format(**FIRST)}.ipynb",
     "06_baselines": f"{DONE}/06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}.ipynb",
+    "07_diverse_reasoning": f"{DONE}/07_diverse_reasoning.ipynb",
     "08_ablations": f"{DONE}/08_ablations.ipynb",
     "09_claims": f"{DONE}/09_claims.ipynb",
     "A2_what_it_knows": f"{DONE}/A2_what_it_knows.ipynb",
@@ -407,6 +408,30 @@ rule metrics:
         "metrics.csv"
     shell:
         "python -m scicot_utils metrics {params.recipe:q}"
+
+
+rule diverse_reasoning:
+    input:
+        notebook="notebooks/07_diverse_reasoning.ipynb",
+        code=provenance.code("07_diverse_reasoning"),
+        metrics=f"{OUT}/metrics.csv",
+        published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
+    output:
+        notebook=PAGES["07_diverse_reasoning"],
+    log:
+        notebook=f"{LOGS}/07_diverse_reasoning.ipynb",
+        text=f"{LOGS}/07_diverse_reasoning.txt",
+    benchmark:
+        f"{TIMES}/07_diverse_reasoning.tsv"
+    params:
+        failed=FAILED,
+        about=ABOUT,
+        settings=settings("07_diverse_reasoning"),
+        variants=json.dumps([RECIPE.variants, RECIPE.variant_arms]),
+    message:
+        "07 diverse reasoning"
+    shell:
+        PAPERMILL
 
 
 rule ablations:

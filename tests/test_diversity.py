@@ -1,0 +1,95 @@
+"""Fine-tune-CoT's tasks, published figures, and what D brings."""
+
+import pandas as pd
+import pytest
+
+from scicot_utils import paths, recipe, report, tables
+from scicot_utils.tasks import TASKS
+
+COLUMNS = ("arm", "variant", "seed", "split", "metric", "value", "n", "dataset")
+
+
+def planned(datasets=("CoinFlip",), variants=None):
+    return recipe.Recipe(
+        name="mine", description="x", datasets=[*datasets], distill=[*datasets], arms=["answer_only", "rationale_answer"],
+        seeds=[0, 1], variants=variants or {"d_4": {"samples": 4}},
+    )  # fmt: skip
+
+
+def measured(*rows):
+    return pd.DataFrame([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+
+def test_the_papers_figures_are_of_its_twelve_tasks_and_of_nothing_else():
+    frame = report.published()
+    names = {*frame["task"]}
+    assert len(names) == 12 and names == {name for name, task in TASKS.items() if "arXiv 2212.10071" in task.source}
+    assert frame["accuracy"].between(0, 100).all() and not frame.duplicated(["method", "model", "size", "task"]).any()
+    whose = frame.set_index(["method", "model", "size", "task"])["accuracy"]
+    assert whose["Fine-tune-CoT, diverse", "Flan-T5", "60M", "ShuffledObjects"] == 62.22
+    assert whose["fine-tuning on answers", "T5", "60M", "ShuffledObjects"] == 94.22
+    assert whose["few-shot CoT", "GPT-3", "6.7B", "LastLetter"] == 0.67
+    assert ("few-shot CoT", "GPT-3", "6.7B", "ShuffledObjects") not in whose.index
+
+
+def test_figures_of_others_on_arc_name_their_source():
+    frame = report.published("arc")
+    assert {*frame["task"]} == {"ARC-Easy", "ARC-Challenge"} and frame["source"].str.len().min() > 5
+
+
+def test_the_published_table_has_a_row_a_method_and_says_where_nothing_is_given():
+    table = report.published_table(report.published())
+    rows = {(row["method"], row["model"], row["size"]): row for row in table.frame.to_dict("records")}
+    assert len(rows) == 19
+    diverse = rows["Fine-tune-CoT, diverse", "Flan-T5", "60M"]
+    assert diverse["MultiArith"] == 17.22 and pd.isna(diverse["GSM8K"])
+    assert "| – |" in table.markdown()
+
+
+def test_what_a_run_measured_stands_by_arm_and_variant():
+    frame = measured(
+        ("answer_only", "main", 0, "test", "generated", 0.4, 9, "CoinFlip"),
+        ("answer_only", "main", 1, "test", "generated", 0.6, 9, "CoinFlip"),
+        ("answer_only", "main", 0, "test", "generated", 0.1, 9, "microsci"),
+        ("rationale_answer", "d_4", 0, "test", "generated", 0.9, 9, "LastLetter"),
+        ("rationale_answer", "d_4", 0, "validation", "generated", 0.2, 9, "LastLetter"),
+    )
+    plan = planned(["LastLetter", "microsci", "CoinFlip"])
+    first, second = report.measured_on_tasks(frame, plan, report.published())
+    assert first == {"arm": "answer only", "variant": "main", "seeds": 2, "LastLetter": None, "CoinFlip": 50.0}
+    assert second["LastLetter"] == 90.0 and second["CoinFlip"] is None and second["variant"] == "d_4"
+    assert report.measured_on_tasks(frame, planned(["microsci"]), report.published()) == []
+
+
+def test_the_yield_of_d_counts_questions_rationales_and_copies(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    plan = planned()
+
+    def judged(name, sample, text, kept=True):
+        row = {"question_id": name, "sample": sample, "rationale": text, "teacher_answer": "yes", "correct": kept}
+        return row | {"kept": kept, "drop_reason": "" if kept else "wrong_answer"}
+
+    one = [judged("a", 0, "Heads up."), judged("b", 0, "Tails.", kept=False), judged("t", 0, "Unseen.")]
+    four = [*one, judged("a", 1, "heads  UP."), judged("a", 2, "Up, heads."), judged("b", 1, "Heads.")]
+    tables.write("rationales", one, paths.rationales("mine", "CoinFlip", "main"))
+    tables.write("rationales", four, paths.rationales("mine", "CoinFlip", "d_4"))
+    questions = {"a": {"split": "train"}, "b": {"split": "train"}, "t": {"split": "test"}}
+    first, second = report.yields(plan, "CoinFlip", questions)
+    assert first == {
+        "variant": "main", "D": 1, "questions asked": 2, "with one kept": 0.5, "kept a question": 1.0,
+        "of different wording": 1.0,
+    }  # fmt: skip
+    assert second["D"] == 4 and second["with one kept"] == 1.0 and second["kept a question"] == 2.0
+    assert second["of different wording"] == pytest.approx(3 / 4)
+    assert report.yields(planned(variants={"fast": {"steps": 2}}), "CoinFlip", questions) == []
+
+
+def test_what_d_brings_is_told_from_least_to_most():
+    rows = [
+        ("rationale_answer", variant, seed, "test", "generated", value + 0.1 * seed, 9, "CoinFlip")
+        for variant, value in (("main", 0.2), ("d_4", 0.5))
+        for seed in (0, 1)
+    ]
+    told = report.diversity_told(measured(*rows), planned(), "CoinFlip")
+    assert "25.0% with D = 1 and 55.0% with D = 4 (2 seed(s))" in told
+    assert report.diversity_told(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
