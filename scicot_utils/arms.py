@@ -309,8 +309,16 @@ FINE_TUNE_KEYS = (
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
-    student = load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed)
-    # named not by its place, which differs from machine to machine
+    return _of(settings, load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed))
+
+
+def load_trained(folder: Path, settings: Settings) -> Student:
+    """A student that `train` made, from the folder in which it was saved, to be asked again."""
+    return _of(settings, load(str(folder)))
+
+
+def _of(settings: Settings, student: Student) -> Student:
+    """Named not by its place, which differs from machine to machine."""
     return replace(student, name=settings.student, separator=_template(settings).separator)
 
 

@@ -793,6 +793,21 @@ def test_a_loaded_student_is_called_as_the_recipe_calls_it():
     assert arms.load_student("micro", settings(student="micro"), seed=0).name == "micro"
 
 
+def test_a_trained_student_is_loaded_as_it_was_saved(monkeypatch, kind, question, tmp_path):
+    monkeypatch.setitem(
+        prompts.STUDENT_TEMPLATES,
+        "options_first",
+        replace(prompts.STUDENT_TEMPLATES["options_first"], separator="\n\n"),
+    )
+    student = arms.load_student("micro", kind, seed=0)
+    students.save(student, tmp_path / "model")
+    loaded = arms.load_trained(tmp_path / "model", kind)
+    assert (loaded.name, loaded.separator) == (student.name, student.separator) == (kind.student, "\n\n")
+    asked = [question(), question(("yes", "no"), id="q2")]
+    answers = arms.ONE_STUDENT["rationale_answer"].answers
+    assert answers(loaded, asked, kind) == answers(student, asked, kind)
+
+
 # Open answers
 
 OPEN = {

@@ -100,6 +100,16 @@ def test_metrics_hold_every_run_of_the_recipe_and_no_other(smoke):
     assert all(0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 1 for row in rows)
 
 
+def test_students_of_the_main_variant_and_no_others_are_asked_in_other_orders(smoke):
+    recipe = recipes.load("smoke")
+    with (smoke / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] in ("same generated", "same ranked")]
+    asked = [(row["arm"], row["variant"], int(row["seed"])) for row in rows]
+    main = recipes.MAIN
+    assert sorted(asked) == sorted((a, main, seed) for a in recipe.trained_arms(main) for seed in recipe.seeds * 2)
+    assert {int(row["n"]) for row in rows} == {min(recipe.evidence.order_questions, recipe.questions.test_questions)}
+
+
 def test_every_arm_is_scored_on_the_same_questions(smoke):
     asked, recipe = {}, recipes.load("smoke")
     splits = recipe.teacher.teacher_splits.split(",")  # the teacher answers nothing else
