@@ -14,6 +14,7 @@ from scicot_utils import microsci, students
 from scicot_utils.microsci import facts
 from scicot_utils.prompts import SEPARATOR
 from scicot_utils.students import answering, encoding, loading, probing, training
+from scicot_utils.tasks import symbolic
 
 PAIRS = 4 * [
     ("(A) raft (B) robin Answer:", "robin"),
@@ -73,6 +74,17 @@ def test_tokenizer_knows_every_word_of_the_world(student):
     assert not any(unknown in ids for ids in student.tokenizer(texts)["input_ids"])
 
 
+@pytest.mark.parametrize("name", symbolic.MAKERS)
+def test_the_tokenizer_of_tiny_students_knows_the_symbolic_tasks_and_spells_other_words(name):
+    tokenizer = students.load("random/t5-tiny").tokenizer
+    rows = symbolic.questions(name, {"train": 40}, seed=3)
+    texts = [" ".join([row["question"], *row["choices"]["text"]]) for row in rows]
+    tokens = [tokenizer.tokenize(text) for text in texts]
+    assert not any(token.startswith("##") or token == tokenizer.unk_token for found in tokens for token in found)
+    assert tokenizer.tokenize("--> enct")[1:] == ["e", "##n", "##c", "##t"]
+    assert tokenizer.decode(tokenizer("It is enct.")["input_ids"], skip_special_tokens=True) == "it is enct."
+
+
 def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(student):
     state = torch.get_rng_state()
     assert same(weights(student), weights(students.load("random/micro", seed=0)))
@@ -84,7 +96,6 @@ def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(stu
     ("name", "error", "message"),
     [
         ("random/giant", students.StudentError, "allowed are random/micro, random/micro-small, .*random/t5-tiny"),
-        ("random/t5-tiny", students.StudentError, "no tokenizer of its own"),
         ("nobody/nothing", students.StudentError, r"student 'nobody/nothing' cannot be read .*HF_HUB_OFFLINE=1"),
     ],
 )
@@ -501,7 +512,7 @@ def test_which_kind_a_student_is_comes_from_its_config(tmp_path):
         assert students.load(str(tmp_path / "model")).decoder_only == decoder_only
 
 
-def test_the_word_tokenizer_of_a_decoder_only_student_knows_its_separator_as_one_token(decoder):
+def test_the_tokenizer_of_a_decoder_only_student_knows_its_separator_as_one_token(decoder):
     assert decoder.tokenizer.tokenize(f"robin?{SEPARATOR} raft") == ["robin", "?", "###", "raft"]
     assert decoder.separator == SEPARATOR
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase, digits, punctuation
 from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordLevel
+from tokenizers.models import Model, WordLevel, WordPiece
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -31,6 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 from scicot_utils import ScicotError, microsci, paths
 from scicot_utils.prompts import SEPARATOR
+from scicot_utils.tasks import symbolic
 
 SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
 MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
@@ -62,11 +64,24 @@ class Student:
 
 
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer: one token a word, label "(a)", mark or separator of `words`."""
+    """A lower-casing tokenizer: one token a word, label "(a)" or mark of `words`; others are unknown to it."""
     tokens = [*SPECIAL_TOKENS.values(), *words]
-    tokenizer = Tokenizer(WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"]))
+    model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    return _lower_cased(model, microsci.WORD.pattern, tokens)
+
+
+def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing tokenizer: one token a word, label, mark or separator of `words`; others it spells, in letters."""
+    letters = [*ascii_lowercase, *digits]
+    known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
+    tokens = [*SPECIAL_TOKENS.values(), *known]
+    model = WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    return _lower_cased(model, f"{SEPARATOR.strip()}|{microsci.WORD.pattern}", tokens)
+
+
+def _lower_cased(model: Model, word: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Lowercase()
-    word = f"{mark}|{microsci.WORD.pattern}" if (mark := SEPARATOR.strip()) in words else microsci.WORD.pattern
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(word), "removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -110,12 +125,10 @@ ARCHITECTURES = {
     "micro": _micro(128, 2),  # the embedded student: BART with absolute positions, 2+2 layers of width 128
     "micro-small": _micro(64, 2),
     "micro-large": _micro(192, 3),
-    "t5-tiny": _t5_tiny,  # an untrained T5 of width 64, to try the real T5 tokenizer without a download
-    "gpt2-tiny": _gpt2_tiny,  # an untrained GPT-2 of width 64, to try a decoder-only student
+    "t5-tiny": _t5_tiny,  # a T5 of width 64
+    "gpt2-tiny": _gpt2_tiny,  # a GPT-2 of width 64
 }
-
-
-DECODER_ONLY = ("gpt2-tiny",)  # those that need a separator among their words
+DECODER_ONLY = ("gpt2-tiny",)
 
 
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
@@ -142,18 +155,21 @@ def _random(student: str, architecture: str, tokenizer: str, seed: int) -> Stude
     if architecture not in ARCHITECTURES:
         allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
         raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
-    if not tokenizer and architecture == "t5-tiny":
-        raise StudentError(f"student {student!r} has no tokenizer of its own: name a folder or a hub name")
+    embedded = architecture.startswith("micro")
     if tokenizer:
-        words = _tokenizer(tokenizer, None if architecture.startswith("micro") else T5Config())
+        words = _tokenizer(tokenizer, None if embedded else T5Config())
     else:
-        separators = [SEPARATOR.strip()] if architecture in DECODER_ONLY else []
-        words = word_tokenizer([*microsci.vocabulary(microsci.load_world()), *separators])
+        known = microsci.vocabulary(microsci.load_world())
+        words = word_tokenizer(known) if embedded else spelling_tokenizer([*known, *_symbolic_words()])
     kind = AutoModelForCausalLM if architecture in DECODER_ONLY else AutoModelForSeq2SeqLM
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kind.from_config(ARCHITECTURES[architecture](words))
     return _put_together(model, words, student)
+
+
+def _symbolic_words() -> list[str]:
+    return [word for text in symbolic.words() for word in microsci.WORD.findall(text.lower())]
 
 
 def _writes_text(config: PreTrainedConfig) -> bool:

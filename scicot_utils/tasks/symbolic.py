@@ -395,6 +395,14 @@ def shuffles(size: int, rng: random.Random) -> list[Puzzle]:
 MAKERS = {"LastLetter": last_letters, "CoinFlip": coin_flips, "ShuffledObjects": shuffles}
 
 
+def words() -> list[str]:
+    """All that the questions and options of these tasks are made of, as texts."""
+    texts = [*NAMES, *PEOPLE, *ORDER]
+    for scene in SCENES:
+        texts += [scene.opening, scene.start, scene.swap, scene.end, scene.has, *map(scene.thing.format, scene.objects)]
+    return [*texts, *(MAKERS[name](1, random.Random(0))[0].question for name in MAKERS), FLIP, NO_FLIP]
+
+
 def questions(name: str, sizes: dict[str, int], seed: int) -> list[Row]:
     """Rows of the questions table; each split has random numbers of its own, and a larger one begins with a smaller one."""
     rows = []
