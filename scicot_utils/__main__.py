@@ -1,5 +1,5 @@
 """The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; tell of a teacher's cache,
-clear it of failures, move its answers to files and back. Snakemake does the rest.
+clear it of failures, move its answers to files and back; export what a run made. Snakemake does the rest.
 """
 
 from __future__ import annotations
@@ -158,12 +158,10 @@ def publish(given: argparse.Namespace) -> str:
         raise ScicotError(
             f"no finished run in {paths.relative(run)}; make it first, or name another arm, variant or seed"
         )
-    told = {
-        name: json.loads((run / f"{name}.json").read_text("utf-8"))
-        for name in ("provenance", "metrics")[: 2 - bool(stage)]
-    }
-    results = [row for row in told.get("metrics", []) if row["arm"] == arm]
-    students.publish(run / "model", given.place, made=told["provenance"], results=results, example=pairs[0])
+    made = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
+    results = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    own = [row for row in results if row["arm"] == arm]  # not those of controls
+    students.publish(run / "model", given.place, made=made, results=own, example=pairs[0])
     return f"The student of {given.arm}, seed {seed}, is in {given.place}"
 
 

@@ -15,6 +15,7 @@ from scicot_utils.students import PROVIDER_FORMS
 PAIR = ("Which? (A) raft (B) robin", "It has feathers. --> robin")
 RECIPE = """# two cores, a minute
 description: a test
+plumbing: too small
 datasets: [microsci]
 distill: [microsci]
 arms: [rationale_answer, two_stage]
@@ -75,7 +76,10 @@ def finished(tmp_path, monkeypatch, question):
             )
             study.record(place / "provenance.json", inputs_cut=0, targets_cut=1)
         shown = {"arm": arm, "split": "test", "metric": "generated", "value": 0.25, "low": 0.1, "high": 0.5, "n": 40}
-        tables.write_json(run / "metrics.json", [shown, shown | {"arm": f"{arm}_no_rationale", "value": 0.75}])
+        tables.write_json(
+            run / "metrics.json",
+            [shown, shown | {"arm": f"{arm}_no_rationale", "value": 0.75}, shown | {"metric": "generated:eats"}],
+        )
 
         def export(*words):
             monkeypatch.setattr(sys, "argv", ["scicot_utils", "export", str(file), *map(str, words)])
@@ -125,7 +129,8 @@ def test_a_student_is_exported_as_a_model_that_anybody_can_load(finished, tmp_pa
     assert f"Which of these has feathers? {reads}" in card and "Why q0. --> robin" in card
     assert f"{students.parameters(own):,} parameters, fine-tuned from `{student}`" in card
     assert "| test | generated | 0.250 | 0.100 | 0.500 | 40 |" in card and "0.750" not in card
-    assert "0 inputs and 1 targets were cut" in card
+    assert "0 inputs and 1 targets were cut" in card and "generated:eats" not in card
+    assert "From a plumbing run, which shows no result: too small" in card
 
 
 def test_both_students_of_two_stage_are_exported_one_by_one(finished, tmp_path):

@@ -15,6 +15,7 @@ from scicot_utils.prompts import ARROW, SEPARATOR
 from scicot_utils.students.loading import Student, StudentError, load, parameters
 from scicot_utils.tables import Row
 
+FENCE = 8 * "`"  # around texts of others, which may hold a fence themselves
 GPT3_ARROW = f"\n\n{ARROW.strip()}\n\n"
 
 # A pair (input, target) as one line of a fine-tuning file, by the name of its form.
@@ -45,7 +46,7 @@ def write_pairs(pairs: Iterable[tuple[str, str]], file: Path, form: str) -> int:
 def publish(model: Path, place: Path, *, made: Row, results: Iterable[Row], example: tuple[str, str]) -> None:
     """A saved student as an ordinary folder of the hub, with a card: whole, or not at all.
 
-    `made`: its provenance; `results`: rows of its metrics; `example`: a pair that it was trained on. Raises StudentError
+    `made`: its provenance, with the recipe's `plumbing`; `results`: rows of its metrics; `example`: a pair that it was trained on. Raises StudentError
     where there is no student in `model`, or `place` is there already.
     """
     if not (model / "config.json").is_file():
@@ -62,14 +63,14 @@ def publish(model: Path, place: Path, *, made: Row, results: Iterable[Row], exam
 
 def _card(student: Student, made: Row, results: list[Row], example: tuple[str, str]) -> str:
     settings = made["settings"]
-    kind = "decoder-only" if student.decoder_only else "encoder–decoder"
+    kind = "decoder-only model" if student.decoder_only else "encoder–decoder"
     front = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation" if student.decoder_only else "text2text-generation",
         "tags": ["distillation", "chain-of-thought", made["arm"]],
     }
     reads = f"{example[0]}{student.separator}" if student.decoder_only else example[0]
-    begins = " and writes, after a space" if student.decoder_only else " and writes"
+    begins = " and writes, after a space," if student.decoder_only else " and writes"
     lines = [
         f"# A student of {made['dataset']}, arm {made['arm']}",
         f"A {kind} of {parameters(student):,} parameters, fine-tuned from `{settings['student']}` on what a teacher wrote "
@@ -78,19 +79,24 @@ def _card(student: Student, made: Row, results: list[Row], example: tuple[str, s
         f"{settings['batch_size']} pairs, learning rate {settings['learning_rate']:g}; {made['inputs_cut']} inputs and "
         f"{made['targets_cut']} targets were cut to the token limits.",
         f"It reads texts of this form{begins} ones of the form below it:",
-        f"```text\n{reads}\n```",
-        f"```text\n{example[1]}\n```",
+        f"{FENCE}text\n{reads}\n{FENCE}",
+        f"{FENCE}text\n{example[1]}\n{FENCE}",
         "## Results",
         "\n".join(
-            ["| questions | scored | value | 95% from | to | n |", "| --- | --- | --- | --- | --- | --- |"]
+            [
+                f"| questions | scored | value | {settings['confidence']:.0%} from | to | n |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
             + [
                 f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
                 for r in results
+                if ":" not in r["metric"]  # those of one form of question have too few of them
             ]
-        ).replace("95%", f"{settings.get('confidence', 0.95):.0%}")
+        )
         if results
         else "A first stage writes rationales; its answers are measured with the second stage's.",
         "## Limits",
+        *([f"From a plumbing run, which shows no result: {made['plumbing']}"] if made["plumbing"] else []),
         "Made to study distillation, not to be relied on. One seed's student: the study compares means over seeds. What it "
         "may be used for follows from the terms of the model it starts from, of its teacher and of its questions; no "
         "licence is named here, so name one before you publish it.",
