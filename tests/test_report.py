@@ -408,7 +408,7 @@ def test_where_answers_are_open_only_what_was_generated_is_shown(question):
     frame = pd.DataFrame([row for row in metric_rows() if row["metric"] != "ranked"])
     assert set(report.accuracy_table(frame, "microsci").frame["scoring"]) == {"generated"}
     assert "answer only 31.0%" in report.accuracy_figure(frame, dataset="microsci", chance=0.5, seeds=3).alt
-    levels = frame[frame["metric"] == "generated"].assign(level=1)
+    levels = frame[frame["metric"] == "generated"].assign(level=1, given="")
     assert "answer only 31.0% at 1" in report.ablation_figure(levels, key="samples").alt
     assert "ranked" not in report.validation_table(levels, planned()).frame
 
