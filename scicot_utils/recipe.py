@@ -58,6 +58,8 @@ SAME_FOR_ALL = (
     "micro_batches",
 )  # what arms may not differ in (one budget rule)
 
+STAGE2_ONLY = ("stage2_order", "stage2_source", "crossfit_folds")
+
 Scalar = str | int | float | bool
 
 
@@ -459,6 +461,17 @@ class Recipe(Section):
             if changes.items() <= wanted and arm in self.trained_arms(name)
         }
         return max(parts, key=parts.__getitem__) if parts else MAIN
+
+    def comparable(self, arm: str, variant: str) -> bool:
+        """Whether an arm may stand beside others in a variant: it is run for it, or what is taken in its place
+        (`taken_from`) lacks changes only that do not concern it, or the number of steps (two budget rules), or another
+        student (sizes are compared so).
+        """
+        taken = self.variants.get(self.taken_from(arm, variant), {}).items()
+        lacking = {key for key, _ in self.variants.get(variant, {}).items() - taken}
+        if arm == "answer_only":  # no rationale ever reaches it
+            lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")}
+        return lacking <= {"steps", "student", *(() if arm == "two_stage" else STAGE2_ONLY)}
 
     def runs(self) -> list[tuple[str, str, str, int]]:
         """Every run as (dataset, arm, variant, seed)."""

@@ -349,6 +349,20 @@ def test_runs_are_every_arm_and_variant_with_every_seed_and_the_untrained_once(p
     assert planned.runs() == [("microsci", "untrained", MAIN, 0), *trained]
 
 
+def test_an_arm_is_compared_where_what_it_lacks_does_not_concern_it(written):
+    text = MINIMAL.replace("answer_only, two_stage", "answer_only, rationale_answer, two_stage") + (
+        "variants: {order: {stage2_order: question_first}, noisy: {teacher_error_rate: 0.3}, few: {train_size: 5},"
+        " twice: {steps: 400}, small: {student: micro-small/seed0}}\n"
+        "variant_arms: {order: [two_stage], noisy: [rationale_answer], few: [two_stage], twice: [answer_only], small: [two_stage]}\n"
+    )
+    planned = recipe.load(written(text))
+    arms = ("answer_only", "rationale_answer", "two_stage")
+    assert {name: [arm for arm in arms if planned.comparable(arm, name)] for name in (MAIN, *planned.variants)} == {
+        MAIN: [*arms], "order": [*arms], "noisy": ["answer_only", "rationale_answer"], "few": ["two_stage"],
+        "twice": [*arms], "small": [*arms],
+    }  # fmt: skip
+
+
 def test_variants_that_differ_in_one_key_are_a_sweep_of_it(written):
     text = MINIMAL + (
         "variants: {fast: {steps: 2}, faster: {steps: 1}, small: {train_size: 5}, both: {steps: 2, train_size: 5},"

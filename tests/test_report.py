@@ -523,15 +523,15 @@ def varied(outputs, question):
     """A recipe with a variant for two-stage only and its runs: (recipe, questions)."""
     plan = planned(
         ("untrained", "answer_only", "rationale_answer", "two_stage"),
-        variants={"noisy": {"teacher_error_rate": 0.3}},
-        variant_arms={"noisy": ["two_stage"]},
+        variants={"crossfit": {"stage2_source": "crossfit"}},
+        variant_arms={"crossfit": ["two_stage"]},
     )
     questions = {f"q{i:02}": question(id=f"q{i:02}") for i in range(40)}
     right = {
         ("answer_only", MAIN): 10,
         ("rationale_answer", MAIN): 20,
         ("two_stage", MAIN): 40,
-        ("two_stage", "noisy"): 30,
+        ("two_stage", "crossfit"): 30,
     }
     for (arm, variant), number in right.items():
         for seed in plan.seeds:
@@ -540,7 +540,7 @@ def varied(outputs, question):
 
 
 def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
-    found = {variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "noisy")}
+    found = {variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "crossfit")}
     right = {
         variant: {
             arm: int(values.sum(axis=1).mean()) for (arm, measure), values in one.items() if measure == "generated"
@@ -548,7 +548,7 @@ def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_
         for variant, one in found.items()
     }
     assert right[MAIN] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 40}
-    assert right["noisy"] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 30}
+    assert right["crossfit"] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 30}
     assert all(values.shape == (2, 40) for one in found.values() for values in one.values())
 
 
@@ -567,8 +567,8 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
         (MAIN, "two_stage", "rationale_answer", 50),
         (MAIN, "two_stage", "answer_only", 75),
         (MAIN, "rationale_answer", "answer_only", 25),
-        ("noisy", "two_stage", "rationale_answer", 25),
-        ("noisy", "two_stage", "answer_only", 50),
+        ("crossfit", "two_stage", "rationale_answer", 25),
+        ("crossfit", "two_stage", "answer_only", 50),
     ]
 
 
@@ -578,7 +578,7 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
     assert told.startswith(
         "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
     )
-    assert re.search(r"main \+50\.0 \([^,]*\); noisy \+25\.0 \(", told) and told.count(";") == 1
+    assert re.search(r"main \+50\.0 \([^,]*\); crossfit \+25\.0 \(", told) and told.count(";") == 1
     undecided = [row | {"p corrected": 1.0} for row in rows]
     assert report.variants_told(undecided, SETTINGS).count("not told apart") == 2
     assert report.variants_told([], SETTINGS) == ""
@@ -632,7 +632,7 @@ def test_a_comparison_in_a_variant_says_of_which_variant_each_arm_is(varied):
     rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
     assert {(row["variant"], row["first of"], row["second of"]) for row in rows} == {
         (MAIN, MAIN, MAIN),
-        ("noisy", "noisy", MAIN),
+        ("crossfit", "crossfit", MAIN),
     }
 
 
@@ -642,28 +642,40 @@ def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
     told = dict(zip(shown["variant"], shown["arms"], strict=True))  # the last of each
     assert told == {
         MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
-        "noisy": "two-stage (Sci-CoT) minus answer only (of main)",
+        "crossfit": "two-stage (Sci-CoT) minus answer only (of main)",
     }
 
 
-def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_rationales(varied):
+def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_source(varied):
     plan = varied[0].model_copy(
         update={
-            "variants": varied[0].variants | {"noisy_twice": {"teacher_error_rate": 0.3, "steps": 600}},
-            "variant_arms": varied[0].variant_arms | {"noisy_twice": ["rationale_answer"]},
+            "variants": varied[0].variants | {"crossfit_twice": {"stage2_source": "crossfit", "steps": 600}},
+            "variant_arms": varied[0].variant_arms | {"crossfit_twice": ["rationale_answer"]},
         }
     )
     for seed in plan.seeds:
         right = list(varied[1])[:25]
-        put_predictions(varied[1], right, arm="rationale_answer", variant="noisy_twice", seed=seed)
+        put_predictions(varied[1], right, arm="rationale_answer", variant="crossfit_twice", seed=seed)
     rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
-    row, other = [row for row in rows if row["variant"] == "noisy_twice" and row["measure"] == "generated"]
-    assert (row["first of"], row["second of"]) == ("noisy", "noisy_twice")
+    row, other = [row for row in rows if row["variant"] == "crossfit_twice" and row["measure"] == "generated"]
+    assert (row["first of"], row["second of"]) == ("crossfit", "crossfit_twice")
     assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
     assert (other["second"], other["second of"]) == ("answer_only", MAIN)
-    assert plan.taken_from("answer_only", "noisy_twice") == MAIN
+    assert plan.taken_from("answer_only", "crossfit_twice") == MAIN
     both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 600}}})
-    assert both.taken_from("answer_only", "noisy_twice") == "twice"  # as many steps; it reads no rationales
+    assert both.taken_from("answer_only", "crossfit_twice") == "twice"  # as many steps; it reads no rationales
+
+
+def test_an_arm_of_other_rationales_stands_in_no_comparison(varied):
+    """Two-stage of the main variant's rationales says nothing beside an arm of worse ones; answer only reads none."""
+    changed = {"variants": {"noisy": {"teacher_error_rate": 0.3}}, "variant_arms": {"noisy": ["rationale_answer"]}}
+    plan = recipe.Recipe(**varied[0].model_dump() | changed)
+    for seed in plan.seeds:
+        put_predictions(varied[1], list(varied[1])[:25], arm="rationale_answer", variant="noisy", seed=seed)
+    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
+    assert {(row["first"], row["second"]) for row in rows if row["variant"] == "noisy"} == {
+        ("rationale_answer", "answer_only")
+    }
 
 
 def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_variant(varied):
@@ -708,14 +720,14 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
     rows = report.compare_in_variants(plan, "microsci", questions, SETTINGS)
     few = [row for row in rows if row["measure"] == "generated"]
     rows = [row | {"seeds": 3} for row in few]
-    undecided = [row | {"p corrected": 1.0 if row["variant"] == "noisy" else 0.0} for row in rows]
+    undecided = [row | {"p corrected": 1.0 if row["variant"] == "crossfit" else 0.0} for row in rows]
     found = []
     for in_variants in (rows, undecided, [], few):
         [row] = [row for row in report.claims(plan, made, SETTINGS, in_variants) if row["claim"] == CLAIM]
         found.append((row["in the variants"], row["verdict"]))
     assert found == [
         ("holds in 1 of 1", "reproduced"),
-        ("holds in 0 of 1; not in noisy", "partly"),
+        ("holds in 0 of 1; not in crossfit", "partly"),
         ("–", "reproduced"),
         ("–", "reproduced"),  # variants of too few seeds say nothing
     ]

@@ -789,13 +789,18 @@ def shared(questions: Mapping[str, Row]) -> list[str]:
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
-    """The headline's comparisons in the main variant and in every other one, corrected for their whole number."""
+    """The headline's comparisons in the main variant and in every other one, corrected for their whole number.
+
+    An arm that a variant is not run for is taken from another, but only where that is fair (`Recipe.comparable`).
+    """
     outcomes, pairs = {}, []
     for variant in (MAIN, *recipe.variants):
         for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
             outcomes[f"{variant}/{arm}", measure] = right
         run = recipe.trained_arms(variant)
-        pairs += [(f"{variant}/{a}", f"{variant}/{b}") for a, b in COMPARED[:3] if a in run or b in run]
+        fair = [arm for arm in recipe.arms if recipe.comparable(arm, variant)]
+        asked = [pair for pair in COMPARED[:3] if {*pair} & {*run} and {*pair} <= {*fair}]
+        pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in asked]
     rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
     for row in rows:
         row["variant"] = row["first"].split("/")[0]
