@@ -359,7 +359,8 @@ def test_two_thousand_prompts_through_a_third_of_faults(cache):
 
 
 RUN = """
-import json, pathlib, sys
+import json, pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
 sys.path.insert(0, sys.argv[3])
 from conftest import make_question
 from scicot_utils import teachers

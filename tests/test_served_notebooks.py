@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from faulty_server import FaultyServer
+from project_copies import Page, copy_of_the_project, environment, rules_of
 from test_local_teacher import TEMPLATE, checkpoint
-from test_pipeline import Page, copy_of_the_project, environment, rules_of
 
 from scicot_utils import microsci, tables
 

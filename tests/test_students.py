@@ -545,17 +545,16 @@ def test_what_a_decoder_only_student_writes_does_not_depend_on_what_else_is_in_i
     assert not trained or [found.text for found in together[:1]] == ["rain"]
 
 
-def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch):
+def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, decoder):
     """So that the test above can fail: Fine-tune-CoT's released code generates without a mask."""
-    run = students.load("random/gpt2-tiny")
-    masked = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+    masked = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
 
     def unmasked(*given, **more):
         found = encoding.batch(*given, **more)
         return found | {"attention_mask": torch.ones_like(found["attention_mask"])}
 
     monkeypatch.setattr(answering, "batch", unmasked)
-    written = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+    written = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
     assert written[:3] != masked[:3] and written[3] == masked[3]  # the longest has no padding
 
 
