@@ -129,7 +129,8 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     """(question, kept rationale) of the train split, in order: the one training set of every arm.
 
     `train_pool` takes a sample of the questions, `train_size` one of the pairs that are left; both depend on
-    `question_seed` only, so that larger ones contain smaller ones.
+    `question_seed` only, so that of the same rationales larger samples contain smaller ones. Where others are kept, by
+    another teacher or filter, a sample holds other questions.
     """
     examples = _kept(questions, judged, "train")
     if settings.train_pool:

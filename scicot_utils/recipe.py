@@ -58,7 +58,12 @@ SAME_FOR_ALL = (
     "micro_batches",
 )  # what arms may not differ in (one budget rule)
 
-STAGE2_ONLY = ("stage2_order", "stage2_source", "crossfit_folds")
+# Arm → keys of stage 2 that do not concern it; '': all that are not named.
+STAGE2_ONLY = {
+    "": ("stage2_order", "stage2_source", "crossfit_folds"),
+    "two_stage": (),
+    "two_stage_shared": ("stage2_source", "crossfit_folds"),
+}
 
 Scalar = str | int | float | bool
 
@@ -226,7 +231,8 @@ class Training(Section):
     train_pool: int = Field(
         0,
         ge=0,
-        description="training questions whose rationales are trained on; 0: all (for D at a fixed number of them)",
+        description="training questions whose rationales are trained on; 0: all (for D at a fixed number of them); "
+        "the teacher is asked about all the same",
     )
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
     steps: int = Field(200, ge=1, description="optimiser steps per model")
@@ -433,12 +439,15 @@ class Recipe(Section):
     def sweeps(self) -> dict[str, list[list[str]]]:
         """Key → its sweeps, each a list of variants, the main one among them, that differ in the value of this key only.
 
-        Which splits the teacher is asked about does not count: it changes nothing of what is learned.
+        Which splits the teacher is asked about and how it is reached do not count: they change nothing of what is learned.
+        A variant that changes no value at all is none.
         """
-        changes = {
-            name: {key: value for key, value in changed.items() if key != "teacher_splits"}
-            for name, changed in {MAIN: {}, **self.variants}.items()
-        }
+        own = self.flat()
+        changes = {MAIN: {}}
+        for name, changed in self.variants.items():
+            told = {k: v for k, v in changed.items() if v != own[k] and k not in ("teacher_splits", *REACHED_BY)}
+            if told:
+                changes[name] = told
         found = {}
         for key in dict.fromkeys(key for changed in changes.values() for key in changed):
             alike: dict[frozenset, list[str]] = {}
@@ -464,14 +473,18 @@ class Recipe(Section):
 
     def comparable(self, arm: str, variant: str) -> bool:
         """Whether an arm may stand beside others in a variant: it is run for it, or what is taken in its place
-        (`taken_from`) lacks changes only that do not concern it, or the number of steps (two budget rules), or another
-        student (sizes are compared so).
+        (`taken_from`) lacks changes only that do not concern it, or another student (sizes are compared so), or has
+        between half and twice the steps (two budget rules).
         """
-        taken = self.variants.get(self.taken_from(arm, variant), {}).items()
-        lacking = {key for key, _ in self.variants.get(variant, {}).items() - taken}
-        if arm == "answer_only":  # no rationale ever reaches it
-            lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")}
-        return lacking <= {"steps", "student", *(() if arm == "two_stage" else STAGE2_ONLY)}
+        here, there = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
+        lacking = {key for key in SECTION_OF if getattr(here, key) != getattr(there, key)} - {"student"}
+        if max(here.steps, there.steps) <= 2 * min(here.steps, there.steps):
+            lacking -= {"steps"}
+        if arm == "answer_only" and here.train_size:  # of rationales it sees only which questions have one
+            lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")} | (
+                lacking & {"answer_reading"}
+            )
+        return lacking <= {*STAGE2_ONLY.get(arm, STAGE2_ONLY[""])}
 
     def runs(self) -> list[tuple[str, str, str, int]]:
         """Every run as (dataset, arm, variant, seed)."""

@@ -355,11 +355,15 @@ def test_an_arm_is_compared_where_what_it_lacks_does_not_concern_it(written):
         " twice: {steps: 400}, small: {student: micro-small/seed0}}\n"
         "variant_arms: {order: [two_stage], noisy: [rationale_answer], few: [two_stage], twice: [answer_only], small: [two_stage]}\n"
     )
+    assert not recipe.load(written(text)).comparable("answer_only", "noisy")  # all kept: it would learn from others
+    text += "training: {train_size: 9, steps: 200}\n"
+    text = text.replace("small: {student", "paper: {answer_reading: paper}, thrice: {steps: 600}, small: {student")
+    text = text.replace("small: [two_stage]", "paper: [two_stage], thrice: [answer_only], small: [two_stage]")
     planned = recipe.load(written(text))
     arms = ("answer_only", "rationale_answer", "two_stage")
     assert {name: [arm for arm in arms if planned.comparable(arm, name)] for name in (MAIN, *planned.variants)} == {
         MAIN: [*arms], "order": [*arms], "noisy": ["answer_only", "rationale_answer"], "few": ["two_stage"],
-        "twice": [*arms], "small": [*arms],
+        "twice": [*arms], "small": [*arms], "paper": ["two_stage"], "thrice": ["answer_only"],
     }  # fmt: skip
 
 
@@ -374,6 +378,8 @@ def test_variants_that_differ_in_one_key_are_a_sweep_of_it(written):
         "prompt": [[MAIN, "gold"]],
     }
     assert recipe.load(written(MINIMAL)).sweeps() == {}
+    same = "variants: {d_1: {samples: 1}, d_4: {samples: 4, steps: 200}, elsewhere: {teacher_in_flight: 2}}\n"
+    assert recipe.load(written(MINIMAL + same)).sweeps() == {"samples": [[MAIN, "d_4"]]}  # values count, not words
 
 
 def test_variants_are_run_with_the_first_seeds_if_fewer_are_asked_for(written):

@@ -649,7 +649,7 @@ def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
 def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_source(varied):
     plan = varied[0].model_copy(
         update={
-            "variants": varied[0].variants | {"crossfit_twice": {"stage2_source": "crossfit", "steps": 600}},
+            "variants": varied[0].variants | {"crossfit_twice": {"stage2_source": "crossfit", "steps": 400}},
             "variant_arms": varied[0].variant_arms | {"crossfit_twice": ["rationale_answer"]},
         }
     )
@@ -662,13 +662,14 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_sou
     assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
     assert (other["second"], other["second of"]) == ("answer_only", MAIN)
     assert plan.taken_from("answer_only", "crossfit_twice") == MAIN
-    both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 600}}})
+    both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 400}}})
     assert both.taken_from("answer_only", "crossfit_twice") == "twice"  # as many steps; it reads no rationales
 
 
 def test_an_arm_of_other_rationales_stands_in_no_comparison(varied):
     """Two-stage of the main variant's rationales says nothing beside an arm of worse ones; answer only reads none."""
     changed = {"variants": {"noisy": {"teacher_error_rate": 0.3}}, "variant_arms": {"noisy": ["rationale_answer"]}}
+    changed["training"] = varied[0].training.model_dump() | {"train_size": 9}
     plan = recipe.Recipe(**varied[0].model_dump() | changed)
     for seed in plan.seeds:
         put_predictions(varied[1], list(varied[1])[:25], arm="rationale_answer", variant="noisy", seed=seed)
@@ -941,7 +942,7 @@ def test_a_train_size_of_all_is_shown_as_their_number():
     plan = planned(["answer_only"], [0], variants={"few": {"train_size": 5}})
     plan = recipe.Recipe(**plan.model_dump() | {"training": plan.training.model_dump() | {"train_size": 0}})
     frame = measured(*[("answer_only", name, 0, "test", "ranked", 0.5, 9) for name in ("main", "few")])
-    found, _ = report.ablation(plan, frame, "train_size", kept=17)
+    found, _ = report.ablation(plan, frame, "train_size", {"train_size": 17})
     assert [*found["level"]] == [17, 5]
 
 

@@ -495,12 +495,14 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     )
 
 
-def ablation(recipe: Recipe, frame: pd.DataFrame, key: str, kept: int = 0) -> tuple[pd.DataFrame, str]:
+def ablation(
+    recipe: Recipe, frame: pd.DataFrame, key: str, everything: Mapping[str, int] | None = None
+) -> tuple[pd.DataFrame, str]:
     """Test accuracies of the variants that differ in one key, for `ablation_figure`, and what else was changed in all.
 
     The rows of metrics.csv with `level`, the value of the key, and `given`, in which the sweeps of the key differ; of arms
-    with a student that two variants of a sweep were run for, and seeds that all of them have. `kept`: the number that a
-    `train_size` of 0 stands for.
+    with a student that two variants of a sweep were run for, and seeds that all of them have. `everything`:
+    what a value of 0 stands for in a key such as `train_size`, where it means all.
     """
     sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
     others = [{other: value for other, value in [*sweep.values()][-1].items() if other != key} for sweep in sweeps]
@@ -518,7 +520,7 @@ def ablation(recipe: Recipe, frame: pd.DataFrame, key: str, kept: int = 0) -> tu
             settings = [recipe.settings(arm, name) for arm in part["arm"]]
             levels = [getattr(one, key) for one in settings]
             given = [", ".join(f"{other} = {getattr(one, other)}" for other in differing) for one in settings]
-            levels = [kept if key == "train_size" and level == 0 else level for level in levels]
+            levels = [level or (everything or {}).get(key, level) for level in levels]
             found.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
     return pd.concat(found), common
 
@@ -975,7 +977,8 @@ def claims(
             for row in in_variants:
                 if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
                     continue
-                if row["seeds"] >= MIN_SEEDS:
+                sizes = "student" in recipe.variants[row["variant"]] and row.get("first of") != row.get("second of")
+                if row["seeds"] >= MIN_SEEDS and not sizes:  # one arm's student is another: no like with like
                     held.setdefault(row["variant"], set()).add(_direction(row, settings))
             if held:
                 above = [name for name, directions in held.items() if directions == {"above"}]
