@@ -396,7 +396,7 @@ rule metrics:
         runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
         code=[
             f"scicot_utils/{name}.py"
-            for name in ("__main__", "paths", "recipe", "report/book", "tables")
+            for name in ("__main__", "paths", "recipe", "report/results", "report/style", "tables")
         ],
     output:
         f"{OUT}/metrics.csv",

@@ -221,7 +221,8 @@ def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping
 def code(notebook: str) -> list[str]:
     """The package's files that a notebook runs, directly or through others, seen from the repository's root.
 
-    The pipeline takes them as inputs: a changed module reruns the notebooks that use it, and no others.
+    The pipeline takes them as inputs: a changed module reruns the notebooks that use it, and no others. A package that is
+    imported counts as a whole; a module of one that is named, as in `from scicot_utils.report import style`, alone.
     """
     content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
@@ -229,7 +230,7 @@ def code(notebook: str) -> list[str]:
     while waiting:
         name = waiting.pop()
         module = paths.PACKAGE / f"{name}.py"
-        files = {module} if module.is_file() else {*(paths.PACKAGE / name).glob("*.py")}  # a package counts as a whole
+        files = {module} if module.is_file() else {*(paths.PACKAGE / name).glob("*.py")}
         for file in files - found:
             waiting |= _imported(file.read_text(encoding="utf-8"))
         found |= files
@@ -237,16 +238,20 @@ def code(notebook: str) -> list[str]:
 
 
 def _imported(source: str) -> set[str]:
-    """Names of this package's modules in the import statements of `source`."""
-    names = set()
+    """This package's modules and packages in the import statements of `source`, as paths: `recipe`, `report/style`."""
+    dotted = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "scicot_utils":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scicot_utils."):
-            names.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                dotted.add(inside if _file(inside).exists() or node.module == "scicot_utils" else node.module or "")
         elif isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("scicot_utils.")}
-    return names
+            dotted |= {alias.name for alias in node.names}
+    return {name.partition(".")[2].replace(".", "/") for name in dotted if name.startswith("scicot_utils.")}
+
+
+def _file(module: str) -> Path:
+    return paths.PACKAGE / f"{module.partition('.')[2].replace('.', '/')}.py"
 
 
 def checksum(path: Path) -> str:

@@ -65,16 +65,30 @@ def test_the_code_inputs_of_a_notebook_are_all_modules_it_reaches(notebook):
         if cell["cell_type"] == "code":
             for node in ast.walk(ast.parse("".join(cell["source"]))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scicot_utils":
-                    whole = (
-                        [node.module] if "." in node.module else [f"scicot_utils.{name.name}" for name in node.names]
-                    )
-                    direct |= set(whole)
+                    inside = {f"{node.module}.{name.name}" for name in node.names}
+                    direct |= inside if inside <= graph.modules else {node.module}
     reached = direct.union(*(graph.find_upstream_modules(module) for module in direct))
     packages = {module for module in reached if (paths.ROOT / module.replace(".", "/")).is_dir()} - {"scicot_utils"}
     reached |= {child for package in packages for child in graph.find_descendants(package)}
     files = {f"{module.replace('.', '/')}.py" for module in reached - packages if module != "scicot_utils"}
     files |= {f"{package.replace('.', '/')}/__init__.py" for package in packages}
     assert set(provenance.code(notebook)) == files | {"scicot_utils/__init__.py"}
+
+
+def test_what_only_shows_results_is_no_input_of_a_training():
+    for notebook in ("04_stage1_rationales", "05_stage2_answers", "06_baselines", "A1_micro_student"):
+        shown = [name for name in provenance.code(notebook) if name.startswith("scicot_utils/report/")]
+        assert shown == ["scicot_utils/report/style.py"]
+
+
+def test_a_package_hands_on_names_and_does_nothing_else():
+    """So a module of it may count as an input without it."""
+    for file in paths.PACKAGE.glob("*/__init__.py"):
+        told, *rest = ast.parse(file.read_text(encoding="utf-8")).body
+        assert isinstance(told, ast.Expr)
+        assert all(
+            isinstance(node, ast.Import | ast.ImportFrom) or ast.unparse(node).startswith("__all__ =") for node in rest
+        )
 
 
 def test_file_names_toc_flow_picture_readme_and_rules_agree_on_the_notebooks_and_their_order():

@@ -1,64 +1,32 @@
 """Figures, tables and numbers in one house style, and their way into the book. It computes no result of its own.
 
-Layers: `book`, the house style with the tables, figures, records and claims of the study; on it, one module for each
-further kind of evidence: `differences` between arms, `quality` of rationales, `sizes` of what answers, `orders` of
-options.
+Layers: `style`, the house style; `results`, what runs came to; on them, one module for each kind of evidence; then the
+claims. Notebooks that make or train something import `style` alone, so that a change of how results are shown runs no
+training again.
 """
 
-from scicot_utils.report.book import (
-    ARMS,
-    CLAIMS,
-    COMPARED,
-    FAILURES,
-    FLOW,
-    FLOW_BOXES,
-    KEPT,
-    MIN_SEEDS,
-    Folded,
-    Paragraph,
-    Picture,
-    Record,
-    ReportError,
-    Table,
+from scicot_utils.report.accuracy import (
     ablation,
     ablation_figure,
     accuracy_figure,
     accuracy_table,
-    arm_name,
-    ceilings,
-    chance,
-    citation,
-    claims,
-    collect,
+    test_in_forms_of_transfer,
+    validation_table,
+    variants_table,
+)
+from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
+from scicot_utils.report.claims import CLAIMS, claims, headline
+from scicot_utils.report.differences import (
+    COMPARED,
+    MIN_SEEDS,
     compare,
     compare_in_variants,
     comparison_table,
-    dataset_card,
-    failures,
-    failures_told,
-    fairness,
-    flow_figure,
-    glue,
-    headline,
-    how_measured,
-    interval,
-    keep,
-    lengths_figure,
-    loss_figure,
-    metrics,
-    over_seeds,
-    percent,
-    set_style,
+    differences_figure,
     shared,
-    test_in_forms_of_transfer,
     test_outcomes,
-    validation_table,
-    variants_table,
     variants_told,
-    visible,
-    where,
-)  # fmt: skip
-from scicot_utils.report.differences import differences_figure
+)
 from scicot_utils.report.diversity import (
     diversity_told,
     measured_on_tasks,
@@ -67,9 +35,28 @@ from scicot_utils.report.diversity import (
     tasks_of_the_paper,
     yields,
 )
+from scicot_utils.report.failures import FAILURES, failures, failures_told
+from scicot_utils.report.flow import FLOW, FLOW_BOXES, flow_figure
 from scicot_utils.report.orders import orders, orders_figure, orders_table, orders_told
 from scicot_utils.report.quality import quality_figure, quality_of_rationales, quality_table, quality_told
+from scicot_utils.report.results import KEPT, Record, collect, how_measured, keep, metrics, over_seeds, where
 from scicot_utils.report.sizes import sizes_figure, sizes_told, student_sizes
+from scicot_utils.report.style import (
+    ARMS,
+    Folded,
+    Paragraph,
+    Picture,
+    ReportError,
+    Table,
+    arm_name,
+    glue,
+    interval,
+    lengths_figure,
+    loss_figure,
+    percent,
+    set_style,
+    visible,
+)
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "KEPT", "MIN_SEEDS", "Folded", "Paragraph", "Picture",

@@ -1,14 +1,146 @@
-"""Differences between arms as a figure: one row a variant, one panel a pair of arms. The tests are made elsewhere."""
+"""Differences between arms: tested, as a table, as a figure."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 
-from scicot_utils.report.book import COMPARED, Picture, arm_name
+from scicot_utils import paths, prompts, scoring, tables
+from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.report.style import Picture, Table, arm_name
 from scicot_utils.tables import Row
+
+# The comparisons that are tested, first minus second; the first pair is the headline.
+COMPARED = (
+    ("two_stage", "rationale_answer"),
+    ("two_stage", "answer_only"),
+    ("rationale_answer", "answer_only"),
+    ("two_stage", "two_stage_shuffled_rationale"),
+)
+MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
+SHARED = "interval, right answers resampled"  # the column of intervals by `shared`
+
+
+def test_outcomes(
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant: str = MAIN
+) -> dict[tuple[str, str], np.ndarray]:
+    """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
+
+    An arm that the variant is not run for is taken from another (`Recipe.taken_from`), with the variant's seeds. A
+    control that could be made for a part of the questions only is left out.
+    """
+    labels = {name: row["choices"]["label"] for name, row in questions.items()}
+    asked = sum(row["split"] == "test" for row in questions.values())
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for where, arm, of, seed in recipe.runs():
+        if seed not in recipe.seeds_of(variant):
+            continue
+        if where == dataset and arm != "untrained" and of == recipe.taken_from(arm, variant):
+            folder = paths.run(recipe.name, dataset, arm, of, seed)
+            for file in [
+                file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()
+            ]:
+                rows = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+                for name in dict.fromkeys(row["arm"] for row in rows):
+                    of_arm = sorted((row for row in rows if row["arm"] == name), key=lambda row: row["question_id"])
+                    if len(of_arm) < asked:
+                        continue
+                    outcomes = scoring.outcomes(of_arm, labels)
+                    for measure in ("generated", "ranked"):
+                        if measure in outcomes:
+                            found.setdefault((name, measure), []).append(outcomes[measure])
+    return {name: np.stack(seeds) for name, seeds in found.items()}
+
+
+def compare(
+    outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings, questions: Mapping[str, Row] | None = None
+) -> list[Row]:
+    """The comparisons that the claims rest on, tested; with `questions`, also by what these share (`shared`)."""
+    return scoring.compare(outcomes, COMPARED, groups=shared(questions or {}), **_resampling(settings))
+
+
+def _resampling(settings: Settings) -> dict[str, float]:
+    return {"confidence": settings.confidence, "resamples": settings.resamples, "seed": settings.evidence_seed}
+
+
+def shared(questions: Mapping[str, Row]) -> list[str]:
+    """What test questions share, in the order of `test_outcomes`: the words of the right answer.
+
+    A student that lacks one fact fails all questions that turn on it, so such questions are not independent.
+    """
+    asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == "test"]
+    return [prompts.answer_text(row, row["answer"]).lower() for row in asked]
+
+
+def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
+    """The headline's comparisons in the main variant and in every other one, corrected for their whole number.
+
+    An arm that a variant is not run for is taken from another, but only where that is fair (`Recipe.comparable`).
+    """
+    outcomes, pairs = {}, []
+    for variant in (MAIN, *recipe.variants):
+        for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
+            outcomes[f"{variant}/{arm}", measure] = right
+        run = recipe.trained_arms(variant)
+        fair = [arm for arm in recipe.arms if recipe.comparable(arm, variant)]
+        asked = [pair for pair in COMPARED[:3] if {*pair} & {*run} and {*pair} <= {*fair}]
+        pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in asked]
+    rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
+    for row in rows:
+        row["variant"] = row["first"].split("/")[0]
+        for place in ("first", "second"):
+            row[place] = row[place].split("/")[1]
+            row[f"{place} of"] = recipe.taken_from(row[place], row["variant"])
+    return rows
+
+
+def comparison_table(comparisons: Sequence[Row]) -> Table:
+    """Comparisons for readers: arms by name, intervals in one column."""
+    rows = [
+        row
+        | {
+            "arms": " minus ".join(
+                arm_name(row[place])
+                + (f" (of {row[f'{place} of']})" if row.get(f"{place} of") != row.get("variant") else "")
+                for place in ("first", "second")
+            ),
+            "points": row["difference"],
+            "interval": f"{row['low']:+.1f} to {row['high']:+.1f}",
+        }
+        | ({} if "low shared" not in row else {SHARED: f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"})
+        for row in comparisons
+    ]
+    show = ["arms", "measure", "points", "interval", SHARED, "p corrected", "by seed", "McNemar p by seed"]
+    if not rows or SHARED not in rows[0]:
+        show.remove(SHARED)  # a record that was made without it
+    if rows and "variant" in rows[0]:
+        show = ["variant", *show[:-1]]
+    formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
+    return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
+
+
+def variants_told(comparisons: Sequence[Row], settings: Settings) -> str:
+    """The headline's difference in each variant, from the rows of `compare_in_variants`, as a sentence."""
+    first, second = COMPARED[0]
+    told = [
+        f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
+        + (")" if direction(row, settings) != "not told apart from" else ", not told apart)")
+        for row in comparisons
+        if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
+    ]
+    name = f"{arm_name(first)} minus {arm_name(second)}"
+    return f"By variant, {name}, generated, in points: {'; '.join(told)}." if told else ""
+
+
+def direction(row: Row, settings: Settings) -> str:
+    """Where the first arm stands to the second: by its interval and by its corrected p, which must agree."""
+    if row["p corrected"] >= 1 - settings.confidence:
+        return "not told apart from"
+    return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+
 
 MEASURES = (("generated", -0.17, "o", "#005B96"), ("ranked", 0.17, "s", "#D55E00"))  # its place in a row, and its mark
 

@@ -8,7 +8,9 @@ import pandas as pd
 
 from scicot_utils import paths, tables
 from scicot_utils.recipe import Recipe
-from scicot_utils.report.book import Table, ablation, arm_name, over_seeds, percent
+from scicot_utils.report.accuracy import ablation
+from scicot_utils.report.results import over_seeds
+from scicot_utils.report.style import Table, arm_name, percent
 from scicot_utils.tables import Row
 from scicot_utils.tasks import TASKS
 

@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from scicot_utils.recipe import MAIN
-from scicot_utils.report.book import ARMS, Picture, Table, arm_name, over_seeds, percent, where
+from scicot_utils.report.results import over_seeds, where
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, percent
 from scicot_utils.tables import Row
 
 SAME, GOLD_AT = "same", "gold at "  # how the names of `scoring.order_effects` start and go on

@@ -11,7 +11,8 @@ from scipy import stats
 
 from scicot_utils import paths, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.book import ARMS, Picture, Table, arm_name, percent, where
+from scicot_utils.report.results import where
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, percent
 from scicot_utils.tables import Row
 
 QUALITY = {"precision": "fact precision", "recall": "fact recall", "rouge_l": "ROUGE-L"}  # measure → its name

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.book import ARMS, Picture, arm_name, over_seeds, percent, where
+from scicot_utils.report.results import over_seeds, where
+from scicot_utils.report.style import ARMS, Picture, arm_name, percent
 
 TWO_MODELS = "two_stage"  # the arm that answers with two students
 

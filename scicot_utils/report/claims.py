@@ -1,0 +1,147 @@
+"""The papers' claims and the headline: what was published, what was measured here, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.report.differences import COMPARED, MIN_SEEDS, direction
+from scicot_utils.report.results import where
+from scicot_utils.report.style import arm_name, percent
+from scicot_utils.tables import Row
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published claim and the comparison that speaks to it; `datasets` not empty: only these can settle it."""
+
+    paper: str
+    claim: str
+    published: str
+    first: str
+    second: str
+    datasets: tuple[str, ...]
+    to_settle: str
+
+
+CLAIMS = (
+    Claim(
+        "Sci-CoT, abstract",
+        "An 80M-parameter two-stage student passes few-shot BLOOM-176B on ARC-Easy",
+        "no figure in the abstract; BLOOM-176B zero-shot on ARC-Easy: 72.6% (its model card)",
+        "two_stage",
+        "bloom_176b",
+        ("ARC-Easy",),
+        "recipe arc: Flan-T5-small on ARC-Easy with the rationales of a served LLM",
+    ),
+    Claim(
+        "Sci-CoT, abstract",
+        "Separating rationale and answer uses the rationale more efficiently than one stage",
+        "no figure in the abstract",
+        "two_stage",
+        "rationale_answer",
+        (),
+        "other benchmarks and students; styles of rationale and both budget rules are variants of recipe micro_full",
+    ),
+    Claim(
+        "Fine-tune-CoT, released results",
+        "Fine-tuning on rationales passes fine-tuning on answers",
+        "Flan-T5 of 60M, twelve tasks: above on one (Shuffled Objects), equal on one (Coin Flip), below on ten",
+        "rationale_answer",
+        "answer_only",
+        (),
+        "the twelve tasks, with the paper's students",
+    ),
+    Claim(
+        "presupposed by Sci-CoT",
+        "The answer step reads the rationale it is given",
+        "no figure in the abstract",
+        "two_stage",
+        "two_stage_shuffled_rationale",
+        (),
+        "other benchmarks and students; how often a turned rationale is followed stands in notebook 05",
+    ),
+)
+
+
+def claims(
+    recipe: Recipe, comparisons: Sequence[Row], settings: Settings, in_variants: Sequence[Row] = ()
+) -> list[Row]:
+    """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
+
+    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly. Those of too
+    few seeds carry no verdict.
+    """
+    rows = []
+    for claim in CLAIMS:
+        found = [row for row in comparisons if (row["first"], row["second"]) == (claim.first, claim.second)]
+        verdict, measured, elsewhere = "not run here", "–", "–"
+        if recipe.plumbing:
+            measured = "a plumbing run"
+        elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
+            measured = f"needs {' or '.join(claim.datasets)}"
+        elif found and found[0]["seeds"] < MIN_SEEDS:
+            measured = f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
+        elif found:
+            directions = [direction(row, settings) for row in found]
+            if "below" in directions or "above" not in directions:
+                verdict = "not reproduced"
+            else:
+                verdict = "reproduced" if set(directions) == {"above"} else "partly"
+            held: dict[str, set[str]] = {}
+            for row in in_variants:
+                if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
+                    continue
+                sizes = "student" in recipe.variants[row["variant"]] and row.get("first of") != row.get("second of")
+                if row["seeds"] >= MIN_SEEDS and not sizes:  # one arm's student is another: no like with like
+                    held.setdefault(row["variant"], set()).add(direction(row, settings))
+            if held:
+                above = [name for name, directions in held.items() if directions == {"above"}]
+                others = [name for name in held if name not in above]
+                elsewhere = f"holds in {len(above)} of {len(held)}" + (
+                    f"; not in {', '.join(others)}" if others else ""
+                )
+                verdict = "partly" if verdict == "reproduced" and others else verdict
+            measured = "; ".join(
+                f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
+            )
+        rows.append(
+            {
+                "paper": claim.paper,
+                "claim": claim.claim,
+                "published": claim.published,
+                f"measured on {recipe.distill[0]}, points": measured,
+                "in the variants": elsewhere,
+                "verdict": verdict,
+                "to settle it": claim.to_settle,
+            }
+        )
+    return rows
+
+
+def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:
+    """Two-stage beside its two rivals in a few sentences, whatever came out."""
+    if recipe.plumbing:
+        return f"This is a plumbing run and shows no result: {recipe.plumbing}"
+    told = []
+    for first, second in COMPARED[:2]:
+        for row in [row for row in comparisons if (row["first"], row["second"]) == (first, second)]:
+            a, b = (
+                where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
+                for arm in (first, second)
+            )
+            word = direction(row, settings)
+            told.append(
+                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {word} {arm_name(second)} with {percent(b)}: "
+                f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})."
+            )
+    if not told:
+        return "This recipe does not run the arms of the headline comparison, so there is no headline."
+    if comparisons[0]["seeds"] < MIN_SEEDS:
+        told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
+    seeds = comparisons[0]["seeds"]
+    plural = "s" if seeds > 1 else ""
+    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {seeds} seed{plural}). {' '.join(told)}"

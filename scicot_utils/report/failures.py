@@ -1,0 +1,65 @@
+"""What came of the answers of arms that write rationales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from scicot_utils import paths, rationales, tables
+from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.report.style import arm_name, percent
+from scicot_utils.tables import Row
+
+FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
+
+
+def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+    """Variants × arms that write rationales × what came of their test questions: shares, mean over seeds; how often the
+    proof was written, and what was right with it and without; [] without proofs.
+    """
+    if not any(row["proof"] for row in questions.values()):
+        return []
+    rows = []
+    for variant, arm in [(name, arm) for name in (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)]:
+        counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
+        settings = recipe.settings(arm, variant)
+        style = settings.rationale_style if settings.teacher == "simulated" else "walk"
+        for seed in recipe.seeds_of(variant):
+            file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
+            found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+            if any(row["rationale"] for row in found):
+                told = [
+                    rationales.outcome(questions[row["question_id"]], row["rationale"], row["correct"], style)
+                    for row in found
+                ]
+                for name, values in counts.items():
+                    values.append(told.count(name) / len(told))
+        if any(counts.values()):
+            shares = {name: float(np.mean(values)) for name, values in counts.items()}
+            rows.append({"variant": variant, "arm": arm_name(arm)} | shares | _with_and_without(shares))
+    return rows
+
+
+def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
+    """How often the whole proof is written, and how often the answer is right where it is and where it is not."""
+    proved = shares["right answer, right rationale"] + shares["wrong answer, right rationale"]
+    return {
+        "proof written": proved,
+        "right with it": shares["right answer, right rationale"] / proved if proved else None,
+        "right without it": shares["right answer, wrong rationale"] / (1 - proved) if proved < 1 else None,
+    }
+
+
+def failures_told(rows: Sequence[Row]) -> str:
+    """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
+    told = []
+    for row in rows:
+        found = _with_and_without(row)
+        parts = [f"{row['arm']} writes the whole proof for {percent(found['proof written'])} of the questions"]
+        if found["right with it"] is not None:
+            parts.append(f"answers {percent(found['right with it'])} of those right")
+        if found["right without it"] is not None:
+            parts.append(f"and {percent(found['right without it'])} of the others")
+        told.append(", ".join(parts))
+    return f"{'. '.join(told)}." if told else ""
