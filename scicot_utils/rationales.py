@@ -91,9 +91,9 @@ def overlap_credit(question: Row, text: str) -> float:
 
 def _overlap_best(question: Row, text: str) -> list[str]:
     """Labels of the options that share the largest part of their words with `text`."""
-    words = set(_words(text))
+    of_text = set(words(text))
     scores = [
-        len(words & set(found)) / len(found) if (found := _words(option)) else 0.0
+        len(of_text & set(found)) / len(found) if (found := words(option)) else 0.0
         for option in question["choices"]["text"]
     ]
     return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
@@ -143,8 +143,8 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
     its `style` states: all of it (`walk`, `verdict`), nothing about the other options (`justify`), what it says of the
     right one (`terse`).
     """
-    said = dict(map(_verdict, _sentences(rationale)))
-    needed = [_verdict(_sentences(sentence)[0])[0] for sentence in _of_style(question, style)]
+    said = dict(statements(rationale))
+    needed = [statements(sentence)[0][0] for sentence in _of_style(question, style)]
     gold = option_text(question, question["answer"])
     judged_wrong = [
         sentence for sentence, verdict in said.items() if verdict and (verdict == "yes") != _has(sentence, gold)
@@ -154,7 +154,7 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
         return OUTCOMES[1 if missing or judged_wrong else 0]
     if not missing:
         return OUTCOMES[3 if judged_wrong else 5]
-    known = {_sentences(sentence)[0] for sentence in question["proof"]}
+    known = {statements(sentence)[0][0] for sentence in question["proof"]}
     if said and not judged_wrong and said.keys() <= known and not any(_has(sentence, gold) for sentence in said):
         return OUTCOMES[4]
     about = [option.lower() for option in question["choices"]["text"]]
@@ -180,14 +180,11 @@ def _of_style(question: Row, style: str) -> list[str]:
     ]
 
 
-def _verdict(sentence: str) -> tuple[str, str]:
-    """A sentence without its verdict on an option, and the verdict: yes, no or ''."""
-    found = re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence)
-    return (found[1], found[2] or "") if found else (sentence, "")
-
-
-def _sentences(text: str) -> list[str]:
-    return [" ".join(_words(part)) for part in re.split(r"\.(?:\s|$)", text) if part.strip()]
+def statements(text: str) -> list[tuple[str, str]]:
+    """The sentences of a text, as words in lower case, each with its verdict on an option apart: yes, no or ''."""
+    sentences = [" ".join(words(part)) for part in re.split(r"\.(?:\s|$)", text)]
+    found = [re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence) for sentence in sentences if sentence]
+    return [(one[1], one[2] or "") for one in found if one]
 
 
 def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
@@ -209,10 +206,11 @@ def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     return named.sub(lambda found: places[found[0].lower()], rationale), label
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Runs of letters and digits, in lower case."""
     return re.findall(r"\w+", text.lower())
 
 
 def _has(text: str, wanted: str) -> bool:
-    found = " ".join(_words(wanted))
-    return bool(found) and f" {found} " in f" {' '.join(_words(text))} "
+    found = " ".join(words(wanted))
+    return bool(found) and f" {found} " in f" {' '.join(words(text))} "

@@ -4,14 +4,13 @@ randomness.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from scicot_utils import prompts
+from scicot_utils import prompts, rationales
 from scicot_utils.tables import METRICS, Row
 
 
@@ -250,8 +249,7 @@ def facts(rationale: str, proof: Iterable[str]) -> tuple[float | None, float]:
 
 
 def _statements(texts: Iterable[str]) -> set[str]:
-    parts = [" ".join(_words(part)) for text in texts for part in re.split(r"\.(?:\s|$)", text)]
-    return {re.sub(r" so (?:yes|no)$", "", part) for part in parts if part}
+    return {sentence for text in texts for sentence, _ in rationales.statements(text)}
 
 
 def rouge_l(text: str, reference: str) -> float:
@@ -259,7 +257,7 @@ def rouge_l(text: str, reference: str) -> float:
 
     Words are runs of letters and digits in lower case, not stemmed. 0 where either text has no words.
     """
-    words, wanted = _words(text), _words(reference)
+    words, wanted = rationales.words(text), rationales.words(reference)
     if not words or not wanted:
         return 0.0
     return 2 * common_subsequence(words, wanted) / (len(words) + len(wanted))
@@ -275,7 +273,3 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
         matches = row & places.get(word, 0)
         row = (row + matches) | (row - matches)
     return len(first) - (row & (1 << len(first)) - 1).bit_count()
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

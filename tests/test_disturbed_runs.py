@@ -163,10 +163,15 @@ def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(tmp_path
 # ── Real files ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif("SCICOT_DATA" not in os.environ, reason="SCICOT_DATA names no folder with the real files")
-def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
-    file = root / "notebooks" / "recipes" / "arc_plumbing.yaml"
+REAL_FILES = pytest.mark.skipif(
+    "SCICOT_DATA" not in os.environ, reason="SCICOT_DATA names no folder with the real files"
+)
+
+
+def plumbing(folder, recipe, *targets):
+    """A copy of the project in which a plumbing recipe ran, with fewer questions, steps and tokens."""
+    root = copy_of_the_project(folder)
+    file = root / "notebooks" / "recipes" / f"{recipe}.yaml"
     text = file.read_text(encoding="utf-8")
     for long, short in (
         ("steps: 60", "steps: 4"),
@@ -178,38 +183,63 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
         assert long in text
         text = text.replace(long, short)
     file.write_text(text, encoding="utf-8")
-    done = run(
-        root,
+    done = run(root, recipe, f"outputs/{recipe}/metrics.csv", *targets)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    return root / "outputs" / recipe
+
+
+def split_sizes(folder):
+    """(dataset, split) → the questions read, and of them removed as duplicates."""
+    with (folder / "tables" / "01_splits.csv").open(encoding="utf-8", newline="") as splits:
+        return {
+            (row["dataset"], row["split"]): (int(row["read"]), int(row["duplicates removed"]))
+            for row in csv.DictReader(splits)
+        }
+
+
+@REAL_FILES
+def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
+    done = plumbing(
+        tmp_path / "project",
         "arc_plumbing",
-        "outputs/arc_plumbing/metrics.csv",
         "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb",
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
-
-    with (root / "outputs/arc_plumbing/tables/01_splits.csv").open(encoding="utf-8", newline="") as splits:
-        counted = {(row["dataset"], row["split"]): row for row in csv.DictReader(splits)}
-    read = {name: int(row["read"]) for name, row in counted.items()}
-    sizes = {"ARC-Easy": (2251, 570, 2376), "ARC-Challenge": (1119, 299, 1172)}
-    assert read == {
-        (n, s): size for n, row in sizes.items() for s, size in zip(("train", "validation", "test"), row, strict=True)
+    assert split_sizes(done) == {
+        ("ARC-Easy", "train"): (2251, 3),
+        ("ARC-Easy", "validation"): (570, 0),
+        ("ARC-Easy", "test"): (2376, 0),
+        ("ARC-Challenge", "train"): (1119, 1),
+        ("ARC-Challenge", "validation"): (299, 0),
+        ("ARC-Challenge", "test"): (1172, 0),
     }
-    removed = {
-        name: int(row["duplicates removed"]) for name, row in counted.items() if row["duplicates removed"] != "0"
-    }
-    assert removed == {("ARC-Easy", "train"): 3, ("ARC-Challenge", "train"): 1}
 
-    questions = tables.read("questions", root / "outputs/arc_plumbing/questions/ARC-Challenge/main.parquet")
+    questions = tables.read("questions", done / "questions/ARC-Challenge/main.parquet")
     assert {len(row["choices"]["label"]) for row in questions} == {3, 4, 5}
     assert {row["choices"]["label"][0] for row in questions} == {"A", "1"}
-    judged = tables.read("rationales", root / "outputs/arc_plumbing/rationales/ARC-Challenge/main.parquet")
+    judged = tables.read("rationales", done / "rationales/ARC-Challenge/main.parquet")
     assert len(judged) == 1118 and {row["drop_reason"] for row in judged if not row["kept"]} == {"missing"}
 
-    predictions = tables.read(
-        "predictions", root / "outputs/arc_plumbing/runs/ARC-Challenge/two_stage/main/seed0/predictions.parquet"
-    )
+    predictions = tables.read("predictions", done / "runs/ARC-Challenge/two_stage/main/seed0/predictions.parquet")
     labels = {row["id"]: row["choices"]["label"] for row in questions}
     assert sum(row["split"] == "test" for row in predictions) == 120
     assert all(row["gold"] in labels[row["question_id"]] for row in predictions)
     assert all(len(row["option_scores"]) == len(labels[row["question_id"]]) for row in predictions)
-    executed = (root / "outputs/arc_plumbing/notebooks/01_questions.ipynb").read_text(encoding="utf-8")
+    executed = (done / "notebooks/01_questions.ipynb").read_text(encoding="utf-8")
     assert "Plumbing run" in executed
+
+
+@REAL_FILES
+def test_the_plumbing_of_openbookqa_runs_with_a_decoder_only_student_and_its_tables_are_right(tmp_path):
+    done = plumbing(tmp_path / "project", "openbookqa_plumbing")
+    sizes = split_sizes(done)
+    assert {split: read for (_, split), (read, _) in sizes.items()} == {"train": 4957, "validation": 500, "test": 500}
+    judged = tables.read("rationales", done / "rationales/OpenBookQA/main.parquet")
+    assert sum(row["kept"] for row in judged) > 4900
+    of_run = done / "runs/OpenBookQA/two_stage/main/seed0"
+    predictions = tables.read("predictions", of_run / "predictions.parquet")
+    assert sum(row["split"] == "test" for row in predictions) == 120
+    assert all(len(row["option_scores"]) == 4 for row in predictions)
+    for stage in ("stage1", "."):
+        told = json.loads((of_run / stage / "provenance.json").read_text(encoding="utf-8"))
+        assert told["settings"]["student"] == "random/gpt2-tiny"
+        print(told["inputs_cut"], told["targets_cut"])

@@ -14,14 +14,16 @@ from scicot_utils.tables import Row
 FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
 
 
-def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row], variants: Sequence[str] = ()) -> list[Row]:
     """Variants × arms that write rationales × what came of their test questions: shares, mean over seeds; how often the
-    proof was written, and what was right with it and without; [] without proofs.
+    proof was written, and what was right with it and without; [] without proofs. `variants`: all if empty.
     """
     if not any(row["proof"] for row in questions.values()):
         return []
     rows = []
-    for variant, arm in [(name, arm) for name in (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)]:
+    for variant, arm in [
+        (name, arm) for name in variants or (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)
+    ]:
         counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
         settings = recipe.settings(arm, variant)
         style = settings.rationale_style if settings.teacher == "simulated" else "walk"
