@@ -390,7 +390,13 @@ class Recipe(Section):
             checked(changes, f"change '{name}'", base=self.flat())
         for variant in [MAIN, *self.variants]:
             for arm in self.trained_arms(variant):
-                if arm in TOLD_WHAT_TO_WRITE and self.settings(arm, variant).template == "finetune_cot":
+                settings = self.settings(arm, variant)
+                for key, most, what in _limits(settings):
+                    if getattr(settings, key) > most:
+                        raise ValueError(
+                            f"{key} of {arm}, {variant}: found {getattr(settings, key)}, allowed: at most {most}, {what}, or 0 for all"
+                        )
+                if arm in TOLD_WHAT_TO_WRITE and settings.template == "finetune_cot":
                     raise ValueError(
                         f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
                         "(options_first, multimodal_cot), or arms of which each student writes one thing only"
@@ -550,6 +556,18 @@ def load(recipe: str) -> Recipe:
         raise RecipeError(f"{shown}: {_first(error, Recipe)}") from None
     except RecipeError as error:
         raise RecipeError(f"{shown}: {error}") from None
+
+
+def _limits(settings: Settings) -> list[tuple[str, int, str]]:
+    """(key, greatest value, what it is) of the sizes of the training set, as far as a recipe can tell them."""
+    asked = settings.train_questions
+    if not asked:
+        return []
+    rationales = (settings.train_pool or asked) * settings.samples
+    return [
+        ("train_pool", asked, "the train_questions"),
+        ("train_size", rationales, "the rationales that are asked for"),
+    ]
 
 
 def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = None) -> Settings:

@@ -475,3 +475,22 @@ def test_a_template_that_does_not_tell_what_to_write_is_refused_for_arms_that_wr
             RecipeError, match=f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells"
         ):
             recipe.load(written(f"{arms}{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("train_pool: 41", "train_pool of answer_only, main: found 41, allowed: at most 40, the train_questions"),
+        ("train_size: 41", "train_size of answer_only, main: found 41, allowed: at most 40, the rationales"),
+        ("{train_pool: 10, train_size: 11}", "allowed: at most 10, the rationales"),
+    ],
+)
+def test_a_training_set_larger_than_what_is_asked_for_is_refused_before_anything_runs(written, text, told):
+    training = text if text.startswith("{") else "{" + text + "}"
+    with pytest.raises(RecipeError, match=told):
+        recipe.load(written(f"{MINIMAL}questions: {{train_questions: 40}}\ntraining: {training}\n"))
+
+
+def test_several_rationales_a_question_allow_a_larger_training_set(written):
+    text = f"{MINIMAL}questions: {{train_questions: 40}}\nteacher: {{samples: 2}}\ntraining: {{train_size: 80}}\n"
+    assert recipe.load(written(text)).settings("answer_only").train_size == 80

@@ -54,7 +54,7 @@ def metrics(recipe: Recipe) -> pd.DataFrame:
 def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
-    metrics.csv without the rows of single forms of question, but for the main variant's on validation; the tables of
+    metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the tables of
     notebooks 08 and 09; what students know that were pretrained for it; of what ran, where and for how long, the sum
     over all runs. Raises ReportError where a table is missing.
     """
@@ -65,7 +65,7 @@ def keep(recipe: Recipe) -> Path:
             f"no {missing[0]}.csv in {paths.relative(made)}; run the recipe: make book RECIPE={recipe.name}"
         )
     single = frame["metric"].str.contains(":")
-    frame = frame[~single | (frame["variant"] == MAIN) & (frame["split"] == "validation")]
+    frame = frame[~single | (frame["variant"] == MAIN) & (frame["split"] == "validation")].round(6)
     tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
     for name in shown:
         tables.write_text(folder / "tables" / f"{name}.csv", (made / f"{name}.csv").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def keep(recipe: Recipe) -> Path:
         folder / "README.md",
         f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).told().text}\n\n"
         "| file | what |\n| --- | --- |\n"
-        "| `metrics.csv` | every measure of every run; those of single forms of question for the main variant on validation only |\n"
+        "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
         "| `tables` | what notebooks 08 and 09 show |\n"
         f"{STUDENTS_KEPT if made_first else ''}"
         "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
