@@ -253,6 +253,13 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
         report.differences_figure([])
 
 
+def test_the_difference_of_each_pair_is_told_by_variant():
+    settings = recipe.load("micro").settings()
+    told = report.variants_told(DIFFERENCES, settings, report.HEADLINE)
+    assert told.startswith(report.variants_told(DIFFERENCES, settings))
+    assert told.count("By variant, ") == 2 and report.variants_told(DIFFERENCES, settings, report.OTHER_ARMS) == ""
+
+
 @pytest.mark.parametrize("rows", [
     [{key: value for key, value in row.items() if "shared" not in key} for row in DIFFERENCES],  # a record's
     [{key: value for key, value in row.items() if key != "variant"} for row in DIFFERENCES[:4]],  # of `compare`
@@ -264,7 +271,9 @@ def test_a_forest_plot_needs_neither_variants_nor_both_scorings_nor_wider_interv
 
 def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
     rows = report.Record("micro_full").table("08_differences_microsci")
-    assert report.differences_figure(rows).alt.count(" of ") == len(report.COMPARED) - 1  # controls have no variants
+    for pairs in (report.HEADLINE, report.OTHER_ARMS):
+        some = [row for row in rows if (row["first"], row["second"]) in pairs]
+        assert report.differences_figure(some).alt.count(" of ") == len(pairs)
     assert report.comparison_table(rows).frame["interval"].str.contains(" to ").all()
 
 

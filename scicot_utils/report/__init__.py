@@ -18,7 +18,9 @@ from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_ca
 from scicot_utils.report.claims import CLAIMS, claims, headline
 from scicot_utils.report.differences import (
     COMPARED,
+    HEADLINE,
     MIN_SEEDS,
+    OTHER_ARMS,
     compare,
     compare_in_variants,
     comparison_table,
@@ -59,7 +61,7 @@ from scicot_utils.report.style import (
 )
 
 __all__ = [
-    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "KEPT", "MIN_SEEDS", "Folded", "Paragraph", "Picture",
+    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "KEPT", "MIN_SEEDS", "OTHER_ARMS", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_variants", "comparison_table", "dataset_card",
     "differences_figure", "diversity_told", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",

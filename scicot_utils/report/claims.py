@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.differences import COMPARED, MIN_SEEDS, direction
+from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction
 from scicot_utils.report.results import where
 from scicot_utils.report.style import arm_name, percent
 from scicot_utils.tables import Row
@@ -127,7 +127,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     if recipe.plumbing:
         return f"This is a plumbing run and shows no result: {recipe.plumbing}"
     told = []
-    for first, second in COMPARED[:2]:
+    for first, second in HEADLINE[:2]:
         for row in [row for row in comparisons if (row["first"], row["second"]) == (first, second)]:
             a, b = (
                 where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()

@@ -14,12 +14,14 @@ from scicot_utils.report.style import Picture, Table, arm_name
 from scicot_utils.tables import Row
 
 # The comparisons that are tested, first minus second; the first pair is the headline.
-COMPARED = (
-    ("two_stage", "rationale_answer"),
-    ("two_stage", "answer_only"),
-    ("rationale_answer", "answer_only"),
-    ("two_stage", "two_stage_shuffled_rationale"),
+HEADLINE = (("two_stage", "rationale_answer"), ("two_stage", "answer_only"), ("rationale_answer", "answer_only"))
+OTHER_ARMS = (  # what two models bring over one, and what rationales bring that are not written before the answer
+    ("two_stage", "two_stage_shared"),
+    ("two_stage_shared", "rationale_answer"),
+    ("multitask", "answer_only"),
+    ("answer_rationale", "answer_only"),
 )
+COMPARED = (*HEADLINE, *OTHER_ARMS, ("two_stage", "two_stage_shuffled_rationale"))
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 SHARED = "interval, right answers resampled"  # the column of intervals by `shared`
 
@@ -76,7 +78,7 @@ def shared(questions: Mapping[str, Row]) -> list[str]:
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
-    """The headline's comparisons in the main variant and in every other one, corrected for their whole number.
+    """The comparisons between arms in the main variant and in every other one, corrected for their whole number.
 
     An arm that a variant is not run for is taken from another, but only where that is fair (`Recipe.comparable`).
     """
@@ -86,7 +88,7 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
             outcomes[f"{variant}/{arm}", measure] = right
         run = recipe.trained_arms(variant)
         fair = [arm for arm in recipe.arms if recipe.comparable(arm, variant)]
-        asked = [pair for pair in COMPARED[:3] if {*pair} & {*run} and {*pair} <= {*fair}]
+        asked = [pair for pair in (*HEADLINE, *OTHER_ARMS) if {*pair} & {*run} and {*pair} <= {*fair}]
         pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in asked]
     rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
     for row in rows:
@@ -122,17 +124,22 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 
-def variants_told(comparisons: Sequence[Row], settings: Settings) -> str:
-    """The headline's difference in each variant, from the rows of `compare_in_variants`, as a sentence."""
-    first, second = COMPARED[0]
-    told = [
-        f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
-        + (")" if direction(row, settings) != "not told apart from" else ", not told apart)")
-        for row in comparisons
-        if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
-    ]
-    name = f"{arm_name(first)} minus {arm_name(second)}"
-    return f"By variant, {name}, generated, in points: {'; '.join(told)}." if told else ""
+def variants_told(
+    comparisons: Sequence[Row], settings: Settings, pairs: Sequence[tuple[str, str]] = HEADLINE[:1]
+) -> str:
+    """A pair's difference in each variant, from the rows of `compare_in_variants`, a sentence a pair."""
+    sentences = []
+    for first, second in pairs:
+        told = [
+            f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
+            + (")" if direction(row, settings) != "not told apart from" else ", not told apart)")
+            for row in comparisons
+            if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
+        ]
+        if told:
+            name = f"{arm_name(first)} minus {arm_name(second)}"
+            sentences.append(f"By variant, {name}, generated, in points: {'; '.join(told)}.")
+    return " ".join(sentences)
 
 
 def direction(row: Row, settings: Settings) -> str:
