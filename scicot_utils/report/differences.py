@@ -175,17 +175,19 @@ def differences_figure(rows: Sequence[Row]) -> Picture:
                         axes.hlines(place, row["low shared"], row["high shared"], color=colour, lw=1)
                     axes.hlines(place, row["low"], row["high"], color=colour, lw=3)
                     fill = "white" if row["low"] <= 0 <= row["high"] else colour
-                    axes.plot(row["difference"], place, mark, color=colour, mfc=fill, ms=6, label=measure)
+                    axes.plot(row["difference"], place, mark, color=colour, mfc=fill, ms=6)
         title = f"{arm_name(first)} minus {arm_name(second)}"
         axes.set_title(textwrap.fill(title, 24), fontsize=9)
         axes.set(xlabel="percentage points", ylim=(len(variants) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
         told.append(_told(first, second, rows))
     panels[0, 0].set_yticks(range(len(variants)), variants)
-    legend = {
-        text: handle for axes in panels[0] for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    legend = [
+        plt.Line2D([], [], ls="", marker=mark, color=colour, label=measure)
+        for measure, _, mark, colour in MEASURES
+        if any(row["measure"] == measure for row in rows)
+    ]
+    figure.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return Picture(figure, f"Differences in percentage points, by variant: {'; '.join(told)}.")
 
 
