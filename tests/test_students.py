@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from scicot_utils import microsci, students
+from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import facts
 from scicot_utils.prompts import SEPARATOR
 from scicot_utils.students import answering, encoding, loading, probing, training
@@ -83,6 +83,18 @@ def test_the_tokenizer_of_tiny_students_knows_the_symbolic_tasks_and_spells_othe
     assert not any(token.startswith("##") or token == tokenizer.unk_token for found in tokens for token in found)
     assert tokenizer.tokenize("--> enct")[1:] == ["e", "##n", "##c", "##t"]
     assert tokenizer.decode(tokenizer("It is enct.")["input_ids"], skip_special_tokens=True) == "it is enct."
+
+
+@pytest.mark.parametrize("answer_format", ["letter", "label", "text"])
+@pytest.mark.parametrize("name", symbolic.MAKERS)
+def test_what_a_tiny_student_is_taught_to_write_is_read_back_as_right_after_its_own_tokenizer(name, answer_format):
+    """A tokenizer without capitals makes 'B' a 'b'."""
+    tokenizer = students.load("random/gpt2-tiny").tokenizer
+    settings = recipe.load("symbolic").settings("rationale_answer").model_copy(update={"answer_format": answer_format})
+    for row in symbolic.questions(name, {"train": 40}, seed=3):
+        [(_, target)] = arms.pairs([arms.BOTH], [(row, "So it is.")], settings)
+        written = tokenizer.decode(tokenizer(target)["input_ids"], skip_special_tokens=True)
+        assert prompts.read_answer(row, prompts.split_rationale_answer(written)[1]) == row["answer"]
 
 
 def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(student):

@@ -60,9 +60,9 @@ def _read_option(question: Row, text: str) -> str:
     bracketed = re.search(r"\(([A-Ha-h])\)", text)
     if bracketed:
         return shown.get(bracketed[1].upper(), "")
-    bare = re.fullmatch(r"\s*([A-H])[.:)]?\s*", text)
+    bare = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)  # small where a student's tokenizer knows no capitals
     if bare:
-        return shown.get(bare[1], "")
+        return shown.get(bare[1].upper(), "")
     wanted = _squeeze(text)
     matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
     return matching[0] if len(matching) == 1 else ""
