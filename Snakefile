@@ -297,6 +297,7 @@ rule stage1:
         text=f"{LOGS}/04_stage1_rationales/{EACH}.txt",
     benchmark:
         f"{TIMES}/04_stage1_rationales/{EACH}.tsv"
+    priority: 1  # stage 2 waits for it: begun last, it would leave the other cores without work
     resources:
         gpu=1,
     params:
@@ -416,6 +417,7 @@ rule diverse_reasoning:
         code=provenance.code("07_diverse_reasoning"),
         metrics=f"{OUT}/metrics.csv",
         published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
+        record=record("symbolic", "07_measured"),
     output:
         notebook=PAGES["07_diverse_reasoning"],
     log:
@@ -541,7 +543,7 @@ rule micro_student:
         f"{TIMES}/A1_micro_student/{{architecture}}/seed{{seed}}.tsv"
     wildcard_constraints:
         architecture="micro|micro-small|micro-large",
-    priority: 1  # the longest, which the runs of its student wait for
+    priority: 2  # the longest, which the runs of its student wait for
     resources:
         gpu=1,
     params:

@@ -439,8 +439,8 @@ def put_finished(plan):
         tables.write_json(folder / "metrics.json", rows + single)
         tables.write_json(folder / "provenance.json", PROVENANCE | {"started": f"2020-01-0{run[3] + 1}T00:00:00+00:00"})
     report.collect(plan)
-    for name in report.KEPT:
-        Table([{"arm": "a", "by seed": "+1.0, NA"}]).save(paths.tables(plan.name) / f"{name}_microsci.csv")
+    for name in report.kept_tables(plan):
+        Table([{"arm": "a", "by seed": "+1.0, NA"}]).save(paths.tables(plan.name) / f"{name}.csv")
 
 
 def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch):

@@ -17,17 +17,18 @@ from scicot_utils.report.failures import FAILURES
 from scicot_utils.report.style import Paragraph, ReportError, arm_name
 from scicot_utils.tables import METRICS, Row
 
-KEPT = (  # tables of notebooks 08 and 09 that go into a record, one a benchmark
-    "08_differences",
-    "08_failures",
-    "08_quality",
-    "08_variants",
-    "08_validation",
-    "09_accuracy",
-    "09_comparisons",
-    "09_failures",
-    "09_orders",
-)
+KEPT = {  # tables of notebooks 07 to 09 that go into a record: one for "each" benchmark, the "first", or "all"
+    "07_measured": "all",
+    "08_differences": "each",
+    "08_failures": "each",
+    "08_quality": "each",
+    "08_variants": "each",
+    "08_validation": "each",
+    "09_accuracy": "each",
+    "09_comparisons": "each",
+    "09_failures": "first",
+    "09_orders": "first",
+}
 STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
 RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
 
@@ -51,23 +52,28 @@ def metrics(recipe: Recipe) -> pd.DataFrame:
     return pd.read_csv(file, keep_default_na=False)
 
 
+def kept_tables(recipe: Recipe) -> list[str]:
+    """The names of the tables that go into a recipe's record."""
+    suffixes = {"all": [""], "first": [f"_{recipe.distill[0]}"], "each": [f"_{name}" for name in recipe.distill]}
+    return [f"{name}{suffix}" for name, of in KEPT.items() for suffix in suffixes[of]]
+
+
 def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
-    metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the tables of
-    notebooks 08 and 09; what students know that were pretrained for it; of what ran, where and for how long, the sum
-    over all runs. Raises ReportError where a table is missing.
+    metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the
+    tables of notebooks 07 to 09; what students know that were pretrained for it; of what ran, where and for how long,
+    the sum over all runs. Raises ReportError where a table is missing.
     """
     frame, folder, made = metrics(recipe), paths.record(recipe.name), paths.tables(recipe.name)
-    shown = [f"{name}_{dataset}" for name in KEPT for dataset in recipe.distill]
-    if missing := [name for name in shown if not (made / f"{name}.csv").is_file()]:
+    if missing := [name for name in kept_tables(recipe) if not (made / f"{name}.csv").is_file()]:
         raise ReportError(
             f"no {missing[0]}.csv in {paths.relative(made)}; run the recipe: make book RECIPE={recipe.name}"
         )
     single = frame["metric"].str.contains(":")
     frame = frame[~single | (frame["variant"] == MAIN) & (frame["split"] == "validation")].round(6)
     tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
-    for name in shown:
+    for name in kept_tables(recipe):
         tables.write_text(folder / "tables" / f"{name}.csv", (made / f"{name}.csv").read_text(encoding="utf-8"))
     made_first = {name: place for name in recipe.students() for place in paths.pretrained(recipe.name, name)}
     for name, place in made_first.items():
@@ -91,7 +97,7 @@ def keep(recipe: Recipe) -> Path:
         f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).told().text}\n\n"
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
-        "| `tables` | what notebooks 08 and 09 show |\n"
+        "| `tables` | what notebooks 07 to 09 show |\n"
         f"{STUDENTS_KEPT if made_first else ''}"
         "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
         f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
