@@ -397,7 +397,14 @@ rule metrics:
         runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
         code=[
             f"scicot_utils/{name}.py"
-            for name in ("__main__", "paths", "recipe", "report/results", "report/style", "tables")
+            for name in (
+                "__main__",
+                "paths",
+                "recipe",
+                "report/results",
+                "report/style",
+                "tables",
+            )
         ],
     output:
         f"{OUT}/metrics.csv",
