@@ -47,6 +47,24 @@ ANSWER_FROM = Map("Q + R → A", lambda row, why, settings: _stage2_input(row, w
 
 
 @dataclass(frozen=True)
+class Written:
+    """How a student's text holds its answer: `split` takes it apart into (rationale, answer).
+
+    `cue`: after which Fine-tune-CoT's own reading looks for the answer in the whole text, if it does.
+    """
+
+    split: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    cue: str = ""
+
+    def read(self, question: Row, text: str, reading: str) -> str:
+        """The answer, read as a recipe's `answer_reading` says: `strict`, from its place, or as the `paper` does."""
+        answer = self.split(text)[1]
+        if reading == "paper":
+            return prompts.cleanse(question, text if self.cue else answer, self.cue)
+        return prompts.read_answer(question, answer)
+
+
+@dataclass(frozen=True)
 class OneStudent:
     """An arm with one student: the maps that it learns, and how it answers.
 
@@ -58,6 +76,7 @@ class OneStudent:
     answers: Callable[[Student, Sequence[Row], Settings], list[Row]]
     source: str
     weigh: str = "token"
+    written: Written = Written()
 
     @property
     def learns(self) -> str:
@@ -65,23 +84,25 @@ class OneStudent:
 
 
 def writing(
-    learned: Map, split: Callable[[str], tuple[str, str]], lead: str = "{}", tail: str = "", cue: str = ""
+    learned: Map, form: Written, lead: str = "{}", tail: str = ""
 ) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
-    """Answers by writing what `learned` taught; `split` takes the text apart into (rationale, answer).
+    """Answers by writing what `learned` taught, in texts of this form.
 
     Options are ranked as they stood in training: after `lead`, filled with the student's own rationale, and before
-    `tail`, where the writing ends if there is one. `cue`: after which Fine-tune-CoT's own reading looks for the answer.
+    `tail`, where the writing ends if there is one.
     """
 
     def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
         inputs = [learned.reads(question, "", settings) for question in questions]
         written = _generate(student, inputs, settings, stop=tail)
-        parts = [split(generated.text) for generated in written]
-        leads = [lead.format(why) for why, _ in parts]
+        whys = [form.split(generated.text)[0] for generated in written]
+        leads = [lead.format(why) for why in whys]
         scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
         return [
-            _prediction(question, why, generated, _read(question, answer, settings, generated.text, cue), option_scores)
-            for question, (why, answer), generated, option_scores in zip(questions, parts, written, scores, strict=True)
+            _prediction(
+                question, why, generated, form.read(question, generated.text, settings.answer_reading), option_scores
+            )
+            for question, why, generated, option_scores in zip(questions, whys, written, scores, strict=True)
         ]
 
     return answers
@@ -94,24 +115,24 @@ def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> 
     return answer_from(student, questions, given, settings)
 
 
-writing_the_answer = writing(ANSWER, lambda text: ("", text))
+THE_ANSWER = Written()
+WHY_FIRST = Written(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
+WHY_LAST = Written(prompts.split_answer_rationale)
+writing_the_answer = writing(ANSWER, THE_ANSWER)
 
 ONE_STUDENT = {
     "answer_only": OneStudent((ANSWER,), writing_the_answer, "vanilla fine-tuning (Ho et al., section 4)"),
     "rationale_answer": OneStudent(
         (BOTH,),
-        writing(
-            BOTH,
-            prompts.split_rationale_answer,
-            lead=f"{{}}{prompts.ARROW}".rstrip(),  # `score` adds the space
-            cue=prompts.ARROW.strip(),
-        ),
+        writing(BOTH, WHY_FIRST, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
         "Fine-tune-CoT (Ho et al., section 3.1)",
+        written=WHY_FIRST,
     ),
     "answer_rationale": OneStudent(
         (REVERSED,),
-        writing(REVERSED, prompts.split_answer_rationale, tail=prompts.ARROW.strip()),
+        writing(REVERSED, WHY_LAST, tail=prompts.ARROW.strip()),
         "rationale after the answer: it shapes training and is never written at test",
+        written=WHY_LAST,
     ),
     "multitask": OneStudent(
         (ANSWER, RATIONALE),
@@ -123,6 +144,11 @@ ONE_STUDENT = {
         (RATIONALE, ANSWER_FROM), chaining, "Sci-CoT's two stages in one model of half the parameters", weigh="pair"
     ),
 }
+
+
+def read_again(arm: str, question: Row, text: str, reading: str) -> str:
+    """The answer in the text of a prediction, `reading` it as a recipe's `answer_reading` may say."""
+    return (ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER).read(question, text, reading)
 
 
 def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
@@ -244,7 +270,13 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
     written = _generate(student, inputs, settings)
     scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
     return [
-        _prediction(question, row["text"], generated, _read(question, generated.text, settings), option_scores)
+        _prediction(
+            question,
+            row["text"],
+            generated,
+            THE_ANSWER.read(question, generated.text, settings.answer_reading),
+            option_scores,
+        )
         | {"truncated": generated.truncated or row["truncated"]}
         for question, row, generated, option_scores in zip(questions, given, written, scores, strict=True)
     ]
@@ -476,13 +508,6 @@ def _option_scores(
         return [[] for _ in questions]
     values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
-
-
-def _read(question: Row, answer: str, settings: Settings, text: str = "", cue: str = "") -> str:
-    """The answer that a student gave, read as the recipe says: from its place, or, `paper`, from the whole text."""
-    if settings.answer_reading == "paper":
-        return prompts.cleanse(question, text if cue else answer, cue)
-    return prompts.read_answer(question, answer)
 
 
 def _prediction(question: Row, rationale: str, written: Generated, answer: str, option_scores: list[float]) -> Row:

@@ -2,8 +2,9 @@
 
 import pandas as pd
 import pytest
+from conftest import make_question
 
-from scicot_utils import paths, recipe, report, tables
+from scicot_utils import paths, prompts, recipe, report, tables
 from scicot_utils.tasks import TASKS
 
 COLUMNS = ("arm", "variant", "seed", "split", "metric", "value", "n", "dataset")
@@ -93,3 +94,38 @@ def test_what_d_brings_is_told_from_least_to_most():
     told = report.diversity_told(measured(*rows), planned(), "CoinFlip")
     assert "25.0% with D = 1 and 55.0% with D = 4 (2 seed(s))" in told
     assert report.diversity_told(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
+
+
+def test_answers_are_shown_with_either_reading_of_the_same_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    plan, names = planned(["ShuffledObjects"]), {"dataset": "ShuffledObjects", "variant": "main"}
+    things = {"label": ["A", "B", "C"], "text": ["a red ball", "a blue ball", "a green ball"]}
+    row = {"dataset": "ShuffledObjects", "split": "test", "question": "Which?", "choices": things, "answer": "B"}
+    questions = {name: make_question(**row | {"id": name}) for name in "qr"}
+    texts = {  # the paper's reading takes the letter of a word, and looks for a missing answer in the rationale
+        "answer_only": {"q": "(B)", "r": "Both are balls."},
+        "rationale_answer": {"q": "After C it is that. --> (B)", "r": "Alice has the blue one, B."},
+    }
+    for arm, by_question in texts.items():
+        for seed in plan.seeds:
+            run = {"run": "x", "arm": arm, "seed": seed, "split": "test", "rationale": "", "answer": "", "gold": "B"}
+            rest = {"correct": False, "option_scores": [0.0] * 3, "truncated": False} | names
+            rows = [run | rest | {"question_id": name, "text": text} for name, text in by_question.items()]
+            tables.write(
+                "predictions", rows, paths.run("mine", "ShuffledObjects", arm, "main", seed) / "predictions.parquet"
+            )
+    prompt = prompts.TEACHER_PROMPTS[plan.settings().prompt]
+    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    asked = {
+        "question_id": "q", "sample": 0, "prompt": "", "prompt_version": "", "teacher": "t", "temperature": 0.0,
+        "text": prompts.with_rationale(prompt, f"x{cue} (B)", "Bob has it."), "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
+        "usd": 0.0, "created": "",
+    }  # fmt: skip
+    tables.write("completions", [asked], paths.completions("mine", "ShuffledObjects", "main"))
+    found = {row["who"]: row for row in report.readings(plan, "ShuffledObjects", questions)}
+    shares = {who: (row["strict"], row["paper"], row["differ"], row["texts"]) for who, row in found.items()}
+    assert shares["answer only"] == (0.5, 1.0, 0.5, 4)
+    assert shares["rationale + answer (Fine-tune-CoT)"] == (0.5, 1.0, 0.5, 4)
+    assert shares["teacher"] == (1.0, 1.0, 0.0, 1)
+    tables.write("completions", [asked | {"text": "No answer"}], paths.completions("mine", "ShuffledObjects", "main"))
+    assert "teacher" not in {row["who"] for row in report.readings(plan, "ShuffledObjects", questions)}

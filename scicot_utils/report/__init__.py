@@ -34,6 +34,7 @@ from scicot_utils.report.diversity import (
     measured_on_tasks,
     published,
     published_table,
+    readings,
     tasks_of_the_paper,
     yields,
 )
@@ -66,6 +67,6 @@ __all__ = [
     "chance", "citation", "claims", "collect", "compare", "compare_in_variants", "comparison_table", "dataset_card",
     "differences_figure", "diversity_told", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
     "interval", "keep", "kept_tables", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
-    "quality_of_rationales", "quality_table", "quality_told", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
+    "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
     "tasks_of_the_paper", "test_in_forms_of_transfer", "test_outcomes", "validation_table", "variants_table", "variants_told", "visible", "where", "yields",
 ]  # fmt: skip

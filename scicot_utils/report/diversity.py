@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 
 import pandas as pd
 
-from scicot_utils import paths, tables
-from scicot_utils.recipe import Recipe
+from scicot_utils import arms, paths, prompts, rationales, tables
+from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.accuracy import ablation
 from scicot_utils.report.results import over_seeds
 from scicot_utils.report.style import Table, arm_name, percent
@@ -16,6 +17,7 @@ from scicot_utils.tasks import TASKS
 
 PAPER = "finetune_cot"
 WHOSE = ["method", "model", "size"]
+READINGS = ("strict", "paper")
 
 
 def published(paper: str = PAPER) -> pd.DataFrame:
@@ -88,6 +90,41 @@ def yields(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[R
             }
         )
     return rows
+
+
+def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+    """Test accuracy of the main variant's arms, and the teacher's on what it was asked, with either reading of answers.
+
+    From the texts as they stand in the predictions and completions, whichever reading the recipe names. `differ`: the
+    share of texts of which the two readings take different answers. All seeds together; a teacher whose recorded texts
+    hold no answers is left out.
+    """
+    settings = recipe.settings()
+    prompt = prompts.TEACHER_PROMPTS[settings.prompt]
+    asked = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
+    judged = [rationales.judge(prompt, questions, asked, settings.filter, reading) for reading in READINGS]
+    answers = [[row["teacher_answer"] for row in rows] for rows in judged]
+    rows = [_both_read("teacher", 1, answers, questions, asked)] if any(map(any, answers)) else []
+    for arm in recipe.trained_arms(MAIN):
+        found: list[Row] = []
+        for seed in recipe.seeds:
+            file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
+            found += [row for row in tables.read("predictions", file) if row["split"] == "test"]
+        answers = [
+            [arms.read_again(arm, questions[row["question_id"]], row["text"], reading) for row in found]
+            for reading in READINGS
+        ]
+        rows.append(_both_read(arm, len(recipe.seeds), answers, questions, found))
+    return rows
+
+
+def _both_read(who: str, seeds: int, answers: list[list[str]], questions: Mapping[str, Row], asked: list[Row]) -> Row:
+    gold = [questions[row["question_id"]]["answer"] for row in asked]
+    shares = {
+        reading: sum(map(operator.eq, read, gold)) / len(gold) for reading, read in zip(READINGS, answers, strict=True)
+    }
+    differ = sum(map(operator.ne, *answers)) / len(gold)
+    return {"who": arm_name(who), "seeds": seeds, "texts": len(gold)} | shares | {"differ": differ}
 
 
 def diversity_told(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
