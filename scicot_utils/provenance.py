@@ -284,11 +284,16 @@ def _processor() -> str:
 
 
 def commit() -> dict[str, Any]:
-    """The commit of the repository and whether the work tree differs from it; 'unknown' outside a checkout."""
+    """The commit of the repository and whether the work tree differs from it; 'unknown' outside a checkout.
+
+    Shipped records are no part of that: they are what runs came to, and change when one is kept.
+    """
     try:
         asked = {"cwd": paths.ROOT, "capture_output": True, "text": True, "check": True}
         head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
-        changes = subprocess.run(["git", "status", "--porcelain"], **asked).stdout.strip()
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "--", ".", f":!{paths.relative(paths.REFERENCE)}"], **asked
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "modified": False}
     return {"commit": head, "modified": bool(changes)}

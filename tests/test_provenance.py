@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -199,3 +200,18 @@ def test_the_commit_is_that_of_the_beginning(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "commit", lambda: {"commit": "another", "modified": True})
     study.record(tmp_path / "provenance.json")
     assert json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["commit"] != "another"
+
+
+def test_a_new_record_does_not_make_the_code_count_as_changed(tmp_path, monkeypatch):
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path / "outputs" / "reference")
+    (tmp_path / "outputs" / "reference").mkdir(parents=True)
+    (tmp_path / "outputs" / "reference" / "metrics.csv").write_text("1")
+    assert not provenance.commit()["modified"]
+    (tmp_path / "arms.py").write_text("2")
+    assert provenance.commit()["modified"]

@@ -22,6 +22,7 @@ from scicot_utils.report.differences import (
     MIN_SEEDS,
     OTHER_ARMS,
     compare,
+    compare_in_sweep,
     compare_in_variants,
     comparison_table,
     differences_figure,
@@ -64,7 +65,7 @@ from scicot_utils.report.style import (
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
-    "chance", "citation", "claims", "collect", "compare", "compare_in_variants", "comparison_table", "dataset_card",
+    "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "dataset_card",
     "differences_figure", "diversity_told", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
     "interval", "keep", "kept_tables", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",

@@ -56,6 +56,15 @@ CLAIMS = (
         "the twelve tasks, with the paper's students",
     ),
     Claim(
+        "Fine-tune-CoT, released results",
+        "More rationales a question (diverse reasoning) improve the student",
+        "Flan-T5 of 60M, nine tasks with D of 8 or 64 against 1: above on eight, equal on one (Coin Flip)",
+        "rationale_answer",
+        "rationale_answer",
+        (),
+        "recipes symbolic and finetune_cot; here the greatest D of the recipe against the least",
+    ),
+    Claim(
         "presupposed by Sci-CoT",
         "The answer step reads the rationale it is given",
         "no figure in the abstract",
@@ -72,12 +81,16 @@ def claims(
 ) -> list[Row]:
     """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
 
-    `in_variants`: rows of `compare_in_variants`; what does not hold in all of them is reproduced partly. Those of too
-    few seeds carry no verdict.
+    `comparisons`: of `compare`, and of `compare_in_sweep` where a claim sets an arm against itself; there the first
+    sweep is measured, and others count as variants. `in_variants`: rows of `compare_in_variants`; what does not hold in
+    all of them is reproduced partly. Those of too few seeds carry no verdict.
     """
     rows = []
     for claim in CLAIMS:
         found = [row for row in comparisons if (row["first"], row["second"]) == (claim.first, claim.second)]
+        of_sweep = found[0].get("second of") if found else None
+        elsewhere_too = [*in_variants, *(row for row in found if row.get("second of") != of_sweep)]
+        found = [row for row in found if row.get("second of") == of_sweep]
         verdict, measured, elsewhere = "not run here", "–", "–"
         if recipe.plumbing:
             measured = "a plumbing run"
@@ -92,11 +105,11 @@ def claims(
             else:
                 verdict = "reproduced" if set(directions) == {"above"} else "partly"
             held: dict[str, set[str]] = {}
-            for row in in_variants:
+            for row in elsewhere_too:
                 if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
                     continue
-                sizes = "student" in recipe.variants[row["variant"]] and row.get("first of") != row.get("second of")
-                if row["seeds"] >= MIN_SEEDS and not sizes:  # one arm's student is another: no like with like
+                first, second = (recipe.settings(row[arm], row[f"{arm} of"]) for arm in ("first", "second"))
+                if row["seeds"] >= MIN_SEEDS and first.student == second.student:  # else no like with like
                     held.setdefault(row["variant"], set()).add(direction(row, settings))
             if held:
                 above = [name for name, directions in held.items() if directions == {"above"}]

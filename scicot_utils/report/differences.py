@@ -99,6 +99,32 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
     return rows
 
 
+def compare_in_sweep(
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings, key: str
+) -> list[Row]:
+    """Every arm with itself, at the greatest and at the least value of a numeric key, in each sweep of that key.
+
+    Rows as of `compare_in_variants`; corrected for their number. Only seeds that both were run with count.
+    """
+    outcomes, pairs, which = {}, [], []
+    for sweep in recipe.sweeps().get(key, []):
+        least, most = (pick(sweep, key=lambda name: getattr(recipe.settings(variant=name), key)) for pick in (min, max))
+        seeds = min(len(recipe.seeds_of(name)) for name in (least, most))
+        for arm in [arm for arm in recipe.trained_arms(most) if arm in recipe.trained_arms(least)]:
+            for variant in (most, least):
+                found = test_outcomes(recipe, dataset, questions, variant)
+                outcomes |= {
+                    (f"{variant}/{arm}", measure): right[:seeds]
+                    for (name, measure), right in found.items()
+                    if name == arm
+                }
+            pairs.append((f"{most}/{arm}", f"{least}/{arm}"))
+            which.append({"variant": most, "first": arm, "second": arm, "first of": most, "second of": least})
+    named = dict(zip(pairs, which, strict=True))
+    rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
+    return [row | named[row["first"], row["second"]] for row in rows]
+
+
 def comparison_table(comparisons: Sequence[Row]) -> Table:
     """Comparisons for readers: arms by name, intervals in one column."""
     rows = [

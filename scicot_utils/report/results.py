@@ -18,6 +18,7 @@ from scicot_utils.report.style import Paragraph, ReportError, arm_name
 from scicot_utils.tables import METRICS, Row
 
 KEPT = {  # tables of notebooks 07 to 09 that go into a record: one for "each" benchmark, the "first", or "all"
+    "07_diversity": "each",
     "07_measured": "all",
     "08_differences": "each",
     "08_failures": "each",
