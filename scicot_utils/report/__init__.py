@@ -64,7 +64,7 @@ from scicot_utils.report.style import (
 )
 
 __all__ = [
-    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "Explorer", "MIN_SEEDS", "OTHER_ARMS", "Folded", "Paragraph", "Picture",
+    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "dataset_card",
     "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
