@@ -142,6 +142,7 @@ PAGES = {
     "07_diverse_reasoning": f"{DONE}/07_diverse_reasoning.ipynb",
     "08_ablations": f"{DONE}/08_ablations.ipynb",
     "09_claims": f"{DONE}/09_claims.ipynb",
+    "10_rationale_explorer": f"{DONE}/10_rationale_explorer.ipynb",
     "A2_what_it_knows": f"{DONE}/A2_what_it_knows.ipynb",
 }
 
@@ -493,6 +494,29 @@ rule claims:
         settings=settings("09_claims"),
     message:
         "09 claims"
+    shell:
+        PAPERMILL
+
+
+rule rationale_explorer:
+    input:
+        notebook="notebooks/10_rationale_explorer.ipynb",
+        code=provenance.code("10_rationale_explorer"),
+        explorer=sorted(paths.relative(path) for path in paths.EXPLORER.iterdir()),
+        metrics=f"{OUT}/metrics.csv",
+    output:
+        notebook=PAGES["10_rationale_explorer"],
+    log:
+        notebook=f"{LOGS}/10_rationale_explorer.ipynb",
+        text=f"{LOGS}/10_rationale_explorer.txt",
+    benchmark:
+        f"{TIMES}/10_rationale_explorer.tsv"
+    params:
+        failed=FAILED,
+        about=ABOUT,
+        settings=settings("10_rationale_explorer"),
+    message:
+        "10 rationale explorer"
     shell:
         PAPERMILL
 

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "scicot_utils"
 MICROSCI = PACKAGE / "data" / "microsci"  # the embedded world's facts, one row a fact
+EXPLORER = PACKAGE / "data" / "explorer"  # its script and style
 PUBLISHED = PACKAGE / "data" / "published"  # figures of the papers and of others, each file with its sources
 NOTEBOOKS = ROOT / "notebooks"
 RECIPES = NOTEBOOKS / "recipes"

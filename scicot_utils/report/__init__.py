@@ -39,6 +39,7 @@ from scicot_utils.report.diversity import (
     tasks_of_the_paper,
     yields,
 )
+from scicot_utils.report.explorer import Explorer, explored
 from scicot_utils.report.failures import FAILURES, failures, failures_told
 from scicot_utils.report.flow import FLOW, FLOW_BOXES, flow_figure
 from scicot_utils.report.orders import orders, orders_figure, orders_table, orders_told
@@ -63,10 +64,10 @@ from scicot_utils.report.style import (
 )
 
 __all__ = [
-    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Folded", "Paragraph", "Picture",
+    "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "dataset_card",
-    "differences_figure", "diversity_told", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
+    "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
     "interval", "keep", "kept_tables", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
     "tasks_of_the_paper", "test_in_forms_of_transfer", "test_outcomes", "validation_table", "variants_table", "variants_told", "visible", "where", "yields",

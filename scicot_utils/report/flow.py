@@ -17,6 +17,7 @@ FLOW_BOXES = {
     "07_diverse_reasoning": (7.9, 2.7, "diverse\nreasoning"),
     "08_ablations": (7.9, 0.3, "ablations"),
     "09_claims": (7.9, 1.5, "claims"),
+    "10_rationale_explorer": (9.6, 0.6, "explorer"),
     "book": (9.6, 1.9, "book"),
 }
 FLOW = (
@@ -27,11 +28,15 @@ FLOW = (
     ("04_stage1_rationales", "05_stage2_answers"),
     ("03_rationale_generation", "06_baselines"),
     ("03_rationale_generation", "07_diverse_reasoning"),
+    ("05_stage2_answers", "07_diverse_reasoning"),
     ("06_baselines", "07_diverse_reasoning"),
     ("05_stage2_answers", "09_claims"),
     ("06_baselines", "09_claims"),
     ("05_stage2_answers", "08_ablations"),
     ("06_baselines", "08_ablations"),
+    ("05_stage2_answers", "10_rationale_explorer"),
+    ("06_baselines", "10_rationale_explorer"),
+    ("10_rationale_explorer", "book"),
     ("07_diverse_reasoning", "book"),
     ("08_ablations", "book"),
     ("09_claims", "book"),

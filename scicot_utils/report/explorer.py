@@ -1,0 +1,118 @@
+"""The rationale explorer: every test question with what each arm wrote of it, in one table that is searched in a browser.
+
+The table is DataTables, from the bundle that itables ships; it and the data lie compressed in the page, which so works
+from a file and without the network. All text reaches the page as data and is shown as text, never as HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from scicot_utils import paths, prompts, tables
+from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.report.style import ARMS, arm_name, visible
+from scicot_utils.tables import Row
+
+SCRIPT, STYLE = paths.EXPLORER / "explorer.js", paths.EXPLORER / "explorer.css"
+
+
+def explored(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict[str, object]:
+    """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
+    `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
+    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`.
+    """
+    seed = recipe.seeds[0]
+    found: dict[str, dict[str, Row]] = {}
+    for arm in sorted(recipe.trained_arms(MAIN), key=list(ARMS).index):
+        file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
+        found[arm] = {row["question_id"]: row for row in tables.read("predictions", file) if row["split"] == "test"}
+    judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
+    teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
+    asked = [
+        row for row in questions.values() if row["split"] == "test" and all(row["id"] in of for of in found.values())
+    ]
+    return {
+        "recipe": recipe.name,
+        "dataset": dataset,
+        "seed": seed,
+        "arms": [arm_name(arm) for arm in found],
+        "questions": [
+            {
+                "id": row["id"],
+                "form": row["group"],
+                "question": visible(row["question"]),
+                "options": [
+                    [prompts.letter(row, label), visible(text)]
+                    for label, text in zip(row["choices"]["label"], row["choices"]["text"], strict=True)
+                ],
+                "gold": _letter(row, row["answer"]),
+                "teacher": visible(teachers.get(row["id"], "")),
+                "answers": [_answer(row, of[row["id"]]) for of in found.values()],
+            }
+            for row in asked
+        ],
+    }
+
+
+def _answer(question: Row, prediction: Row) -> Row:
+    scores, labels = prediction["option_scores"], question["choices"]["label"]
+    ranked = labels[max(range(len(labels)), key=scores.__getitem__)] if labels and scores else ""
+    return {
+        "rationale": visible(prediction["rationale"]),
+        "text": visible(prediction["text"]),
+        "answer": _letter(question, prediction["answer"]),
+        "ranked": _letter(question, ranked),
+        "right": prediction["correct"],
+    }
+
+
+def _letter(question: Row, answer: str) -> str:
+    """An option's letter, an open answer as it is; '' where there is none."""
+    if not answer or not prompts.has_options(question):
+        return visible(answer)
+    return prompts.letter(question, answer)
+
+
+class Explorer:
+    """`explored` as a page: one row a question, filters, and all that was written of it on request."""
+
+    def __init__(self, found: Mapping[str, object]):
+        self.found = found
+
+    def _repr_html_(self) -> str:
+        bundle = resources.files("itables") / "html"
+        parts = {
+            "library": (bundle / "dt_bundle.js").read_bytes(),
+            "style": (bundle / "dt_bundle.css").read_bytes() + STYLE.read_bytes(),
+            "data": json.dumps(self.found, ensure_ascii=False, separators=(",", ":")).encode(),
+        }
+        packed = "".join(
+            f'<script type="application/gzip" data-explorer="{name}">{_packed(content)}</script>'
+            for name, content in parts.items()
+        )
+        told = html.escape(repr(self))
+        return (
+            f'<section class="explorer" data-explorer="place" aria-label="Rationale explorer"><p role="status">{told}</p>'
+            f"<noscript><p>The explorer needs JavaScript; notebooks 04 to 06 show examples without it.</p></noscript>"
+            f'</section>{packed}<script type="module">{SCRIPT.read_text(encoding="utf-8")}</script>'
+        )
+
+    def __repr__(self) -> str:
+        number, names = len(self.found["questions"]), ", ".join(self.found["arms"])
+        return f"{number} test questions of {self.found['dataset']}, seed {self.found['seed']}, answered by: {names}"
+
+    def save(self, path: Path) -> Explorer:
+        """The data as JSON, for other tools."""
+        tables.write_json(path, self.found)
+        return self
+
+
+def _packed(content: bytes) -> str:
+    """Compressed, the same for the same content; base64 has no character that could end a script element."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
