@@ -56,7 +56,7 @@ async function start() {
   place.append(filters, table);
 
   function block(title, text, of) {
-    return element("div", { class: of || "" }, element("h4", {}, title), element("p", {}, text || "–"));
+    return element("div", { class: of || "" }, element("h3", {}, title), element("p", {}, text || "–"));
   }
 
   function details(question) {
@@ -73,7 +73,7 @@ async function start() {
       return element(
         "div",
         { class: `explorer-answer ${answer.right ? "is-right" : "is-wrong"}` },
-        element("h4", {}, data.arms[number]),
+        element("h3", {}, data.arms[number]),
         element("p", { class: "explorer-verdict" }, verdict),
         answer.rationale ? element("p", {}, answer.rationale) : null,
         answer.rationale ? null : element("p", {}, answer.text),
