@@ -67,6 +67,11 @@ def executed(recipe: str) -> Path:
     return OUTPUTS / recipe / "notebooks"
 
 
+def benchmarks(recipe: str) -> Path:
+    """Where the pipeline writes the seconds and memory of every job: a folder or a file a notebook."""
+    return OUTPUTS / recipe / "benchmarks"
+
+
 def site(recipe: str) -> Path:
     """The built book."""
     return OUTPUTS / recipe / "site"

@@ -13,6 +13,7 @@ import grimp
 import pytest
 import yaml
 
+import scicot_utils
 from scicot_utils import microsci, paths, provenance, recipe, report
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
@@ -196,3 +197,10 @@ def test_the_shipped_student_is_what_its_record_says_and_of_the_world_that_is_sh
         if file.name not in beside:
             (tmp_path / file.name).write_bytes(file.read_bytes())
     assert provenance.checksum(tmp_path) in record["outputs"].values()
+
+
+def test_every_place_that_says_how_to_cite_names_the_same_title_and_version():
+    told = yaml.safe_load(text_of("CITATION.cff"))
+    page = text_of("book/cite.md")
+    assert scicot_utils.__version__ == told["version"] and f"version = {{{told['version']}}}" in page
+    assert all(title in page for title in (told["title"], *(paper["title"] for paper in told["references"])))

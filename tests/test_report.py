@@ -881,6 +881,20 @@ def test_the_comparison_table_names_arms_for_readers():
     assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
 
 
+def test_what_each_notebook_took_is_read_from_the_pipelines_benchmarks(outputs):
+    plan = planned()
+    assert report.costs(plan) == []
+    folder = paths.benchmarks("mine")
+    for name, seconds, memory in (("09_claims", 30, "200.5"), ("06/a/seed0", 60, "300.2"), ("06/a/seed1", 180, "-")):
+        (folder / f"{name}.tsv").parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n")
+    first, second = report.costs(plan)
+    assert first == {
+        "notebook": "06", "jobs": 2, "minutes, median": 2.0, "minutes in sum": 4.0, "greatest memory, MiB": 300,
+    }  # fmt: skip
+    assert second["notebook"] == "09_claims" and second["minutes in sum"] == 0.5
+
+
 def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
     plan = planned()
     for number, (dataset, arm, variant, seed) in enumerate(plan.runs()):

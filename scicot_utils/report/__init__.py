@@ -44,7 +44,17 @@ from scicot_utils.report.failures import FAILURES, failures, failures_told
 from scicot_utils.report.flow import FLOW, FLOW_BOXES, flow_figure
 from scicot_utils.report.orders import orders, orders_figure, orders_table, orders_told
 from scicot_utils.report.quality import quality_figure, quality_of_rationales, quality_table, quality_told
-from scicot_utils.report.results import Record, collect, how_measured, keep, kept_tables, metrics, over_seeds, where
+from scicot_utils.report.results import (
+    Record,
+    collect,
+    costs,
+    how_measured,
+    keep,
+    kept_tables,
+    metrics,
+    over_seeds,
+    where,
+)
 from scicot_utils.report.sizes import sizes_figure, sizes_told, student_sizes
 from scicot_utils.report.style import (
     ARMS,
@@ -66,7 +76,7 @@ from scicot_utils.report.style import (
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
-    "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "dataset_card",
+    "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
     "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
     "interval", "keep", "kept_tables", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",

@@ -203,3 +203,24 @@ def how_measured(recipe: Recipe) -> list[Row]:
         }
         for arm, records in found.items()
     ]
+
+
+def costs(recipe: Recipe) -> list[Row]:
+    """One row for each notebook that the pipeline has run: jobs, their median and sum in minutes, greatest memory in MiB.
+
+    From the last run of each job; [] where no pipeline ran.
+    """
+    found: dict[str, list[pd.Series]] = {}
+    for file in sorted(paths.benchmarks(recipe.name).rglob("*.tsv")):
+        notebook = file.relative_to(paths.benchmarks(recipe.name)).parts[0].removesuffix(".tsv")
+        found.setdefault(notebook, []).append(pd.read_csv(file, sep="\t", na_values="-").iloc[-1])
+    return [
+        {
+            "notebook": notebook,
+            "jobs": len(jobs),
+            "minutes, median": float(np.median([job["s"] for job in jobs])) / 60,
+            "minutes in sum": float(np.sum([job["s"] for job in jobs])) / 60,
+            "greatest memory, MiB": round(float(np.nanmax([0, *(job["max_rss"] for job in jobs)]))),
+        }
+        for notebook, jobs in found.items()
+    ]
