@@ -1083,12 +1083,13 @@ def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
     assert record["inputs"][paths.relative(weights)] == provenance.checksum(weights)
 
 
-@pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_students"])
+@pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_students", "symbolic"])
 def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
     told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
     assert recipe.Recipe(**told["recipe"]) == recipe.load(name), f"run it again: make book RECIPE={name}, then keep"
     weights = paths.MICRO_STUDENT / "model.safetensors"
-    assert told["weights"].pop(paths.relative(weights)) == provenance.checksum(weights)
+    if name != "symbolic":  # whose students start from random weights
+        assert told["weights"].pop(paths.relative(weights)) == provenance.checksum(weights)
     assert len(told["weights"]) == len(recipe.load(name).students())  # and those that were pretrained for it
     assert told["modified"] == ([False, True] if name == "micro_full" else [False])  # for another recipe's new record
 
