@@ -155,7 +155,7 @@ def changed(root: Path, name: str, change) -> dict[str, int]:
         os.utime(file, ns=times)
 
 
-AFTER = {"metrics": 1, "diverse_reasoning": 1, "ablations": 1, "claims": 1, "book": 1}
+AFTER = dict.fromkeys(("metrics", "diverse_reasoning", "ablations", "claims", "rationale_explorer", "book"), 1)
 TWO_STAGE = sum(arm == "two_stage" for _, arm, _, _ in recipes.load("smoke").runs())
 TRAINED = {"stage1": TWO_STAGE, "stage2": TWO_STAGE, "baseline": len(recipes.load("smoke").runs()) - TWO_STAGE}
 
