@@ -239,10 +239,8 @@ def test_the_plumbing_of_openbookqa_runs_with_a_decoder_only_student_and_its_tab
     predictions = tables.read("predictions", of_run / "predictions.parquet")
     assert sum(row["split"] == "test" for row in predictions) == 120
     assert all(len(row["option_scores"]) == 4 for row in predictions)
-    for stage, cut in (
-        ("stage1", (0, 930)),
-        (".", (5, 0)),
-    ):  # five recorded rationales are longer than all inputs may be
+    # five recorded rationales are longer than all inputs may be
+    for stage, cut in (("stage1", (0, 930)), (".", (5, 0))):
         told = json.loads((of_run / stage / "provenance.json").read_text(encoding="utf-8"))
         assert told["settings"]["student"] == "random/gpt2-tiny"
         assert (told["inputs_cut"], told["targets_cut"]) == cut

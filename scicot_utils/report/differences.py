@@ -82,21 +82,13 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
 
     An arm that a variant is not run for is taken from another, but only where that is fair (`Recipe.comparable`).
     """
-    outcomes, pairs = {}, []
+    pairs = []
     for variant in (MAIN, *recipe.variants):
-        for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items():
-            outcomes[f"{variant}/{arm}", measure] = right
         run = recipe.trained_arms(variant)
         fair = [arm for arm in recipe.arms if recipe.comparable(arm, variant)]
         asked = [pair for pair in (*HEADLINE, *OTHER_ARMS) if {*pair} & {*run} and {*pair} <= {*fair}]
-        pairs += [(f"{variant}/{first}", f"{variant}/{second}") for first, second in asked]
-    rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
-    for row in rows:
-        row["variant"] = row["first"].split("/")[0]
-        for place in ("first", "second"):
-            row[place] = row[place].split("/")[1]
-            row[f"{place} of"] = recipe.taken_from(row[place], row["variant"])
-    return rows
+        pairs += [((variant, first), (variant, second)) for first, second in asked]
+    return _compared(recipe, dataset, questions, settings, pairs)
 
 
 def compare_in_sweep(
@@ -106,23 +98,40 @@ def compare_in_sweep(
 
     Rows as of `compare_in_variants`; corrected for their number. Only seeds that both were run with count.
     """
-    outcomes, pairs, which = {}, [], []
+    pairs = []
     for sweep in recipe.sweeps().get(key, []):
         least, most = (pick(sweep, key=lambda name: getattr(recipe.settings(variant=name), key)) for pick in (min, max))
-        seeds = min(len(recipe.seeds_of(name)) for name in (least, most))
-        for arm in [arm for arm in recipe.trained_arms(most) if arm in recipe.trained_arms(least)]:
-            for variant in (most, least):
-                found = test_outcomes(recipe, dataset, questions, variant)
-                outcomes |= {
-                    (f"{variant}/{arm}", measure): right[:seeds]
-                    for (name, measure), right in found.items()
-                    if name == arm
-                }
-            pairs.append((f"{most}/{arm}", f"{least}/{arm}"))
-            which.append({"variant": most, "first": arm, "second": arm, "first of": most, "second of": least})
-    named = dict(zip(pairs, which, strict=True))
-    rows = scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings))
-    return [row | named[row["first"], row["second"]] for row in rows]
+        arms = [arm for arm in recipe.trained_arms(most) if arm in recipe.trained_arms(least)]
+        pairs += [((most, arm), (least, arm)) for arm in arms]
+    seeds = min((len(recipe.seeds_of(variant)) for pair in pairs for variant, _ in pair), default=None)
+    return _compared(recipe, dataset, questions, settings, pairs, seeds)
+
+
+def _compared(
+    recipe: Recipe,
+    dataset: str,
+    questions: Mapping[str, Row],
+    settings: Settings,
+    pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]],
+    seeds: int | None = None,
+) -> list[Row]:
+    """Pairs of (variant, arm), tested: rows of `scoring.compare` with `variant`, the first one's, and `first of` and
+    `second of`, the variants that the runs of each are of. `seeds`: how many count, the first ones; None: all.
+    """
+    variants = dict.fromkeys(variant for pair in pairs for variant, _ in pair)
+    outcomes = {
+        ((variant, arm), measure): right[:seeds]
+        for variant in variants
+        for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items()
+    }
+    rows = []
+    for row in scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings)):
+        named = {"variant": row["first"][0]}
+        for place in ("first", "second"):
+            variant, arm = row[place]
+            named |= {place: arm, f"{place} of": recipe.taken_from(arm, variant)}
+        rows.append(row | named)
+    return rows
 
 
 def comparison_table(comparisons: Sequence[Row]) -> Table:

@@ -126,9 +126,8 @@ ARCHITECTURES = {
     "micro-small": _micro(64, 2),
     "micro-large": _micro(192, 3),
     "t5-tiny": _t5_tiny,  # a T5 of width 64
-    "bart-tiny": _micro(
-        64, 2
-    ),  # a BART of width 64; absolute positions are learned from little, unlike T5's relative ones
+    # A BART of width 64: absolute positions are learned from little, unlike T5's relative ones.
+    "bart-tiny": _micro(64, 2),
     "gpt2-tiny": _gpt2_tiny,  # a GPT-2 of width 64
 }
 DECODER_ONLY = ("gpt2-tiny",)
