@@ -74,7 +74,8 @@ class Study:
         return paths.questions(self.name, self.dataset, self.recipe.variant_at("questions", self.variant))
 
     def completions(self) -> Path:
-        return paths.completions(self.name, self.dataset, self.recipe.variant_at("teacher", self.variant))
+        """Beside the rationales that are read from them: a variant that changes the filter alone has both of its own."""
+        return paths.completions(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
 
     def rationales(self) -> Path:
         return paths.rationales(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))

@@ -10,7 +10,7 @@ import pytest
 from scicot_utils import paths, provenance
 from scicot_utils import recipe as recipes
 from scicot_utils.provenance import begin
-from scicot_utils.recipe import RecipeError
+from scicot_utils.recipe import MAIN, RecipeError
 
 NOTEBOOK = "06_baselines"
 
@@ -46,6 +46,16 @@ def test_what_the_pipeline_passes_changes_nothing():
     study = opened(injected=recipes.parameters(recipe, NOTEBOOK, **which))
     assert study.changed == {} and study.variant == "train_60" and study.seed == 1
     assert study.settings.train_size == 60
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
+def test_rationales_and_their_completions_lie_where_the_pipeline_waits_for_them(name):
+    recipe = recipes.load(name)
+    for variant in {recipe.variant_at("rationales", variant) for variant in (MAIN, *recipe.variants)}:
+        which = {"recipe": name, "dataset": recipe.distill[0], "variant": variant}
+        passed = recipes.parameters(recipe, "03_rationale_generation", **which)
+        study = opened(injected=passed, notebook="03_rationale_generation")
+        assert {study.completions().stem, study.rationales().stem} == {variant}
 
 
 @pytest.mark.parametrize("how", ["changed", "injected"])
