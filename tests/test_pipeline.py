@@ -12,7 +12,9 @@ import os
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import browser as browsing
 import pytest
 from project_copies import Page, call, copy_of_the_project, rules_of, run
 
@@ -127,6 +129,112 @@ def test_the_book_shows_the_numbers_of_metrics_csv(smoke):
 def test_a_second_run_has_nothing_to_do(smoke):
     done = run(paths.ROOT, "smoke")
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+# ── The book in a browser ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing.chromium() as opened:
+        yield opened
+
+
+def pages_of(site: Path) -> list[Path]:
+    return [file for file in sorted(site.rglob("*.html")) if "_static" not in file.relative_to(site).parts]
+
+
+@pytest.mark.parametrize("theme", browsing.THEMES)
+def test_every_page_opens_offline_without_errors_or_barriers(smoke, browser, theme):
+    opened, found = browsing.Opened(browser, theme), {}
+    for file in pages_of(smoke / "site"):
+        opened.go(file)
+        if told := opened.errors + opened.violations():
+            found[file.name] = told
+    opened.close()
+    assert found == {}
+
+
+def test_no_page_scrolls_sideways_on_a_phone_and_every_image_tells_what_it_shows(smoke, browser):
+    opened, wide, mute = browsing.Opened(browser, "light", browsing.PHONE), {}, {}
+    for file in pages_of(smoke / "site"):
+        opened.go(file)
+        if (width := opened.page.evaluate("document.documentElement.scrollWidth")) > browsing.PHONE["width"]:
+            wide[file.name] = width
+        if number := opened.page.evaluate("[...document.images].filter((one) => !one.alt.trim()).length"):
+            mute[file.name] = number
+    opened.close()
+    assert (wide, mute) == ({}, {})
+
+
+def test_no_link_leads_to_a_page_or_a_place_that_is_not_there(smoke, browser):
+    site, opened, anchors, links = smoke / "site", browsing.Opened(browser, "light"), {}, []
+    for file in pages_of(site):
+        opened.go(file)
+        anchors[file.as_uri()] = set(
+            opened.page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+        )
+        links += [(file.name, link) for link in opened.page.evaluate("[...document.links].map((one) => one.href)")]
+    opened.close()
+    dead = []
+    for where, link in links:
+        page, _, place = link.partition("#")
+        if not page.startswith("file:"):
+            continue
+        target = Path(unquote(urlsplit(page).path))
+        inside = place and page in anchors and not place.startswith("q=") and unquote(place) not in anchors[page]
+        if not target.is_file() or inside:
+            dead.append((where, link.removeprefix(site.as_uri())))
+    assert dead == []
+
+
+def test_the_explorer_filters_searches_and_leads_to_one_question(smoke, browser):
+    opened = browsing.Opened(browser, "light")
+    file, page = smoke / "site/notebooks/10_rationale_explorer.html", opened.page
+    [table] = (smoke / "tables").glob("10_explorer_*.json")
+    data = json.loads(table.read_text(encoding="utf-8"))
+    questions = data["questions"]
+
+    def told() -> int:
+        return int(page.locator(".explorer-status").inner_text().split()[0])
+
+    opened.go(file)
+    assert told() == len(questions)
+    selects = page.locator(".explorer-filters select")
+    selects.last.select_option("wrong")
+    assert told() == sum(not row["answers"][-1]["right"] for row in questions)
+    page.get_by_label("Arms disagree").check()
+    assert told() == sum(
+        not row["answers"][-1]["right"] and any(one["right"] for one in row["answers"]) for row in questions
+    )
+    page.get_by_role("button", name="Clear filters").click()
+    selects.first.select_option(questions[0]["form"])
+    assert told() == sum(row["form"] == questions[0]["form"] for row in questions)
+
+    wanted = questions[-1]
+    opened.go(file, f"#q={wanted['id']}")
+    page.reload()
+    page.wait_for_selector(f'{browsing.EXPLORER}[data-ready="yes"]')
+    shown = page.locator(".explorer-details")
+    assert shown.count() == 1 and wanted["options"][0][1] in shown.inner_text()
+    button = page.get_by_role("button", name=f"Details of {wanted['id']}")
+    assert button.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Enter")  # the button has the focus
+    assert button.get_attribute("aria-expanded") == "false" and shown.count() == 0
+    assert opened.errors == []
+    opened.close()
+
+
+def test_search_finds_a_word_of_the_rationales_offline(smoke, browser):
+    opened = browsing.Opened(browser, "light")
+    [table] = (smoke / "tables").glob("10_explorer_*.json")
+    rationales = " ".join(row["teacher"] for row in json.loads(table.read_text(encoding="utf-8"))["questions"]).lower()
+    opened.go(smoke / "site/notebooks/04_stage1_rationales.html")
+    shown = opened.page.locator("article").inner_text().lower()
+    word = next(word for word in sorted(set(re.findall(r"[a-z]{7,}", rationales))) if re.search(rf"\b{word}\b", shown))
+    opened.go(smoke / "site/search.html", f"?q={word}")
+    opened.page.wait_for_selector('#search-results a[href*="04_stage1_rationales"]')
+    opened.close()
 
 
 # ── What a change reruns: dry runs in a copy with the outputs of smoke ──────────────────────────────────────────
