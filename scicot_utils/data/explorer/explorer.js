@@ -11,7 +11,7 @@ async function unpacked(name) {
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children.filter((child) => child !== null));
+  made.append(...children);
   return made;
 }
 
@@ -33,8 +33,7 @@ async function start() {
   const address = (id) => `#q=${encodeURIComponent(id)}`;
   const rightOf = (question) => question.answers.filter((answer) => answer.right).length;
 
-  // Filters, each a condition on a question; all that are set must hold.
-  const conditions = {};
+  // Filters; all that are set must hold of a question.
   const form = element("select", {}, option("", "any"));
   for (const name of [...new Set(data.questions.map((question) => question.form))].sort()) form.append(option(name, name));
   const perArm = data.arms.map(() => element("select", {}, option("", "any"), option("right", "right"), option("wrong", "wrong")));
@@ -55,10 +54,6 @@ async function start() {
   status.classList.add("explorer-status");
   place.append(filters, table);
 
-  function block(title, text, of) {
-    return element("div", { class: of || "" }, element("h3", {}, title), element("p", {}, text || "–"));
-  }
-
   function details(question) {
     const options = element("ul", { class: "explorer-options" });
     for (const [letter, text] of question.options) {
@@ -67,6 +62,7 @@ async function start() {
     }
     if (!question.options.length) options.append(element("li", {}, `Right answer: ${question.gold}`));
     const named = (letter) => (letter && question.options.length ? `(${letter})` : letter) || "none";
+    const teacher = element("div", { class: "explorer-answer" }, element("h3", {}, "teacher"), element("p", {}, question.teacher || "–"));
     const answers = question.answers.map((answer, number) => {
       const ranked = answer.ranked ? `, ranked first ${named(answer.ranked)}` : "";
       const verdict = `${answer.right ? "Right" : "Wrong"}: answered ${named(answer.answer)}${ranked}`;
@@ -75,8 +71,7 @@ async function start() {
         { class: `explorer-answer ${answer.right ? "is-right" : "is-wrong"}` },
         element("h3", {}, data.arms[number]),
         element("p", { class: "explorer-verdict" }, verdict),
-        answer.rationale ? element("p", {}, answer.rationale) : null,
-        answer.rationale ? null : element("p", {}, answer.text),
+        element("p", {}, answer.rationale || answer.text),
       );
     });
     return element(
@@ -84,7 +79,7 @@ async function start() {
       { class: "explorer-details" },
       element("p", {}, element("a", { href: address(question.id) }, `Link to ${question.id}`)),
       options,
-      element("div", { class: "explorer-answers" }, block("teacher", question.teacher, "explorer-answer"), ...answers),
+      element("div", { class: "explorer-answers" }, teacher, ...answers),
     );
   }
 
@@ -111,7 +106,7 @@ async function start() {
       { title: "Question", data: "question", render: DataTable.render.text() },
       { title: "Form", data: "form", render: DataTable.render.text() },
       ...data.arms.map((arm, number) => ({
-        title: DataTable.util.escapeHtml ? DataTable.util.escapeHtml(arm) : arm,
+        title: DataTable.util.escapeHtml(arm),
         data: (question) => (question.answers[number].right ? "right" : "wrong"),
         createdCell: (cell, value) => cell.classList.add(value === "right" ? "is-right" : "is-wrong"),
       })),
@@ -124,12 +119,14 @@ async function start() {
     ],
   });
 
-  shown.search.fixed("conditions", (_, __, number) => Object.values(conditions).every((holds) => holds(data.questions[number])));
+  const conditions = [
+    (question) => !form.value || question.form === form.value,
+    (question) => perArm.every((select, number) => !select.value || (select.value === "right") === question.answers[number].right),
+    (question) => !disagree.checked || (rightOf(question) > 0 && rightOf(question) < data.arms.length),
+  ];
+  shown.search.fixed("conditions", (_, __, number) => conditions.every((holds) => holds(data.questions[number])));
 
   function filter() {
-    conditions.form = (question) => !form.value || question.form === form.value;
-    conditions.arms = (question) => perArm.every((select, number) => !select.value || (select.value === "right") === question.answers[number].right);
-    conditions.disagree = (question) => !disagree.checked || (rightOf(question) > 0 && rightOf(question) < data.arms.length);
     shown.draw();
     const found = shown.rows({ search: "applied" }).count();
     status.textContent = `${found} of ${data.questions.length} questions shown.`;
@@ -175,7 +172,7 @@ async function start() {
     row.node().querySelector(".explorer-open").focus({ preventScroll: true });
   }
   addEventListener("hashchange", follow);
-  status.textContent = `${data.questions.length} of ${data.questions.length} questions shown.`;
+  filter();
   follow();
   place.dataset.ready = "yes";
 }
