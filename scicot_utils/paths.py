@@ -21,6 +21,7 @@ MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the emb
 CEILING = REFERENCE / "micro_ceiling" / "metrics.csv"  # what recipe micro_ceiling came to
 DATASET_CARD = BOOK / "dataset_card.md"
 CITATION = ROOT / "CITATION.cff"
+PROJECT = ROOT / "pyproject.toml"  # with the layers that import-linter enforces
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
 PRETRAINED = re.compile(r"(micro|micro-small|micro-large)/seed(\d+)")  # a student's name: architecture, seed
 

@@ -15,7 +15,7 @@ from scicot_utils.report.accuracy import (
     variants_table,
 )
 from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
-from scicot_utils.report.claims import CLAIMS, claims, headline
+from scicot_utils.report.claims import CLAIMS, Verdicts, claims, headline
 from scicot_utils.report.differences import (
     COMPARED,
     HEADLINE,
@@ -39,9 +39,10 @@ from scicot_utils.report.diversity import (
     tasks_of_the_paper,
     yields,
 )
+from scicot_utils.report.drawings import FLOW, FLOW_BOXES, flow_figure, layers, layers_figure
+from scicot_utils.report.example import Texts, templates, test_followed, training_followed
 from scicot_utils.report.explorer import Explorer, explored
 from scicot_utils.report.failures import FAILURES, failures, failures_told
-from scicot_utils.report.flow import FLOW, FLOW_BOXES, flow_figure
 from scicot_utils.report.orders import orders, orders_figure, orders_table, orders_told
 from scicot_utils.report.quality import quality_figure, quality_of_rationales, quality_table, quality_told
 from scicot_utils.report.results import (
@@ -53,6 +54,7 @@ from scicot_utils.report.results import (
     kept_tables,
     metrics,
     over_seeds,
+    trained_with,
     where,
 )
 from scicot_utils.report.sizes import sizes_figure, sizes_told, student_sizes
@@ -75,10 +77,10 @@ from scicot_utils.report.style import (
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
-    "Record", "ReportError", "Table", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
+    "Record", "ReportError", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
     "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
-    "interval", "keep", "kept_tables", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
+    "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
-    "tasks_of_the_paper", "test_in_forms_of_transfer", "test_outcomes", "validation_table", "variants_table", "variants_told", "visible", "where", "yields",
+    "tasks_of_the_paper", "templates", "test_followed", "test_in_forms_of_transfer", "test_outcomes", "trained_with", "training_followed", "validation_table", "variants_table", "variants_told", "visible", "where", "yields",
 ]  # fmt: skip

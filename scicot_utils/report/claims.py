@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pandas as pd
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction
 from scicot_utils.report.results import where
-from scicot_utils.report.style import arm_name, percent
+from scicot_utils.report.style import Table, arm_name, percent
 from scicot_utils.tables import Row
 
 
@@ -133,6 +134,24 @@ def claims(
             }
         )
     return rows
+
+
+class Verdicts(Table):
+    """`claims` for reading: each claim with its verdict, and below it what stands in the other columns."""
+
+    def _repr_html_(self) -> str:
+        shown = self._shown()
+        return "".join(
+            f'<section class="claim"><p><strong>{html.escape(row["claim"])}</strong> '
+            f'<span class="verdict">{html.escape(row["verdict"])}</span></p><dl>'
+            + "".join(
+                f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
+                for name, value in row.items()
+                if name not in ("claim", "verdict")
+            )
+            + "</dl></section>"
+            for row in shown.to_dict("records")
+        )
 
 
 def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from scicot_utils import paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.style import ARMS, arm_name, visible
+from scicot_utils.report.results import first_answers
+from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
 
 SCRIPT, STYLE = paths.EXPLORER / "explorer.js", paths.EXPLORER / "explorer.css"
@@ -27,11 +28,7 @@ def explored(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
     rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`.
     """
-    seed = recipe.seeds[0]
-    found: dict[str, dict[str, Row]] = {}
-    for arm in sorted(recipe.trained_arms(MAIN), key=list(ARMS).index):
-        file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
-        found[arm] = {row["question_id"]: row for row in tables.read("predictions", file) if row["split"] == "test"}
+    found = first_answers(recipe, dataset)
     judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
     teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
     asked = [
@@ -40,7 +37,7 @@ def explored(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict
     return {
         "recipe": recipe.name,
         "dataset": dataset,
-        "seed": seed,
+        "seed": recipe.seeds[0],
         "arms": [arm_name(arm) for arm in found],
         "questions": [
             {

@@ -14,7 +14,7 @@ import pandas as pd
 from scicot_utils import paths, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.failures import FAILURES
-from scicot_utils.report.style import Paragraph, ReportError, arm_name
+from scicot_utils.report.style import ARMS, Paragraph, ReportError, arm_name
 from scicot_utils.tables import METRICS, Row
 
 KEPT = {  # tables of notebooks 07 to 09 that go into a record: one for "each" benchmark, the "first", or "all"
@@ -173,6 +173,15 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return found.reset_index()
 
 
+def first_answers(recipe: Recipe, dataset: str) -> dict[str, dict[str, Row]]:
+    """Arm → question id → prediction: what the first seed's students of the main variant answered on the test split."""
+    found = {}
+    for arm in sorted(recipe.trained_arms(MAIN), key=list(ARMS).index):
+        file = paths.run(recipe.name, dataset, arm, MAIN, recipe.seeds[0]) / "predictions.parquet"
+        found[arm] = {row["question_id"]: row for row in tables.read("predictions", file) if row["split"] == "test"}
+    return found
+
+
 def how_measured(recipe: Recipe) -> list[Row]:
     """One row for each arm of the main variant: runs, seconds, machine and commit, from the provenance beside the runs."""
     found: dict[str, list[Row]] = {}
@@ -202,6 +211,19 @@ def how_measured(recipe: Recipe) -> list[Row]:
             ),
         }
         for arm, records in found.items()
+    ]
+
+
+TRAINED_WITH = (
+    "student", "learning_rate", "steps", "batch_size", "train_size", "schedule", "warmup_ratio", "weight_decay", "dropout",
+)  # fmt: skip
+
+
+def trained_with(recipe: Recipe) -> list[Row]:
+    """One row for each arm with a student: what it is trained with in the main variant."""
+    return [
+        {"arm": arm_name(arm)} | {key: getattr(recipe.settings(arm), key) for key in TRAINED_WITH}
+        for arm in recipe.trained_arms(MAIN)
     ]
 
 

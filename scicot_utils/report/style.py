@@ -70,13 +70,16 @@ def set_style() -> None:
 
 
 class Picture:
-    """A finished figure with the sentence that tells its finding; shows as an image with that alt text."""
+    """A finished figure with the sentence that tells its finding; shows as an image with that alt text.
 
-    def __init__(self, figure: plt.Figure, alt: str):
+    `ground`: the colour behind it, or "none" for a drawing that both themes can bear.
+    """
+
+    def __init__(self, figure: plt.Figure, alt: str, ground: str = "white"):
         drawn = io.BytesIO()
-        figure.savefig(drawn, format="svg", facecolor="white", metadata={"Date": None})
+        figure.savefig(drawn, format="svg", facecolor=ground, metadata={"Date": None})
         plt.close(figure)
-        self.svg, self.alt = drawn.getvalue(), alt
+        self.svg, self.alt, self._ground = drawn.getvalue(), alt, ground
         self._width = figure.get_figwidth() * 96  # CSS pixels an inch
 
     def save(self, path: Path) -> Picture:
@@ -89,7 +92,7 @@ class Picture:
         return (
             f'<div style="overflow-x:auto" tabindex="0"><img src="data:image/svg+xml;base64,{source}" '
             f'alt="{html.escape(self.alt, quote=True)}" '
-            f'style="width:100%;min-width:20rem;max-width:{self._width:.0f}px;height:auto;background:#fff"></div>'
+            f'style="width:100%;min-width:20rem;max-width:{self._width:.0f}px;height:auto;background:{self._ground}"></div>'
         )
 
     def __repr__(self) -> str:

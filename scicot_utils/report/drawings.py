@@ -1,0 +1,111 @@
+"""Drawings: the way of the data through the notebooks, and the layers of the package. Both from what the code declares.
+
+They have no ground of their own and a line colour that stands out from white and from black, so that one file serves
+both themes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+
+import matplotlib.pyplot as plt
+
+from scicot_utils import paths
+from scicot_utils.report.style import ARMS, Picture
+
+LINE = "#808080"
+BOX = {"boxstyle": "round,pad=0.4", "fc": "#eef4fa", "ec": ARMS["two_stage"][1]}
+
+# The flow picture: notebook → (x, y, what it makes), and its arrows.
+FLOW_BOXES = {
+    "01_questions": (0.6, 1.3, "questions"),
+    "02_teacher_prompting": (2.3, 2.4, "prompts\ncompared"),
+    "03_rationale_generation": (2.3, 1.3, "rationales"),
+    "04_stage1_rationales": (4.1, 1.2, "stage 1\nQ → R"),
+    "05_stage2_answers": (6.0, 1.2, "stage 2\nQ + R → A"),
+    "06_baselines": (6.0, 0.2, "one-stage arms,\nbaselines"),
+    "07_diverse_reasoning": (8.1, 2.5, "diverse\nreasoning"),
+    "08_ablations": (8.1, 0.2, "ablations"),
+    "09_claims": (8.1, 1.45, "claims"),
+    "10_rationale_explorer": (10.0, 0.7, "explorer"),
+    "book": (10.0, 1.9, "book"),
+}
+FLOW = (
+    ("01_questions", "02_teacher_prompting"),
+    ("01_questions", "03_rationale_generation"),
+    ("02_teacher_prompting", "book"),
+    ("03_rationale_generation", "04_stage1_rationales"),
+    ("04_stage1_rationales", "05_stage2_answers"),
+    ("03_rationale_generation", "06_baselines"),
+    ("03_rationale_generation", "07_diverse_reasoning"),
+    ("05_stage2_answers", "07_diverse_reasoning"),
+    ("06_baselines", "07_diverse_reasoning"),
+    ("05_stage2_answers", "09_claims"),
+    ("06_baselines", "09_claims"),
+    ("05_stage2_answers", "08_ablations"),
+    ("06_baselines", "08_ablations"),
+    ("05_stage2_answers", "10_rationale_explorer"),
+    ("06_baselines", "10_rationale_explorer"),
+    ("10_rationale_explorer", "book"),
+    ("07_diverse_reasoning", "book"),
+    ("08_ablations", "book"),
+    ("09_claims", "book"),
+)
+
+
+def flow_figure() -> Picture:
+    """The way of the data through the notebooks."""
+    figure, axes = plt.subplots(figsize=(9, 2.7))
+    axes.set(xlim=(0, 10.6), ylim=(-0.1, 2.8))
+    axes.axis("off")
+    boxes = {}
+    for name, (x, y, label) in FLOW_BOXES.items():
+        number = f"{name[:2]}  " if name[0].isdigit() else ""
+        boxes[name] = axes.text(
+            x, y, f"{number}{label}", ha="center", va="center", fontsize=10.5, bbox=BOX, color="#111111", zorder=3
+        )
+    figure.canvas.draw()
+    for start, end in FLOW:
+        (x0, y0, _), (x1, y1, _) = FLOW_BOXES[start], FLOW_BOXES[end]
+        way = {
+            "arrowstyle": "-|>",
+            "color": LINE,
+            "lw": 1.1,
+            "patchA": boxes[start].get_bbox_patch(),
+            "patchB": boxes[end].get_bbox_patch(),
+        }
+        axes.annotate("", (x1, y1), (x0, y0), arrowprops=way)
+    told = ", ".join(f"{start} to {end}" for start, end in FLOW)
+    return Picture(figure, f"The flow of data between the notebooks: {told}.", ground="none")
+
+
+def layers() -> dict[str, str]:
+    """Module of the package → what lies in it, from the bottom up, as import-linter enforces it (pyproject.toml); modules
+    of one layer are divided by `|`, layers by `<`, from below.
+    """
+    declared = tomllib.loads(paths.PROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    whole, *inside = ([_bare(layer) for layer in reversed(contract["layers"])] for contract in declared)
+    within = {
+        stack[0].split(".")[0]: " < ".join(layer.replace(f"{stack[0].split('.')[0]}.", "") for layer in stack)
+        for stack in inside
+    }
+    return {name: within.get(name, "") for name in whole}
+
+
+def _bare(layer: str) -> str:
+    return layer.replace("scicot_utils.", "")
+
+
+def layers_figure() -> Picture:
+    """The package's modules, one on the other, each importing only from those below it."""
+    stack = layers()
+    figure, axes = plt.subplots(figsize=(9, 0.45 * len(stack)))
+    axes.set(xlim=(0, 10), ylim=(-0.5, len(stack) - 0.5))
+    axes.axis("off")
+    for height, (name, within) in enumerate(stack.items()):
+        axes.barh(height, 10, height=0.82, color=BOX["fc"], edgecolor=BOX["ec"], lw=0.8)
+        axes.text(0.15, height, name, va="center", fontsize=10.5, fontweight="bold", color="#111111")
+        axes.text(1.7, height, "\n".join(textwrap.wrap(within, 104)), va="center", fontsize=8, color="#333333")
+    told = "; ".join(f"{name} ({within})" if within else name for name, within in stack.items())
+    return Picture(figure, f"The layers of the package, from the bottom up: {told}.", ground="none")

@@ -1,0 +1,131 @@
+"""One question followed through every stage, with the rows of a run, and the templates that its texts are made with.
+
+Nothing is typed here: a template is shown by giving the code that fills it a question made of placeholders.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+from scicot_utils import arms, paths, prompts, tables, teachers
+from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.report.results import first_answers
+from scicot_utils.report.style import arm_name, visible
+from scicot_utils.tables import Row
+
+Told = tuple[str, str]  # what a text is, and the text
+IN_TWO_STEPS = (arms.RATIONALE, arms.ANSWER_FROM)
+
+
+class Texts:
+    """Texts as they were read and written, line by line, each under a line that says what it is; everything escaped."""
+
+    def __init__(self, told: Iterable[Told]):
+        self.told = list(told)
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f'<figure class="passage"><figcaption>{html.escape(what)}</figcaption>'
+            f'<pre tabindex="0">{html.escape(visible(text)) or "–"}</pre></figure>'
+            for what, text in self.told
+        )
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{what}:\n{text}" for what, text in self.told)
+
+
+def templates(recipe: Recipe, questions: Mapping[str, Row]) -> list[Told]:
+    """What the teacher is asked and what each map of the recipe's arms reads and writes, around `{placeholders}`; of
+    several options the first is the right one.
+    """
+    blank = _blank(next(iter(questions.values())))
+    prompt = teachers.prompt_of(recipe.settings(), questions.values())
+    told = [(f"The teacher reads (prompt {prompt.label})", prompt.question(blank))]
+    if prompt.answer_cue:
+        told.append(("and, in a second call, after what it wrote", prompt.answer_cue))
+    return told + _pairs(recipe, blank, "{rationale}")
+
+
+def training_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Told]:
+    """The first question of the training set from the teacher's prompt to what each arm's student is trained on."""
+    judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
+    question, why = arms.training_examples(list(questions.values()), judged, recipe.settings())[0]
+    asked = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
+    completion = next(row for row in asked if row["question_id"] == question["id"])
+    told = [
+        (f"The teacher read, of {question['id']} (prompt {completion['prompt_version']})", completion["prompt"]),
+        ("It wrote", completion["text"]),
+        (f"Kept of it as the rationale (right is {_shown(question, question['answer'])})", why),
+    ]
+    return told + _pairs(recipe, question, why)
+
+
+def test_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row], right: str, wrong: str) -> list[Told]:
+    """The first test question that the first seed's student of arm `right` answers right and that of `wrong` answers
+    wrong, as both met it; [] where there is none, or an arm was not run.
+    """
+    found = first_answers(recipe, dataset)
+    if not {right, wrong} <= {*found}:
+        return []
+    for name, question in questions.items():
+        met = [(arm, found[arm].get(name)) for arm in (right, wrong)]
+        if [prediction and prediction["correct"] for _, prediction in met] == [True, False]:
+            asked = (f"Asked, {name}; right is {_shown(question, question['answer'])}", _asked(question))
+            return [asked, *(told for arm, prediction in met for told in _met(arm, question, prediction, recipe))]
+    return []
+
+
+def _met(arm: str, question: Row, prediction: Row, recipe: Recipe) -> list[Told]:
+    """What one arm's student, or its two, read of a question and wrote."""
+    settings, maps, why = recipe.settings(arm), _maps(arm), prediction["rationale"]
+    verdict = "right" if prediction["correct"] else "wrong"
+    read = f"({_shown(question, prediction['answer'])}: {verdict})" if prediction["answer"] else "(no answer: wrong)"
+    if maps != IN_TWO_STEPS:
+        return [
+            (f"{arm_name(arm)} reads", maps[0].reads(question, "", settings)),
+            (f"and writes {read}", prediction["text"]),
+        ]
+    return [
+        (f"{arm_name(arm)}, first step, reads", arms.RATIONALE.reads(question, "", settings)),
+        ("and writes", why),
+        (f"{arm_name(arm)}, second step, reads", arms.ANSWER_FROM.reads(question, why, settings)),
+        (f"and writes {read}", prediction["text"]),
+    ]
+
+
+def _pairs(recipe: Recipe, question: Row, why: str) -> list[Told]:
+    """What students learn from one question with its rationale: a pair for each map, named once with all its arms."""
+    learned: dict[arms.Map, list[str]] = {}
+    for arm in recipe.trained_arms(MAIN):
+        for one in _maps(arm):
+            learned.setdefault(one, []).append(arm)
+    told = []
+    for one, by in learned.items():
+        [(reads, writes)] = arms.pairs([one], [(question, why)], recipe.settings(by[0]))
+        told += [(f"{one.told} reads (in: {'; '.join(map(arm_name, by))})", reads), (f"{one.told} must write", writes)]
+    return told
+
+
+def _maps(arm: str) -> Sequence[arms.Map]:
+    return arms.ONE_STUDENT[arm].maps if arm in arms.ONE_STUDENT else IN_TWO_STEPS
+
+
+def _shown(question: Row, answer: str) -> str:
+    """An option with its letter, or an open answer."""
+    if not prompts.has_options(question):
+        return answer
+    return f"({prompts.letter(question, answer)}) {prompts.option_text(question, answer)}"
+
+
+def _asked(question: Row) -> str:
+    options = [_shown(question, label) for label in question["choices"]["label"]]
+    return "\n".join([question["question"], *options])
+
+
+def _blank(question: Row) -> Row:
+    """A question of the same shape, of placeholders."""
+    labels = question["choices"]["label"]
+    named = [f"{{option {prompts.letter(question, label)}}}" for label in labels]
+    right = labels[0] if labels else "{answer}"
+    return question | {"question": "{question}", "choices": {"label": labels, "text": named}, "answer": right}
