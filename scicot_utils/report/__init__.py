@@ -15,7 +15,7 @@ from scicot_utils.report.accuracy import (
     variants_table,
 )
 from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
-from scicot_utils.report.claims import CLAIMS, Verdicts, claims, headline
+from scicot_utils.report.claims import CLAIMS, Verdicts, claims, headline, headline_short
 from scicot_utils.report.differences import (
     COMPARED,
     HEADLINE,
@@ -79,7 +79,7 @@ __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
     "Record", "ReportError", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
-    "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "how_measured",
+    "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "headline_short", "how_measured",
     "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
     "tasks_of_the_paper", "templates", "test_followed", "test_in_forms_of_transfer", "test_outcomes", "trained_with", "training_followed", "validation_table", "variants_table", "variants_told", "visible", "where", "yields",

@@ -154,6 +154,31 @@ class Verdicts(Table):
         )
 
 
+def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) -> list[Row]:
+    """The headline's arms and their differences, a column for each scoring; [] where there is nothing to say."""
+    found = [row for row in comparisons if (row["first"], row["second"]) in HEADLINE[:2]]
+    if recipe.plumbing or not found:
+        return []
+    over = f"test accuracy on {recipe.distill[0]}, {found[0]['seeds']} seed(s)"
+    measures = list(dict.fromkeys(row["measure"] for row in found))
+    rows = []
+    for arm in dict.fromkeys(arm for row in found for arm in (row["first"], row["second"])):
+        means = {
+            measure: where(frame, arm=arm, variant=MAIN, split="test", metric=measure)["value"].mean()
+            for measure in measures
+        }
+        rows.append({over: arm_name(arm)} | {measure: percent(mean) for measure, mean in means.items()})
+    for pair in HEADLINE[:2]:
+        points = {
+            row["measure"]: f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
+            for row in found
+            if (row["first"], row["second"]) == pair
+        }
+        if points:
+            rows.append({over: " − ".join(map(arm_name, pair))} | points)
+    return rows
+
+
 def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:
     """Two-stage beside its two rivals in a few sentences, whatever came out."""
     if recipe.plumbing:
