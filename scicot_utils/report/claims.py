@@ -170,12 +170,12 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
         rows.append({over: arm_name(arm)} | {measure: percent(mean) for measure, mean in means.items()})
     for pair in HEADLINE[:2]:
         points = {
-            row["measure"]: f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
+            row["measure"]: f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
             for row in found
             if (row["first"], row["second"]) == pair
         }
         if points:
-            rows.append({over: " − ".join(map(arm_name, pair))} | points)
+            rows.append({over: f"difference to {arm_name(pair[1])}, points"} | points)
     return rows
 
 
