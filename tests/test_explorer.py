@@ -1,4 +1,4 @@
-"""The rationale explorer: what it holds, and that untrusted text reaches the page as data only."""
+"""The rationale explorer and the worked examples: what they hold, and that untrusted text does nothing in a page."""
 
 import base64
 import gzip
@@ -8,7 +8,7 @@ import re
 import pytest
 from conftest import make_question
 
-from scicot_utils import paths, recipe, report, tables
+from scicot_utils import paths, prompts, recipe, report, tables
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202eevil\x07"
 WHY = "A robin has feathers."
@@ -24,7 +24,7 @@ def studied(tmp_path, monkeypatch):
     )  # fmt: skip
     questions = {
         name: make_question(id=name, split=split, labels="1234")
-        for name, split in (("q1", "test"), ("q2", "test"), ("q3", "validation"))
+        for name, split in (("q0", "train"), ("q1", "test"), ("q2", "test"), ("q3", "validation"))
     }
     for arm, answers in (("answer_only", "42"), ("two_stage", "2 ")):
         rows = [
@@ -38,8 +38,18 @@ def studied(tmp_path, monkeypatch):
         ]  # fmt: skip
         tables.write("predictions", rows, paths.run("mine", "microsci", arm, "main", 3) / "predictions.parquet")
     judged = {"question_id": "q1", "sample": 0, "rationale": WHY, "teacher_answer": "2", "correct": True, "kept": True}
-    rows = [judged | {"drop_reason": ""}, judged | {"sample": 1, "rationale": "Another.", "drop_reason": ""}]
+    rows = [
+        judged | {"drop_reason": ""},
+        judged | {"sample": 1, "rationale": "Another.", "drop_reason": ""},
+        judged | {"question_id": "q0", "rationale": HOSTILE, "drop_reason": ""},
+    ]
     tables.write("rationales", rows, paths.rationales("mine", "microsci", "main"))
+    asked = {
+        "question_id": "q0", "sample": 0, "prompt": "Q: why?", "prompt_version": "zero_shot_cot/1", "teacher": "t",
+        "temperature": 0.0, "text": HOSTILE, "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
+        "usd": 0.0, "created": "",
+    }  # fmt: skip
+    tables.write("completions", [asked], paths.completions("mine", "microsci", "main"))
     return plan, questions
 
 
@@ -81,3 +91,40 @@ def test_the_explorer_says_what_it_shows_where_no_script_runs(studied, tmp_path)
     shown = report.Explorer(report.explored(studied[0], "microsci", studied[1]))
     assert repr(shown) == "2 test questions of microsci, seed 3, answered by: answer only, two-stage (Sci-CoT)"
     assert json.loads(shown.save(tmp_path / "e.json") and (tmp_path / "e.json").read_text())["dataset"] == "microsci"
+
+
+def test_a_template_is_the_running_codes_text_around_placeholders(studied):
+    told = dict(report.templates(*studied))
+    asked = told["The teacher reads (prompt zero_shot_cot/1)"]
+    assert asked == prompts.TEACHER_PROMPTS["zero_shot_cot"].question(
+        make_question(question="{question}", texts=["{option A}", "{option B}", "{option C}", "{option D}"])
+    )
+    assert (
+        told["Q + R → A must write"] == "{option A}"
+        and "{rationale}" in told["Q + R → A reads (in: two-stage (Sci-CoT))"]
+    )
+    assert "Q → A must write" in told and "Q → R A must write" not in told  # of the recipe's arms only
+
+
+def test_a_training_question_is_followed_from_the_teacher_to_the_students(studied):
+    told = dict(report.training_followed(studied[0], "microsci", studied[1]))
+    assert told["The teacher read, of q0 (prompt zero_shot_cot/1)"] == "Q: why?" and told["It wrote"] == HOSTILE
+    assert told["Q → R must write"] == HOSTILE and HOSTILE in told["Q + R → A reads (in: two-stage (Sci-CoT))"]
+    assert told["Q → A must write"] == studied[1]["q0"]["choices"]["text"][1]
+
+
+def test_a_test_question_is_one_that_the_named_arm_answers_right_and_the_other_wrong(studied):
+    told = report.test_followed(studied[0], "microsci", studied[1], "two_stage", "answer_only")
+    assert told[0][0].startswith("Asked, q1; right is (B)") and [what.split(",")[0] for what, _ in told[1:]] == [
+        "two-stage (Sci-CoT)", "and writes", "two-stage (Sci-CoT)", "and writes ((B) robin: right)",
+        "answer only reads", "and writes ((D) ant: wrong)",
+    ]  # fmt: skip
+    other = report.test_followed(studied[0], "microsci", studied[1], "answer_only", "two_stage")
+    assert other[0][0].startswith("Asked, q2") and other[-1][0] == "and writes (no answer: wrong)"
+    assert report.test_followed(studied[0], "microsci", studied[1], "multitask", "two_stage") == []
+
+
+def test_hostile_texts_of_an_example_are_shown_and_do_nothing(studied):
+    page = report.Texts(report.training_followed(studied[0], "microsci", studied[1]))._repr_html_()
+    assert "<img" not in page and "</script>" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "\u202e" not in page and page.count("<figure") == page.count("<figcaption") == page.count("<pre")

@@ -217,6 +217,7 @@ FIGURES = {
     "lengths": lambda: report.lengths_figure({"walk": [3, 4, 5], "verdict": [6, 7]}, label="words of a rationale"),
     "loss": lambda: report.loss_figure([(10, 2.0), (20, 0.5)], title="Stage 1"),
     "flow": report.flow_figure,
+    "layers": report.layers_figure,
 }
 
 
@@ -233,7 +234,7 @@ def test_every_figure_is_vector_and_tells_its_finding_in_words(name):
     picture = FIGURES[name]()
     assert b"<svg" in picture.svg and b"<image" not in picture.svg
     assert Reader(picture._repr_html_()).attributes["alt"] == picture.alt == repr(picture)
-    assert len(picture.alt.split()) >= 5 and picture.alt.endswith(".") and "nan" not in picture.alt
+    assert len(picture.alt.split()) >= 5 and picture.alt.endswith(".") and not re.search(r"\bnan\b", picture.alt)
 
 
 def test_the_words_of_a_figure_are_its_numbers():
@@ -862,6 +863,25 @@ def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
     assert all(row["to settle it"] and row["published"] for row in rows)
 
 
+def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is_markup():
+    rows = report.claims(planned(), [], SETTINGS)
+    rows[0] |= {"claim": HOSTILE, "published": HOSTILE}
+    seen = Reader(report.Verdicts(rows)._repr_html_())
+    assert "img" not in seen.tags and seen.words.count(HOSTILE) == 2 and seen.tags.count("section") == len(rows)
+    assert seen.words.count("not run here") == len(rows) and seen.words.count("to settle it") == len(rows)
+
+
+def test_the_short_headline_holds_the_numbers_of_the_long_one():
+    made = report.compare(outcomes({"generated": 40, "ranked": 40}), SETTINGS)
+    frame = pd.DataFrame(metric_rows())
+    told, rows = report.headline(planned(), frame, made, SETTINGS), report.headline_short(planned(), frame, made)
+    *arms, difference = rows
+    assert all(row[measure] in told for row in arms for measure in ("generated", "ranked"))
+    assert len(arms) == 2 and difference["generated"].replace(" (", " points (") in told
+    assert report.headline_short(planned(), frame, []) == []
+    assert report.headline_short(planned(plumbing="p"), frame, made) == []
+
+
 @pytest.mark.parametrize(("lead", "word"), [(40, "above"), (-40, "below"), (0, "not told apart from")])
 def test_the_headline_says_what_came_out_whichever_way(lead, word):
     made = report.compare(outcomes({"generated": lead, "ranked": lead}), SETTINGS)
@@ -879,6 +899,21 @@ def test_the_comparison_table_names_arms_for_readers():
     made = report.compare(outcomes({"generated": 30, "ranked": 0}), SETTINGS)
     words = Reader(report.comparison_table(made)._repr_html_()).words
     assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
+
+
+def test_what_arms_were_trained_with_is_told_of_each():
+    plan = planned(("untrained", "answer_only", "two_stage"), arm_settings={"two_stage": {"learning_rate": 0.25}})
+    rows = {row["arm"]: row["learning_rate"] for row in report.trained_with(plan)}
+    assert rows == {"answer only": plan.training.learning_rate, "two-stage (Sci-CoT)": 0.25}
+
+
+def test_the_drawing_of_the_layers_names_every_module_of_the_package():
+    stack = report.layers()
+    own = {path.stem for path in paths.PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert {*stack} == own - {"__init__"} and next(iter(stack)) == "paths" and [*stack][-1] == "__main__"
+    for name, within in stack.items():
+        inside = {path.stem for path in (paths.PACKAGE / name).glob("*.py")} - {"__init__"}
+        assert set(within.replace("<", "|").replace(" ", "").split("|")) - {""} == inside
 
 
 def test_what_each_notebook_took_is_read_from_the_pipelines_benchmarks(outputs):
