@@ -158,6 +158,19 @@ class Folded:
         return f"{self.line}\n{self.shown!r}"
 
 
+class Stack:
+    """Several of these one below the other, as one thing to paste."""
+
+    def __init__(self, shown: Iterable[Picture | Table | Folded | Paragraph]):
+        self.shown = list(shown)
+
+    def _repr_html_(self) -> str:
+        return "".join(one._repr_html_() for one in self.shown)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self.shown))
+
+
 def visible(text: str) -> str:
     """Text from elsewhere as a page can show it: control characters and those that turn the direction of reading by
     their pictures or names, and no more of it than a reader wants. Escaping is the business of whoever makes the page.
