@@ -863,6 +863,11 @@ def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
     assert all(row["to settle it"] and row["published"] for row in rows)
 
 
+def test_a_stack_shows_one_thing_below_the_other_each_as_it_shows_itself():
+    stack = report.Stack([report.Paragraph(HOSTILE), Table([{"a": 1}])])
+    assert Reader(stack._repr_html_()).tags[:3] == ["p", "div", "table"] and HOSTILE in repr(stack)
+
+
 def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is_markup():
     rows = report.claims(planned(), [], SETTINGS)
     rows[0] |= {"claim": HOSTILE, "published": HOSTILE}
