@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from scicot_utils import arms, paths, prompts, tables, teachers
+from scicot_utils import arms, paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.results import first_answers
 from scicot_utils.report.style import arm_name, visible
@@ -40,8 +40,9 @@ def templates(recipe: Recipe, questions: Mapping[str, Row]) -> list[Told]:
     several options the first is the right one.
     """
     blank = _blank(next(iter(questions.values())))
-    prompt = teachers.prompt_of(recipe.settings(), questions.values())
-    told = [(f"The teacher reads (prompt {prompt.label})", prompt.question(blank))]
+    prompt = prompts.TEACHER_PROMPTS[recipe.teacher.prompt]
+    after = f", after {recipe.teacher.few_shot_examples} worked examples" if prompt.few_shot else ""
+    told = [(f"The teacher reads (prompt {prompt.label}){after}", prompt.block(blank))]
     if prompt.answer_cue:
         told.append(("and, in a second call, after what it wrote", prompt.answer_cue))
     return told + _pairs(recipe, blank, "{rationale}")
