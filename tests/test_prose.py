@@ -8,6 +8,7 @@ import pytest
 from docutils import nodes
 from prose import pasted
 
+from scicot_utils import report
 from scicot_utils.report import style
 
 ROWS = [{"arm": "answer only", "points": 0.25}, {"arm": "two-stage", "points": 0.5}]
@@ -24,6 +25,18 @@ def test_a_table_keeps_its_heads_and_cells(tmp_path):
 def test_a_folded_table_is_one_line_that_says_where_it_can_be_read(tmp_path):
     (found,) = pasted(style.Folded("Every number", style.Table(ROWS))._repr_html_(), tmp_path)
     assert found.astext() == "Every number (table of 2 rows): to be read in the book on the web."
+
+
+def test_a_claim_keeps_its_verdict_and_evidence(tmp_path):
+    row = {"claim": "two stages help", "verdict": "reproduced", "measured": "+15.9"}
+    (found,) = pasted(report.Verdicts([row])._repr_html_(), tmp_path)
+    assert [node.astext() for node in found.findall(nodes.term)] == ["two stages help reproduced"]
+    assert [node.astext() for node in found.findall(nodes.paragraph)] == ["measured: +15.9"]
+
+
+def test_a_text_keeps_its_lines(tmp_path):
+    told, text = pasted(report.Texts([("It reads", "one\ntwo <s>")])._repr_html_(), tmp_path)
+    assert (told.astext(), text.astext()) == ("It reads", "one\ntwo <s>")
 
 
 def test_a_paragraph_stays_one_and_its_text_is_text(tmp_path):

@@ -25,6 +25,10 @@ def pasted(html: str, folder: Path) -> list[nodes.Node]:
     soup = BeautifulSoup(html, "html.parser")
     if soup.summary:
         return [nodes.paragraph("", "", nodes.emphasis(text=f"{soup.summary.get_text()}: {ELSEWHERE}."))]
+    if soup.section:
+        return [claim(one) for one in soup.find_all("section")]
+    if soup.figure:
+        return [node for one in soup.find_all("figure") for node in passage(one)]
     if soup.table:
         return table(soup.table)
     if soup.img and soup.img["src"].startswith(DATA):
@@ -33,6 +37,21 @@ def pasted(html: str, folder: Path) -> list[nodes.Node]:
             latex(f"\\noindent\\includegraphics[width=\\linewidth,height=0.7\\textheight,keepaspectratio]{{{drawn}}}\n")
         ]
     return [nodes.paragraph(text=soup.get_text(" ", strip=True))]
+
+
+def claim(found: Tag) -> nodes.Node:
+    """What is claimed and the verdict; below them the evidence, a line each."""
+    evidence = zip(found.find_all("dt"), found.find_all("dd"), strict=True)
+    lines = [nodes.paragraph(text=f"{name.get_text()}: {told.get_text()}") for name, told in evidence]
+    head = nodes.term(text=found.p.get_text(" ", strip=True))
+    return nodes.definition_list("", nodes.definition_list_item("", head, nodes.definition("", *lines)))
+
+
+def passage(found: Tag) -> list[nodes.Node]:
+    """A text as it was read or written, below the line that says what it is."""
+    told = nodes.paragraph("", "", nodes.emphasis(text=found.figcaption.get_text()))
+    text = found.pre.get_text()
+    return [told, nodes.literal_block(text, text, language="none")]
 
 
 def figure(svg: bytes, folder: Path) -> str:
