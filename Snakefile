@@ -175,7 +175,9 @@ rule book:
         list(PAGES.values()),
         [f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
         prose=sorted(
-            paths.relative(path) for path in paths.BOOK.rglob("*") if path.is_file()
+            paths.relative(path)
+            for path in paths.BOOK.rglob("*")
+            if path.is_file() and path.suffix != ".pyc"  # made by the build itself
         ),
         config="_config.yml",
     output:

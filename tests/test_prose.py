@@ -1,0 +1,51 @@
+"""The PDF of the prose: what notebooks hand to the pages arrives in LaTeX, or as a line that says where it is."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from docutils import nodes
+from prose import pasted
+
+from scicot_utils import report
+from scicot_utils.report import style
+
+ROWS = [{"arm": "answer only", "points": 0.25}, {"arm": "two-stage", "points": 0.5}]
+
+
+def test_a_table_keeps_its_heads_and_cells(tmp_path):
+    (found,) = (node for node in pasted(style.Table(ROWS)._repr_html_(), tmp_path) if isinstance(node, nodes.table))
+    assert [cell.astext() for cell in found.findall(nodes.entry)] == [
+        "arm", "points", "answer only", "0.25", "two-stage", "0.5",
+    ]  # fmt: skip
+    assert len(list(next(found.findall(nodes.thead)).findall(nodes.row))) == 1
+
+
+def test_a_folded_table_is_one_line_that_says_where_it_can_be_read(tmp_path):
+    (found,) = pasted(style.Folded("Every number", style.Table(ROWS))._repr_html_(), tmp_path)
+    assert found.astext() == "Every number (table of 2 rows): to be read in the book on the web."
+
+
+def test_a_claim_keeps_its_verdict_and_evidence(tmp_path):
+    row = {"claim": "two stages help", "verdict": "reproduced", "measured": "+15.9"}
+    (found,) = pasted(report.Verdicts([row])._repr_html_(), tmp_path)
+    assert [node.astext() for node in found.findall(nodes.term)] == ["two stages help reproduced"]
+    assert [node.astext() for node in found.findall(nodes.paragraph)] == ["measured: +15.9"]
+
+
+def test_a_text_keeps_its_lines(tmp_path):
+    told, text = pasted(report.Texts([("It reads", "one\ntwo <s>")])._repr_html_(), tmp_path)
+    assert (told.astext(), text.astext()) == ("It reads", "one\ntwo <s>")
+
+
+def test_a_paragraph_stays_one_and_its_text_is_text(tmp_path):
+    (found,) = pasted(style.Paragraph("5 < 7 & so on")._repr_html_(), tmp_path)
+    assert isinstance(found, nodes.paragraph) and found.astext() == "5 < 7 & so on"
+
+
+@pytest.mark.skipif(not shutil.which("rsvg-convert"), reason="rsvg-convert is not installed")
+def test_a_figure_is_written_as_pdf_and_included(tmp_path):
+    (found,) = pasted(style.loss_figure([(1, 2.0), (2, 1.0)], title="loss")._repr_html_(), tmp_path / "out")
+    (drawn,) = (tmp_path / "out").iterdir()
+    assert drawn.read_bytes().startswith(b"%PDF") and drawn.name in found.astext() and found["format"] == "latex"
