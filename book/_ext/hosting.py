@@ -108,8 +108,10 @@ def source_folder(app, pagename, templatename, context, doctree) -> None:
 
 
 def no_relative_address(app, pagename, templatename, context, doctree) -> None:
-    """sphinxext-opengraph writes og:url in any case; without the site's address it would be no address."""
-    if not app.config.ogp_site_url:
+    """sphinxext-opengraph writes og:url in any case; without the site's address it would be no address. Pages that Sphinx
+    makes by itself, such as the index of terms, have no tags.
+    """
+    if "metatags" in context and not app.config.ogp_site_url:
         context["metatags"] = re.sub(r'<meta property="og:url"[^>]*>\n?', "", context["metatags"])
 
 
