@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 
+import browser as browsing
 import pytest
 from conftest import make_question
 
@@ -128,3 +129,20 @@ def test_hostile_texts_of_an_example_are_shown_and_do_nothing(studied):
     page = report.Texts(report.training_followed(studied[0], "microsci", studied[1]))._repr_html_()
     assert "<img" not in page and "</script>" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "\u202e" not in page and page.count("<figure") == page.count("<figcaption") == page.count("<pre")
+
+
+def test_hostile_texts_do_nothing_in_a_browser(studied, tmp_path):
+    hostile = "</script><img src=x onerror=alert(1)><script>alert(2)</script>"
+    found = report.explored(studied[0], "microsci", studied[1])
+    row = found["questions"][0] | {"id": hostile, "question": hostile, "teacher": hostile, "form": hostile}
+    row |= {"options": [["A", hostile]], "answers": [answer | {"rationale": hostile} for answer in row["answers"]]}
+    page = tmp_path / "explorer.html"
+    page.write_text(f"<!doctype html><title>e</title>{report.Explorer(found | {'questions': [row]})._repr_html_()}")
+    with browsing.chromium() as browser:
+        opened, dialogs = browsing.Opened(browser, "light"), []
+        opened.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        opened.go(page)
+        opened.page.get_by_role("button", name="Details of").click()
+        assert opened.page.locator(".explorer-details").inner_text().count(hostile) >= 4  # link, option, teacher, arms
+        assert opened.page.locator("img").count() == 0 and dialogs == [] and opened.errors == []
+        opened.close()
