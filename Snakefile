@@ -478,6 +478,7 @@ rule claims:
         metrics=f"{OUT}/metrics.csv",
         record=record(
             "micro_full",
+            "08_carried_microsci",
             "08_variants_microsci",
             "09_comparisons_microsci",
             "08_differences_microsci",

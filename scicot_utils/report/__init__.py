@@ -21,7 +21,9 @@ from scicot_utils.report.differences import (
     HEADLINE,
     MIN_SEEDS,
     OTHER_ARMS,
+    carried_told,
     compare,
+    compare_carried,
     compare_in_sweep,
     compare_in_variants,
     comparison_table,
@@ -78,8 +80,8 @@ from scicot_utils.report.style import (
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
-    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "ceilings",
-    "chance", "citation", "claims", "collect", "compare", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
+    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "carried_told", "ceilings",
+    "chance", "citation", "claims", "collect", "compare", "compare_carried", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
     "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "flow_figure", "glue", "headline", "headline_short", "how_measured",
     "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",

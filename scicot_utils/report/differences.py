@@ -27,15 +27,15 @@ SHARED = "interval, right answers resampled"  # the column of intervals by `shar
 
 
 def test_outcomes(
-    recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant: str = MAIN
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant: str = MAIN, split: str = "test"
 ) -> dict[tuple[str, str], np.ndarray]:
-    """(arm, measure) → right or wrong on the test split of one variant, shape (seeds, questions).
+    """(arm, measure) → right or wrong on the test split, or another one, of one variant, shape (seeds, questions).
 
     An arm that the variant is not run for is taken from another (`Recipe.taken_from`), with the variant's seeds. A
     control that could be made for a part of the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
-    asked = sum(row["split"] == "test" for row in questions.values())
+    asked = sum(row["split"] == split for row in questions.values())
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for where, arm, of, seed in recipe.runs():
         if seed not in recipe.seeds_of(variant):
@@ -45,7 +45,7 @@ def test_outcomes(
             for file in [
                 file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()
             ]:
-                rows = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+                rows = [row for row in tables.read("predictions", file) if row["split"] == split]
                 for name in dict.fromkeys(row["arm"] for row in rows):
                     of_arm = sorted((row for row in rows if row["arm"] == name), key=lambda row: row["question_id"])
                     if len(of_arm) < asked:
@@ -68,12 +68,40 @@ def _resampling(settings: Settings) -> dict[str, float]:
     return {"confidence": settings.confidence, "resamples": settings.resamples, "seed": settings.evidence_seed}
 
 
-def shared(questions: Mapping[str, Row]) -> list[str]:
+def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
+    """The headline's comparisons on the test split and on each transfer test that the benchmark has, in the main variant:
+    rows of `scoring.compare` with `split`, corrected within each split.
+    """
+    found = []
+    for split in (
+        name for name in dict.fromkeys(row["split"] for row in questions.values()) if name.startswith("test")
+    ):
+        outcomes = test_outcomes(recipe, dataset, questions, split=split)
+        compared = scoring.compare(outcomes, HEADLINE, groups=shared(questions, split), **_resampling(settings))
+        found += [{"split": split} | row for row in compared]
+    return found
+
+
+def carried_told(rows: Sequence[Row], settings: Settings) -> str:
+    """From the rows of `compare_carried`: on each transfer test, where the headline's arms stand to each other."""
+    told = []
+    for split, measure in dict.fromkeys((row["split"], row["measure"]) for row in rows if row["split"] != "test"):
+        chosen = [row for row in rows if (row["split"], row["measure"]) == (split, measure)]
+        parts = [
+            f"{arm_name(row['first'])} is {direction(row, settings)} {arm_name(row['second'])}, "
+            f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
+            for row in chosen
+        ]
+        told.append(f"On {split} ({chosen[0]['n']} questions), {measure}: {'; '.join(parts)}.")
+    return " ".join(told) or "This benchmark has no transfer tests, or the recipe runs no two of these arms."
+
+
+def shared(questions: Mapping[str, Row], split: str = "test") -> list[str]:
     """What test questions share, in the order of `test_outcomes`: the words of the right answer.
 
     A student that lacks one fact fails all questions that turn on it, so such questions are not independent.
     """
-    asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == "test"]
+    asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
     return [prompts.answer_text(row, row["answer"]).lower() for row in asked]
 
 
@@ -155,6 +183,8 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
         show.remove(SHARED)  # a record that was made without it
     if rows and "variant" in rows[0]:
         show = ["variant", *show[:-1]]
+    if rows and "split" in rows[0]:
+        show = ["split", *show[:-1]]
     formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
@@ -167,7 +197,11 @@ def variants_told(
     for first, second in pairs:
         told = [
             f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
-            + (")" if direction(row, settings) != "not told apart from" else ", not told apart)")
+            + (
+                ")"
+                if direction(row, settings) != "not told apart from"
+                else f", p {row['p corrected']:.2g}: not told apart)"
+            )
             for row in comparisons
             if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
         ]

@@ -106,6 +106,6 @@ def layers_figure() -> Picture:
     for height, (name, within) in enumerate(stack.items()):
         axes.barh(height, 10, height=0.82, color=BOX["fc"], edgecolor=BOX["ec"], lw=0.8)
         axes.text(0.15, height, name, va="center", fontsize=10.5, fontweight="bold", color="#111111")
-        axes.text(1.7, height, "\n".join(textwrap.wrap(within, 104)), va="center", fontsize=8, color="#333333")
+        axes.text(1.7, height, "\n".join(textwrap.wrap(within, 84)), va="center", fontsize=9.5, color="#333333")
     told = "; ".join(f"{name} ({within})" if within else name for name, within in stack.items())
     return Picture(figure, f"The layers of the package, from the bottom up: {told}.", ground="none")

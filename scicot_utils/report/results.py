@@ -20,6 +20,7 @@ from scicot_utils.tables import METRICS, Row
 KEPT = {  # tables of notebooks 07 to 09 that go into a record: one for "each" benchmark, the "first", or "all"
     "07_diversity": "each",
     "07_measured": "all",
+    "08_carried": "first",
     "08_differences": "each",
     "08_failures": "each",
     "08_quality": "each",
@@ -149,6 +150,7 @@ class Record:
         """What the record is of."""
         found = json.loads((paths.record(self.recipe) / "provenance.json").read_text(encoding="utf-8"))
         commits = ", ".join(commit[:10] for commit in found["commit"])
+        commits += " (in part with changes that were not committed)" if True in found["modified"] else ""
         return Paragraph(
             f"Record of recipe {self.recipe}: seeds {', '.join(map(str, found['recipe']['seeds']))}; "
             f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {found['started']} and "

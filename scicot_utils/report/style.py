@@ -92,7 +92,7 @@ class Picture:
         return (
             f'<div style="overflow-x:auto" tabindex="0"><img src="data:image/svg+xml;base64,{source}" '
             f'alt="{html.escape(self.alt, quote=True)}" '
-            f'style="width:100%;min-width:20rem;max-width:{self._width:.0f}px;height:auto;background:{self._ground}"></div>'
+            f'style="width:100%;min-width:{min(self._width, 560):.0f}px;max-width:{self._width:.0f}px;height:auto;background:{self._ground}"></div>'
         )
 
     def __repr__(self) -> str:

@@ -90,7 +90,13 @@ async function start() {
     lengthMenu: [10, 25, 50, 100],
     order: [],
     layout: { topStart: "pageLength", topEnd: "search", bottomStart: "info", bottomEnd: "paging" },
-    language: { search: "Search words: ", info: "_START_ to _END_ of _TOTAL_ questions", infoFiltered: "(of _MAX_)" },
+    language: {
+      search: "Search words: ",
+      info: "_START_ to _END_ of _TOTAL_ questions",
+      infoEmpty: "No question",
+      infoFiltered: "(of _MAX_)",
+      zeroRecords: "No question holds all of this.",
+    },
     columns: [
       {
         title: '<span class="visually-hidden">Details</span>',
@@ -106,7 +112,7 @@ async function start() {
       { title: "Question", data: "question", render: DataTable.render.text() },
       { title: "Form", data: "form", render: DataTable.render.text() },
       ...data.arms.map((arm, number) => ({
-        title: DataTable.util.escapeHtml(arm),
+        title: DataTable.util.escapeHtml(arm.replace(/ \(.*\)$/, "")),
         data: (question) => (question.answers[number].right ? "right" : "wrong"),
         createdCell: (cell, value) => cell.classList.add(value === "right" ? "is-right" : "is-wrong"),
       })),
@@ -126,17 +132,16 @@ async function start() {
   ];
   shown.search.fixed("conditions", (_, __, number) => conditions.every((holds) => holds(data.questions[number])));
 
-  function filter() {
-    shown.draw();
+  // Whatever narrows the table, a filter or the search, is told; screen readers hear it.
+  shown.on("draw", () => {
     const found = shown.rows({ search: "applied" }).count();
     status.textContent = `${found} of ${data.questions.length} questions shown.`;
-  }
-  filters.addEventListener("change", filter);
+  });
+  filters.addEventListener("change", () => shown.draw());
   clear.addEventListener("click", () => {
     for (const select of [form, ...perArm]) select.value = "";
     disagree.checked = false;
-    shown.search("");
-    filter();
+    shown.search("").draw();
   });
 
   function toggle(row, open) {
@@ -154,25 +159,25 @@ async function start() {
     }
   });
 
-  // A deep link: the page on which the question stands, with its details open.
+  // A deep link: the page on which the question stands, with its details open; filters stay where they show it.
   function follow() {
     const wanted = /^#q=(.+)$/.exec(location.hash);
     if (!wanted) return;
-    const number = data.questions.findIndex((question) => question.id === decodeURIComponent(wanted[1]));
+    const number = data.questions.findIndex((question) => address(question.id) === location.hash || question.id === wanted[1]);
     if (number < 0) {
-      status.textContent = `No question is called ${decodeURIComponent(wanted[1])}.`;
+      status.textContent = `No question is called ${wanted[1]}.`;
       return;
     }
-    clear.click();
-    const position = shown.rows({ order: "applied", search: "applied" }).indexes().indexOf(number);
-    shown.page(Math.floor(position / shown.page.len())).draw("page");
+    const position = () => shown.rows({ order: "applied", search: "applied" }).indexes().indexOf(number);
+    if (position() < 0) clear.click();
+    shown.page(Math.floor(position() / shown.page.len())).draw("page");
     const row = shown.row(number);
     toggle(row, true);
     row.node().scrollIntoView({ block: "center" });
     row.node().querySelector(".explorer-open").focus({ preventScroll: true });
   }
   addEventListener("hashchange", follow);
-  filter();
+  shown.draw();
   follow();
   place.dataset.ready = "yes";
 }
