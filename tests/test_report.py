@@ -773,6 +773,30 @@ def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     ]
 
 
+def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_questions(varied):
+    plan, questions = varied
+    further = {f"t{i:02}": questions["q00"] | {"id": f"t{i:02}", "split": "test_forms"} for i in range(20)}
+    for arm, number in (("answer_only", 20), ("rationale_answer", 0), ("two_stage", 20)):
+        for seed in plan.seeds:
+            place = paths.run("mine", "microsci", arm, MAIN, seed) / "predictions.parquet"
+            [first, *rows] = tables.read("predictions", place)
+            more = [
+                first | {"question_id": name, "split": "test_forms", "answer": "B" if number else "C"}
+                for name in further
+            ]
+            tables.write("predictions", [first, *rows, *more], place)
+    rows = report.compare_carried(plan, "microsci", questions | further, SETTINGS)
+    found = {(row["split"], row["first"], row["second"]): row for row in rows if row["measure"] == "generated"}
+    assert found["test", "two_stage", "rationale_answer"]["difference"] == 50.0
+    assert found["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
+    assert found["test_forms", "two_stage", "answer_only"]["difference"] == 0.0
+    assert {row["n"] for row in rows if row["split"] == "test_forms"} == {20}
+    told = report.carried_told(rows, SETTINGS)
+    assert told.startswith("On test_forms (20 questions), generated: two-stage (Sci-CoT) is above rationale + answer")
+    assert "is not told apart from answer only, +0.0 points" in told and "test (" not in told
+    assert "no transfer tests" in report.carried_told([row for row in rows if row["split"] == "test"], SETTINGS)
+
+
 # Claims
 
 
@@ -784,13 +808,15 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
     few = [row for row in rows if row["measure"] == "generated"]
     rows = [row | {"seeds": 3} for row in few]
     undecided = [row | {"p corrected": 1.0 if row["variant"] == "crossfit" else 0.0} for row in rows]
+    turned = [row | {"low": -9.0, "high": -1.0} if row["variant"] == "crossfit" else row for row in rows]
     found = []
-    for in_variants in (rows, undecided, [], few):
+    for in_variants in (rows, undecided, turned, [], few):
         [row] = [row for row in report.claims(plan, made, SETTINGS, in_variants) if row["claim"] == CLAIM]
         found.append((row["in the variants"], row["verdict"]))
     assert found == [
         ("holds in 1 of 1", "reproduced"),
         ("holds in 0 of 1; not in crossfit", "partly"),
+        ("holds in 0 of 1; not in crossfit; the other way about with one scoring or both in crossfit", "partly"),
         ("–", "reproduced"),
         ("–", "reproduced"),  # variants of too few seeds say nothing
     ]
