@@ -452,6 +452,7 @@ rule ablations:
         code=provenance.code("08_ablations"),
         metrics=f"{OUT}/metrics.csv",
         record=record("micro_tuning", "08_validation_microsci")
+        + record("micro_ablations", "08_differences_microsci")
         + record("micro_students", "08_variants_microsci", "08_differences_microsci"),
     output:
         notebook=PAGES["08_ablations"],

@@ -1149,7 +1149,7 @@ def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
     assert record["inputs"][paths.relative(weights)] == provenance.checksum(weights)
 
 
-@pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_students", "symbolic"])
+@pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_ablations", "micro_students", "symbolic"])
 def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
     told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
     assert recipe.Recipe(**told["recipe"]) == recipe.load(name), f"run it again: make book RECIPE={name}, then keep"
