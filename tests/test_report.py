@@ -860,7 +860,7 @@ def test_a_claim_holds_where_both_scorings_bear_it_out(better, expected):
 @pytest.mark.parametrize("seeds", range(1, report.MIN_SEEDS))
 def test_too_few_seeds_carry_no_verdict_however_clear_the_difference(seeds):
     row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
-    assert row["verdict"] == "not run here"
+    assert row["verdict"] == "too few seeds"
     assert f"{seeds} seed(s)" in row["measured on microsci, points"]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import shutil
 import subprocess
 import sys
 import time
@@ -247,14 +248,17 @@ def test_whatever_a_teacher_writes_breaks_and_runs_nothing_in_notebook_and_book(
             assert "&lt;script&gt;alert" in page and "<script>alert" not in page and "<img src=x" not in page
             assert not set(page) & set("\x00\x1b\u202e")
     book = project / "outputs/nasty/book"
-    book.mkdir()
+    shutil.copytree(project / "book/_static", book / "_static")
     (book / "index.ipynb").write_text(out.read_text())
     (book / "02.ipynb").write_text((out.parent / "02_teacher_prompting.ipynb").read_text())
     (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: '02'}]\n")
-    (book / "_config.yml").write_text((project / "_config.yml").read_text())
     (book / "references.bib").write_text((project / "book/references.bib").read_text())
     built = subprocess.run(
-        [str(Path(sys.executable).with_name("jupyter-book")), "build", str(book), "--warningiserror", "--keep-going"],
+        [
+            *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(book), "--config", "_config.yml"),
+            *("--warningiserror", "--keep-going"),
+        ],
+        cwd=project,
         env=environment(project),
         capture_output=True,
         text=True,

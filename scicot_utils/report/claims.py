@@ -99,7 +99,7 @@ def claims(
         elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
             measured = f"needs {' or '.join(claim.datasets)}"
         elif found and found[0]["seeds"] < MIN_SEEDS:
-            measured = f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
+            verdict, measured = "too few seeds", f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
         elif found:
             directions = [direction(row, settings) for row in found]
             if "below" in directions or "above" not in directions:
