@@ -2,8 +2,8 @@
 
 import json
 import os
-import socket
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -256,7 +256,7 @@ def test_whatever_a_teacher_writes_breaks_and_runs_nothing_in_notebook_and_book(
     built = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(book), "--config", "_config.yml"),
-            *("--warningiserror", "--keep-going"),
+            *("--path-output", str(book), "--warningiserror", "--keep-going"),
         ],
         cwd=project,
         env=environment(project),
