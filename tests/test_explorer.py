@@ -54,13 +54,18 @@ def studied(tmp_path, monkeypatch):
     return plan, questions
 
 
+def explored(studied):
+    plan, questions = studied
+    return report.explored(plan, "microsci", questions, report.first_answers(plan, "microsci"))
+
+
 def unpacked(page, name):
     [packed] = re.findall(rf'<script type="application/gzip" data-explorer="{name}">([A-Za-z0-9+/=]+)</script>', page)
     return gzip.decompress(base64.b64decode(packed)).decode()
 
 
 def test_every_test_question_stands_with_what_each_arm_wrote_of_it(studied):
-    found = report.explored(studied[0], "microsci", studied[1])
+    found = explored(studied)
     assert found["arms"] == ["answer only", "two-stage (Sci-CoT)"] and found["seed"] == 3
     first, second = found["questions"]
     assert (first["id"], first["gold"], first["teacher"], second["teacher"]) == ("q1", "B", WHY, "")
@@ -73,7 +78,7 @@ def test_every_test_question_stands_with_what_each_arm_wrote_of_it(studied):
 
 
 def test_the_page_holds_all_of_it_as_data_and_nothing_of_it_as_html(studied):
-    found = report.explored(studied[0], "microsci", studied[1])
+    found = explored(studied)
     page = report.Explorer(found)._repr_html_()
     assert json.loads(unpacked(page, "data")) == found
     assert (
@@ -89,7 +94,7 @@ def test_the_script_of_the_explorer_never_sets_html():
 
 
 def test_the_explorer_says_what_it_shows_where_no_script_runs(studied, tmp_path):
-    shown = report.Explorer(report.explored(studied[0], "microsci", studied[1]))
+    shown = report.Explorer(explored(studied))
     assert repr(shown) == "2 test questions of microsci, seed 3, answered by: answer only, two-stage (Sci-CoT)"
     assert json.loads(shown.save(tmp_path / "e.json") and (tmp_path / "e.json").read_text())["dataset"] == "microsci"
 
@@ -115,14 +120,15 @@ def test_a_training_question_is_followed_from_the_teacher_to_the_students(studie
 
 
 def test_a_test_question_is_one_that_the_named_arm_answers_right_and_the_other_wrong(studied):
-    told = report.test_followed(studied[0], "microsci", studied[1], "two_stage", "answer_only")
+    answered = report.first_answers(studied[0], "microsci")
+    told = report.test_followed(studied[0], answered, studied[1], "two_stage", "answer_only")
     assert told[0][0].startswith("Asked, q1; right is (B)") and [what.split(",")[0] for what, _ in told[1:]] == [
         "two-stage (Sci-CoT)", "and writes", "two-stage (Sci-CoT)", "and writes ((B) robin: right)",
         "answer only reads", "and writes ((D) ant: wrong)",
     ]  # fmt: skip
-    other = report.test_followed(studied[0], "microsci", studied[1], "answer_only", "two_stage")
+    other = report.test_followed(studied[0], answered, studied[1], "answer_only", "two_stage")
     assert other[0][0].startswith("Asked, q2") and other[-1][0] == "and writes (no answer: wrong)"
-    assert report.test_followed(studied[0], "microsci", studied[1], "multitask", "two_stage") == []
+    assert report.test_followed(studied[0], answered, studied[1], "multitask", "two_stage") == []
 
 
 def test_hostile_texts_of_an_example_are_shown_and_do_nothing(studied):
@@ -133,7 +139,7 @@ def test_hostile_texts_of_an_example_are_shown_and_do_nothing(studied):
 
 def test_hostile_texts_do_nothing_in_a_browser(studied, tmp_path):
     hostile = "</script><img src=x onerror=alert(1)><script>alert(2)</script>"
-    found = report.explored(studied[0], "microsci", studied[1])
+    found = explored(studied)
     row = found["questions"][0] | {"id": hostile, "question": hostile, "teacher": hostile, "form": hostile}
     row |= {"options": [["A", hostile]], "answers": [answer | {"rationale": hostile} for answer in row["answers"]]}
     page = tmp_path / "explorer.html"

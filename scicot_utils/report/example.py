@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scicot_utils import arms, paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.results import first_answers
 from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
 
@@ -62,15 +61,16 @@ def training_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row]
     return told + _pairs(recipe, question, why)
 
 
-def test_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row], right: str, wrong: str) -> list[Told]:
+def test_followed(
+    recipe: Recipe, answered: Mapping[str, Mapping[str, Row]], questions: Mapping[str, Row], right: str, wrong: str
+) -> list[Told]:
     """The first test question that the first seed's student of arm `right` answers right and that of `wrong` answers
-    wrong, as both met it; [] where there is none, or an arm was not run.
+    wrong, as both met it; [] where there is none, or an arm was not run. `answered`: of `results.first_answers`.
     """
-    found = first_answers(recipe, dataset)
-    if not {right, wrong} <= {*found}:
+    if not {right, wrong} <= {*answered}:
         return []
     for name, question in questions.items():
-        met = [(arm, found[arm].get(name)) for arm in (right, wrong)]
+        met = [(arm, answered[arm].get(name)) for arm in (right, wrong)]
         if [prediction and prediction["correct"] for _, prediction in met] == [True, False]:
             asked = (f"Asked, {name}; right is {_shown(question, question['answer'])}", _asked(question))
             return [asked, *(told for arm, prediction in met for told in _met(arm, question, prediction, recipe))]

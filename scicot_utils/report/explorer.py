@@ -16,29 +16,29 @@ from pathlib import Path
 
 from scicot_utils import paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.results import first_answers
 from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
 
 SCRIPT, STYLE = paths.EXPLORER / "explorer.js", paths.EXPLORER / "explorer.css"
 
 
-def explored(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict[str, object]:
+def explored(
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], answered: Mapping[str, Mapping[str, Row]]
+) -> dict[str, object]:
     """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
-    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`.
+    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`. `answered`: of `results.first_answers`.
     """
-    found = first_answers(recipe, dataset)
     judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
     teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
     asked = [
-        row for row in questions.values() if row["split"] == "test" and all(row["id"] in of for of in found.values())
+        row for row in questions.values() if row["split"] == "test" and all(row["id"] in of for of in answered.values())
     ]
     return {
         "recipe": recipe.name,
         "dataset": dataset,
         "seed": recipe.seeds[0],
-        "arms": [arm_name(arm) for arm in found],
+        "arms": [arm_name(arm) for arm in answered],
         "questions": [
             {
                 "id": row["id"],
@@ -50,7 +50,7 @@ def explored(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> dict
                 ],
                 "gold": _letter(row, row["answer"]),
                 "teacher": visible(teachers.get(row["id"], "")),
-                "answers": [_answer(row, of[row["id"]]) for of in found.values()],
+                "answers": [_answer(row, of[row["id"]]) for of in answered.values()],
             }
             for row in asked
         ],
