@@ -12,7 +12,6 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from scicot_utils.students.encoding import (
     IGNORED,
     Encoded,
-    after,
     batch,
     by_length,
     check_room,
@@ -105,7 +104,8 @@ def score(
     EOS is not: the target is the beginning of something longer.
     """
     sums = [0.0] * len(targets)
-    for indices, logits, labels, counted in _forward(student, inputs, targets, prefixes or (), batch_size):
+    for indices, logits, labels in _forward(student, inputs, targets, prefixes or (), batch_size):
+        counted = labels != IGNORED
         if not ends:
             counted = counted & torch.nn.functional.pad(counted[:, 1:], (0, 1))  # all but the last that counts
         chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
@@ -129,44 +129,79 @@ def writes(
     comparing, without generating.
     """
     found = [False] * len(targets)
-    for indices, logits, labels, counted in _forward(student, inputs, targets, prefixes or (), batch_size):
-        for index, same in zip(indices, ((logits.argmax(-1) == labels) | ~counted).all(-1).tolist(), strict=True):
-            found[index] = same
+    for indices, logits, labels in _forward(student, inputs, targets, prefixes or (), batch_size):
+        same = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1).tolist()
+        for index, written in zip(indices, same, strict=True):
+            found[index] = written
     return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A sequence whose end is foretold: after `lead` stand `labels`. An encoder-decoder has read `source` before.
+
+    Sequences that differ in their labels alone share what is read before them.
+    """
+
+    source: tuple[int, ...]
+    lead: tuple[int, ...]
+    labels: list[int]
 
 
 def _forward(
     student: Student, inputs: Sequence[str], targets: Sequence[str], prefixes: Sequence[str], batch_size: int
-) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Batches as (indices, logits, labels, which labels count): those after the prefix and not padding."""
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """Batches as (indices, logits, labels) of what comes after the prefix; the label of padding is IGNORED.
+
+    What several targets have in common, the options of a question its text and the student's own rationale, is read once
+    and kept as keys and values of the decoder. Only leads of one length come into one batch, so that none is padded.
+    """
     if len(inputs) != len(targets) or (prefixes and len(prefixes) != len(targets)):
         counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes)} prefixes"
         raise StudentError(f"score: {counts}; as many of each are needed")
     rows, _ = encode(student, inputs, targets, prefixes)
     check_room(student, rows)
-    longest: dict[str, int] = {}  # of an input's sequences, so that they come into one batch
-    for text, row in zip(inputs, rows, strict=True):
-        longest[text] = max(longest.get(text, 0), len(row))
-    for indices in by_length([longest[text] for text in inputs], batch_size):
-        chosen = [rows[index] for index in indices]
-        labels = padded([row.writes for row in chosen], IGNORED).to(student.model.device)
-        counted = (labels != IGNORED) & after([row.given for row in chosen], labels)
-        if student.decoder_only:  # each place foretells the next one
-            logits = student.model(**batch(student, [row.writes for row in chosen])).logits[:, :-1]
-            yield indices, logits, labels[:, 1:], counted[:, 1:]
-        else:
-            yield indices, _decoded(student, [inputs[index] for index in indices], chosen, labels), labels, counted
+    asked = [_asked(student, row) for row in rows]
+    longest: dict[tuple[object, ...], int] = {}  # of sequences that share a beginning, so that they come into one batch
+    for row in asked:
+        shared = (row.source, row.lead)
+        longest[shared] = max(longest.get(shared, 0), len(row.source) + len(row.labels))
+    of_length: dict[int, list[int]] = {}
+    for index, row in enumerate(asked):
+        of_length.setdefault(len(row.lead), []).append(index)
+    for alike in of_length.values():
+        for places in by_length([longest[asked[index].source, asked[index].lead] for index in alike], batch_size):
+            indices = [alike[place] for place in places]
+            chosen = [asked[index] for index in indices]
+            labels = padded([row.labels for row in chosen], IGNORED).to(student.model.device)
+            yield indices, _logits(student, chosen), labels
 
 
-def _decoded(student: Student, texts: Sequence[str], rows: Sequence[Encoded], labels: torch.Tensor) -> torch.Tensor:
-    """Logits of an encoder-decoder: each distinct input of the batch is read once for all its targets."""
-    distinct = dict.fromkeys(texts)
-    places = {text: place for place, text in enumerate(distinct)}
-    reads = dict(zip(texts, (row.reads for row in rows), strict=True))
-    encoder_batch = batch(student, [reads[text] for text in distinct])
-    each = [places[text] for text in texts]
-    return student.model(
-        encoder_outputs=(student.model.get_encoder()(**encoder_batch).last_hidden_state[each],),
-        attention_mask=encoder_batch["attention_mask"][each],
-        labels=labels,
-    ).logits
+def _asked(student: Student, row: Encoded) -> _Asked:
+    """Where a decoder-only student is given nothing, its first token is foretold by none."""
+    start = [] if student.decoder_only else [student.model.config.decoder_start_token_id]
+    sequence, first = [*start, *row.writes], max(len(start) + row.given, 1)
+    return _Asked(tuple(row.reads), tuple(sequence[:first]), sequence[first:])
+
+
+def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
+    """Of each label, shape (rows, most labels, vocabulary); every source and lead is read once for all its rows."""
+    shared = {one: place for place, one in enumerate(dict.fromkeys((row.source, row.lead) for row in rows))}
+    each = torch.tensor([shared[row.source, row.lead] for row in rows], device=student.model.device)
+    leads = torch.tensor([lead for _, lead in shared], device=student.model.device)
+    if student.decoder_only:
+        name, known = "input_ids", {}
+    else:
+        sources = batch(student, [source for source, _ in shared])
+        states, mask = student.model.get_encoder()(**sources).last_hidden_state, sources["attention_mask"]
+        name, known = "decoder_input_ids", {"encoder_outputs": (states,), "attention_mask": mask}
+    read = student.model(**known, **{name: leads}, use_cache=True)
+    first, past = read.logits[each, -1:], read.past_key_values
+    if all(len(row.labels) == 1 for row in rows):
+        return first
+    past.batch_select_indices(each)
+    if not student.decoder_only:
+        known = {"encoder_outputs": (states[each],), "attention_mask": mask[each]}
+    labels = batch(student, [row.labels[:-1] for row in rows])["input_ids"]
+    others = student.model(**known, **{name: labels}, past_key_values=past).logits
+    return torch.cat([first, others], dim=1)

@@ -117,10 +117,11 @@ def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
 
 
 def _ids(student: Student, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids with EOS at the end, which some tokenizers put there and others do not."""
-    end = student.tokenizer.eos_token_id
-    encoded = student.tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
-    return [ids if ids[-1:] == [end] else [*ids, end] for ids in encoded]
+    """Token ids with EOS at the end, which some tokenizers put there and others do not. A text is read once."""
+    end, distinct = student.tokenizer.eos_token_id, list(dict.fromkeys(texts))
+    encoded = student.tokenizer(distinct, verbose=False)["input_ids"] if texts else []
+    of_text = {text: ids if ids[-1:] == [end] else [*ids, end] for text, ids in zip(distinct, encoded, strict=True)}
+    return [of_text[text] for text in texts]
 
 
 def _without_end(student: Student, encoded: list[list[int]]) -> list[list[int]]:
