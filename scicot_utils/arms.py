@@ -12,15 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, sparse
 
-from scicot_utils import ScicotError, paths, prompts, rationales
+from scicot_utils import ScicotError, paths, prompts, rationales, students
 from scicot_utils.prompts import StudentTemplate
 from scicot_utils.recipe import Settings
-from scicot_utils.students import Generated, Student, TrainingLog, fine_tune, generate, load, score
 from scicot_utils.tables import Row
+
+if TYPE_CHECKING:  # they come with torch, which a notebook without a student has no use for
+    from scicot_utils.students import Generated, Student, TrainingLog
 
 BAG_PENALTY = 1.0  # L2 weight of the bag-of-words baseline: the usual default of logistic regressions, not tuned
 Pair = tuple[str, str]  # what a student reads, what it must write
@@ -100,7 +103,12 @@ def writing(
         scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
         return [
             _prediction(
-                question, why, generated, form.read(question, generated.text, settings.answer_reading), option_scores
+                question,
+                why,
+                generated.text,
+                form.read(question, generated.text, settings.answer_reading),
+                option_scores,
+                generated.truncated,
             )
             for question, why, generated, option_scores in zip(questions, whys, written, scores, strict=True)
         ]
@@ -273,11 +281,11 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
         _prediction(
             question,
             row["text"],
-            generated,
+            generated.text,
             THE_ANSWER.read(question, generated.text, settings.answer_reading),
             option_scores,
+            generated.truncated or row["truncated"],
         )
-        | {"truncated": generated.truncated or row["truncated"]}
         for question, row, generated, option_scores in zip(questions, given, written, scores, strict=True)
     ]
 
@@ -342,12 +350,12 @@ FINE_TUNE_KEYS = (
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
-    return _of(settings, load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed))
+    return _of(settings, students.load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed))
 
 
 def load_trained(folder: Path, settings: Settings) -> Student:
     """A student that `train` made, from the folder in which it was saved, to be asked again."""
-    return _of(settings, load(str(folder)))
+    return _of(settings, students.load(str(folder)))
 
 
 def _of(settings: Settings, student: Student) -> Student:
@@ -370,7 +378,9 @@ def train(
     `validation`: the pairs that choose the checkpoint, see `chosen_on`.
     """
     chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
-    return fine_tune(student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen)
+    return students.fine_tune(
+        student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen
+    )
 
 
 # ── Without a student ───────────────────────────────────────────────────────────────────────────────────────────
@@ -469,7 +479,7 @@ def choice(question: Row, label: str, rationale: str = "") -> Row:
     """The prediction of something that gives one answer outright, an option's label or an open one, or none ('')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
     text = prompts.answer_text(question, label) if label else ""
-    return _prediction(question, rationale, Generated(text, False), label, scores)
+    return _prediction(question, rationale, text, label, scores)
 
 
 # ── Shared ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -489,7 +499,7 @@ def _stage2_input(question: Row, rationale: str, settings: Settings) -> str:
 
 def _generate(student: Student, inputs: list[str], settings: Settings, stop: str = "") -> list[Generated]:
     limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
-    return generate(student, inputs, stop=stop, **limits)
+    return students.generate(student, inputs, stop=stop, **limits)
 
 
 def _option_scores(
@@ -506,19 +516,21 @@ def _option_scores(
     batches = {"batch_size": settings.evaluation_batch_size, "ends": not tail}
     if not targets:  # open answers: there is nothing to rank
         return [[] for _ in questions]
-    values = iter(score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
+    values = iter(students.score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
 
 
-def _prediction(question: Row, rationale: str, written: Generated, answer: str, option_scores: list[float]) -> Row:
+def _prediction(
+    question: Row, rationale: str, text: str, answer: str, option_scores: list[float], truncated: bool = False
+) -> Row:
     return {
         "question_id": question["id"],
         "split": question["split"],
         "rationale": rationale,
-        "text": written.text,
+        "text": text,
         "answer": answer,
         "gold": question["answer"],
         "correct": answer == question["answer"],
         "option_scores": option_scores,
-        "truncated": written.truncated,
+        "truncated": truncated,
     }

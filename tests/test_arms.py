@@ -169,9 +169,11 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
         student.model = " ".join(re.search("<.*?>", text)[0] for text, _ in taught)
         return SimpleNamespace(seconds=1.0)
 
-    monkeypatch.setattr(arms, "load", lambda *_: students.Student(None, None, ""))
-    monkeypatch.setattr(arms, "fine_tune", fine_tune)
-    monkeypatch.setattr(arms, "generate", lambda student, inputs, **_: [Generated(student.model, False)] * len(inputs))
+    monkeypatch.setattr(students, "load", lambda *_: students.Student(None, None, ""))
+    monkeypatch.setattr(students, "fine_tune", fine_tune)
+    monkeypatch.setattr(
+        students, "generate", lambda student, inputs, **_: [Generated(student.model, False)] * len(inputs)
+    )
     chosen = settings(crossfit_folds=parts, stage2_source=source)
     written, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
     crossfit = {row["id"]: generated.text for row, generated in written}
@@ -264,8 +266,8 @@ class Fake:
             self.scored += given
             return [likes(*one) for one in given]
 
-        monkeypatch.setattr(arms, "generate", generate)
-        monkeypatch.setattr(arms, "score", score)
+        monkeypatch.setattr(students, "generate", generate)
+        monkeypatch.setattr(students, "score", score)
 
 
 def evaluated(rows, answers, arm):
@@ -667,7 +669,7 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     own |= {"stage2_source", "crossfit_folds"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
-    monkeypatch.setattr(arms, "fine_tune", lambda student, pairs, **given: passed.update(given))
+    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **given: passed.update(given))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
     assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {

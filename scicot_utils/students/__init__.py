@@ -2,15 +2,30 @@
 
 Which of the two a student is comes from its config. What it is asked is not decided here: inputs and targets are plain
 texts (see `prompts` and `arms`). Layers: loading, then texts to numbers, then answering, then training.
+
+The modules are imported when a name of theirs is first used: torch and transformers take seconds, and notebooks that
+only name an arm or draw a figure need neither.
 """
 
-from scicot_utils.students.answering import Generated, generate, score, writes
-from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
-from scicot_utils.students.probing import knowledge, masters, skills
-from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
-from scicot_utils.students.training import TrainingLog, fine_tune
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scicot_utils.students.answering import Generated, generate, score, writes
+    from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
+    from scicot_utils.students.probing import knowledge, masters, skills
+    from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
+    from scicot_utils.students.training import TrainingLog, fine_tune
 
 __all__ = [
     "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "fine_tune", "generate", "knowledge", "load",
     "masters", "parameters", "publish", "save", "score", "skills", "write_pairs", "writes",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for part in ("loading", "answering", "training", "probing", "publishing"):
+            if hasattr(module := import_module(f"{__name__}.{part}"), name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
