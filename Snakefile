@@ -78,6 +78,17 @@ def table(kind, stage):
     return of
 
 
+def stage1(name):
+    """What a stage 1 made, the one that this variant shares with others that change stage 2 alone."""
+
+    def of(wildcards):
+        variant = RECIPE.variant_at("stage1", wildcards.variant)
+        run = (wildcards.dataset, "two_stage", variant, wildcards.seed)
+        return f"{folder(run)}/stage1/{name}"
+
+    return of
+
+
 def student(wildcards):
     """The shipped checkpoint, where a run starts from it, or the folder of one that appendix A1 makes."""
     variant = wildcards.get("variant", recipes.MAIN)
@@ -325,8 +336,8 @@ rule stage2:
         code=provenance.code("05_stage2_answers"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
-        generations=f"{TWO_STAGE}/stage1/generations.parquet",
-        stage1=f"{TWO_STAGE}/stage1/model",
+        generations=stage1("generations.parquet"),
+        stage1=stage1("model"),
         student=student,
     output:
         notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",

@@ -153,7 +153,8 @@ def publish(given: argparse.Namespace) -> str:
     if given.what == "pairs":
         count = students.write_pairs(pairs, given.place, given.form)
         return f"{count} training pairs of {given.arm}, on the teacher's rationales, are in {given.place}"
-    run = paths.run(planned.name, dataset, arm, given.variant, seed) / stage
+    variant = planned.variant_at(stage, given.variant) if stage else given.variant
+    run = paths.run(planned.name, dataset, arm, variant, seed) / stage
     if not (run / "provenance.json").is_file():
         raise ScicotError(
             f"no finished run in {paths.relative(run)}; make it first, or name another arm, variant or seed"

@@ -92,6 +92,11 @@ class Study:
         """The folder of this run."""
         return paths.run(self.name, self.dataset, self.arm, self.variant, self.seed)
 
+    def stage1(self) -> Path:
+        """The folder of the rationale student that this run's answer student goes with; variants may share one."""
+        variant = self.recipe.variant_at("stage1", self.variant)
+        return paths.run(self.name, self.dataset, self.arm, variant, self.seed) / "stage1"
+
     def tables(self) -> Path:
         """Where this notebook's tables go: values changed by hand never overwrite the recipe's."""
         return paths.tables(self.name) / self.variant if self.changed else paths.tables(self.name)
@@ -160,8 +165,9 @@ class Study:
         return "\n\n".join([*lines, shown])
 
 
-def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
-    """Open a notebook: check its parameters, and say where its tables lie. `arm`: for a notebook with only one.
+def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str = "") -> Study:
+    """Open a notebook: check its parameters, and say where its tables lie. `arm`: for a notebook with only one; `stage`:
+    for one that makes what variants share, see `Recipe.variant_at`.
 
     A parameter counts when papermill injected it or when the cell's default was edited; all others take the recipe's
     values. Values that differ from the recipe's are run under a variant named after them, so that no table of the
@@ -194,6 +200,7 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "") -> Study:
         raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0 to 2**32 - 1")
     values = {key: value for key, value in given.items() if key not in WHICH}
     planned = recipe.settings(arm, variant)
+    variant = recipe.variant_at(stage, variant) if stage else variant
     settings = recipes.checked(values, notebook, base=planned.model_dump())
     changed = {key: value for key, value in values.items() if key not in PLACED and value != getattr(planned, key)}
     variant = recipes.ad_hoc(variant, changed)

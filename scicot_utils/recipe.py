@@ -65,6 +65,8 @@ STAGE2_ONLY = {
     "two_stage_shared": ("stage2_source", "crossfit_folds"),
 }
 
+AFTER_STAGE1 = ("stage2_order", "answer_format")  # keys of training that stage 1 does not know
+
 Scalar = str | int | float | bool
 
 
@@ -316,7 +318,7 @@ class Settings(Questions, Teacher, Rationales, Pretraining, Training, Evidence):
 
 
 SECTION_OF = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
-STAGES = tuple(SECTIONS)  # a key of one section changes the tables of that stage and of those to its right
+STAGES = tuple(SECTIONS)  # a key of one section changes what is made at that stage and at those to its right
 
 
 class Recipe(Section):
@@ -417,8 +419,13 @@ class Recipe(Section):
         return Settings(**self.flat() | changes)
 
     def variant_at(self, stage: str, variant: str) -> str:
-        """The variant under which the tables of `stage` lie: what of `variant` changes a key of that stage or before."""
-        reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= STAGES.index(stage)}
+        """The variant under which lies what `stage` makes: what of `variant` changes a key of that stage or before.
+
+        `stage`: a section of the recipe, or `stage1`, the first student of `two_stage`.
+        """
+        last = STAGES.index("training" if stage == "stage1" else stage)
+        reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= last}
+        reached -= {*AFTER_STAGE1} if stage == "stage1" else set()
         parts = []
         for part in variant.split("+"):
             if "=" in part:

@@ -300,23 +300,32 @@ def test_an_unknown_variant_is_refused_with_those_there_are(planned):
 @pytest.mark.parametrize(
     ("variant", "at"),
     [
-        (MAIN, [MAIN, MAIN, MAIN, MAIN]),
-        ("noisy", [MAIN, "noisy", "noisy", "noisy"]),
-        ("all_kept", [MAIN, MAIN, "all_kept", "all_kept"]),
-        ("fast", [MAIN, MAIN, MAIN, "fast"]),
-        ("both", [MAIN, "both", "both", "both"]),
-        ("learning_rate=0.1", [MAIN, MAIN, MAIN, "learning_rate=0.1"]),
-        ("filter=all,steps=3", [MAIN, MAIN, "filter=all", "filter=all,steps=3"]),
-        ("question_seed=4", ["question_seed=4"] * 4),
-        ("crossfit_folds=5,stage2_source=both", [MAIN, MAIN, MAIN, "crossfit_folds=5,stage2_source=both"]),
-        ("fast+learning_rate=0.1", [MAIN, MAIN, MAIN, "fast+learning_rate=0.1"]),
-        ("noisy+filter=all", [MAIN, "noisy", "noisy+filter=all", "noisy+filter=all"]),
-        ("fast+filter=all", [MAIN, MAIN, "filter=all", "fast+filter=all"]),
+        (MAIN, [MAIN, MAIN, MAIN, MAIN, MAIN]),
+        ("noisy", [MAIN, "noisy", "noisy", "noisy", "noisy"]),
+        ("all_kept", [MAIN, MAIN, "all_kept", "all_kept", "all_kept"]),
+        ("fast", [MAIN, MAIN, MAIN, "fast", "fast"]),
+        ("both", [MAIN, "both", "both", "both", "both"]),
+        ("learning_rate=0.1", [MAIN, MAIN, MAIN, "learning_rate=0.1", "learning_rate=0.1"]),
+        ("filter=all,steps=3", [MAIN, MAIN, "filter=all", "filter=all,steps=3", "filter=all,steps=3"]),
+        ("question_seed=4", ["question_seed=4"] * 5),
+        ("crossfit_folds=5,stage2_source=both", [MAIN, MAIN, MAIN, *["crossfit_folds=5,stage2_source=both"] * 2]),
+        ("stage2_order=question_first", [MAIN, MAIN, MAIN, MAIN, "stage2_order=question_first"]),
+        ("answer_format=label,steps=3", [MAIN, MAIN, MAIN, "steps=3", "answer_format=label,steps=3"]),
+        ("fast+learning_rate=0.1", [MAIN, MAIN, MAIN, "fast+learning_rate=0.1", "fast+learning_rate=0.1"]),
+        ("noisy+filter=all", [MAIN, "noisy", *["noisy+filter=all"] * 3]),
+        ("fast+filter=all", [MAIN, MAIN, "filter=all", "fast+filter=all", "fast+filter=all"]),
     ],
 )
-def test_a_variant_shares_every_table_before_the_first_that_it_changes(planned, variant, at):
-    stages = ("questions", "teacher", "rationales", "training")
+def test_a_variant_shares_whatever_comes_before_the_first_that_it_changes(planned, variant, at):
+    stages = ("questions", "teacher", "rationales", "stage1", "training")
     assert [planned.variant_at(stage, variant) for stage in stages] == at
+
+
+def test_stage_one_is_shared_by_variants_that_change_only_keys_it_does_not_know():
+    known = recipe.notebook_defaults("04_stage1_rationales").keys()
+    training = set(recipe.Training.model_fields)
+    assert training - known == set(recipe.AFTER_STAGE1)
+    assert set(recipe.notebook_defaults("05_stage2_answers")) >= set(recipe.AFTER_STAGE1)
 
 
 def test_a_checkpoint_can_only_be_chosen_among_checkpoints():
