@@ -341,6 +341,7 @@ rule stage2:
         student=student,
     output:
         notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",
+        crossfit=f"{TWO_STAGE}/crossfit.parquet",
         predictions=f"{TWO_STAGE}/predictions.parquet",
         controls=f"{TWO_STAGE}/controls.parquet",
         metrics=f"{TWO_STAGE}/metrics.json",

@@ -119,8 +119,7 @@ def writing(
 def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
     """Answers from the rationale that the same student wrote before."""
     written = write_rationales(student, questions, settings)
-    given = [{"text": generated.text, "truncated": generated.truncated} for generated in written]
-    return answer_from(student, questions, given, settings)
+    return answer_from(student, questions, generations(questions, written), settings)
 
 
 THE_ANSWER = Written()
@@ -249,12 +248,12 @@ def crossfit(
     seed: int,
     folder: Path,
     validation: Sequence[Pair] = (),
-) -> tuple[list[tuple[Row, Generated]], float]:
-    """(question, rationale) of every training question, and the seconds of training: each fold's rationales are written
-    by a stage 1 student that was trained on the other folds, so that no student wrote of a question that it had seen.
-    `validation`: as in `train`.
+) -> tuple[list[Row], float]:
+    """Rows of the table generations for the training questions, and the seconds of training: each fold's rationales are
+    written by a stage 1 student that was trained on the other folds, so that none wrote of a question that it had seen.
+    `validation`: as in `train`, for these students.
     """
-    written, seconds, parts = [], 0.0, folds(examples, settings)
+    rows, seconds, parts = [], 0.0, folds(examples, settings)
     for number, part in enumerate(parts):
         others = [pair for other in parts if other is not part for pair in other]
         student = load_student(recipe, settings, seed)
@@ -263,8 +262,16 @@ def crossfit(
         log = train(student, taught, settings, seed=seed, folder=place, validation=validation)
         seconds += log.seconds
         asked = list({question["id"]: question for question, _ in part}.values())
-        written += zip(asked, write_rationales(student, asked, settings), strict=True)
-    return written, seconds
+        rows += generations(asked, write_rationales(student, asked, settings))
+    return rows, seconds
+
+
+def generations(questions: Sequence[Row], written: Sequence[Generated]) -> list[Row]:
+    """Rows of the table generations: what stage 1 wrote of each question."""
+    return [
+        {"question_id": row["id"], "split": row["split"], "text": generated.text, "truncated": generated.truncated}
+        for row, generated in zip(questions, written, strict=True)
+    ]
 
 
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:

@@ -65,7 +65,8 @@ STAGE2_ONLY = {
     "two_stage_shared": ("stage2_source", "crossfit_folds"),
 }
 
-AFTER_STAGE1 = ("stage2_order", "answer_format")  # keys of training that stage 1 does not know
+# Keys of training that stage 1 does not know.
+AFTER_STAGE1 = ("stage2_order", "stage2_source", "crossfit_folds", "answer_format")
 
 Scalar = str | int | float | bool
 

@@ -176,7 +176,7 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
     )
     chosen = settings(crossfit_folds=parts, stage2_source=source)
     written, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
-    crossfit = {row["id"]: generated.text for row, generated in written}
+    crossfit = {row["question_id"]: row["text"] for row in written}
     learned_from = [pair for pair in arms.stage2_examples(marked, crossfit, chosen) if pair not in marked]
     names = {row["id"] for row, _ in marked}
     assert {row["id"] for row, _ in learned_from} == names and len(learned_from) == len(names)

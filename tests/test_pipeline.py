@@ -264,8 +264,18 @@ def changed(root: Path, name: str, change) -> dict[str, int]:
 
 
 AFTER = dict.fromkeys(("metrics", "diverse_reasoning", "ablations", "claims", "rationale_explorer", "book"), 1)
-TWO_STAGE = sum(arm == "two_stage" for _, arm, _, _ in recipes.load("smoke").runs())
-TRAINED = {"stage1": TWO_STAGE, "stage2": TWO_STAGE, "baseline": len(recipes.load("smoke").runs()) - TWO_STAGE}
+
+
+def jobs_of(recipe: str) -> dict[str, int]:
+    """How many trainings of each rule a recipe asks for; variants may share a stage 1."""
+    planned = recipes.load(recipe)
+    runs = planned.runs()
+    chained = [(dataset, variant, seed) for dataset, arm, variant, seed in runs if arm == "two_stage"]
+    shared = {(dataset, planned.variant_at("stage1", variant), seed) for dataset, variant, seed in chained}
+    return {"stage1": len(shared), "stage2": len(chained), "baseline": len(runs) - len(chained)}
+
+
+TRAINED = jobs_of("smoke")
 
 
 def test_one_arms_learning_rate_reruns_that_arm_and_what_depends_on_it(finished_copy):
@@ -304,10 +314,4 @@ def test_the_slurm_profile_plans_the_same_jobs(finished_copy):
         "--dry-run",
     )
     assert done.returncode == 0, done.stderr
-    planned = recipes.load("micro")
-    own = {
-        (dataset, planned.variant_at("stage1", variant), seed)
-        for dataset, arm, variant, seed in planned.runs()
-        if arm == "two_stage"
-    }
-    assert rules_of(done.stdout)["stage1"] == len(own)
+    assert rules_of(done.stdout).items() >= jobs_of("micro").items()

@@ -308,7 +308,7 @@ def test_an_unknown_variant_is_refused_with_those_there_are(planned):
         ("learning_rate=0.1", [MAIN, MAIN, MAIN, "learning_rate=0.1", "learning_rate=0.1"]),
         ("filter=all,steps=3", [MAIN, MAIN, "filter=all", "filter=all,steps=3", "filter=all,steps=3"]),
         ("question_seed=4", ["question_seed=4"] * 5),
-        ("crossfit_folds=5,stage2_source=both", [MAIN, MAIN, MAIN, *["crossfit_folds=5,stage2_source=both"] * 2]),
+        ("crossfit_folds=5,stage2_source=both", [*[MAIN] * 4, "crossfit_folds=5,stage2_source=both"]),
         ("stage2_order=question_first", [MAIN, MAIN, MAIN, MAIN, "stage2_order=question_first"]),
         ("answer_format=label,steps=3", [MAIN, MAIN, MAIN, "steps=3", "answer_format=label,steps=3"]),
         ("fast+learning_rate=0.1", [MAIN, MAIN, MAIN, "fast+learning_rate=0.1", "fast+learning_rate=0.1"]),
