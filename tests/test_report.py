@@ -216,6 +216,7 @@ FIGURES = {
     "sizes": lambda: report.sizes_figure(sized()),
     "lengths": lambda: report.lengths_figure({"walk": [3, 4, 5], "verdict": [6, 7]}, label="words of a rationale"),
     "loss": lambda: report.loss_figure([(10, 2.0), (20, 0.5)], title="Stage 1"),
+    "argument": report.argument_figure,
     "flow": report.flow_figure,
     "layers": report.layers_figure,
 }

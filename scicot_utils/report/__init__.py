@@ -41,7 +41,7 @@ from scicot_utils.report.diversity import (
     tasks_of_the_paper,
     yields,
 )
-from scicot_utils.report.drawings import FLOW, FLOW_BOXES, flow_figure, layers, layers_figure
+from scicot_utils.report.drawings import FLOW, FLOW_BOXES, argument_figure, flow_figure, layers, layers_figure
 from scicot_utils.report.example import Texts, templates, test_followed, training_followed
 from scicot_utils.report.explorer import Explorer, explored
 from scicot_utils.report.failures import FAILURES, failures, failures_told
@@ -81,7 +81,7 @@ from scicot_utils.report.style import (
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Explorer", "Folded", "Paragraph", "Picture",
-    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "arm_name", "carried_told", "ceilings",
+    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "argument_figure", "arm_name", "carried_told", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_carried", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "dataset_card",
     "differences_figure", "diversity_told", "explored", "failures", "failures_told", "fairness", "first_answers", "flow_figure", "glue", "headline", "headline_short", "how_measured",
     "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",

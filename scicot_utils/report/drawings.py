@@ -1,4 +1,5 @@
-"""Drawings: the way of the data through the notebooks, and the layers of the package. Both from what the code declares.
+"""Drawings: what the arms learn, the way of the data through the notebooks, and the layers of the package. All from what
+the code declares.
 
 They have no ground of their own and a line colour that stands out from white and from black, so that one file serves
 both themes.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import textwrap
 import tomllib
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 
-from scicot_utils import paths
-from scicot_utils.report.style import ARMS, Picture
+from scicot_utils import arms, paths
+from scicot_utils.report.style import ARMS, Picture, arm_name
 
 LINE = "#808080"
 BOX = {"boxstyle": "round,pad=0.4", "fc": "#eef4fa", "ec": ARMS["two_stage"][1]}
@@ -53,29 +55,67 @@ FLOW = (
     ("09_claims", "book"),
 )
 
+WORDS = {"Q": "question", "R": "rationale", "A": "answer"}  # of the letters in which an arm's maps are told
+LEARNED = {  # by the arms of the headline
+    "answer_only": arms.ONE_STUDENT["answer_only"].maps,
+    "rationale_answer": arms.ONE_STUDENT["rationale_answer"].maps,
+    "two_stage": (arms.RATIONALE, arms.ANSWER_FROM),
+}
+
+
+def argument_figure() -> Picture:
+    """What the students of the headline's arms read and write, a row an arm."""
+    figure = plt.figure(figsize=(9, 2.1), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 13.4), ylim=(-0.9, 2.4))
+    axes.axis("off")
+    told, ways = [], []
+    for height, (arm, maps) in zip((2, 1, 0), LEARNED.items(), strict=True):
+        colour, place = ARMS[arm][1], 3.9
+        _box(axes, 0.25, height, ARMS[arm][0], colour, "left")
+        asked = before = _box(axes, place, height, _words(maps[0].told.split(" → ")[0]), LINE, "left")
+        for number, learned in enumerate(maps, 1):
+            reads, writes = learned.told.split(" → ")
+            student = _box(axes, place + 2, height, f"student {number}" if len(maps) > 1 else "student", colour, "left")
+            ways.append((before, student, "arc3"))
+            if before is not asked and "Q" in reads:
+                ways.append((asked, student, "arc3,rad=0.25"))
+            before = _box(axes, place + 4, height, _words(writes), LINE, "left")
+            ways.append((student, before, "arc3"))
+            place += 4
+        read = [[_words(side) for side in one.told.split(" → ")] for one in maps]
+        told.append(f"{arm_name(arm)}, " + ", then ".join(f"{reads} to {writes}" for reads, writes in read))
+    _arrows(axes, ways)
+    return Picture(figure, f"What the students read and write. {'; '.join(told)}.", ground="none")
+
+
+def _words(letters: str) -> str:
+    return " + ".join(WORDS[letter] for letter in letters.replace("+", " ").split())
+
+
+def _box(axes: plt.Axes, x: float, y: float, label: str, edge: str, align: str = "center") -> plt.Text:
+    style = {"boxstyle": "round,pad=0.4", "fc": BOX["fc"] if edge != LINE else "#ffffff", "ec": edge, "lw": 1.4}
+    return axes.text(x, y, label, ha=align, va="center", fontsize=10.5, bbox=style, color="#111111", zorder=3)
+
+
+def _arrows(axes: plt.Axes, ways: Iterable[tuple[plt.Text, plt.Text, str]]) -> None:
+    """Arrows from box to box, each in a connection style of matplotlib."""
+    axes.figure.canvas.draw()  # the boxes take their places
+    for start, end, style in ways:
+        ends = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+        look = {"arrowstyle": "-|>", "color": LINE, "lw": 1.1, "connectionstyle": style}
+        axes.annotate("", end.get_position(), start.get_position(), arrowprops=ends | look)
+
 
 def flow_figure() -> Picture:
     """The way of the data through the notebooks."""
     figure, axes = plt.subplots(figsize=(9, 2.7))
-    axes.set(xlim=(0, 10.6), ylim=(-0.1, 2.8))
+    axes.set(xlim=(-0.1, 10.7), ylim=(-0.1, 2.8))
     axes.axis("off")
     boxes = {}
     for name, (x, y, label) in FLOW_BOXES.items():
         number = f"{name[:2]}  " if name[0].isdigit() else ""
-        boxes[name] = axes.text(
-            x, y, f"{number}{label}", ha="center", va="center", fontsize=10.5, bbox=BOX, color="#111111", zorder=3
-        )
-    figure.canvas.draw()
-    for start, end in FLOW:
-        (x0, y0, _), (x1, y1, _) = FLOW_BOXES[start], FLOW_BOXES[end]
-        way = {
-            "arrowstyle": "-|>",
-            "color": LINE,
-            "lw": 1.1,
-            "patchA": boxes[start].get_bbox_patch(),
-            "patchB": boxes[end].get_bbox_patch(),
-        }
-        axes.annotate("", (x1, y1), (x0, y0), arrowprops=way)
+        boxes[name] = _box(axes, x, y, f"{number}{label}", BOX["ec"])
+    _arrows(axes, [(boxes[start], boxes[end], "arc3") for start, end in FLOW])
     told = ", ".join(f"{start} to {end}" for start, end in FLOW)
     return Picture(figure, f"The flow of data between the notebooks: {told}.", ground="none")
 
