@@ -3,7 +3,8 @@
 On one core, with untrained students and questions of the embedded benchmark, whose proofs stand for rationales. Printed
 are ratios of two ways that are measured in turn in one run: fine-tuning against a plain loop that pads every input and
 every target to 512 tokens, as Fine-tune-CoT's released code does, on the same pairs, model, batch size and steps; and
-generation in batches against one question at a time, with the same texts.
+generation in batches against one question at a time, with the same texts; and the scores of options after a
+rationale of the student's own, with what they share read once, against every option as a whole sequence.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 
 from scicot_utils import arms, paths, students, tasks
 from scicot_utils.recipe import Settings
-from scicot_utils.students import Student
+from scicot_utils.students import Student, encoding
 
 FIXED = 512  # tokens of every padded input and target
 BATCH = 16
@@ -85,11 +86,37 @@ def in_batches(student: Student, asked: list[str]) -> list[students.Generated]:
     return students.generate(student, asked, max_new_tokens=NEW_TOKENS, batch_size=ASKED)
 
 
+def sharing(student: Student, *texts: list[str]) -> list[float]:
+    inputs, targets, leads = texts
+    return students.score(student, inputs, targets, prefixes=leads, batch_size=ASKED)
+
+
+@torch.inference_mode()
+def as_whole_sequences(student: Student, inputs: list[str], targets: list[str], leads: list[str]) -> list[float]:
+    rows, _ = encoding.encode(student, inputs, targets, leads)
+    sums = [0.0] * len(rows)
+    for indices in encoding.by_length([len(row) for row in rows], ASKED):
+        chosen = [rows[index] for index in indices]
+        labels = encoding.padded([row.writes for row in chosen], encoding.IGNORED)
+        counted = (labels != encoding.IGNORED) & encoding.after([row.given for row in chosen], labels)
+        if student.decoder_only:
+            logits = student.model(**encoding.batch(student, [row.writes for row in chosen])).logits[:, :-1]
+            labels, counted = labels[:, 1:], counted[:, 1:]
+        else:
+            logits = student.model(**encoding.batch(student, [row.reads for row in chosen]), labels=labels).logits
+        found = logits.log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        for index, total in zip(indices, (found * counted).sum(-1).tolist(), strict=True):
+            sums[index] = total
+    return sums
+
+
 def compare(name: str, tokenizer: str, taught: list[tuple[str, str]], steps: int) -> None:
     student = students.load(name, tokenizer)
     lengths = [len(student.tokenizer(f"{one} {other}")["input_ids"]) for one, other in taught]
     asked = [source for source, _ in taught[:ASKED]]
-    took: dict[str, list[float]] = {"plain": [], "ours": [], "one": [], "batches": []}
+    took: dict[str, list[float]] = {"plain": [], "ours": [], "one": [], "batches": [], "whole": [], "shared": []}
+    scored = [(source, f"option {place}", f"{why} =>") for source, why in taught[:ASKED] for place in range(4)]
+    options = [list(texts) for texts in zip(*scored, strict=True)]
     for _ in range(ROUNDS):  # in turn, since other work on the machine comes and goes
         took["plain"].append(seconds(plain_loop, student, taught, steps)[0])
         took["ours"].append(seconds(fine_tune, student, taught, steps)[0])
@@ -97,13 +124,19 @@ def compare(name: str, tokenizer: str, taught: list[tuple[str, str]], steps: int
         assert alone[1] == together[1], "batches change what is written"
         took["one"].append(alone[0])
         took["batches"].append(together[0])
+        whole, shared = seconds(as_whole_sequences, student, *options), seconds(sharing, student, *options)
+        assert max(abs(a - b) for a, b in zip(whole[1], shared[1], strict=True)) < 1e-3, "sharing changes scores"
+        took["whole"].append(whole[0])
+        took["shared"].append(shared[0])
     best = {way: min(found) for way, found in took.items()}
     print(
         f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average\n"
         f"  {steps} steps of {BATCH}: padded to {FIXED} {best['plain']:.1f} s, fine_tune {best['ours']:.1f} s, "
         f"ratio {best['plain'] / best['ours']:.1f}\n"
         f"  {ASKED} questions, {NEW_TOKENS} tokens at most: one at a time {best['one']:.1f} s, in batches "
-        f"{best['batches']:.1f} s, ratio {best['one'] / best['batches']:.1f} (best of {ROUNDS} each)",
+        f"{best['batches']:.1f} s, ratio {best['one'] / best['batches']:.1f}\n"
+        f"  four options each after a rationale: whole {best['whole']:.2f} s, what they share read once "
+        f"{best['shared']:.2f} s, ratio {best['whole'] / best['shared']:.1f} (best of {ROUNDS} each)",
         flush=True,
     )
 
