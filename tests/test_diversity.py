@@ -92,7 +92,7 @@ def test_what_d_brings_is_told_from_least_to_most():
         for seed in (0, 1)
     ]
     told = report.diversity_told(measured(*rows), planned(), "CoinFlip")
-    assert "25.0% with D = 1 and 55.0% with D = 4 (2 seed(s))" in told
+    assert "25.0% with D = 1 and 55.0% with D = 4 (2 seeds)" in told
     assert report.diversity_told(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
 
 

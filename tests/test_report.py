@@ -792,13 +792,16 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
     assert found["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
     assert found["test_forms", "two_stage", "answer_only"]["difference"] == 0.0
     assert {row["n"] for row in rows if row["split"] == "test_forms"} == {20}
-    told = report.carried_told(rows, SETTINGS)
-    assert told.startswith("On test_forms (20 questions), generated: two-stage (Sci-CoT) is above rationale + answer")
-    assert "is not told apart from answer only, +0.0 points" in told and "test (" not in told
-    assert "no transfer tests" in report.carried_told([row for row in rows if row["split"] == "test"], SETTINGS)
-
-
-# Claims
+    [shown] = [
+        row
+        for row in report.carried_table(rows, SETTINGS).frame.to_dict("records")
+        if (row["arms"], row["measure"]) == ("two-stage (Sci-CoT) minus answer only", "generated")
+    ]
+    [of_test, of_forms] = [value for name, value in shown.items() if name.startswith("test")]
+    assert of_forms == "+0.0 (+0.0 to +0.0), not told apart" and "not told" not in of_test
+    assert "test_forms (20 questions)" in shown
+    only = report.carried_table([row for row in rows if row["split"] == "test"], SETTINGS)
+    assert "no transfer tests" in repr(only)
 
 
 def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied):
@@ -862,7 +865,7 @@ def test_a_claim_holds_where_both_scorings_bear_it_out(better, expected):
 def test_too_few_seeds_carry_no_verdict_however_clear_the_difference(seeds):
     row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
     assert row["verdict"] == "too few seeds"
-    assert f"{seeds} seed(s)" in row["measured on microsci, points"]
+    assert f"{report.counted(seeds, 'seed')};" in row["measured on microsci, points"]
 
 
 def test_three_seeds_are_the_least_that_carry_a_verdict():
@@ -972,7 +975,8 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
         place = paths.run(plan.name, dataset, arm, variant, seed)
         place.mkdir(parents=True)
         (place / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
-    [row] = report.how_measured(plan)
+    [row] = rows = report.how_measured(plan)
+    assert report.measured_told(rows) == "machine P, 2 cores, 4.0 GiB; torch 2.13; commit 0123456789, 0123456789+."
     assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
     assert row["commit"] == "0123456789, 0123456789+"
 
@@ -1174,3 +1178,33 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     assert {key: value for key, value in plan.flat().items() if key not in own} == {
         key: value for key, value in grid.flat().items() if key not in own
     }
+
+
+def test_scores_of_single_forms_are_folded():
+    rows = [
+        {
+            "arm": "two_stage",
+            "split": "test",
+            "metric": metric,
+            "value": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "n": 9,
+            "seed": 0,
+        }
+        for metric in ("generated", "generated:eats")
+    ]
+    whole, folded = report.scores(rows).shown
+    assert whole.frame["metric"].tolist() == ["generated"] and folded.shown.frame["metric"].tolist() == [
+        "generated:eats"
+    ]
+    assert len(report.scores(rows[:1]).shown) == 1
+
+
+def test_rows_of_many_columns_are_turned():
+    rows = [{"arm": "one", "steps": 3, "rate": 0.5}, {"arm": "two", "steps": 4, "rate": 0.25}]
+    assert report.turned(rows, "arm", "key") == [
+        {"key": "steps", "one": 3, "two": 4},
+        {"key": "rate", "one": 0.5, "two": 0.25},
+    ]
+    assert report.turned([], "arm", "key") == []

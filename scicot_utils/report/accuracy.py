@@ -9,7 +9,7 @@ import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, percent
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
 
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
@@ -47,7 +47,8 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     means = over_seeds(where(chosen, metric="generated"), ["arm"]).set_index("arm")["mean"]
     told = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
     return Picture(
-        figure, f"Generated test accuracy on {dataset}, mean over {seeds} seed(s): {told}; chance {percent(chance)}."
+        figure,
+        f"Generated test accuracy on {dataset}, mean over {counted(seeds, 'seed')}: {told}; chance {percent(chance)}.",
     )
 
 

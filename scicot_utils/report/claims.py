@@ -11,7 +11,7 @@ import pandas as pd
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction
 from scicot_utils.report.results import where
-from scicot_utils.report.style import Table, arm_name, percent
+from scicot_utils.report.style import Table, arm_name, counted, percent
 from scicot_utils.tables import Row
 
 
@@ -99,7 +99,7 @@ def claims(
         elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
             measured = f"needs {' or '.join(claim.datasets)}"
         elif found and found[0]["seeds"] < MIN_SEEDS:
-            verdict, measured = "too few seeds", f"{found[0]['seeds']} seed(s); a verdict takes {MIN_SEEDS}"
+            verdict, measured = "too few seeds", f"{counted(found[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}"
         elif found:
             directions = [direction(row, settings) for row in found]
             if "below" in directions or "above" not in directions:
@@ -151,7 +151,7 @@ class Verdicts(Table):
             + "".join(
                 f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
                 for name, value in row.items()
-                if name not in ("claim", "verdict")
+                if name not in ("claim", "verdict") and value != "–"
             )
             + "</dl></section>"
             for row in shown.to_dict("records")
@@ -163,7 +163,7 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
     found = [row for row in comparisons if (row["first"], row["second"]) in HEADLINE[:2]]
     if recipe.plumbing or not found:
         return []
-    over = f"{found[0]['n']} test questions of {recipe.distill[0]}, {found[0]['seeds']} seed(s)"
+    over = f"{found[0]['n']} test questions of {recipe.distill[0]}, {counted(found[0]['seeds'], 'seed')}"
     measures = list(dict.fromkeys(row["measure"] for row in found))
     rows = []
     for arm in dict.fromkeys(arm for row in found for arm in (row["first"], row["second"])):
@@ -204,5 +204,4 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     if comparisons[0]["seeds"] < MIN_SEEDS:
         told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
     seeds = comparisons[0]["seeds"]
-    plural = "s" if seeds > 1 else ""
-    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {seeds} seed{plural}). {' '.join(told)}"
+    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {counted(seeds, 'seed')}). {' '.join(told)}"

@@ -82,18 +82,20 @@ def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], 
     return found
 
 
-def carried_told(rows: Sequence[Row], settings: Settings) -> str:
-    """From the rows of `compare_carried`: on each transfer test, where the headline's arms stand to each other."""
-    told = []
-    for split, measure in dict.fromkeys((row["split"], row["measure"]) for row in rows if row["split"] != "test"):
-        chosen = [row for row in rows if (row["split"], row["measure"]) == (split, measure)]
-        parts = [
-            f"{arm_name(row['first'])} is {direction(row, settings)} {arm_name(row['second'])}, "
-            f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
-            for row in chosen
-        ]
-        told.append(f"On {split} ({chosen[0]['n']} questions), {measure}: {'; '.join(parts)}.")
-    return " ".join(told) or "This benchmark has no transfer tests, or the recipe runs no two of these arms."
+def carried_table(rows: Sequence[Row], settings: Settings) -> Table:
+    """`compare_carried` for reading: a row for each pair of arms and scoring, a column for each test."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        apart = "" if direction(row, settings) != "not told apart from" else ", not told apart"
+        cell = f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}){apart}"
+        of_pair = found.setdefault((row["measure"], row["first"], row["second"]), {})
+        of_pair[f"{row['split']} ({row['n']} questions)"] = cell
+    if len({row["split"] for row in rows}) < 2:
+        return Table([{"arms": "this benchmark has no transfer tests, or the recipe runs no two of these arms"}])
+    return Table(
+        {"arms": f"{arm_name(first)} minus {arm_name(second)}", "measure": measure} | cells
+        for (measure, first, second), cells in found.items()
+    )
 
 
 def shared(questions: Mapping[str, Row], split: str = "test") -> list[str]:
@@ -162,8 +164,8 @@ def _compared(
     return rows
 
 
-def comparison_table(comparisons: Sequence[Row]) -> Table:
-    """Comparisons for readers: arms by name, intervals in one column."""
+def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Table:
+    """Comparisons for readers: arms by name, intervals in one column; or those of the single seeds."""
     rows = [
         row
         | {
@@ -178,13 +180,14 @@ def comparison_table(comparisons: Sequence[Row]) -> Table:
         | ({} if "low shared" not in row else {SHARED: f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"})
         for row in comparisons
     ]
-    show = ["arms", "measure", "points", "interval", SHARED, "p corrected", "by seed", "McNemar p by seed"]
-    if not rows or SHARED not in rows[0]:
+    show = [
+        "arms",
+        "measure",
+        *(["by seed", "McNemar p by seed"] if by_seed else ["points", "interval", SHARED, "p corrected"]),
+    ]
+    if rows and SHARED not in rows[0] and not by_seed:
         show.remove(SHARED)  # a record that was made without it
-    if rows and "variant" in rows[0]:
-        show = ["variant", *show[:-1]]
-    if rows and "split" in rows[0]:
-        show = ["split", *show[:-1]]
+    show = [*(name for name in ("variant", "split") if rows and name in rows[0]), *show]
     formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 

@@ -11,7 +11,7 @@ from scicot_utils import arms, paths, prompts, rationales, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.accuracy import ablation
 from scicot_utils.report.results import over_seeds
-from scicot_utils.report.style import Table, arm_name, percent
+from scicot_utils.report.style import Table, arm_name, counted, percent
 from scicot_utils.tables import Row
 from scicot_utils.tasks import TASKS
 
@@ -138,6 +138,6 @@ def diversity_told(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
         few, many = min(means.index), max(means.index)
         told.append(
             f"{arm_name(arm)}{f' ({given})' if given else ''} answers {percent(means['mean'][few])} with D = {few} and "
-            f"{percent(means['mean'][many])} with D = {many} ({means['seeds'].min()} seed(s))"
+            f"{percent(means['mean'][many])} with D = {many} ({counted(means['seeds'].min(), 'seed')})"
         )
     return f"On {dataset}{f', with {common}' if common else ''}: {'; '.join(told)}." if told else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -149,12 +149,13 @@ class Record:
     def told(self) -> Paragraph:
         """What the record is of."""
         found = json.loads((paths.record(self.recipe) / "provenance.json").read_text(encoding="utf-8"))
+        begun, ended = (datetime.fromisoformat(found[when]).astimezone(UTC) for when in ("started", "ended"))
         commits = ", ".join(commit[:10] for commit in found["commit"])
         commits += " (in part with changes that were not committed)" if True in found["modified"] else ""
         return Paragraph(
             f"Record of recipe {self.recipe}: seeds {', '.join(map(str, found['recipe']['seeds']))}; "
-            f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {found['started']} and "
-            f"{found['ended']}, on {' and '.join(found['processor'])} ({' and '.join(map(str, found['cores']))} cores); commit "
+            f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {begun:%Y-%m-%d %H:%M} and "
+            f"{ended:%Y-%m-%d %H:%M} UTC, on {' and '.join(found['processor'])} ({' and '.join(map(str, found['cores']))} cores); commit "
             f"{commits}. To make it again: make book RECIPE={self.recipe}."
         )
 
@@ -214,6 +215,14 @@ def how_measured(recipe: Recipe) -> list[Row]:
         }
         for arm, records in found.items()
     ]
+
+
+def measured_told(rows: Sequence[Row]) -> str:
+    """On what the rows of `how_measured` were measured: what is the same for all is said once."""
+    told = [
+        f"{name} {' and '.join(dict.fromkeys(row[name] for row in rows))}" for name in ("machine", "torch", "commit")
+    ]
+    return f"{'; '.join(told)}." if rows else "Nothing was measured."
 
 
 TRAINED_WITH = (

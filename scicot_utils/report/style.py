@@ -158,6 +158,17 @@ class Folded:
         return f"{self.line}\n{self.shown!r}"
 
 
+def turned(rows: Sequence[Mapping[str, object]], name: str, told: str) -> list[dict[str, object]]:
+    """Columns as rows, for few rows of many columns: what stands under `name` heads the new columns, `told` the first."""
+    rest = [column for column in (rows[0] if rows else ()) if column != name]
+    return [{told: column} | {str(row[name]): row[column] for row in rows} for column in rest]
+
+
+def counted(number: int, noun: str) -> str:
+    """1, seed → '1 seed'; 3, seed → '3 seeds'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Stack:
     """Several of these one below the other, as one thing to paste."""
 
@@ -169,6 +180,19 @@ class Stack:
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self.shown))
+
+
+SCORE_COLUMNS = ("arm", "split", "metric", "value", "low", "high", "n")
+
+
+def scores(rows: Sequence[Mapping[str, object]]) -> Stack:
+    """Rows of `scoring.evaluate` for reading; those of single forms of question (`generated:can_do`) are folded."""
+    formats = dict.fromkeys(("value", "low", "high"), "{:.3f}")
+    shown, of_form = [], []
+    for row in rows:
+        (of_form if ":" in str(row["metric"]) else shown).append({name: row[name] for name in SCORE_COLUMNS})
+    folded = [Folded("By form of question", Table(of_form, formats))] if of_form else []
+    return Stack([Table(shown, formats), *folded])
 
 
 def visible(text: str) -> str:
