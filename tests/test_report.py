@@ -976,7 +976,9 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
         place.mkdir(parents=True)
         (place / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
     [row] = rows = report.how_measured(plan)
-    assert report.measured_told(rows) == "machine P, 2 cores, 4.0 GiB; torch 2.13; commit 0123456789, 0123456789+."
+    assert (
+        report.measured_told(rows) == "Machine: P, 2 cores, 4.0 GiB. Torch: 2.13. Commit: 0123456789 and 0123456789+."
+    )
     assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
     assert row["commit"] == "0123456789, 0123456789+"
 
@@ -1208,3 +1210,8 @@ def test_rows_of_many_columns_are_turned():
         {"key": "rate", "one": 0.5, "two": 0.25},
     ]
     assert report.turned([], "arm", "key") == []
+
+
+def test_a_line_break_in_a_table_is_shown_as_one():
+    words = Reader(report.Table([{"asked": "Why?\nThink."}])._repr_html_()).words
+    assert "Why? ↵ Think." in words

@@ -87,7 +87,7 @@ def carried_table(rows: Sequence[Row], settings: Settings) -> Table:
     found: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         apart = "" if direction(row, settings) != "not told apart from" else ", not told apart"
-        cell = f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}){apart}"
+        cell = f"{row['difference']:+z.1f} ({row['low']:+z.1f} to {row['high']:+z.1f}){apart}"
         of_pair = found.setdefault((row["measure"], row["first"], row["second"]), {})
         of_pair[f"{row['split']} ({row['n']} questions)"] = cell
     if len({row["split"] for row in rows}) < 2:

@@ -219,10 +219,11 @@ def how_measured(recipe: Recipe) -> list[Row]:
 
 def measured_told(rows: Sequence[Row]) -> str:
     """On what the rows of `how_measured` were measured: what is the same for all is said once."""
-    told = [
-        f"{name} {' and '.join(dict.fromkeys(row[name] for row in rows))}" for name in ("machine", "torch", "commit")
-    ]
-    return f"{'; '.join(told)}." if rows else "Nothing was measured."
+    told = []
+    for name, between in (("machine", "; "), ("torch", ", "), ("commit", ", ")):
+        distinct = dict.fromkeys(one for row in rows for one in row[name].split(between))
+        told.append(f"{name.capitalize()}: {' and '.join(distinct)}.")
+    return " ".join(told) if rows else "Nothing was measured."
 
 
 TRAINED_WITH = (

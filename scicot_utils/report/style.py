@@ -124,7 +124,7 @@ class Table:
                 if _is_number(value)
                 else "–"
                 if value is None or value != value
-                else visible(value)
+                else visible(value).replace("\n", " ↵ ")  # pandas would write a backslash and an n
                 if isinstance(value, str)
                 else value
                 for value in shown[column]
