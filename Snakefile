@@ -211,7 +211,7 @@ rule book:
         " && jupyter-book build {params.source} --config {input.config} --path-output {params.source}"
         " --warningiserror --nitpick --keep-going > {log} 2>&1"
         " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {params.failed}; exit 1; }};"
-        " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site"
+        " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site && rm -rf {params.source}/_build"
 
 
 rule questions:

@@ -23,6 +23,12 @@ DATA = "data:image/svg+xml;base64,"
 def pasted(html: str, folder: Path) -> list[nodes.Node]:
     """What a notebook hands to the prose, from the HTML of `report.style`; figures are written to `folder` as PDF."""
     soup = BeautifulSoup(html, "html.parser")
+    parts = [part for part in soup.children if isinstance(part, Tag) and part.name not in ("script", "style")] or [soup]
+    return [node for part in parts for node in _pasted(BeautifulSoup(str(part), "html.parser"), folder)]
+
+
+def _pasted(soup: BeautifulSoup, folder: Path) -> list[nodes.Node]:
+    """One of the things that stand one below the other."""
     if soup.summary:
         return [nodes.paragraph("", "", nodes.emphasis(text=f"{soup.summary.get_text()}: {ELSEWHERE}."))]
     if soup.section:
