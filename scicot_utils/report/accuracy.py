@@ -137,7 +137,7 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
     rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
     styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
     measures = [name for name in ("generated", "ranked") if name in set(frame["metric"])]  # open answers are not ranked
-    size = (4 * len(measures), 3.4 + 0.2 * len(rows))
+    size = (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(rows))
     figure, panels = plt.subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
     panels, told = panels[0], []
     for axes, measure in zip(panels, measures, strict=True):
