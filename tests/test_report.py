@@ -595,7 +595,7 @@ def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep(swept):
     assert found == [("d_16", MAIN, 50), ("small_d_16", "small", 0)]
     assert {(row["first"], row["second"], row["comparisons"]) for row in rows} == {("rationale_answer",) * 2 + (4,)}
     shown = report.comparison_table(rows).frame["arms"].tolist()
-    assert shown[-1].endswith("minus rationale + answer (Fine-tune-CoT) (of small)")
+    assert shown[-1] == "rationale + answer (Fine-tune-CoT) minus itself (of small)"
     assert report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "steps") == []
 
 

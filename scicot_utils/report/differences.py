@@ -170,7 +170,7 @@ def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Ta
         row
         | {
             "arms": " minus ".join(
-                arm_name(row[place])
+                ("itself" if place == "second" and row["first"] == row["second"] else arm_name(row[place]))
                 + (f" (of {row[f'{place} of']})" if row.get(f"{place} of") != row.get("variant") else "")
                 for place in ("first", "second")
             ),
