@@ -204,7 +204,7 @@ def publish_rationales(
 
 def preflight(planned: recipe.Recipe) -> None:
     """Refuse what a recipe's values alone do not show to be impossible: names and files that are not there."""
-    from scicot_utils import prompts, tasks, teachers  # here, since `where` and `metrics` need none
+    from scicot_utils import prompts, students, tasks, teachers  # here, since `where` and `metrics` need none
 
     settings = planned.settings()
     for name in planned.datasets:
@@ -224,8 +224,10 @@ def preflight(planned: recipe.Recipe) -> None:
         values = planned.settings(arm, variant)
         for key in ("student", "tokenizer"):
             named = getattr(values, key)
-            if "$" in named and not Path(paths.source(named)).is_dir():
+            if ("$" in named or named.startswith(("/", "~", "."))) and not Path(paths.source(named)).is_dir():
                 raise ScicotError(f"{key}: no folder at '{named}'; set it, or the environment variable in it")
+        if values.student.startswith("random/"):
+            students.architecture(values.student)
 
 
 def run(reference: str, further: list[str]) -> None:

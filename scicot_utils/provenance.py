@@ -199,8 +199,9 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0 to 2**32 - 1")
     values = {key: value for key, value in given.items() if key not in WHICH}
-    planned = recipe.settings(arm, variant)
+    recipe.settings(arm, variant)  # an unknown variant is refused under its own name
     variant = recipe.variant_at(stage, variant) if stage else variant
+    planned = recipe.settings(arm, variant)
     settings = recipes.checked(values, notebook, base=planned.model_dump())
     changed = {key: value for key, value in values.items() if key not in PLACED and value != getattr(planned, key)}
     variant = recipes.ad_hoc(variant, changed)

@@ -46,6 +46,7 @@ REACHED_BY = (
     "max_usd",
     "max_requests",
 )
+NOT_LEARNED = ("teacher_splits", *REACHED_BY)  # keys that change nothing of what is learned from training questions
 HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
 
 TOLD_WHAT_TO_WRITE = ("multitask", "two_stage_shared")  # arms whose one student learns to write two things
@@ -354,8 +355,9 @@ class Recipe(Section):
     def _consistent(self) -> Recipe:
         if not NAME.fullmatch(self.name) or self.name in TAKEN:
             raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
-        if min(self.seeds) < 0:
-            raise ValueError(f"seeds: found {min(self.seeds)}, allowed: whole numbers from 0")
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise ValueError(f"seeds: found {seed}, allowed: whole numbers from 0 to 2**32 - 1")
         if self.variant_seeds > len(self.seeds):
             raise ValueError(
                 f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
@@ -459,7 +461,7 @@ class Recipe(Section):
         own = self.flat()
         changes = {MAIN: {}}
         for name, changed in self.variants.items():
-            told = {k: v for k, v in changed.items() if v != own[k] and k not in ("teacher_splits", *REACHED_BY)}
+            told = {k: v for k, v in changed.items() if v != own[k] and k not in NOT_LEARNED}
             if told:
                 changes[name] = told
         found = {}
@@ -602,7 +604,7 @@ def _first(error: ValidationError, model: type[Section]) -> str:
     )
     if first["type"] == "extra_forbidden":
         section = SECTIONS.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
-        return f"{key}: {unknown(str(first['loc'][-1]), section.model_fields)}{more}"
+        return f"{key}: {unknown(str(first['loc'][-1]), [key for key in section.model_fields if key != 'name'])}{more}"
     if first["type"] == "value_error":
         return f"{key + ': ' if key else ''}{message}{more}"
     if first["type"] == "missing":

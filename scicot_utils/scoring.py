@@ -37,6 +37,11 @@ def total_of_more(values: Sequence[float], more: int, confidence: float) -> tupl
     return total, max(total - off, 0.0), total + off
 
 
+def _p(value: float) -> str:
+    """Two digits; what is too small for a number is not 0."""
+    return f"{value:.2g}" if value else "<1e-300"
+
+
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Two-sided p of McNemar's exact test that two arms are equally often right on the same questions."""
     a, b = _paired(first, second)
@@ -100,7 +105,7 @@ def compare(
                 scaled = {"difference": 100 * difference, "low": 100 * low, "high": 100 * high, "p": p}
                 each = {
                     "by seed": " ".join(f"{100 * gap:+.1f}" for gap in a.mean(axis=1) - b.mean(axis=1)),
-                    "McNemar p by seed": " ".join(f"{mcnemar(*seeds):.2g}" for seeds in zip(a, b, strict=True)),
+                    "McNemar p by seed": " ".join(_p(mcnemar(*seeds)) for seeds in zip(a, b, strict=True)),
                 }
                 if len(groups):
                     _, low, high = paired_difference(

@@ -119,6 +119,16 @@ def test_a_training_question_is_followed_from_the_teacher_to_the_students(studie
     assert told["Q → A must write"] == studied[1]["q0"]["choices"]["text"][1]
 
 
+def test_with_crossfit_stage_two_is_followed_with_what_a_student_wrote(studied):
+    plan = studied[0].model_copy(update={"training": recipe.Training(stage2_source="crossfit")})
+    held_out = [{"question_id": "q0", "split": "train", "text": "a held-out why", "truncated": False}]
+    tables.write("generations", held_out, paths.run("mine", "microsci", "two_stage", "main", 3) / "crossfit.parquet")
+    told = dict(report.training_followed(plan, "microsci", studied[1]))
+    read = told["Q + R → A reads (in: two-stage (Sci-CoT))"]
+    assert "a held-out why" in read and HOSTILE not in read and told["Q → R must write"] == HOSTILE
+    assert "{rationale}" in dict(report.templates(plan, studied[1]))["Q + R → A reads (in: two-stage (Sci-CoT))"]
+
+
 def test_a_test_question_is_one_that_the_named_arm_answers_right_and_the_other_wrong(studied):
     answered = report.first_answers(studied[0], "microsci")
     told = report.test_followed(studied[0], answered, studied[1], "two_stage", "answer_only")

@@ -82,6 +82,12 @@ def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(wri
         ("ARC-Easy", "questions: {dataset_path: no/where}\n", "no folder at dataset_path 'no/where'"),
         ("microsci", "teacher: {prompt: recorded}\n", "allowed: prompt 'recorded' with teacher 'recorded'"),
         ("microsci", "training: {student: '${NOWHERE}/model'}\n", "student: no folder at '${NOWHERE}/model'"),
+        ("microsci", "training: {student: /no/such/model}\n", "student: no folder at '/no/such/model'"),
+        (
+            "microsci",
+            "training: {student: random/foo}\n",
+            "student 'random/foo': unknown architecture; allowed are random/",
+        ),
     ],
 )
 def test_what_is_not_there_is_named(written, dataset, more, told):

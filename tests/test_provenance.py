@@ -40,6 +40,15 @@ def test_another_recipe_brings_its_own_values():
     assert study.settings == recipes.load("smoke").settings("answer_only") and study.changed == {}
 
 
+def test_a_stage_that_variants_share_is_run_as_the_variant_in_which_it_lies():
+    given = {"recipe": "smoke", "dataset": "microsci", "variant": "crossfit", "seed": 1}
+    study = opened(injected=given, notebook="04_stage1_rationales", arm="two_stage", stage="stage1")
+    assert (study.variant, study.settings.stage2_source) == (MAIN, "teacher")
+    of_answers = opened(injected=given, notebook="05_stage2_answers", arm="two_stage")
+    assert (of_answers.variant, of_answers.settings.stage2_source) == ("crossfit", "crossfit")
+    assert of_answers.stage1() == study.stage1() == study.run() / "stage1"
+
+
 def test_what_the_pipeline_passes_changes_nothing():
     recipe = recipes.load("smoke")
     which = {"recipe": "smoke", "dataset": "microsci", "arm": "answer_only", "variant": "train_60", "seed": 1}

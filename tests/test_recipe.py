@@ -80,6 +80,7 @@ REFUSED = {
     "a switch as key": ("yes: 2", "True"),
     "a seed twice": ("seeds: [3, 3]", "seeds", "twice"),
     "a negative seed": ("seeds: [-1]", "seeds", "found -1", "from 0"),
+    "a seed too great": ("seeds: [4294967296]", "seeds", "found 4294967296", "to 2**32 - 1"),
     "no seed": ("seeds: []", "seeds"),
     "an arm that is not there": ("arms: [magic]", "arms.0", "found 'magic'", "two_stage"),
     "a dataset not read": ("distill: [ARC-Easy]", "distill", "found 'ARC-Easy'", "microsci"),

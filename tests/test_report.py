@@ -1138,7 +1138,7 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
         ]
     )
     assert told == (
-        "One writes the whole proof for 80.0% of the questions, answers 75.0% of those right, and 50.0% of the others. "
+        "One writes the whole proof for 80.0% of the questions, answers 75.0% of those and 50.0% of the others right. "
         "Two writes the whole proof for 100.0% of the questions, answers 100.0% of those right."
     )
     assert report.failures_told([]) == ""
@@ -1215,3 +1215,10 @@ def test_rows_of_many_columns_are_turned():
 def test_a_line_break_in_a_table_is_shown_as_one():
     words = Reader(report.Table([{"asked": "Why?\nThink."}])._repr_html_()).words
     assert "Why? ↵ Think." in words
+
+
+def test_what_the_teacher_was_asked_about_is_not_told_of_a_sweep_as_a_change():
+    plan = planned(("rationale_answer",), variants={"gold": {"prompt": "gold_shown", "teacher_splits": "train"}})
+    rows = [row for name in (MAIN, "gold") for row in metric_rows(variant=name)]
+    frame, common = report.ablation(plan, pd.DataFrame(rows), "prompt")
+    assert common == "" and set(frame["level"]) == {"zero_shot_cot", "gold_shown"} and set(frame["given"]) == {""}

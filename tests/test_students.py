@@ -8,7 +8,7 @@ import pytest
 import shared_training
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, MambaConfig, PreTrainedTokenizerFast
 
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import facts
@@ -537,6 +537,18 @@ def test_a_decoder_only_students_score_is_that_of_a_plain_loop(decoder):
     assert found == pytest.approx([sum(logs) for logs in loops], abs=1e-4)
     found = students.score(decoder, inputs, targets, batch_size=3, prefixes=given, ends=False)
     assert found == pytest.approx([sum(logs[:-1]) for logs in loops], abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_student_without_keys_and_values_to_keep_is_scored_by_whole_sequences():
+    words = students.load("random/gpt2-tiny").tokenizer
+    sizes = {"vocab_size": len(words), "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
+    model = AutoModelForCausalLM.from_config(MambaConfig(**sizes, eos_token_id=words.eos_token_id))
+    recurrent = students.Student(model.eval(), words, "mamba")
+    inputs, targets, given = ["rain", "rain", "Copy: oak"], ["robin", SENTENCE, "oak"], ["", "A cod", ""]
+    found = students.score(recurrent, inputs, targets, batch_size=3, prefixes=given)
+    loops = [sum(plain(recurrent, *one)) for one in zip(inputs, targets, given, strict=True)]
+    assert found == pytest.approx(loops, abs=1e-3)
 
 
 MIXED = ("Copy: rain", "oak", "Which of these has feathers?", f"{9 * SENTENCE} (A) cod (B) oak Answer:")

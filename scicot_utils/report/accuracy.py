@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.recipe import MAIN, NOT_LEARNED, Recipe
 from scicot_utils.report.results import over_seeds, where
 from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
 
@@ -103,7 +103,10 @@ def ablation(
     what a value of 0 stands for in a key such as `train_size`, where it means all.
     """
     sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
-    others = [{other: value for other, value in [*sweep.values()][-1].items() if other != key} for sweep in sweeps]
+    others = [
+        {other: value for other, value in [*sweep.values()][-1].items() if other not in (key, *NOT_LEARNED)}
+        for sweep in sweeps
+    ]
     every = dict.fromkeys(other for rest in others for other in rest)
     differing = [other for other in every if len({rest.get(other) for rest in others}) > 1]
     common = ", ".join(f"{other} = {others[0][other]}" for other in every if other not in differing)

@@ -175,7 +175,7 @@ def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Ta
                 for place in ("first", "second")
             ),
             "points": row["difference"],
-            "interval": f"{row['low']:+.1f} to {row['high']:+.1f}",
+            "interval": f"{row['low']:+z.1f} to {row['high']:+z.1f}",
         }
         | ({} if "low shared" not in row else {SHARED: f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"})
         for row in comparisons
@@ -188,7 +188,7 @@ def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Ta
     if rows and SHARED not in rows[0] and not by_seed:
         show.remove(SHARED)  # a record that was made without it
     show = [*(name for name in ("variant", "split") if rows and name in rows[0]), *show]
-    formats = {"points": "{:+.1f}", "p corrected": "{:.2g}"}
+    formats = {"points": "{:+z.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 

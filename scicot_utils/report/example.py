@@ -44,7 +44,7 @@ def templates(recipe: Recipe, questions: Mapping[str, Row]) -> list[Told]:
     told = [(f"The teacher reads (prompt {prompt.label}){after}", prompt.block(blank))]
     if prompt.answer_cue:
         told.append(("and, in a second call, after what it wrote", prompt.answer_cue))
-    return told + _pairs(recipe, blank, "{rationale}")
+    return told + _pairs(recipe, blank, "{rationale}", {blank["id"]: "{rationale}"})
 
 
 def training_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Told]:
@@ -58,7 +58,11 @@ def training_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row]
         ("It wrote", completion["text"]),
         (f"Kept of it as the rationale (right is {_shown(question, question['answer'])})", why),
     ]
-    return told + _pairs(recipe, question, why)
+    written = {}
+    if "two_stage" in recipe.trained_arms(MAIN) and recipe.settings("two_stage").stage2_source != "teacher":
+        held_out = paths.run(recipe.name, dataset, "two_stage", MAIN, recipe.seeds[0]) / "crossfit.parquet"
+        written = {row["question_id"]: row["text"] for row in tables.read("generations", held_out)}
+    return told + _pairs(recipe, question, why, written)
 
 
 def test_followed(
@@ -95,15 +99,22 @@ def _met(arm: str, question: Row, prediction: Row, recipe: Recipe) -> list[Told]
     ]
 
 
-def _pairs(recipe: Recipe, question: Row, why: str) -> list[Told]:
-    """What students learn from one question with its rationale: a pair for each map, named once with all its arms."""
-    learned: dict[arms.Map, list[str]] = {}
+def _pairs(recipe: Recipe, question: Row, why: str, written: Mapping[str, str]) -> list[Told]:
+    """What students learn from one question with its rationale: a pair for each map, named once with all its arms.
+
+    `written`: question id → the rationale of a student that had not seen it, where stage 2 learns from that.
+    """
+    learned: dict[tuple[arms.Map, str], list[str]] = {}
     for arm in recipe.trained_arms(MAIN):
         for one in _maps(arm):
-            learned.setdefault(one, []).append(arm)
+            given = [(question, why)]
+            if arm == "two_stage" and one is arms.ANSWER_FROM:
+                given = arms.stage2_examples(given, written, recipe.settings(arm))
+            for text in dict.fromkeys(text for _, text in given):
+                learned.setdefault((one, text), []).append(arm)
     told = []
-    for one, by in learned.items():
-        [(reads, writes)] = arms.pairs([one], [(question, why)], recipe.settings(by[0]))
+    for (one, text), by in learned.items():
+        [(reads, writes)] = arms.pairs([one], [(question, text)], recipe.settings(by[0]))
         told += [(f"{one.told} reads (in: {'; '.join(map(arm_name, by))})", reads), (f"{one.told} must write", writes)]
     return told
 

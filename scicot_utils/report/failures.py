@@ -59,9 +59,10 @@ def failures_told(rows: Sequence[Row]) -> str:
     for row in rows:
         found = _with_and_without(row)
         parts = [f"{row['arm']} writes the whole proof for {percent(found['proof written'])} of the questions"]
-        if found["right with it"] is not None:
-            parts.append(f"answers {percent(found['right with it'])} of those right")
-        if found["right without it"] is not None:
-            parts.append(f"and {percent(found['right without it'])} of the others")
-        told.append(", ".join(parts))
+        answered = [
+            f"{percent(found[name])} of {which}"
+            for name, which in (("right with it", "those"), ("right without it", "the others"))
+            if found[name] is not None
+        ]
+        told.append(", ".join([*parts, f"answers {' and '.join(answered)} right"]))
     return f"{'. '.join(told)}." if told else ""

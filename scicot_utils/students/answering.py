@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
 
 from scicot_utils.students.encoding import (
     IGNORED,
@@ -196,12 +197,30 @@ def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
         states, mask = student.model.get_encoder()(**sources).last_hidden_state, sources["attention_mask"]
         name, known = "decoder_input_ids", {"encoder_outputs": (states,), "attention_mask": mask}
     read = student.model(**known, **{name: leads}, use_cache=True)
-    first, past = read.logits[each, -1:], read.past_key_values
+    first = read.logits[each, -1:]
     if all(len(row.labels) == 1 for row in rows):
         return first
-    past.batch_select_indices(each)
     if not student.decoder_only:
         known = {"encoder_outputs": (states[each],), "attention_mask": mask[each]}
     labels = batch(student, [row.labels[:-1] for row in rows])["input_ids"]
+    past = getattr(read, "past_key_values", None)
+    if not _keeps_what_it_read(past):
+        whole = torch.cat([leads[each], labels], dim=1)
+        return student.model(**known, **{name: whole}).logits[:, leads.shape[1] - 1 :]
+    past.batch_select_indices(each)
     others = student.model(**known, **{name: labels}, past_key_values=past).logits
     return torch.cat([first, others], dim=1)
+
+
+def _keeps_what_it_read(past: Any) -> bool:
+    """Whether a student's cache is of keys and values alone, which can be handed to several rows. A recurrent student has
+    none, or other states beside them: it reads every sequence whole.
+    """
+    caches = (
+        [past.self_attention_cache, past.cross_attention_cache] if isinstance(past, EncoderDecoderCache) else [past]
+    )
+    return all(
+        isinstance(cache, DynamicCache)
+        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+        for cache in caches
+    )

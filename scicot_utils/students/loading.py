@@ -140,9 +140,8 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     student's own; one without a padding token pads with its EOS, so that no vocabulary changes. Raises StudentError, in
     one line, for an unknown architecture, where nothing of that name can be read, and for a model that writes no text.
     """
-    prefix, _, architecture = student.partition("/")
-    if prefix == "random":
-        return _random(student, architecture, tokenizer, seed)
+    if student.startswith("random/"):
+        return _random(student, architecture(student), tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
         config = AutoConfig.from_pretrained(source)
@@ -153,20 +152,26 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     return _put_together(model, _tokenizer(tokenizer or source), student)
 
 
-def _random(student: str, architecture: str, tokenizer: str, seed: int) -> Student:
-    if architecture not in ARCHITECTURES:
-        allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
+def architecture(student: str) -> str:
+    """`random/t5-tiny` → `t5-tiny`; raises StudentError where it is none of ARCHITECTURES."""
+    name = student.removeprefix("random/")
+    if name not in ARCHITECTURES:
+        allowed = ", ".join(f"random/{known}" for known in ARCHITECTURES)
         raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
-    embedded = architecture.startswith("micro")
+    return name
+
+
+def _random(student: str, named: str, tokenizer: str, seed: int) -> Student:
+    embedded = named.startswith("micro")
     if tokenizer:
         words = _tokenizer(tokenizer, None if embedded else T5Config())
     else:
         known = microsci.vocabulary(microsci.load_world())
         words = word_tokenizer(known) if embedded else spelling_tokenizer([*known, *_symbolic_words()])
-    kind = AutoModelForCausalLM if architecture in DECODER_ONLY else AutoModelForSeq2SeqLM
+    kind = AutoModelForCausalLM if named in DECODER_ONLY else AutoModelForSeq2SeqLM
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = kind.from_config(ARCHITECTURES[architecture](words))
+        model = kind.from_config(ARCHITECTURES[named](words))
     return _put_together(model, words, student)
 
 
