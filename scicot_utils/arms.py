@@ -153,6 +153,11 @@ ONE_STUDENT = {
 }
 
 
+def maps_of(arm: str) -> tuple[Map, ...]:
+    """What the student of an arm learns, or each of the two of `two_stage`, in order."""
+    return ONE_STUDENT[arm].maps if arm in ONE_STUDENT else (RATIONALE, ANSWER_FROM)
+
+
 def read_again(arm: str, question: Row, text: str, reading: str) -> str:
     """The answer in the text of a prediction, `reading` it as a recipe's `answer_reading` may say."""
     return (ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER).read(question, text, reading)

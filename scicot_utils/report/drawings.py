@@ -56,11 +56,6 @@ FLOW = (
 )
 
 WORDS = {"Q": "question", "R": "rationale", "A": "answer"}  # of the letters in which an arm's maps are told
-LEARNED = {  # by the arms of the headline
-    "answer_only": arms.ONE_STUDENT["answer_only"].maps,
-    "rationale_answer": arms.ONE_STUDENT["rationale_answer"].maps,
-    "two_stage": (arms.RATIONALE, arms.ANSWER_FROM),
-}
 
 
 def argument_figure() -> Picture:
@@ -69,8 +64,8 @@ def argument_figure() -> Picture:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 13.4), ylim=(-0.9, 2.4))
     axes.axis("off")
     told, ways = [], []
-    for height, (arm, maps) in zip((2, 1, 0), LEARNED.items(), strict=True):
-        colour, place = ARMS[arm][1], 3.9
+    for height, arm in enumerate(("two_stage", "rationale_answer", "answer_only")):  # from below
+        maps, colour, place = arms.maps_of(arm), ARMS[arm][1], 3.9
         _box(axes, 0.25, height, ARMS[arm][0], colour, "left")
         asked = before = _box(axes, place, height, _words(maps[0].told.split(" → ")[0]), LINE, "left")
         for number, learned in enumerate(maps, 1):
@@ -85,7 +80,7 @@ def argument_figure() -> Picture:
         read = [[_words(side) for side in one.told.split(" → ")] for one in maps]
         told.append(f"{arm_name(arm)}, " + ", then ".join(f"{reads} to {writes}" for reads, writes in read))
     _arrows(axes, ways)
-    return Picture(figure, f"What the students read and write. {'; '.join(told)}.", ground="none")
+    return Picture(figure, f"What the students read and write. {'; '.join(reversed(told))}.", ground="none")
 
 
 def _words(letters: str) -> str:

@@ -6,7 +6,7 @@ Nothing is typed here: a template is shown by giving the code that fills it a qu
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from scicot_utils import arms, paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
@@ -14,7 +14,7 @@ from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
 
 Told = tuple[str, str]  # what a text is, and the text
-IN_TWO_STEPS = (arms.RATIONALE, arms.ANSWER_FROM)
+IN_TWO_STEPS = arms.maps_of("two_stage")
 
 
 class Texts:
@@ -83,7 +83,7 @@ def test_followed(
 
 def _met(arm: str, question: Row, prediction: Row, recipe: Recipe) -> list[Told]:
     """What one arm's student, or its two, read of a question and wrote."""
-    settings, maps, why = recipe.settings(arm), _maps(arm), prediction["rationale"]
+    settings, maps, why = recipe.settings(arm), arms.maps_of(arm), prediction["rationale"]
     verdict = "right" if prediction["correct"] else "wrong"
     read = f"({_shown(question, prediction['answer'])}: {verdict})" if prediction["answer"] else "(no answer: wrong)"
     if maps != IN_TWO_STEPS:
@@ -106,7 +106,7 @@ def _pairs(recipe: Recipe, question: Row, why: str, written: Mapping[str, str]) 
     """
     learned: dict[tuple[arms.Map, str], list[str]] = {}
     for arm in recipe.trained_arms(MAIN):
-        for one in _maps(arm):
+        for one in arms.maps_of(arm):
             given = [(question, why)]
             if arm == "two_stage" and one is arms.ANSWER_FROM:
                 given = arms.stage2_examples(given, written, recipe.settings(arm))
@@ -117,10 +117,6 @@ def _pairs(recipe: Recipe, question: Row, why: str, written: Mapping[str, str]) 
         [(reads, writes)] = arms.pairs([one], [(question, text)], recipe.settings(by[0]))
         told += [(f"{one.told} reads (in: {'; '.join(map(arm_name, by))})", reads), (f"{one.told} must write", writes)]
     return told
-
-
-def _maps(arm: str) -> Sequence[arms.Map]:
-    return arms.ONE_STUDENT[arm].maps if arm in arms.ONE_STUDENT else IN_TWO_STEPS
 
 
 def _shown(question: Row, answer: str) -> str:

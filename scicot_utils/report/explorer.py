@@ -27,7 +27,8 @@ def explored(
 ) -> dict[str, object]:
     """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
-    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`. `answered`: of `results.first_answers`.
+    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`.
+    `answered`: of `results.first_answers`.
     """
     judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
     teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
