@@ -354,7 +354,7 @@ def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, var
 
 # What a recipe says of training that `students.fine_tune` takes as it is.
 FINE_TUNE_KEYS = (
-    "steps", "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
+    "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
     "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "max_cut_share", "threads", "precision",
     "checkpoint_steps", "choose_by",
 )  # fmt: skip
@@ -389,10 +389,15 @@ def train(
 
     `validation`: the pairs that choose the checkpoint, see `chosen_on`.
     """
-    chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
+    chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS} | {"steps": steps_of(len(taught), settings)}
     return students.fine_tune(
         student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen
     )
+
+
+def steps_of(pairs: int, settings: Settings) -> int:
+    """Optimiser steps of a training on so many pairs; the last batch of an epoch may be a smaller one."""
+    return settings.steps or settings.epochs * -(-pairs // settings.batch_size)
 
 
 # ── Without a student ───────────────────────────────────────────────────────────────────────────────────────────

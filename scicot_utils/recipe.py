@@ -55,6 +55,7 @@ SAME_FOR_ALL = (
     "train_pool",
     "train_size",
     "steps",
+    "epochs",
     "batch_size",
     "micro_batches",
 )  # what arms may not differ in (one budget rule)
@@ -239,7 +240,8 @@ class Training(Section):
         "the teacher is asked about all the same",
     )
     train_size: int = Field(0, ge=0, description="rationale pairs trained on; 0: all that were kept")
-    steps: int = Field(200, ge=1, description="optimiser steps per model")
+    steps: int = Field(200, ge=0, description="optimiser steps per model; 0: as many as epochs takes")
+    epochs: int = Field(0, ge=0, description="passes over a model's training pairs; 0: steps says it")
     batch_size: int = Field(32, ge=1, description="sequences per step")
     micro_batches: int = Field(2, ge=1, description="parts of like length that a batch is cut into; divides batch_size")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak, AdamW")
@@ -269,6 +271,14 @@ class Training(Section):
         "last", description="which checkpoint is kept; validation_loss: the least on kept validation rationales"
     )
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if bool(self.steps) == bool(self.epochs):
+            raise ValueError(
+                f"epochs: found {self.epochs} with steps {self.steps}, allowed: exactly one of the two above 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _parts_of_a_batch(self) -> Self:
@@ -494,8 +504,11 @@ class Recipe(Section):
         """
         here, there = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
         lacking = {key for key in SECTION_OF if getattr(here, key) != getattr(there, key)} - {"student"}
-        if max(here.steps, there.steps) <= 2 * min(here.steps, there.steps):
-            lacking -= {"steps"}
+        for budget in ("steps", "epochs"):
+            if max(getattr(here, budget), getattr(there, budget)) <= 2 * min(
+                getattr(here, budget), getattr(there, budget)
+            ):
+                lacking -= {budget}
         if arm == "answer_only" and here.train_size:  # of rationales it sees only which questions have one
             lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")} | (
                 lacking & {"answer_reading"}

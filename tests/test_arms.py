@@ -666,18 +666,33 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
         "train_size",
         "evaluation_batch_size",
     }
-    own |= {"stage2_source", "crossfit_folds"}
+    own |= {"stage2_source", "crossfit_folds", "steps", "epochs"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
     monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **given: passed.update(given))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
     assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
+        "steps": 7,
         "seed": 5,
         "output_dir": Path("here"),
         "weigh": "pair",
         "validation_pairs": [("c", "d")],
     }
+
+
+@pytest.mark.parametrize(("pairs", "steps"), [(64, 4), (65, 6), (1, 2)])
+def test_a_budget_in_epochs_is_that_many_passes_over_an_arms_own_pairs(monkeypatch, pairs, steps):
+    passed = {}
+    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **given: passed.update(given))
+    arms.train(None, [("a", "b")] * pairs, settings(steps=0, epochs=2, batch_size=32), seed=0, folder=Path("here"))
+    assert passed["steps"] == steps
+
+
+@pytest.mark.parametrize("budget", [{"steps": 0}, {"steps": 3, "epochs": 1}])
+def test_a_budget_is_given_in_steps_or_in_epochs_and_not_in_both(budget):
+    with pytest.raises(ValueError, match=r"epochs: found . with steps ., allowed: exactly one of the two above 0"):
+        settings(**budget)
 
 
 # Without a student

@@ -74,7 +74,7 @@ def finished(tmp_path, monkeypatch, question):
             study = provenance.Study(
                 "06_baselines", str(file), recipes.load(str(file)), settings, "microsci", arm, "main", 3, {}
             )
-            study.record(place / "provenance.json", inputs_cut=0, targets_cut=1)
+            study.record(place / "provenance.json", steps=4, inputs_cut=0, targets_cut=1)
         shown = {"arm": arm, "split": "test", "metric": "generated", "value": 0.25, "low": 0.1, "high": 0.5, "n": 40}
         tables.write_json(
             run / "metrics.json",

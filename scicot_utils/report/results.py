@@ -227,7 +227,7 @@ def measured_told(rows: Sequence[Row]) -> str:
 
 
 TRAINED_WITH = (
-    "student", "learning_rate", "steps", "batch_size", "train_size", "schedule", "warmup_ratio", "weight_decay", "dropout",
+    "student", "learning_rate", "steps", "epochs", "batch_size", "train_size", "schedule", "warmup_ratio", "weight_decay", "dropout",
 )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ DECODER_ONLY = ("gpt2-tiny",)
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     """The student named: "micro" (shipped), "random/<architecture>", or a hub name or folder of safetensors.
 
-    Its config says whether it is an encoder-decoder or decoder-only. `tokenizer` is a hub name or folder; empty means the
+    Its config says whether it is an encoder-decoder or decoder-only. It lies on the GPU where there is one. `tokenizer` is a hub name or folder; empty means the
     student's own; one without a padding token pads with its EOS, so that no vocabulary changes. Raises StudentError, in
     one line, for an unknown architecture, where nothing of that name can be read, and for a model that writes no text.
     """
@@ -198,7 +198,8 @@ def _put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
         )
     if not model.config.is_encoder_decoder:
         model.loss_type = "ForCausalLM"  # what the library falls back to for GPT-2, with a warning
-    return Student(model.eval(), tokenizer, name)
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # where the Trainer puts it, too
+    return Student(model.to(device).eval(), tokenizer, name)
 
 
 def room(student: Student, side: str) -> int:

@@ -75,7 +75,7 @@ def _card(student: Student, made: Row, results: list[Row], example: tuple[str, s
         f"# A student of {made['dataset']}, arm {made['arm']}",
         f"A {kind} of {parameters(student):,} parameters, fine-tuned from `{settings['student']}` on what a teacher wrote "
         f"(`{settings['teacher']}`{', ' + settings['teacher_model'] if settings['teacher_model'] else ''}): recipe "
-        f"`{made['recipe']}`, variant `{made['variant']}`, seed {made['seed']}, {settings['steps']} steps of "
+        f"`{made['recipe']}`, variant `{made['variant']}`, seed {made['seed']}, {made['steps']} steps of "
         f"{settings['batch_size']} pairs, learning rate {settings['learning_rate']:g}; {made['inputs_cut']} inputs and "
         f"{made['targets_cut']} targets were cut to the token limits.",
         f"It reads texts of this form{begins} ones of the form below it:",

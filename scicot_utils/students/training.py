@@ -57,7 +57,16 @@ class TrainingLog:
 
     def record(self) -> dict[str, Any]:
         """What the provenance of a run says of its training."""
-        names = ("inputs_cut", "targets_cut", "validation", "kept_step", "resumed_from", "precision", "processes")
+        names = (
+            "steps",
+            "inputs_cut",
+            "targets_cut",
+            "validation",
+            "kept_step",
+            "resumed_from",
+            "precision",
+            "processes",
+        )
         return {name: getattr(self, name) for name in names}
 
 

@@ -66,9 +66,9 @@ def plain_loop(student: Student, taught: list[tuple[str, str]], steps: int) -> N
 
 
 def fine_tune(student: Student, taught: list[tuple[str, str]], steps: int) -> None:
-    chosen = Settings(steps=steps, batch_size=BATCH, freeze_embeddings=False)
+    chosen = Settings(batch_size=BATCH, freeze_embeddings=False)
     with tempfile.TemporaryDirectory() as folder:
-        given = {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS}
+        given = {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps}
         students.fine_tune(student, taught, output_dir=Path(folder), seed=0, show_progress=False, **given)
 
 
