@@ -531,9 +531,24 @@ def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, told):
         tasks.load("SVAMP", dataset_path=str(tmp_path), sizes=ALL, seed=0)
 
 
+def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_path):
+    listed = "Which one?\nAnswer choices: (A) the red ball, (B) the Answer key, (C) a box."
+    rows = {str(i): [{"question": f"Story {i}. {listed}", "answer": "B", "completion": ""}] for i in range(750)}
+    (tmp_path / "D_tracking_shuffled_objects.json").write_text(json.dumps({"data": rows}), encoding="utf-8")
+    found = tasks.load("ShuffledObjects", dataset_path=str(tmp_path), sizes=ALL, seed=0)
+    train, test = tasks.paper_split(750)
+    assert [row["id"] for row in found if row["split"] == "test"] == [f"{place:05d}" for place in test]
+    assert Counter(row["split"] != "test" for row in found) == {True: len(train), False: len(test)}
+    row = next(row for row in found if row["id"] == "00007")
+    assert row["question"] == "Story 7. Which one?" and row["answer"] == "B"
+    assert row["choices"] == {"label": ["A", "B", "C"], "text": ["the red ball", "the Answer key", "a box"]}
+
+
 @pytest.mark.parametrize("path", ["", "/no/such/folder"])
 def test_a_missing_file_is_named_with_the_next_step(path):
-    with pytest.raises(TaskError, match=r"SVAMP: no file svamp\.json in dataset_path .*set it .*reasoning-teacher"):
+    with pytest.raises(
+        TaskError, match=r"SVAMP: no file svamp\.json or D_svamp\.json in dataset_path .*set it .*reasoning-teacher"
+    ):
         tasks.load("SVAMP", dataset_path=path, sizes=ALL, seed=0)
 
 

@@ -671,3 +671,19 @@ def test_what_a_faultless_teacher_writes_is_right_in_its_style_and_nothing_is_no
         told = rationales.outcome(row, rationale, answer == row["answer"], style)
         assert told == rationales.OUTCOMES[0], (row["group"], row["proof"], rationale)
         assert rationales.outcome(row, "", False, style) != "wrong answer, right rationale"
+
+
+def test_a_folder_of_published_completions_answers_each_task_from_its_own_file(tmp_path):
+    def published(texts):
+        rows = {str(i): [{"question": question, "completion": f" {text}."}] for i, (question, text) in enumerate(texts)}
+        return json.dumps({"data": rows})
+
+    (tmp_path / "D_addsub.json").write_text(published([("How many?", "1"), ("And now?", "2")]), encoding="utf-8")
+    (tmp_path / "D_svamp.json").write_text(
+        published([("And now?", "3"), ("Answer choices: none", "4")]), encoding="utf-8"
+    )
+    teacher = Recorded(str(tmp_path))
+    asked = ("00000\nHow many?", "00001\nAnd now?", "00000\nAnd now?", "00009\nAnd now?", "00009\nOr then?")
+    found = [teacher.complete(prompt, sample=0, temperature=0.0) for prompt in asked]
+    assert [response.text.strip() for response in found] == ["1.", "2.", "3.", "2.", ""]
+    assert [response.finish_reason for response in found] == ["stop"] * 4 + ["missing"]

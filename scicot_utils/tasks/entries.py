@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from scicot_utils import ScicotError, microsci
 from scicot_utils.tables import Row
@@ -22,6 +22,7 @@ TRANSFER = ("test_forms", "test_domain")  # of MicroSci: forms and domains that 
 TESTS = ("test", *TRANSFER)
 EMBEDDED = "microsci"
 HELD_OUT = 0.1  # share of the training questions that serves as validation where a benchmark has none to choose on
+LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and the options in its text
 HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 
 
@@ -33,7 +34,7 @@ class TaskError(ScicotError):
 class Task:
     """One benchmark. `normalise` turns a row of the source into one of the questions table, or None to leave it out.
 
-    `splits`: ours → the source's; without a validation split one in ten training questions is held out. `published`: the
+    `file`: the data file of Fine-tune-CoT's code; `make` stands in for one that is not there. `splits`: ours → the source's; without a validation split one in ten training questions is held out. `published`: the
     paper's questions by split; `train_drawn`: how many it drew of a larger train split. `answers`: a kind in
     `prompts.answers`, and for Fine-tune-CoT's own reading the letters that it looks for and how it compares numbers.
     """
@@ -97,7 +98,8 @@ def _aqua(row: Row) -> Row:
 
 def _listed_in_question(row: Row) -> Row:
     """Options that stand in the question's text, as in `… Answer choices: (A) 01/05/2015, (B) 01/05/1938.`"""
-    question, _, listed = re.sub(r"\s+", " ", row["question"]).partition(" Answer ")
+    question, *listed = LISTED.split(re.sub(r"\s+", " ", row["question"]))
+    listed = listed[-1] if listed else ""
     texts = re.findall(r"\([A-H]\) ?(.+?)(?=,? ?\([A-H]\)|\.?$)", listed.strip())
     return _lettered(row | {"question": question}, texts, "ABCDEFGH".find(row["answer"].strip()))
 
@@ -139,14 +141,14 @@ def _microsci(sizes: dict[str, int], seed: int) -> list[Row]:
     ]
 
 
-def _symbolic(name: str, train: int, test: int, **more: str) -> Task:
+def _symbolic(name: str, train: int, test: int, **more: Any) -> Task:
     held_out = round(HELD_OUT * train)
     published = {"train": train - held_out, "validation": held_out, "test": test}
 
     def make(sizes: dict[str, int], seed: int) -> list[Row]:
         return symbolic.questions(name, {split: sizes[split] or published[split] for split in SPLITS}, seed)
 
-    source = f"{HO}{'BIG-bench' if name == 'ShuffledObjects' else 'Kojima et al. 2022'}, made anew"
+    source = f"{HO}{'BIG-bench' if name == 'ShuffledObjects' else 'Kojima et al. 2022'}, made anew without dataset_path"
     return Task(name, source, make=make, published={"train": train, "test": test}, **more)
 
 
@@ -164,9 +166,10 @@ TASKS = {
         Task("SciQ", "Welbl et al. 2017, arXiv 1707.06209", _sciq, "allenai/sciq"),
         Task("QASC", "Khot et al. 2020, arXiv 1910.11473", _arc, "allenai/qasc", splits=_NO_PUBLIC_TEST),
         Task("ScienceQA", "Lu et al. 2022, arXiv 2209.09513; text only", _scienceqa, "derek-thomas/ScienceQA"),
-        _symbolic("LastLetter", 350, 150, answers="word"),
-        _symbolic("CoinFlip", 350, 150, answers="yes_no"),
-        _symbolic("ShuffledObjects", 525, 225, letters="ABC"),
+        _symbolic("LastLetter", 350, 150, file="last_letter_concatenation.json", normalise=_open, answers="word"),
+        _symbolic("CoinFlip", 350, 150, file="coin_flip.json", normalise=_yes_no, answers="yes_no"),
+        _symbolic("ShuffledObjects", 525, 225, file="tracking_shuffled_objects.json", normalise=_listed_in_question,
+                  letters="ABC"),
         _arithmetic("SingleEq", f"{HO}Koncel-Kedziorski et al. 2015", file="single_eq.json",
                     published={"train": 356, "test": 152}),
         _arithmetic("AddSub", f"{HO}Hosseini et al. 2014", file="addsub.json", published={"train": 276, "test": 119}),

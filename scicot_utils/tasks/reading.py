@@ -15,6 +15,7 @@ from scicot_utils.recipe import MAIN, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
 
+COMPLETED = "D_"  # before the name of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
 
@@ -30,7 +31,7 @@ def load(
     """
     preflight(name, dataset_path)
     task, rows = TASKS[name], []
-    if task.make:
+    if task.make and not (task.file and dataset_path):
         return task.make(sizes, seed)
     content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
@@ -83,12 +84,19 @@ def preflight(name: str, dataset_path: str) -> None:
             f"{name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
             f"local copy of {task.hub} in the hub's layout, or to '' to fetch it from the hub"
         )
-    if task.file and not (dataset_path and (paths.expand(dataset_path) / task.file).is_file()):
+    if task.file and (dataset_path or not task.make) and not _file(task, dataset_path):
         raise TaskError(
-            f"{name}: no file {task.file} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
-            "to a folder with the data files of Fine-tune-CoT's code, reasoning-teacher: the hub has no copy in the "
-            "order that the paper's split counts on"
+            f"{name}: no file {task.file} or {COMPLETED}{task.file} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
+            "to a folder with the data or the completion files of Fine-tune-CoT's code, reasoning-teacher: the hub has no "
+            "copy in the order that the paper's split counts on"
         )
+
+
+def _file(task: Task, dataset_path: str) -> Path | None:
+    """The data file of a task, or the file of its published completions, which hold the questions, too."""
+    folder = paths.expand(dataset_path)
+    named = [folder / name for name in (task.file, f"{COMPLETED}{task.file}")] if dataset_path else []
+    return next((place for place in named if place.is_file()), None)
 
 
 def paper_split(n: int) -> tuple[list[int], list[int]]:
@@ -121,23 +129,25 @@ def _three(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
     """Rows of a JSON file, {question, answer} each, in the order of the paper's split."""
-    place = paths.expand(dataset_path) / task.file
+    place = _file(task, dataset_path)
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
         rows = content["data"] if isinstance(content, dict) else content
+        if isinstance(rows, dict):  # completions: number → samples, each with its question
+            rows = [rows[str(number)][0] for number in range(len(rows))]
         rows = [
             {"id": f"{number:05d}", "question": row["question"], "answer": row["answer"]}
             for number, row in enumerate(rows)
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise TaskError(
-            f"{task.name}: {task.file} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
+            f"{task.name}: {place.name} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
             "under the key data, of objects with question and answer"
         ) from None
     expected = sum(task.published.values())
     if len(rows) != expected:
         raise TaskError(
-            f"{task.name}: {task.file} holds {len(rows)} questions, needed: the {expected} that the paper's split counts on"
+            f"{task.name}: {place.name} holds {len(rows)} questions, needed: the {expected} that the paper's split counts on"
         )
     train, test = paper_split(len(rows))
     return _three([rows[place] for place in train], [rows[place] for place in test])

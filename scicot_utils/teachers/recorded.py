@@ -2,13 +2,15 @@
 
 Three kinds of file are read, told apart by what stands in them: an export of this project's cache (JSON lines with key,
 request, response); JSON lines with `id` and `rationale`, or `id` and `text` (a whole completion); and the completion
-files that Fine-tune-CoT published (`CompletionDataset` in its code: one JSON object with metadata and data).
+files that Fine-tune-CoT published (`CompletionDataset` in its code: one JSON object with metadata and data), of which a
+folder with one for each task, D_….json, is read, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +31,8 @@ CHOSEN_BY = {  # what requests for one prompt may differ in, in an export → th
     "seed": "teacher_seed",
     "omitted": "teacher_omit",
 }
-CHOICES = " Answer Choices: "  # in Fine-tune-CoT's files the options are part of the question
+CHOICES = re.compile(r" answer choices: ", re.IGNORECASE)  # in Fine-tune-CoT's files options are part of the question
+CUES = (CUE.strip(), FINAL, "The best answer is")  # before the answer of a whole completion
 FINISHES = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
@@ -43,14 +46,18 @@ class Recorded(Teacher):
 
     def __init__(self, path: str, chosen: Mapping[str, object] = MappingProxyType({})):
         file = _file(path)
-        content = file.read_bytes()
+        files = sorted(file.glob("D_*.json")) if file.is_dir() else [file]
+        content = b"".join(one.read_bytes() for one in files)
         self.name = f"recorded:{file.name}"
         self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest(), "chosen": dict(chosen)}
         self._by_id: dict[str, list[Response]] = defaultdict(list)
         self._by_question: dict[str, list[Response]] = defaultdict(list)
         self._by_request: dict[tuple[str, float, int], Response] = {}
-        published = _published(content)
-        if published is not None:
+        self._by_place: dict[tuple[str, str], list[Response]] = defaultdict(list)
+        if file.is_dir():
+            for one in files:
+                self._read_published(_published(one.read_bytes()) or {}, one.name)
+        elif (published := _published(content)) is not None:
             self._read_published(published, file.name)
         elif is_export(path):
             self._read_export(content, file.name, chosen)
@@ -61,7 +68,8 @@ class Recorded(Teacher):
         if self._by_request:
             return self._by_request.get((prompt, float(temperature), sample)) or free(prompt, "", "missing")
         name, _, question = prompt.partition("\n")
-        found = self._by_id.get(name) or self._by_question.get(_squeezed(question), [])
+        asked = _squeezed(question)
+        found = self._by_id.get(name) or self._by_place.get((name, asked)) or self._by_question.get(asked, [])
         return found[sample] if sample < len(found) else free(prompt, "", "missing")
 
     def _read_lines(self, content: bytes, name: str) -> None:
@@ -94,7 +102,8 @@ class Recorded(Teacher):
         self._by_request = {place: _chosen(found, chosen, name) for place, found in answers.items()}
 
     def _read_published(self, published: dict[str, Any], name: str) -> None:
-        """Fine-tune-CoT numbers questions within a task and holds their text, so they are found by their text."""
+        """Fine-tune-CoT numbers questions within a task and holds their text, so they are found by both, else by their
+        text; tasks have questions in common, which were asked for each."""
         try:
             for index, samples in published["data"].items():
                 for found in samples:
@@ -103,9 +112,10 @@ class Recorded(Teacher):
                     finish = next((_finish(reason) for reason in reasons if _finish(reason) != "stop"), "stop")
                     text = _with_cue(answer) if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
                     response = free("", clean(text), finish)
-                    self._by_question[_squeezed(found["question"])].append(response)
-                    self._by_id[str(index)].append(response)
-        except (KeyError, TypeError, AttributeError) as error:
+                    asked = _squeezed(found["question"])
+                    self._by_question[asked].append(response)
+                    self._by_place[f"{int(index):05d}", asked].append(response)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TeacherError(
                 f"teacher_path {name}: allowed: Fine-tune-CoT's completion file, data: {{index: [{{question, completion, "
                 f"reasoning_completion, …}}]}} ({error!r})"
@@ -152,7 +162,7 @@ def is_export(path: str) -> bool:
 
 def _file(path: str) -> Path:
     file = paths.expand(path)
-    if not path or not file.is_file():
+    if not path or not (file.is_file() or (file.is_dir() and any(file.glob("D_*.json")))):
         raise TeacherError(
             f"teacher 'recorded': no file at teacher_path '{path}'; set it (or the environment variable in it) to "
             'a JSONL file with one {"id": …, "rationale": …} a line, an exported cache, or a file of Fine-tune-CoT\'s'
@@ -182,7 +192,7 @@ def _with_cue(text: Any) -> str:
     """A whole completion with its answer behind the cue that prompt `recorded` reads it by; TypeError for no text."""
     if not isinstance(text, str):
         raise TypeError("its text is no text")
-    for cue in (CUE.strip(), FINAL):
+    for cue in CUES:
         rationale, found, answer = text.rpartition(cue)
         if found:
             return f"{rationale.strip()}{CUE} {answer.strip()}"
@@ -194,4 +204,4 @@ def _finish(reason: object) -> str:
 
 
 def _squeezed(question: str) -> str:
-    return " ".join(question.partition(CHOICES)[0].split())
+    return CHOICES.split(" ".join(question.split()))[0]
