@@ -9,7 +9,7 @@ sys.path.insert(0, workflow.basedir)
 
 from snakemake.exceptions import WorkflowError
 
-from scicot_utils import ScicotError, paths, provenance
+from scicot_utils import ScicotError, paths, provenance, tables
 from scicot_utils import recipe as recipes
 
 REFERENCE = str(config.get("recipe", recipes.DEFAULT))
@@ -53,13 +53,13 @@ PAPERMILL = (
 
 
 def settings(notebook, **which):
-    """The parameters of a notebook as YAML (JSON is YAML), for papermill's -y; a change of one reruns the rule."""
+    """The parameters of a notebook, for papermill's -y; a change of one reruns the rule."""
 
     def of(wildcards):
         filled = {key: value.format(**wildcards) for key, value in which.items()}
         if "seed" in filled:
             filled["seed"] = int(filled["seed"])
-        return json.dumps(
+        return recipes.written(
             recipes.parameters(RECIPE, notebook, recipe=REFERENCE, **filled)
         )
 
@@ -139,6 +139,18 @@ def folder(run):
     return paths.relative(paths.run(RECIPE.name, *run))
 
 
+# What a recipe reads from outside the checkout, by content: another file of the same name or time reruns what reads it.
+BENCHMARKS = (
+    tables.digest(paths.expand(RECIPE.questions.dataset_path))
+    if RECIPE.questions.dataset_path
+    else ""
+)
+RECORDED = (
+    tables.digest(paths.expand(RECIPE.teacher.teacher_path))
+    if RECIPE.teacher.teacher_path
+    else ""
+)
+
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
 TRAINED = [arm for arm in RECIPE.arms if arm not in ("untrained", "two_stage")]
 
@@ -165,7 +177,10 @@ wildcard_constraints:
     seed=SEEDS,
 
 
+# A teacher's cache is one SQLite file, which nodes of a cluster cannot share: what asks runs where Snakemake does.
 localrules:
+    teacher_prompting,
+    rationale_generation,
     metrics,
     book,
 
@@ -235,6 +250,7 @@ rule questions:
     params:
         failed=FAILED,
         about=ABOUT,
+        data=BENCHMARKS,
         settings=settings("01_questions"),
     message:
         "01 questions"
@@ -258,6 +274,7 @@ rule teacher_prompting:
     params:
         failed=FAILED,
         about=ABOUT,
+        data=RECORDED,
         settings=settings("02_teacher_prompting", dataset="{dataset}"),
         variants=json.dumps(ASKING),  # they are in the estimate
     message:
@@ -285,6 +302,7 @@ rule rationale_generation:
     params:
         failed=FAILED,
         about=ABOUT,
+        data=RECORDED,
         settings=settings(
             "03_rationale_generation", dataset="{dataset}", variant="{variant}"
         ),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import html
 import importlib.metadata
 import json
@@ -123,8 +122,19 @@ class Study:
             told = failed.read_text(encoding="utf-8") if failed.exists() else done.stdout[-300:]
             raise InputError(f"{self.notebook}: could not make {shown}: {' '.join(told.split())}")
 
-    def record(self, place: Path, *, inputs: Iterable[Path] = (), outputs: Iterable[Path] = (), **more: Any) -> None:
-        """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by."""
+    def record(
+        self,
+        place: Path,
+        *,
+        inputs: Iterable[Path] = (),
+        outputs: Iterable[Path] = (),
+        outside: Iterable[str] = (),
+        **more: Any,
+    ) -> None:
+        """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by.
+
+        `outside`: files and folders from elsewhere, as the recipe spells them, empty ones left out.
+        """
         content = {
             "notebook": f"notebooks/{self.notebook}.ipynb",
             "recipe": self.name,
@@ -133,8 +143,13 @@ class Study:
             "variant": self.variant,
             "seed": self.seed,
             "settings": self.settings.model_dump(),
-            "inputs": {paths.relative(path): checksum(path) for path in inputs},
-            "outputs": {paths.relative(path): checksum(path) for path in outputs},
+            "inputs": {paths.relative(path): tables.digest(path) for path in inputs},
+            "outputs": {paths.relative(path): tables.digest(path) for path in outputs},
+            "outside": {
+                name: {"sha256": tables.digest(paths.expand(name)), "bytes": tables.size(paths.expand(name))}
+                for name in outside
+                if name
+            },
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),
             "scicot_utils": __version__,
@@ -261,15 +276,6 @@ def _imported(source: str) -> set[str]:
 
 def _file(module: str) -> Path:
     return paths.PACKAGE / f"{module.partition('.')[2].replace('.', '/')}.py"
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder with their names."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
 
 
 def machine() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -663,6 +664,15 @@ def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, 
     settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
     chosen = settings | {"recipe": planned.name} | which
     return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
+
+
+def written(values: Mapping[str, Scalar]) -> str:
+    """Parameters as one line of YAML, for papermill's `-y`. JSON will not do, though YAML reads it: what it writes as
+    5e-05 is a text there, and an emoji becomes two halves of one.
+    """
+    return yaml.safe_dump(
+        dict(values), default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf")
+    ).strip()
 
 
 def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:

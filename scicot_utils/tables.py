@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -109,6 +110,26 @@ METRICS = (
 
 class TableError(ScicotError):
     """A table that is missing, or whose columns or values are not the declared ones."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder with their names; of what is not there, that of nothing."""
+    found = hashlib.sha256()
+    for file in _files(path):
+        found.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as content:
+            while part := content.read(1 << 20):
+                found.update(part)
+    return found.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
 
 
 def write(table: str, rows: Iterable[Row], path: Path) -> Path:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from scicot_utils import paths, provenance
+from scicot_utils import paths, provenance, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.provenance import begin
 from scicot_utils.recipe import MAIN, RecipeError
@@ -133,7 +133,7 @@ def test_the_record_holds_what_it_takes_to_run_again_and_names_no_host_or_user(t
     content = json.loads((tmp_path / "provenance.json").read_text())
     assert content["settings"]["learning_rate"] == study.settings.learning_rate
     assert set(content["packages"]) >= {"torch", "transformers"} and content["seconds"] >= 0
-    assert list(content["outputs"].values()) == [provenance.checksum(made)]
+    assert list(content["outputs"].values()) == [tables.digest(made)]
     assert not {"host", "hostname", "user", "node"} & content.keys()
 
 
@@ -146,11 +146,11 @@ def test_a_missing_input_under_the_pipeline_is_one_line(monkeypatch, tmp_path):
 
 def test_the_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     (tmp_path / "a").write_text("1")
-    first = provenance.checksum(tmp_path)
+    first = tables.digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
-    second = provenance.checksum(tmp_path)
+    second = tables.digest(tmp_path)
     (tmp_path / "b").write_text("2")
-    assert len({first, second, provenance.checksum(tmp_path)}) == 3
+    assert len({first, second, tables.digest(tmp_path)}) == 3
 
 
 def test_a_package_that_a_notebook_reaches_counts_with_all_its_files():

@@ -4,6 +4,10 @@ import json
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from papermill.iorw import NoDatesSafeLoader
+from papermill.translators import PythonTranslator
 
 from scicot_utils import paths, recipe
 from scicot_utils.recipe import MAIN, RecipeError
@@ -504,3 +508,48 @@ def test_a_training_set_larger_than_what_is_asked_for_is_refused_before_anything
 def test_several_rationales_a_question_allow_a_larger_training_set(written):
     text = f"{MINIMAL}questions: {{train_questions: 40}}\nteacher: {{samples: 2}}\ntraining: {{train_size: 80}}\n"
     assert recipe.load(written(text)).settings("answer_only").train_size == 80
+
+
+# The way of a value from a recipe into a notebook
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
+ODD = st.sampled_from(
+    [
+        "yes",
+        "no",
+        "null",
+        "1e5",
+        "5e-05",
+        "0x10",
+        "2020-01-01",
+        "",
+        " a ",
+        "a: b",
+        'it\'s "so"',
+        "\U0001f600",
+        "a\nb",
+        "{x}",
+        "~",
+    ]
+)
+VALUES = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS, ODD)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(recipe.SECTION_OF)), VALUES, min_size=1))
+def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
+    """By the parsers that are on the way: papermill's of `-y`, its writer of the injected cell, and Python."""
+    parsed = yaml.load(recipe.written(values), Loader=NoDatesSafeLoader)
+    namespace: dict[str, object] = {}
+    exec(PythonTranslator.codify(parsed), namespace)
+    arrived = {key: namespace[key] for key in values}
+    assert arrived == values and {key: type(value) for key, value in arrived.items()} == {
+        key: type(value) for key, value in values.items()
+    }
+
+
+@pytest.mark.parametrize("rate", [5e-05, 1e-6, 2e-5, 3e-4])
+def test_a_low_learning_rate_reaches_the_notebook(rate):
+    planned = recipe.load("smoke")
+    training = planned.training.model_copy(update={"learning_rate": rate})
+    passed = recipe.parameters(planned.model_copy(update={"training": training}), "04_stage1_rationales")
+    assert yaml.load(recipe.written(passed), Loader=NoDatesSafeLoader)["learning_rate"] == rate

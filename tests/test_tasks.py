@@ -531,6 +531,28 @@ def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, told):
         tasks.load("SVAMP", dataset_path=str(tmp_path), sizes=ALL, seed=0)
 
 
+def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+
+    def rows_of(place, word):
+        for split in ("train", "validation", "test"):
+            row = {"question_stem": [f"{word} {split}?"], "choices": [{"text": ["x", "y"], "label": ["A", "B"]}]}
+            row |= {"id": [split], "answerKey": ["A"]}
+            folder = place / "openbookqa" / "main"
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table(row), folder / f"{split}-00000-of-00001.parquet")
+        (place / "openbookqa" / "README.md").write_text(
+            "---\nconfigs:\n- config_name: main\n  data_files:\n"
+            + "".join(f"  - split: {s}\n    path: main/{s}-*\n" for s in ("train", "validation", "test"))
+            + "---\n"
+        )
+        found = tasks.load("OpenBookQA", dataset_path=str(place), sizes=ALL, seed=0)
+        return [row["question"] for row in found]
+
+    for place, word in ((tmp_path / "one", "first"), (tmp_path / "one", "again"), (tmp_path / "two", "other")):
+        assert rows_of(place, word) == [f"{word} {split}?" for split in ("train", "validation", "test")]
+
+
 def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_path):
     listed = "Which one?\nAnswer choices: (A) the red ball, (B) the Answer key, (C) a box."
     rows = {str(i): [{"question": f"Story {i}. {listed}", "answer": "B", "completion": ""}] for i in range(750)}

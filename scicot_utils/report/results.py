@@ -168,10 +168,12 @@ def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
 
 
 def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean, least, greatest and standard deviation over seeds of `value`, with their number, for each group."""
+    """Mean, least, greatest and standard deviation over seeds of `value`, with their number, for each group.
+
+    The standard deviation of one seed is not known: NaN, shown as "–".
+    """
     grouped = frame.groupby(list(by), sort=False)
     found = grouped["value"].agg(["mean", "min", "max", "std", "count"]).rename(columns={"count": "seeds", "std": "sd"})
-    found["sd"] = found["sd"].fillna(0.0)
     found["n"] = grouped["n"].first()
     return found.reset_index()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scicot_utils import paths
+from scicot_utils import paths, tables
 from scicot_utils.recipe import MAIN, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
@@ -156,13 +156,15 @@ def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
 
-    place = task.hub
+    place, cache = task.hub, None
     if dataset_path:
         folder = paths.expand(dataset_path)
         own = folder / Path(task.hub).name  # several benchmarks side by side, each under its name on the hub
         place = str(own if own.is_dir() else folder)
+        # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
+        cache = str(paths.CACHE / "datasets" / tables.digest(Path(place))[:16])
     try:
-        found = load_dataset(place, task.config or None)
+        found = load_dataset(place, task.config or None, cache_dir=cache)
     except Exception as error:  # the library raises many kinds; each means that the data could not be had
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TaskError(
