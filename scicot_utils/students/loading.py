@@ -13,6 +13,7 @@ from string import ascii_lowercase, digits, punctuation
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Model, WordLevel, WordPiece
 from transformers import (
@@ -21,6 +22,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BartConfig,
+    GenerationConfig,
     GPT2Config,
     PreTrainedConfig,
     PreTrainedModel,
@@ -36,6 +38,7 @@ from scicot_utils.tasks import symbolic
 
 SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
 MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
+GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 GPT2_POSITIONS = 1024  # those of every published GPT-2
 
 
@@ -149,7 +152,7 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         if kind is AutoModelForCausalLM and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
         model = kind.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
-    return _put_together(model, _tokenizer(tokenizer or source), student)
+    return put_together(model, _tokenizer(tokenizer or source), student)
 
 
 def architecture(student: str) -> str:
@@ -172,7 +175,7 @@ def _random(student: str, named: str, tokenizer: str, seed: int) -> Student:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kind.from_config(ARCHITECTURES[named](words))
-    return _put_together(model, words, student)
+    return put_together(model, words, student)
 
 
 def _symbolic_words() -> list[str]:
@@ -184,7 +187,12 @@ def _writes_text(config: PreTrainedConfig) -> bool:
     return not config.architectures or bool({*config.architectures} & {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()})
 
 
-def _put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
+def put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
+    """A model and its tokenizer as a student, checked to fit each other.
+
+    What a checkpoint says of generation (penalties, forced or suppressed tokens, lengths, sampling) is left out, all but
+    the tokens that begin, end and pad a text: what is generated is decided by the recipe alone.
+    """
     if tokenizer.eos_token is None:
         raise StudentError(
             f"student {name!r}: its tokenizer has no EOS token, so no text would ever end; name another one"
@@ -196,6 +204,8 @@ def _put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
         raise StudentError(
             f"student {name!r} knows {known} tokens, its tokenizer has {len(tokenizer)}: name its own one"
         )
+    named = model.generation_config
+    model.generation_config = GenerationConfig(**{token: getattr(named, token) for token in GENERATION_TOKENS})
     if not model.config.is_encoder_decoder:
         model.loss_type = "ForCausalLM"  # what the library falls back to for GPT-2, with a warning
     device = "cuda" if torch.cuda.is_available() else "cpu"  # where the Trainer puts it, too
@@ -220,14 +230,20 @@ def _one_line(what: str, source: str) -> Iterator[None]:
     """Turn the libraries' long messages about a missing file into one line; the cause stays attached."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         offline = ", offline (HF_HUB_OFFLINE=1)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
         place = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
         raise StudentError(
-            f"{what} {source!r} cannot be read ({place}): {reason} Needed are config.json, a tokenizer and "
+            f"{what} {source!r} cannot be read ({place}): {reason}{_damaged(error)} Needed are config.json, a tokenizer and "
             f"safetensors weights: name such a folder, download the model first, or use 'micro'."
         ) from error
+
+
+def _damaged(error: Exception) -> str:
+    if not isinstance(error, SafetensorError):
+        return ""
+    return ": the weights are cut short, or an LFS pointer stands in their place; fetch them again."
 
 
 @contextmanager

