@@ -18,6 +18,7 @@ from scicot_utils.prompts.answers import (
     possible,
     read_answer,
 )
+from scicot_utils.prompts.conclusions import Conclusion, conclude
 from scicot_utils.prompts.templates import (
     ARROW,
     CUE,
@@ -42,8 +43,8 @@ from scicot_utils.prompts.templates import (
 )
 
 __all__ = [
-    "ARROW", "CUE", "FINAL", "LETTERS", "SEPARATOR", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "Exemplar", "PromptError", "Shown",
-    "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "few_shot", "has_options", "letter", "need_options", "option_text",
+    "ARROW", "CUE", "FINAL", "LETTERS", "SEPARATOR", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "Conclusion", "Exemplar", "PromptError", "Shown",
+    "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "conclude", "few_shot", "has_options", "letter", "need_options", "option_text",
     "options", "possible", "read_answer", "read_completion", "read_prompt", "split_answer_rationale",
     "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

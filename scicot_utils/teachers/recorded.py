@@ -19,7 +19,7 @@ from typing import Any
 
 from scicot_utils import cache, paths
 from scicot_utils.cache import Response
-from scicot_utils.prompts import CUE, FINAL
+from scicot_utils.prompts import CUE, conclude
 from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
 ALLOWED = 'a JSON object with "id" and "rationale", or "id" and "text"'
@@ -32,7 +32,6 @@ CHOSEN_BY = {  # what requests for one prompt may differ in, in an export → th
     "omitted": "teacher_omit",
 }
 CHOICES = re.compile(r" answer choices: ", re.IGNORECASE)  # in Fine-tune-CoT's files options are part of the question
-CUES = (CUE.strip(), FINAL, "The best answer is")  # before the answer of a whole completion
 FINISHES = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
@@ -192,11 +191,8 @@ def _with_cue(text: Any) -> str:
     """A whole completion with its answer behind the cue that prompt `recorded` reads it by; TypeError for no text."""
     if not isinstance(text, str):
         raise TypeError("its text is no text")
-    for cue in CUES:
-        rationale, found, answer = text.rpartition(cue)
-        if found:
-            return f"{rationale.strip()}{CUE} {answer.strip()}"
-    return text
+    found = conclude(text)
+    return f"{found.before}{CUE} {found.answer}" if found.rule else found.before
 
 
 def _finish(reason: object) -> str:

@@ -1,0 +1,107 @@
+"""Where a text that somebody else's model wrote comes to its conclusion: the one place that knows the forms.
+
+Nothing is guessed: the last conclusion of a text counts, and one that names two answers, or says what the answer is not,
+is none. What the answer words then mean for a question is read by its kind, in `answers`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+import unicodedata
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A form of conclusion. Group `answer` of `pattern` holds the answer's words, to the end of their line."""
+
+    name: str
+    pattern: re.Pattern[str]
+    example: str
+    seen: str
+
+
+def _rule(name: str, pattern: str, example: str, seen: str) -> Rule:
+    return Rule(name, re.compile(pattern, re.IGNORECASE | re.MULTILINE), example, seen)
+
+
+LEAD = r"(?:\b(?:so|thus|therefore|hence|finally|consequently|in conclusion)\b[,:]? {0,3}){0,2}(?:among [A-H] through [A-H],? )?"
+KIND = r"(?: \([^()\n]{1,40}\)| among [A-H] through [A-H])?"  # as in `the answer (arabic numerals) is`
+WHICH = (
+    r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
+)
+REST = r"[ \t]*(?P<answer>(?:(?!\b(?:the|final) answer\b)[^\n])*)"  # not beyond the next conclusion of the same line
+
+RULES = (
+    _rule(
+        "boxed", r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}", r"$\boxed{B}$", "models trained on mathematics"
+    ),
+    _rule("hashes", rf"^####(?!#){REST}", "#### 1234", "GSM8K's own solutions"),
+    _rule("json", r'"answer" ?: ?"?(?P<answer>[^"\n}]*)', '{"answer": "B"}', "servers with a JSON mode"),
+    _rule(
+        "phrase",
+        rf"{LEAD}{WHICH}\banswer(?: choice| option)?{KIND}(?: to [^.:\n]{{1,60}}?)?[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=){REST}",
+        "The best answer is B.",
+        "Kojima et al. 2022; Gemini; chat models",
+    ),
+    _rule("heading", rf"^#{{1,6}} {WHICH}answer[ \t]*\n+{REST}", "### Answer\nB", "chat models that write Markdown"),
+    _rule("option", rf"{LEAD}\b(?:the |it is )?(?P<answer>option \(?[A-H]\)?)[.]?[ \t]*$", "option B", "chat models"),
+)  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
+
+THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+MARKUP = re.compile(r"[*`]{1,3}|(?<!\w)__?|__?(?!\w)")
+LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]*)\}|\\[()\[\]]|\$(?!\d)")
+MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
+LETTERED = re.compile(r"(?:option )?\(?([A-H])(?:\)|[.:](?= |$))[.:]?(?: .*)?|option ([A-H])\b.*", re.IGNORECASE)
+DENIAL = re.compile(r"(?:not|neither|either|both|none|unknown|unclear)\b", re.IGNORECASE)
+SEVERAL = re.compile(r"\(?\b[A-H]\)?[ ]*(?:/|,|\bor\b|\band\b)[ ]*\(?[A-H]\b\)?", re.IGNORECASE)
+TRUTH = {"true": "yes", "false": "no"}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """`before`: what stands before it, the rationale; `answer`: its words, '' where it names none or several; `rule`."""
+
+    before: str
+    answer: str
+    rule: str
+
+
+def conclude(text: str) -> Conclusion:
+    """The last conclusion of a text; where there is none, all of the text and no answer under the rule ''.
+
+    Thoughts between `<think>` and `</think>` are set apart and conclude nothing.
+    """
+    text = THOUGHTS.sub("", text).strip()
+    plain = _plain(text)
+    found = [(match.start(), rule, match) for rule in RULES for match in rule.pattern.finditer(plain)]
+    if not found:
+        return Conclusion(text, "", "")
+    start, rule, match = max(found, key=lambda one: (one[2].end("answer"), -RULES.index(one[1])))
+    words = match["answer"].strip()
+    if not words:  # on the line below its cue
+        words = next((line.strip() for line in plain[match.end() :].split("\n") if line.strip()), "")
+    cut = bisect.bisect_left(range(len(text)), start, key=lambda end: len(_plain(text[:end])))
+    return Conclusion(text[:cut].rstrip(" \n#>-*_{"), _named(words), rule.name)
+
+
+def _plain(text: str) -> str:
+    """Without emphasis, full-width forms and typographic minus signs; what LaTeX sets as text stands as text."""
+    text = MINUS.sub("-", unicodedata.normalize("NFKC", text).replace("。", "."))
+    return MARKUP.sub("", LATEX.sub(lambda found: found[1] or "", text))
+
+
+def _named(words: str) -> str:
+    """The answer's own words: `B. carbon dioxide` is "(B)", `a + b = 1234` is 1234; '' for several or a denial."""
+    words = words.strip(" \"'“”{}")
+    if DENIAL.match(words) or SEVERAL.match(words):
+        return ""
+    if len({mark.upper() for mark in re.findall(r"\(([A-Ha-h])\)", words)}) > 1:
+        return ""
+    if lettered := LETTERED.fullmatch(words):
+        return f"({(lettered[1] or lettered[2]).upper()})"
+    first = re.match(r"(?:yes|no|true|false)\b", words, re.IGNORECASE)
+    if first:
+        return TRUTH.get(first[0].lower(), first[0].lower())
+    return words.rpartition("=")[2].strip() if re.search(r"= ?[-$]?\d[\d,.]*$", words.rstrip(".")) else words
