@@ -80,7 +80,7 @@ def test_openbookqa_keeps_its_question_under_another_name(hub):
 
 def test_a_gold_answer_that_is_no_label_is_refused_with_the_question(hub):
     path = hub(splits(test=[arc_row("odd", "ABCD", "2")]))
-    with pytest.raises(TaskError, match="ARC-Easy odd: the gold answer '2' is none of its labels A, B, C, D"):
+    with pytest.raises(TaskError, match="ARC-Easy test, row odd: the gold answer '2' is none of its labels A, B, C, D"):
         tasks.load("ARC-Easy", dataset_path=path, sizes=ALL, seed=0)
 
 
@@ -529,6 +529,92 @@ def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, told):
     (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(TaskError, match=f"SVAMP: {told}"):
         tasks.load("SVAMP", dataset_path=str(tmp_path), sizes=ALL, seed=0)
+
+
+NAMED = {
+    "AI2": {
+        split: f"ARC-Easy/ARC-Easy-{name}" for split, name in zip(tasks.SPLITS, ("Train", "Dev", "Test"), strict=True)
+    },
+    "ours": {"train": "train", "validation": "val", "test": "test"},
+    "shards": {split: f"ARC-Easy/{split}-00000-of-00001" for split in tasks.SPLITS},
+}
+STEM = "Which is it?"
+LAYOUTS = {  # options (A) x, (B) y, the second right, as different publishers write them
+    "hub": {"question": STEM, "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"},
+    "publisher": {
+        "question": {"stem": STEM, "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}]},
+        "answerKey": "B",
+    },
+    "beside": {
+        "question_stem": STEM,
+        "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}],
+        "answerKey": "B",
+    },
+    "list": {"question": STEM, "choices": ["x", "y"], "answerKey": "B"},
+    "numbers": {"question": STEM, "choices": {"label": [1, 2], "text": ["x", "y"]}, "answerKey": 2},
+}
+
+
+def files(folder, rows, names, suffix):
+    """The same row of each split in files so named, without the hub's README."""
+    for split, name in names.items():
+        file = folder / f"{name}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        row = {"id": f"{split}1"} | rows
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist([row]), file)
+        else:
+            file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("named", NAMED)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout, named, suffix):
+    rows = tasks.load(
+        "ARC-Easy", dataset_path=files(tmp_path, LAYOUTS[layout], NAMED[named], suffix), sizes=ALL, seed=0
+    )
+    assert [(row["id"], row["split"]) for row in rows] == [(f"{split}1", split) for split in tasks.SPLITS]
+    labels = ["1", "2"] if layout == "numbers" else ["A", "B"]
+    for row in rows:
+        assert (row["question"], row["answer"]) == (STEM, labels[1])
+        assert row["choices"] == {"label": labels, "text": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"question": "  "}, "the question is empty"),
+        ({"question": None}, "the question is empty"),
+        ({"choices": {"label": ["A", "B"], "text": ["x", " "]}}, "an option is empty"),
+        ({"choices": {"label": ["A", "B"], "text": ["x", None]}}, "an option is empty"),
+        ({"choices": {"label": ["A", "B"], "text": ["x", "x "]}}, "two equal options"),
+        ({"choices": {"label": ["B", "B"], "text": ["x", "y"]}}, "two equal labels"),
+        ({"choices": {"label": ["B"], "text": ["x"]}}, "1 labels and 1 options, allowed: as many of each, from 2"),
+        ({"choices": {"label": ["A", "B", "C"], "text": ["x", "y"]}}, "3 labels and 2 options"),
+        ({"answerKey": ""}, "the gold answer is ''"),
+        ({"answerKey": "E"}, "the gold answer 'E' is none of its labels A, B"),
+    ],
+)
+def test_a_row_that_cannot_be_asked_is_named_with_its_split_and_id(tmp_path, changed, told):
+    place = files(tmp_path, LAYOUTS["hub"] | changed, NAMED["ours"], ".jsonl")
+    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: .*{told}") as error:
+        tasks.load("ARC-Easy", dataset_path=place, sizes=ALL, seed=0)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["choices", "answerKey"])
+def test_a_row_in_no_known_layout_is_told_with_what_it_holds(tmp_path, missing):
+    row = {key: value for key, value in LAYOUTS["hub"].items() if key != missing}
+    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: found .*{missing}.*; allowed: the hub's columns"):
+        tasks.load("ARC-Easy", dataset_path=files(tmp_path, row, NAMED["ours"], ".jsonl"), sizes=ALL, seed=0)
+
+
+def test_an_id_that_stands_twice_is_refused(hub):
+    twice = splits(test=[arc_row("train1")])
+    with pytest.raises(TaskError, match="ARC-Easy: the id 'train1' stands 2 times, in train and test"):
+        tasks.load("ARC-Easy", dataset_path=hub(twice), sizes=ALL, seed=0)
 
 
 def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(tmp_path, monkeypatch):

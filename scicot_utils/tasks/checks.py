@@ -1,4 +1,6 @@
-"""Are questions repeated, within a benchmark and across? Pure: rows in, rows out."""
+"""Is a row a question that can be asked and answered, and are questions repeated, within a benchmark and across? Pure:
+rows in, rows out.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,31 @@ import re
 from collections import Counter
 
 from scicot_utils.tables import Row
-from scicot_utils.tasks.entries import TESTS
+from scicot_utils.tasks.entries import TESTS, Task
 
 NEAR = 0.8  # share of common words from which two questions count as nearly the same
+
+
+def fault(task: Task, row: Row) -> str:
+    """What is wrong with a row of the questions table, '' where nothing is."""
+    labels, texts, answer = row["choices"]["label"], row["choices"]["text"], row["answer"]
+    if not isinstance(row["question"], str) or not row["question"].strip():
+        return "the question is empty"
+    if not answer:
+        return "the gold answer is '', allowed: what a right answer says"
+    if task.answers == "yes_no" and answer not in ("yes", "no"):
+        return f"the gold answer is '{answer}', allowed: yes or no"
+    if task.answers != "option":
+        return ""
+    if answer not in labels:
+        return f"the gold answer '{answer}' is none of its labels {', '.join(labels)}"
+    if len(texts) < 2 or len(texts) != len(labels):
+        return f"{len(labels)} labels and {len(texts)} options, allowed: as many of each, from 2"
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        return "an option is empty"
+    if len(set(labels)) < len(labels):
+        return "two equal labels"
+    return "two equal options" if len({text.strip() for text in texts}) < len(texts) else ""
 
 
 def content_key(row: Row) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,8 +14,15 @@ import numpy as np
 from scicot_utils import paths, tables
 from scicot_utils.recipe import MAIN, Questions
 from scicot_utils.tables import Row
+from scicot_utils.tasks.checks import fault
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
 
+FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+CALLED = {  # a split, as the hub calls it → what files of it are called
+    "train": re.compile(r"(?i)\btrain|[-_]train"),
+    "validation": re.compile(r"(?i)(?:\b|[-_])(?:validation|valid|val|dev)"),
+    "test": re.compile(r"(?i)(?:\b|[-_])test"),
+}
 COMPLETED = "D_"  # before the name of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
@@ -36,11 +44,50 @@ def load(
     content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
         same = {"dataset": name, "split": split, "group": name, "proof": []}
-        normal = [task.normalise(row) for row in found]
-        rows += [_checked(row | same) for row in normal if row is not None]
+        normal = [_normalised(task, split, row) for row in found]
+        rows += [row | same for row in normal if row is not None]
         if left_out is not None:
             left_out[split] += normal.count(None)
+    for row in rows:
+        if (found := fault(task, row)) and found not in task.tolerates:
+            raise TaskError(
+                f"{name} {row['split']}, row {row['id']}: {found}; mend the row, or take it out of the files"
+            )
+    for place, count in Counter(row["id"] for row in rows).items():
+        if count > 1:
+            splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == place))
+            raise TaskError(f"{name}: the id '{place}' stands {count} times, in {splits}; rows are found by their ids")
     return rows
+
+
+def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
+    """Split, as the hub calls it → file, where a folder is not in the hub's layout; {} where it is.
+
+    Found are Parquet, JSON-lines and CSV files named after their split in any case, as publishers name them
+    (`ARC-Challenge-Train.jsonl`, `dev_rand_split.jsonl`), in the folder of the configuration if there is one.
+    """
+    if (folder / "README.md").is_file() or any(folder.glob("*.py")):
+        return {}
+    inside = folder / task.config if task.config and (folder / task.config).is_dir() else folder
+    files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
+    found = {}
+    for split in task.splits.values():
+        named = [file for file in files if CALLED[split].search(file.stem)]
+        if len(named) != 1:
+            return {}
+        found[split] = named[0]
+    return found
+
+
+def _normalised(task: Task, split: str, row: Row) -> Row | None:
+    try:
+        return task.normalise(row)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise TaskError(
+            f"{task.name} {split}, row {row.get('id', '?')}: found {', '.join(sorted(map(str, row)))}, which is not how "
+            f"this benchmark's rows are laid out ({type(error).__name__}: {error}); allowed: the hub's columns or its "
+            "publishers' own"
+        ) from None
 
 
 def sizes_of(settings: Questions) -> dict[str, int]:
@@ -164,7 +211,11 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
         # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
         cache = str(paths.CACHE / "datasets" / tables.digest(Path(place))[:16])
     try:
-        found = load_dataset(place, task.config or None, cache_dir=cache)
+        files = _plain_files(Path(place), task) if dataset_path else {}
+        what = (FORMATS[next(iter(files.values())).suffix],) if files else (place, task.config or None)
+        found = load_dataset(
+            *what, data_files={split: str(file) for split, file in files.items()} or None, cache_dir=cache
+        )
     except Exception as error:  # the library raises many kinds; each means that the data could not be had
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TaskError(
@@ -185,15 +236,3 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
         data = data.select(places) if some else data
         content[split] = [{"id": f"{name}-{place:05d}"} | row for place, row in zip(places, data, strict=True)]
     return content if "validation" in content else _three(content["train"], content["test"])
-
-
-def _checked(row: Row) -> Row:
-    labels, answer = row["choices"]["label"], row["answer"]
-    if TASKS[row["dataset"]].answers == "option" and answer not in labels:
-        raise TaskError(
-            f"{row['dataset']} {row['id']}: the gold answer '{answer}' is none of its labels {', '.join(labels)}"
-        )
-    if not answer or (TASKS[row["dataset"]].answers == "yes_no" and answer not in ("yes", "no")):
-        allowed = "yes or no" if answer else "what a right answer says"
-        raise TaskError(f"{row['dataset']} {row['id']}: the gold answer is '{answer}', allowed: {allowed}")
-    return row
