@@ -177,7 +177,42 @@ class Study:
         shown = " · ".join(f"{key} `{value}`" for key, value in rows.items() if key in used and value != "")
         if self.changed:
             shown += f"\n\nChanged by hand, so written under a variant of its own: `{self.variant}`."
-        return "\n\n".join([*lines, shown])
+        cells = "".join(
+            f"<tr><td>{key}</td><td>{html.escape(repr(value))}</td><td>{html.escape(origin)}</td></tr>"
+            for key, value, origin in self.held()
+        )
+        told = "Settings that held, whatever the cell of parameters shows"
+        table = f"<table><tr><th>setting</th><th>value</th><th>from</th></tr>{cells}</table>"
+        folded = [f"<details><summary>{told}</summary>{table}</details>"] if cells else []
+        return "\n\n".join([*lines, shown, *folded])
+
+    def held(self) -> list[tuple[str, Scalar, str]]:
+        """(setting, value, where it comes from) of every setting that this notebook knows, in the order of its cell.
+
+        It comes from a parameter changed by hand, else the variant, else what the recipe says for the arm, else the
+        recipe, else the default. The name of a key's environment variable is not repeated.
+        """
+        planned = self.recipe
+        varied = {
+            key: name
+            for name in self.variant.split("+")
+            for key in planned.variants.get(name, {})  # a part made by hand is none of the recipe's
+        }
+        own = {key for section in recipes.SECTIONS for key in getattr(planned, section).model_fields_set}
+        found = []
+        for key in recipes.notebook_defaults(self.notebook):
+            if key not in recipes.SECTION_OF or key in recipes.HIDDEN:
+                continue
+            if key in self.changed:
+                origin = "parameter"
+            elif key in varied:
+                origin = f"variant {varied[key]}"
+            elif key in planned.arm_settings.get(self.arm, {}):
+                origin = f"recipe, for arm {self.arm}"
+            else:
+                origin = "recipe" if key in own else "default"
+            found.append((key, getattr(self.settings, key), origin))
+        return found
 
 
 def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str = "") -> Study:

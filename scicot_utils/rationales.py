@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from scicot_utils import ScicotError
 from scicot_utils.prompts import TeacherPrompt, answer_text, has_options, letter, option_text, read_completion
 from scicot_utils.tables import Row
 
@@ -51,6 +52,26 @@ def judge(
             }
         )
     return rows
+
+
+class RationaleError(ScicotError):
+    """Rationales of which none can be used."""
+
+
+def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
+    """Raise RationaleError, one line, where not one of these rationales was kept: what became of them, and how a
+    completion ends whose answer could not be read.
+    """
+    if not judged or any(row["kept"] for row in judged):
+        return
+    counts = ", ".join(f"{number} {reason}" for reason, number in drop_counts(judged).items())
+    unread = {(row["question_id"], row["sample"]) for row in judged if row["drop_reason"] == "unparsed_answer"}
+    ends = [row["text"][-80:] for row in completions if (row["question_id"], row["sample"]) in unread]
+    raise RationaleError(
+        f"of {len(judged)} completions no rationale was kept: {counts}"
+        + (f"; one that could not be read ends with {ends[0]!r}" if ends else "")
+        + "; look at teacher, prompt and answer_reading, or keep all with filter 'all'"
+    )
 
 
 def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:

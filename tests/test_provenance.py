@@ -234,3 +234,44 @@ def test_a_new_record_does_not_make_the_code_count_as_changed(tmp_path, monkeypa
     assert not provenance.commit()["modified"]
     (tmp_path / "arms.py").write_text("2")
     assert provenance.commit()["modified"]
+
+
+# Settings that held
+
+
+@pytest.mark.parametrize("reference", sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
+def test_the_settings_shown_are_those_used_for_every_notebook_arm_and_variant(reference):
+    planned = recipes.load(reference)
+    cases = [("01_questions", "", MAIN), ("03_rationale_generation", "", MAIN)]
+    for _, arm, variant, _ in planned.runs():
+        notebooks = ("04_stage1_rationales", "05_stage2_answers") if arm == "two_stage" else ("06_baselines",)
+        cases += [(notebook, arm, variant) for notebook in notebooks]
+    for notebook, arm, variant in dict.fromkeys(cases):
+        study = provenance.Study(
+            notebook, reference, planned, planned.settings(arm, variant), planned.distill[0], arm, variant, 0, {}
+        )
+        for key, value, origin in study.held():
+            assert value == getattr(planned.settings(arm, variant), key)
+            said = {
+                "default": type(planned.settings()).model_fields[key].default,
+                "recipe": planned.flat()[key],
+                f"recipe, for arm {arm}": planned.arm_settings.get(arm, {}).get(key),
+                f"variant {variant}": planned.variants.get(variant, {}).get(key),
+            }
+            assert said[origin] == value
+        shown = {key for key, _, _ in study.held()}
+        assert shown == set(recipes.notebook_defaults(notebook)) & set(recipes.SECTION_OF) - set(recipes.HIDDEN)
+
+
+def test_a_page_shows_the_steps_that_were_trained_and_not_only_the_cells():
+    planned = recipes.load("smoke")
+    study = provenance.Study(
+        "06_baselines", "smoke", planned, planned.settings("answer_only"), "microsci", "answer_only", MAIN, 0, {}
+    )
+    assert "<td>steps</td><td>40</td><td>recipe</td>" in study._repr_markdown_()
+    changed = {"steps": 7}
+    study = provenance.Study(
+        "06_baselines", "smoke", planned, recipes.checked(changed, "x", base=planned.settings("answer_only").model_dump()),
+        "microsci", "answer_only", "steps=7", 0, changed,
+    )  # fmt: skip
+    assert "<td>steps</td><td>7</td><td>parameter</td>" in study._repr_markdown_()

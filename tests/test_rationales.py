@@ -298,3 +298,21 @@ def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, writ
         ("raft", "robin"), proof=["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."]
     )
     assert rationales.outcome(asked, written, correct, style) == outcome
+
+
+# Nothing kept
+
+
+def test_where_nothing_is_kept_one_line_says_what_became_of_it_all():
+    reasons = ["missing", "missing", "wrong_answer", "unparsed_answer"]
+    rows = [
+        {"question_id": str(i), "sample": 0, "kept": False, "drop_reason": reason} for i, reason in enumerate(reasons)
+    ]
+    texts = [{"question_id": str(i), "sample": 0, "text": f"text {i}\nI cannot say."} for i in range(4)]
+    with pytest.raises(rationales.RationaleError) as error:
+        rationales.need_kept(rows, texts)
+    told = str(error.value)
+    assert "of 4 completions no rationale was kept: 2 missing, 1 wrong_answer, 1 unparsed_answer" in told
+    assert "ends with 'text 3\\nI cannot say.'" in told and "\n" not in told
+    rationales.need_kept([*rows, rows[0] | {"kept": True}], texts)
+    rationales.need_kept([], [])
