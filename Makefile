@@ -8,7 +8,8 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 # A recipe is a name or a path; its outputs go by the name.
-NAME := $(basename $(notdir $(RECIPE)))
+quoted = '$(subst ','\'',$(1))'
+NAME := $(shell basename -s .yaml $(call quoted,$(RECIPE)))
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,11 +29,11 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@touch $@
 
 check: $(VENV)/.done ## validate a recipe
-	@$(PY) -m scicot_utils check $(RECIPE)
+	@$(PY) -m scicot_utils check $(call quoted,$(RECIPE))
 
 book: check ## run a recipe and build the book (default: micro)
-	@$(PY) -m scicot_utils run $(RECIPE) $(SNAKEMAKE_ARGS)
-	@$(PY) -m scicot_utils where $(RECIPE)
+	@$(PY) -m scicot_utils run $(call quoted,$(RECIPE)) $(SNAKEMAKE_ARGS)
+	@$(PY) -m scicot_utils where $(call quoted,$(RECIPE))
 
 test: $(VENV)/.done lint ## lint, unit and contract tests, the smoke recipe through to its book
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
@@ -51,7 +52,7 @@ serve: ## serve the built book at http://localhost:8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory outputs/$(NAME)/site $(PORT)
 
 student: check ## pretrain the embedded student again (about half an hour)
-	@$(PY) -m scicot_utils run $(RECIPE) outputs/$(NAME)/pretraining/main/micro/seed1/model $(SNAKEMAKE_ARGS)
+	@$(PY) -m scicot_utils run $(call quoted,$(RECIPE)) outputs/$(NAME)/pretraining/main/micro/seed1/model $(SNAKEMAKE_ARGS)
 
 clean-outputs: check ## delete what a recipe made, after asking
 	@test -d outputs/$(NAME) || { echo "nothing to delete: there is no outputs/$(NAME)"; exit 0; }; \

@@ -90,12 +90,16 @@ def stage1(name):
 
 
 def student(wildcards):
-    """The shipped checkpoint, where a run starts from it, or the folder of one that appendix A1 makes."""
+    """The shipped checkpoint, where a run starts from it, the folder of one that is made first, or the files of one in a
+    local folder."""
     variant = wildcards.get("variant", recipes.MAIN)
     named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
     if named == "micro":
         return STUDENT
-    return [paths.relative(place) for place in paths.pretrained(RECIPE.name, named)]
+    if made := paths.pretrained(RECIPE.name, named):
+        return [paths.relative(place) for place in made]
+    place = Path(paths.source(named))
+    return sorted(map(str, place.glob("*.*"))) if place.is_dir() else []
 
 
 def estimate(wildcards):
@@ -145,11 +149,14 @@ BENCHMARKS = (
     if RECIPE.questions.dataset_path
     else ""
 )
-RECORDED = (
-    tables.digest(paths.expand(RECIPE.teacher.teacher_path))
-    if RECIPE.teacher.teacher_path
-    else ""
-)
+
+
+def recorded(wildcards):
+    """The content of the completions that a variant's teacher replays."""
+    variant = wildcards.get("variant", recipes.MAIN)
+    place = RECIPE.settings(variant=variant).teacher_path
+    return tables.digest(paths.expand(place)) if place else ""
+
 
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
 TRAINED = [arm for arm in RECIPE.arms if arm not in ("untrained", "two_stage")]
@@ -274,7 +281,7 @@ rule teacher_prompting:
     params:
         failed=FAILED,
         about=ABOUT,
-        data=RECORDED,
+        data=recorded,
         settings=settings("02_teacher_prompting", dataset="{dataset}"),
         variants=json.dumps(ASKING),  # they are in the estimate
     message:
@@ -302,7 +309,7 @@ rule rationale_generation:
     params:
         failed=FAILED,
         about=ABOUT,
-        data=RECORDED,
+        data=recorded,
         settings=settings(
             "03_rationale_generation", dataset="{dataset}", variant="{variant}"
         ),

@@ -340,7 +340,9 @@ def commit() -> dict[str, Any]:
     """
     try:
         asked = {"cwd": paths.ROOT, "capture_output": True, "text": True, "check": True}
-        head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
+        top, head = subprocess.run(["git", "rev-parse", "--show-toplevel", "HEAD"], **asked).stdout.strip().split("\n")
+        if Path(top).resolve() != paths.ROOT:  # a copy without a history of its own, inside another repository
+            return {"commit": "unknown", "modified": False}
         changes = subprocess.run(
             ["git", "status", "--porcelain", "--", ".", f":!{paths.relative(paths.REFERENCE)}"], **asked
         ).stdout.strip()

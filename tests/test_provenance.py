@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -275,3 +276,17 @@ def test_a_page_shows_the_steps_that_were_trained_and_not_only_the_cells():
         "microsci", "answer_only", "steps=7", 0, changed,
     )  # fmt: skip
     assert "<td>steps</td><td>7</td><td>parameter</td>" in study._repr_markdown_()
+
+
+def test_a_copy_inside_another_repository_takes_no_commit_of_it(tmp_path, monkeypatch):
+    asked = {"cwd": tmp_path, "check": True, "capture_output": True}
+    subprocess.run(["git", "init"], **asked)
+    named = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
+    subprocess.run(["git", *named, "commit", "--allow-empty", "-m", "another project's"], **asked)
+    inside = tmp_path / "copy"
+    inside.mkdir()
+    monkeypatch.setattr(paths, "ROOT", inside)
+    assert provenance.commit() == {"commit": "unknown", "modified": False}
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path / "reference")
+    assert re.fullmatch("[0-9a-f]{40}", provenance.commit()["commit"])

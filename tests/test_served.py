@@ -19,7 +19,7 @@ from scicot_utils import prompts, rationales, recipe, teachers
 from scicot_utils.cache import Cache, CacheError
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import BudgetReached, Limits, TeacherError
+from scicot_utils.teachers import BudgetReached, Limits, MayPass, TeacherError, Unanswerable
 from scicot_utils.teachers.asking import AHEAD
 from scicot_utils.teachers.served import Served
 
@@ -303,6 +303,75 @@ def test_a_reply_of_another_shape_is_no_answer(content):
     teacher = Served(Settings(teacher="openai", teacher_model="m"))
     with pytest.raises(teachers.MayPass):
         teacher.read(content.encode(), "x")
+
+
+def reading(**changes):
+    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url="http://127.0.0.1:1/v1", **changes))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",  # OpenAI, vLLM
+        "The prompt is too long: 210000 tokens > 200000 maximum",  # Anthropic
+        "request (4390 tokens) exceeds the available context size (4096 tokens), try increasing it",  # llama.cpp
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000",  # TGI
+        "Input validation error: `inputs` must have less than 4095 tokens. Given: 5000",  # TGI
+        "Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length",
+        "the input length exceeds the context length",  # Ollama
+    ],
+)
+def test_every_servers_way_to_say_too_long_drops_one_question(message):
+    for body in ({"error": {"message": message}}, {"error": message}):
+        assert reading().refused(400, body, {}).reason == "context_length"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        ({"message": "the model is overloaded", "code": 503}, MayPass, "overloaded"),
+        ({"message": "Internal error"}, MayPass, "Internal error"),
+        ("slot unavailable", MayPass, "slot unavailable"),
+        ({"message": "exceeds the available context size", "code": 400}, Unanswerable, "context size"),
+        ({"message": "no such key", "code": 401}, TeacherError, "no such key"),
+    ],
+)
+def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error, kind, told):
+    with pytest.raises(kind, match=told):
+        reading().read({"error": error}, "prompt")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("STOP", "stop"), ("Stop", "stop"), ("MAX_TOKENS", "length"), ("Length", "length"), ("SAFETY", "unfinished")],
+)
+def test_a_finish_reason_counts_in_any_case(said, meant):
+    reply = {"choices": [{"message": {"content": "x"}, "finish_reason": said}]}
+    assert reading().read(reply, "prompt").finish_reason == meant
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_one_line_without_its_address(monkeypatch, proxy):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+
+    async def opened():
+        async with reading():
+            pass
+
+    with pytest.raises(TeacherError, match=r"the proxy of the environment .*ALL_PROXY.* cannot be used") as error:
+        asyncio.run(opened())
+    assert "\n" not in str(error.value) and "127.0.0.1:9" not in str(error.value)
+
+
+def test_a_proxy_that_requests_go_through_is_named_where_the_connection_fails(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert reading()._through() == ""
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@127.0.0.1:9")
+    assert "HTTP_PROXY" in reading()._through() and "secret" not in reading()._through()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert reading()._through() == ""
 
 
 def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free():

@@ -11,6 +11,8 @@ import email.utils
 import json
 import os
 import time
+import urllib.parse
+import urllib.request
 from typing import Any, Self
 
 import httpx2
@@ -49,10 +51,17 @@ OF_ALL = (
     "account_deactivated",
     *OF_A_PARAMETER,
 )
-TOO_LONG = ("context length", "context window", "maximum context", "context_length", "too long", "too many tokens")
+# How servers say that a question has no room: OpenAI, vLLM, Anthropic and LM Studio, then llama.cpp, Ollama,
+# text-generation-inference.
+TOO_LONG = (
+    "context length", "context window", "maximum context", "context_length", "too long", "too many tokens", "maximum model length",
+    "context size", "exceed_context_size", "num_ctx",
+    "max_new_tokens` must be", "maximum number of input tokens", "must have less than",
+)  # fmt: skip
 FILTERED = ("content_filter", "content filter", "content_policy", "content management policy")
 FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
-FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # in any case
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 
 
@@ -83,12 +92,18 @@ class Served(Teacher):
             raise TeacherError(
                 f"environment variable {self._settings.teacher_api_key_env}: holds characters that no key has; set it anew"
             )
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key() or NO_KEY,
-            base_url=self._settings.teacher_base_url,
-            max_retries=0,  # `asking` tries again, and counts what it costs
-            timeout=self._settings.teacher_timeout,
-        )
+        try:
+            self._client = openai.AsyncOpenAI(
+                api_key=self._key() or NO_KEY,
+                base_url=self._settings.teacher_base_url,
+                max_retries=0,  # `asking` tries again, and counts what it costs
+                timeout=self._settings.teacher_timeout,
+            )
+        except (ImportError, ValueError) as error:
+            raise TeacherError(
+                f"teacher '{self.name}': the proxy of the environment ({', '.join(_proxies()) or 'none'}) cannot be used "
+                f"({type(error).__name__}); allowed: an http:// proxy, or none: unset these variables"
+            ) from None
         if not self._at_home():  # the client takes these from the environment, and they are no business of others
             self._client.organization = self._client.project = None
         return self
@@ -104,6 +119,14 @@ class Served(Teacher):
         """The key for this server; the one in the default variable is for the default server and for no other."""
         named = self._settings.teacher_api_key_env
         return os.environ.get(named, "").strip() if self._at_home() or named != DEFAULT_KEY else ""
+
+    def _through(self) -> str:
+        """Which variable's proxy requests go through, for messages; '' where they go straight."""
+        server = urllib.parse.urlsplit(self._settings.teacher_base_url)
+        used = [name for name in _proxies() if name.lower() in (f"{server.scheme}_proxy", "all_proxy")]
+        if not used or urllib.request.proxy_bypass(server.hostname or ""):
+            return ""
+        return f" through the proxy that {used[0]} names; add {server.hostname} to NO_PROXY to go straight"
 
     def told(self, message: object) -> str:
         """A message from elsewhere for one line of ours, without the key, should the server repeat it."""
@@ -153,7 +176,7 @@ class Served(Teacher):
         except openai.APIConnectionError as error:
             cause = error.__cause__
             never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-            raise MayPass(f"no connection ({type(cause).__name__})", sent=not never_sent) from None
+            raise MayPass(f"no connection ({type(cause).__name__}){self._through()}", sent=not never_sent) from None
         except openai.APIError as error:
             raise MayPass(self.told(error), sent=True) from None
         return self.read(content, prompt)
@@ -199,6 +222,10 @@ class Served(Teacher):
         except (ValueError, RecursionError):
             raise MayPass("the reply is not JSON", sent=True) from None
         choices = reply.get("choices") if isinstance(reply, dict) else None
+        if not choices and isinstance(reply, dict) and reply.get("error"):  # some servers say so with status 200
+            inner = reply["error"]
+            code = inner.get("code") if isinstance(inner, dict) else None
+            raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise MayPass("the reply has no choices", sent=True)
         choice = choices[0]
@@ -215,7 +242,7 @@ class Served(Teacher):
                 raise MayPass("the reply's message has no part that is text", sent=True)
         if not isinstance(text, (str, type(None))):
             raise MayPass("the reply's message is no text", sent=True)
-        finish = FINISHES.get(finish, "unfinished") if isinstance(finish, str) else "unfinished"
+        finish = FINISHES.get(finish.lower(), "unfinished") if isinstance(finish, str) else "unfinished"
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
         thought, said = split_thinking(clean(text or ""))
@@ -229,6 +256,11 @@ class Served(Teacher):
             return Response(said, finish, *counts, self.cost(*counts), now(), thought)
         # Without the server's own count: words, as a rough one, and the price is not known.
         return Response(said, finish, len(prompt.split()), len(f"{thought} {said}".split()), None, now(), thought)
+
+
+def _proxies() -> list[str]:
+    """Names of the environment's variables that name a proxy; never their values, which may hold a password."""
+    return sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
 
 
 def _said(parts: list[Any], kind: str) -> str | None:
