@@ -72,6 +72,11 @@ def test_yes_and_no_are_read_from_every_form(ending, answer):
     assert read(row, f"{WHY} Yes and no.\n{ending}") == answer
 
 
+def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before():
+    found = conclude("The answer is hard. Therefore, the answer is (B).")
+    assert (found.before, found.answer) == ("The answer is hard.", "(B)")
+
+
 def test_every_rule_reads_its_own_example():
     for rule in RULES:
         found = conclude(rule.example)

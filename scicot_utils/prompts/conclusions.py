@@ -31,7 +31,7 @@ KIND = r"(?: \([^()\n]{1,40}\)| among [A-H] through [A-H])?"  # as in `the answe
 WHICH = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
-REST = r"[ \t]*(?P<answer>(?:(?!\b(?:the|final) answer\b)[^\n])*)"  # not beyond the next conclusion of the same line
+REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}\b(?:the|final) answer\b)[^\n])*)"  # not beyond the next conclusion of a line
 
 RULES = (
     _rule(

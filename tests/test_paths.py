@@ -1,0 +1,49 @@
+"""Names of a recipe as places: what is expanded, what is made first, what stays a name of the hub."""
+
+from pathlib import Path
+
+import pytest
+
+from scicot_utils import paths
+
+
+def test_a_place_inside_is_told_from_the_root_and_one_outside_as_it_is(tmp_path):
+    assert paths.relative(paths.OUTPUTS / "micro") == "outputs/micro"
+    assert paths.relative(tmp_path) == str(tmp_path)
+
+
+def test_a_path_of_a_recipe_may_hold_variables_a_home_or_nothing_of_the_kind(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCICOT_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths.expand("${SCICOT_DATA}/a b/ü") == tmp_path / "a b" / "ü"
+    assert paths.expand("~/data") == tmp_path / "data"
+    assert paths.expand("notebooks") == paths.NOTEBOOKS
+
+
+def test_a_model_is_a_folder_where_there_is_one_and_else_a_name_of_the_hub(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCICOT_DATA", str(tmp_path))
+    assert paths.source("micro") == str(paths.MICRO_STUDENT)
+    assert paths.source("google/flan-t5-small") == "google/flan-t5-small"
+    assert paths.source("${SCICOT_DATA}/student") == str(tmp_path / "student")
+    assert Path(paths.source("outputs/reference/micro_student")) == paths.MICRO_STUDENT
+    assert paths.source("") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("micro-small/seed3", ["outputs/r/pretraining/main/micro-small/seed3/model"]),
+        ("smollm2-135m", ["outputs/cache/students/smollm2-135m"]),
+        ("micro", []),
+        ("micro-small/seedx", []),
+        ("google/flan-t5-small", []),
+    ],
+)
+def test_which_students_are_made_first_and_where(name, made):
+    assert [paths.relative(place) for place in paths.pretrained("r", name)] == made
+    if made:
+        assert paths.relative(paths.student("r", name)) == made[0]
+
+
+def test_a_fetched_student_is_shared_by_all_recipes():
+    assert paths.pretrained("one", "smollm2-135m") == paths.pretrained("two", "smollm2-135m")
