@@ -650,6 +650,8 @@ def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_pat
     row = next(row for row in found if row["id"] == "00007")
     assert row["question"] == "Story 7. Which one?" and row["answer"] == "B"
     assert row["choices"] == {"label": ["A", "B", "C"], "text": ["the red ball", "the Answer key", "a box"]}
+    made = tasks.load("CoinFlip", dataset_path=str(tmp_path), sizes=ALL, seed=0)  # it has no file there, so it is made
+    assert made == tasks.load("CoinFlip", dataset_path="", sizes=ALL, seed=0)
 
 
 @pytest.mark.parametrize("path", ["", "/no/such/folder"])

@@ -39,7 +39,7 @@ def load(
     """
     preflight(name, dataset_path)
     task, rows = TASKS[name], []
-    if task.make and not (task.file and dataset_path):
+    if task.make and not _file(task, dataset_path):
         return task.make(sizes, seed)
     content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
@@ -131,7 +131,7 @@ def preflight(name: str, dataset_path: str) -> None:
             f"{name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
             f"local copy of {task.hub} in the hub's layout, or to '' to fetch it from the hub"
         )
-    if task.file and (dataset_path or not task.make) and not _file(task, dataset_path):
+    if task.file and not task.make and not _file(task, dataset_path):
         raise TaskError(
             f"{name}: no file {task.file} or {COMPLETED}{task.file} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
             "to a folder with the data or the completion files of Fine-tune-CoT's code, reasoning-teacher: the hub has no "
@@ -142,7 +142,7 @@ def preflight(name: str, dataset_path: str) -> None:
 def _file(task: Task, dataset_path: str) -> Path | None:
     """The data file of a task, or the file of its published completions, which hold the questions, too."""
     folder = paths.expand(dataset_path)
-    named = [folder / name for name in (task.file, f"{COMPLETED}{task.file}")] if dataset_path else []
+    named = [folder / name for name in (task.file, f"{COMPLETED}{task.file}")] if dataset_path and task.file else []
     return next((place for place in named if place.is_file()), None)
 
 
