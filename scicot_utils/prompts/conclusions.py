@@ -1,7 +1,8 @@
 """Where a text that somebody else's model wrote comes to its conclusion: the one place that knows the forms.
 
-Nothing is guessed: the last conclusion of a text counts, and one that names two answers, or says what the answer is not,
-is none. What the answer words then mean for a question is read by its kind, in `answers`.
+The last conclusion of a text counts. One that names two answers in a form known here, or says what the answer is not, is
+none. Known to be misread: a working line below a cue, and an answer that is taken back after its sentence. What the answer
+words mean for a question is read by its kind, in `answers`.
 """
 
 from __future__ import annotations
@@ -75,14 +76,14 @@ def conclude(text: str) -> Conclusion:
     """
     text = THOUGHTS.sub("", text).strip()
     plain = _plain(text)
-    found = [(match.start(), rule, match) for rule in RULES for match in rule.pattern.finditer(plain)]
+    found = [(rule, match) for rule in RULES for match in rule.pattern.finditer(plain)]
     if not found:
         return Conclusion(text, "", "")
-    start, rule, match = max(found, key=lambda one: (one[2].end("answer"), -RULES.index(one[1])))
+    rule, match = max(found, key=lambda one: one[1].end("answer"))  # of equals the first, in the order of RULES
     words = match["answer"].strip()
     if not words:  # on the line below its cue
         words = next((line.strip() for line in plain[match.end() :].split("\n") if line.strip()), "")
-    cut = bisect.bisect_left(range(len(text)), start, key=lambda end: len(_plain(text[:end])))
+    cut = bisect.bisect_left(range(len(text)), match.start(), key=lambda end: len(_plain(text[:end])))
     return Conclusion(text[:cut].rstrip(" \n#>-*_{"), _named(words), rule.name)
 
 

@@ -46,7 +46,8 @@ class Recorded(Teacher):
     def __init__(self, path: str, chosen: Mapping[str, object] = MappingProxyType({})):
         file = _file(path)
         files = sorted(file.glob("D_*.json")) if file.is_dir() else [file]
-        content = b"".join(one.read_bytes() for one in files)
+        contents = [one.read_bytes() for one in files]
+        content = b"".join(contents)
         self.name = f"recorded:{file.name}"
         self.identity = {"teacher": "recorded", "sha256": hashlib.sha256(content).hexdigest(), "chosen": dict(chosen)}
         self._by_id: dict[str, list[Response]] = defaultdict(list)
@@ -54,8 +55,8 @@ class Recorded(Teacher):
         self._by_request: dict[tuple[str, float, int], Response] = {}
         self._by_place: dict[tuple[str, str], list[Response]] = defaultdict(list)
         if file.is_dir():
-            for one in files:
-                self._read_published(_published(one.read_bytes()) or {}, one.name)
+            for one, own in zip(files, contents, strict=True):
+                self._read_published(_published(own) or {}, one.name)
         elif (published := _published(content)) is not None:
             self._read_published(published, file.name)
         elif is_export(path):
