@@ -309,8 +309,9 @@ class Pretraining(Section):
 
 class Evidence(Section):
     confidence: float = Field(0.95, gt=0.5, le=0.99, description="of every interval")
-    resamples: int = Field(2000, ge=1000, description="of every bootstrap and permutation test")
-    evidence_seed: int = Field(0, ge=0, description="of every bootstrap")
+    margin: float = Field(
+        5.0, gt=0, le=50, description="percentage points within which the whole interval of no difference must lie"
+    )
     order_questions: int = Field(
         50, ge=0, description="test questions asked again in every rotation of their options, main variant; 0: none"
     )

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 
 from scicot_utils import prompts, rationales
@@ -44,38 +46,71 @@ def _p(value: float) -> str:
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Two-sided p of McNemar's exact test that two arms are equally often right on the same questions."""
-    a, b = _paired(first, second)
-    only_first, only_second = int((a & ~b).sum()), int((~a & b).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+    if len(first) != len(second):
+        raise ValueError(f"mcnemar: found {len(first)} and {len(second)} values, allowed: the same questions in both")
+    a, b = np.asarray(first, bool), np.asarray(second, bool)
+    counts = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
+    return float(contingency_tables.mcnemar(counts, exact=True).pvalue)
 
 
-def paired_difference(
-    first: np.ndarray,
-    second: np.ndarray,
-    confidence: float,
-    resamples: int,
-    seed: int,
-    groups: Sequence[str] = (),
-) -> tuple[float, float, float]:
-    """(mean difference, low, high) of two arms on the same questions, by percentile bootstrap over the questions.
+FEWEST_GROUPS = 20  # the error over fewer groups is not to be trusted (Cameron and Miller 2015, section VI)
 
-    Each array holds one value a question: right or wrong, or the share of seeds that are right. With `groups`, one a
-    question, whole groups are drawn instead (the cluster bootstrap; Davison and Hinkley 1997, section 3.8), for
-    questions that are not independent of others in their group. Raises ValueError for other shapes.
+
+def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[str] = ()) -> Row:
+    """The mean difference of two arms on the same questions, and its standard error over questions and over seeds.
+
+    Each array holds what is right or wrong, shape (seeds, questions), the same seeds and questions in both. Returns
+    {seeds, n, groups, difference, error questions, error seeds}, fractions. The error over questions is that of their
+    means over the seeds; with `groups`, one a question, it allows for questions that are not independent of others in
+    their group (statsmodels' cluster-robust error), where there are at least FEWEST_GROUPS; else each question is a group
+    of its own. Half a question is added to either kind of disagreement (as Agresti and Min 2005 do), so that the error
+    of no disagreement is not 0. Of one seed the error over seeds is not known: NaN. Raises ValueError for other
+    shapes.
     """
-    difference = np.asarray(first, float) - np.asarray(second, float)
-    if difference.ndim != 1 or not len(difference):
-        raise ValueError(f"paired_difference: found shape {difference.shape}, allowed: one value a question")
-    if len(groups) not in (0, len(difference)):
-        raise ValueError(f"paired_difference: found {len(groups)} groups, allowed: none or {len(difference)}, one each")
-    of = np.unique(groups, return_inverse=True)[1] if len(groups) else np.arange(len(difference))
-    sums, sizes = np.bincount(of, difference), np.bincount(of)
-    picks = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
-    means = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(difference.mean()), float(low), float(high)
+    if np.shape(first) != np.shape(second) or np.ndim(first) != 2 or not np.size(first):
+        raise ValueError(
+            f"paired_difference: found shapes {np.shape(first)} and {np.shape(second)}, "
+            "allowed: (seeds, questions), the same in both"
+        )
+    gaps = np.asarray(first, float) - np.asarray(second, float)
+    seeds, n = gaps.shape
+    if len(groups) not in (0, n):
+        raise ValueError(f"paired_difference: found {len(groups)} groups, allowed: none or {n}, one a question")
+    of = np.unique(groups, return_inverse=True)[1] if len(set(groups)) >= FEWEST_GROUPS else np.arange(n)
+    squared = 1.0  # the greatest that a single difference can have
+    if n > 1:
+        fit = OLS(gaps.mean(axis=0), np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": of})
+        squared = float(fit.bse[0]) ** 2 + 1 / n**2
+    return {
+        "seeds": seeds,
+        "n": n,
+        "groups": int(of.max()) + 1,
+        "difference": float(gaps.mean()),
+        "error questions": squared**0.5,
+        "error seeds": float(gaps.mean(axis=1).std(ddof=1) / seeds**0.5) if seeds > 1 else float("nan"),
+    }
+
+
+def tested(row: Row, confidence: float) -> Row:
+    """A row of `paired_difference` with {df, low, high, p}: the interval and the two-sided p that it is zero.
+
+    The squared errors over questions and over seeds are added, since arms are to be told apart for other questions and
+    other seeds (two-way clustering, Cameron, Gelbach and Miller 2011; what both hold is not taken off again, so
+    intervals are, if anything, too wide); Student's t has Satterthwaite's (1946) degrees of freedom. Nothing is drawn at
+    random, so p has no floor. Of one seed the spread over seeds is left out.
+    """
+    parts = [(row["error questions"] ** 2, max(row["groups"] - 1, 1))]
+    if row["seeds"] > 1:
+        parts.append((row["error seeds"] ** 2, row["seeds"] - 1))
+    squared = sum(part for part, _ in parts)
+    df = squared**2 / sum(part**2 / own for part, own in parts)
+    off = float(stats.t.ppf((1 + confidence) / 2, df)) * squared**0.5
+    p = 2 * float(stats.t.sf(abs(row["difference"]) / squared**0.5, df))
+    low, high = max(row["difference"] - off, -1.0), min(row["difference"] + off, 1.0)
+    return row | {"df": df, "low": low, "high": high, "p": p}
+
+
+POINTS = ("difference", "error questions", "error seeds", "low", "high")  # columns of `compare` in percentage points
 
 
 def compare(
@@ -83,50 +118,36 @@ def compare(
     pairs: Sequence[tuple[str, str]],
     *,
     confidence: float,
-    resamples: int,
-    seed: int,
     groups: Sequence[str] = (),
 ) -> list[Row]:
     """Every pair of arms on the same questions, with each measure: {first, second, measure, difference, low, high, …}.
 
-    `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). Differences are in percentage points of the
-    mean over seeds; `p` is a paired permutation test of the same, `p corrected` after Holm over all rows. Apart from
-    that, for the spread over seeds: the differences of the single seeds, and McNemar's p of each. With `groups`, one a
-    question, `low shared` and `high shared` are the interval from drawing whole groups; the tests take questions as
-    independent in either case.
+    `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). Rows of `tested`, POINTS in percentage points
+    of the mean over seeds; `p corrected` after Holm over all rows. Beside it, the differences of the single seeds, and
+    McNemar's p of each.
     """
     rows = []
     for first, second in pairs:
         for measure in ("generated", "ranked"):
             if (first, measure) in outcomes and (second, measure) in outcomes:
                 a, b = outcomes[first, measure], outcomes[second, measure]
-                difference, low, high = paired_difference(a.mean(axis=0), b.mean(axis=0), confidence, resamples, seed)
-                p = paired_permutation(a.mean(axis=0), b.mean(axis=0), resamples, seed)
-                scaled = {"difference": 100 * difference, "low": 100 * low, "high": 100 * high, "p": p}
-                each = {
-                    "by seed": " ".join(f"{100 * gap:+.1f}" for gap in a.mean(axis=1) - b.mean(axis=1)),
-                    "McNemar p by seed": " ".join(_p(mcnemar(*seeds)) for seeds in zip(a, b, strict=True)),
-                }
-                if len(groups):
-                    _, low, high = paired_difference(
-                        a.mean(axis=0), b.mean(axis=0), confidence, resamples, seed, groups
-                    )
-                    scaled |= {"low shared": 100 * low, "high shared": 100 * high}
-                which = {"first": first, "second": second, "measure": measure, "seeds": len(a), "n": a.shape[1]}
-                rows.append(which | scaled | each)
-    corrected = holm([row["p"] for row in rows])
-    return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, corrected, strict=True)]
+                row = tested(paired_difference(a, b, groups), confidence)
+                rows.append(
+                    {"first": first, "second": second, "measure": measure}
+                    | row
+                    | {name: 100 * row[name] for name in POINTS}
+                    | {
+                        "by seed": " ".join(f"{100 * gap:+.1f}" for gap in a.mean(axis=1) - b.mean(axis=1)),
+                        "McNemar p by seed": " ".join(_p(mcnemar(*seeds)) for seeds in zip(a, b, strict=True)),
+                    }
+                )
+    return corrected(rows)
 
 
-def paired_permutation(first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> float:
-    """Two-sided p that the mean difference of two arms on the same questions is zero, by flipping signs at random.
-
-    Takes what `paired_difference` takes; the least p that it can give is 1 / (resamples + 1).
-    """
-    difference = np.asarray(first, float) - np.asarray(second, float)
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), (resamples, len(difference)))
-    as_far = np.abs(signs @ difference) >= abs(difference.sum()) - 1e-9
-    return float((as_far.sum() + 1) / (resamples + 1))
+def corrected(rows: Sequence[Row]) -> list[Row]:
+    """Rows of comparisons with `p corrected`, after Holm for their number, `comparisons`."""
+    found = holm([row["p"] for row in rows])
+    return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, found, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -226,14 +247,6 @@ def order_effects(
 def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
     low, high = wilson(int(values.sum()), len(values), confidence)
     return {"metric": metric, "value": float(values.mean()), "low": low, "high": high, "n": len(values)}
-
-
-def _paired(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    if len(first) != len(second):
-        raise ValueError(
-            f"paired test: found {len(first)} and {len(second)} values, allowed: the same questions in both"
-        )
-    return np.asarray(first, bool), np.asarray(second, bool)
 
 
 # ── Rationales ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,6 @@ seeds: [0]
 questions: {train_questions: 60, validation_questions: 16, test_questions: 24}
 teacher: {dev_questions: 8}
 training: {steps: 60}
-evidence: {resamples: 1000}
 """
 
 

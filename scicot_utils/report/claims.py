@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction
+from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction, points, would_settle
 from scicot_utils.report.results import where
 from scicot_utils.report.style import Table, arm_name, counted, percent
 from scicot_utils.tables import Row
@@ -78,14 +78,32 @@ CLAIMS = (
 )
 
 
+def judged(directions: Sequence[str]) -> str:
+    """What the directions of both scorings, or of the one there is, say of a claim that the first arm is above."""
+    found = {*directions}
+    if found == {"above"}:
+        return "reproduced"
+    if "above" in found:
+        return "partly"
+    if "below" in found:
+        return "reversed" if found == {"below"} else "partly reversed"
+    return "no difference" if found == {"no different from"} else "inconclusive"
+
+
+def _measured(row: Row, settings: Settings) -> str:
+    word = direction(row, settings)
+    told = f"{row['measure']} {points(row)}, {word.removesuffix(' from')}"
+    return told + (f"; {would_settle(row, settings)} would settle it" if word == "not told apart from" else "")
+
+
 def claims(
     recipe: Recipe, comparisons: Sequence[Row], settings: Settings, in_variants: Sequence[Row] = ()
 ) -> list[Row]:
     """Each claim with the paper's figure, what was measured here, and a verdict for the benchmark that was run.
 
     `comparisons`: of `compare`, and of `compare_in_sweep` where a claim sets an arm against itself; there the first
-    sweep is measured, and others count as variants. `in_variants`: rows of `compare_in_variants`; what does not hold in
-    all of them is reproduced partly. Those of too few seeds carry no verdict.
+    sweep is measured, and others count as variants. `in_variants`: rows of `compare_in_variants`; what is not reproduced
+    in all of them is reproduced partly. Those of too few seeds carry no verdict.
     """
     rows = []
     for claim in CLAIMS:
@@ -101,31 +119,23 @@ def claims(
         elif found and found[0]["seeds"] < MIN_SEEDS:
             verdict, measured = "too few seeds", f"{counted(found[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}"
         elif found:
-            directions = [direction(row, settings) for row in found]
-            if "below" in directions or "above" not in directions:
-                verdict = "not reproduced"
-            else:
-                verdict = "reproduced" if set(directions) == {"above"} else "partly"
-            held: dict[str, set[str]] = {}
+            verdict = judged([direction(row, settings) for row in found])
+            held: dict[str, list[str]] = {}
             for row in elsewhere_too:
                 if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
                     continue
                 first, second = (recipe.settings(row[arm], row[f"{arm} of"]) for arm in ("first", "second"))
                 if row["seeds"] >= MIN_SEEDS and first.student == second.student:  # else no like with like
-                    held.setdefault(row["variant"], set()).add(direction(row, settings))
+                    held.setdefault(row["variant"], []).append(direction(row, settings))
             if held:
-                above = [name for name, directions in held.items() if directions == {"above"}]
-                turned = [name for name, directions in held.items() if "below" in directions]
-                others = [name for name in held if name not in above]
-                elsewhere = (
-                    f"holds in {len(above)} of {len(held)}"
-                    + (f"; not in {', '.join(others)}" if others else "")
-                    + (f"; the other way about with one scoring or both in {', '.join(turned)}" if turned else "")
-                )
+                by_verdict: dict[str, list[str]] = {}
+                for name, directions in held.items():
+                    by_verdict.setdefault(judged(directions), []).append(name)
+                above = by_verdict.pop("reproduced", [])
+                others = [f"{word}: {', '.join(names)}" for word, names in by_verdict.items()]
+                elsewhere = "; ".join([f"reproduced in {len(above)} of {len(held)}", *others])
                 verdict = "partly" if verdict == "reproduced" and others else verdict
-            measured = "; ".join(
-                f"{row['measure']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})" for row in found
-            )
+            measured = "; ".join(_measured(row, settings) for row in found)
         rows.append(
             {
                 "paper": claim.paper,
@@ -173,13 +183,9 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
         }
         rows.append({over: arm_name(arm)} | {measure: percent(mean) for measure, mean in means.items()})
     for pair in HEADLINE[:2]:
-        points = {
-            row["measure"]: f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
-            for row in found
-            if (row["first"], row["second"]) == pair
-        }
-        if points:
-            rows.append({over: f"difference to {arm_name(pair[1])}, points, with its interval"} | points)
+        gaps = {row["measure"]: points(row) for row in found if (row["first"], row["second"]) == pair}
+        if gaps:
+            rows.append({over: f"difference to {arm_name(pair[1])}, points, with its interval"} | gaps)
     return rows
 
 
@@ -197,7 +203,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
             word = direction(row, settings)
             told.append(
                 f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {word} {arm_name(second)} with {percent(b)}: "
-                f"{row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})."
+                f"{points(row).replace(' (', ' points (')}."
             )
     if not told:
         return "This recipe does not run the arms of the headline comparison, so there is no headline."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import stats
 
 from scicot_utils import paths, prompts, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
@@ -23,7 +25,8 @@ OTHER_ARMS = (  # what two models bring over one, and what rationales bring that
 )
 COMPARED = (*HEADLINE, *OTHER_ARMS, ("two_stage", "two_stage_shuffled_rationale"))
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
-SHARED = "interval, right answers resampled"  # the column of intervals by `shared`
+TOLD = ("above", "below", "no different from", "not told apart from")  # where the first arm can stand to the second
+POWER = 0.8  # the chance with which a larger study is to settle what this one leaves open
 
 
 def test_outcomes(
@@ -60,12 +63,8 @@ def test_outcomes(
 def compare(
     outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings, questions: Mapping[str, Row] | None = None
 ) -> list[Row]:
-    """The comparisons that the claims rest on, tested; with `questions`, also by what these share (`shared`)."""
-    return scoring.compare(outcomes, COMPARED, groups=shared(questions or {}), **_resampling(settings))
-
-
-def _resampling(settings: Settings) -> dict[str, float]:
-    return {"confidence": settings.confidence, "resamples": settings.resamples, "seed": settings.evidence_seed}
+    """The comparisons that the claims rest on, tested; with `questions`, in groups by what these share (`shared`)."""
+    return scoring.compare(outcomes, COMPARED, groups=shared(questions or {}), confidence=settings.confidence)
 
 
 def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
@@ -77,7 +76,7 @@ def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], 
         name for name in dict.fromkeys(row["split"] for row in questions.values()) if name.startswith("test")
     ):
         outcomes = test_outcomes(recipe, dataset, questions, split=split)
-        compared = scoring.compare(outcomes, HEADLINE, groups=shared(questions, split), **_resampling(settings))
+        compared = scoring.compare(outcomes, HEADLINE, groups=shared(questions, split), confidence=settings.confidence)
         found += [{"split": split} | row for row in compared]
     return found
 
@@ -86,8 +85,7 @@ def carried_table(rows: Sequence[Row], settings: Settings) -> Table:
     """`compare_carried` for reading: a row for each pair of arms and scoring, a column for each test."""
     found: dict[tuple[str, str, str], Row] = {}
     for row in rows:
-        apart = "" if direction(row, settings) != "not told apart from" else ", not told apart"
-        cell = f"{row['difference']:+z.1f} ({row['low']:+z.1f} to {row['high']:+z.1f}){apart}"
+        cell = f"{points(row)}{aside(row, settings)}"
         of_pair = found.setdefault((row["measure"], row["first"], row["second"]), {})
         of_pair[f"{row['split']} ({row['n']} questions)"] = cell
     if len({row["split"] for row in rows}) < 2:
@@ -155,7 +153,7 @@ def _compared(
         for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items()
     }
     rows = []
-    for row in scoring.compare(outcomes, pairs, groups=shared(questions), **_resampling(settings)):
+    for row in scoring.compare(outcomes, pairs, groups=shared(questions), confidence=settings.confidence):
         named = {"variant": row["first"][0]}
         for place in ("first", "second"):
             variant, arm = row[place]
@@ -164,8 +162,8 @@ def _compared(
     return rows
 
 
-def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Table:
-    """Comparisons for readers: arms by name, intervals in one column; or those of the single seeds."""
+def comparison_table(comparisons: Sequence[Row], settings: Settings, *, by_seed: bool = False) -> Table:
+    """Comparisons for readers: arms by name, intervals in one column, what each says; or those of the single seeds."""
     rows = [
         row
         | {
@@ -176,19 +174,14 @@ def comparison_table(comparisons: Sequence[Row], *, by_seed: bool = False) -> Ta
             ),
             "points": row["difference"],
             "interval": f"{row['low']:+z.1f} to {row['high']:+z.1f}",
+            "the first is": direction(row, settings).removesuffix(" from"),
         }
-        | ({} if "low shared" not in row else {SHARED: f"{row['low shared']:+.1f} to {row['high shared']:+.1f}"})
         for row in comparisons
     ]
-    show = [
-        "arms",
-        "measure",
-        *(["by seed", "McNemar p by seed"] if by_seed else ["points", "interval", SHARED, "p corrected"]),
-    ]
-    if rows and SHARED not in rows[0] and not by_seed:
-        show.remove(SHARED)  # a record that was made without it
+    tests = ["points", "interval", "error questions", "error seeds", "p corrected", "the first is"]
+    show = ["arms", "measure", *(["by seed", "McNemar p by seed"] if by_seed else tests)]
     show = [*(name for name in ("variant", "split") if rows and name in rows[0]), *show]
-    formats = {"points": "{:+z.1f}", "p corrected": "{:.2g}"}
+    formats = {"points": "{:+z.1f}", "error questions": "{:.1f}", "error seeds": "{:.1f}", "p corrected": "{:.2g}"}
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 
@@ -199,12 +192,7 @@ def variants_told(
     sentences = []
     for first, second in pairs:
         told = [
-            f"{row['variant']} {row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}"
-            + (
-                ")"
-                if direction(row, settings) != "not told apart from"
-                else f", p {row['p corrected']:.2g}: not told apart)"
-            )
+            f"{row['variant']} {points(row)}{aside(row, settings)}"
             for row in comparisons
             if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
         ]
@@ -215,20 +203,66 @@ def variants_told(
 
 
 def direction(row: Row, settings: Settings) -> str:
-    """Where the first arm stands to the second: by its interval and by its corrected p, which must agree."""
-    if row["p corrected"] >= 1 - settings.confidence:
-        return "not told apart from"
-    return "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+    """Where the first arm stands to the second, one of TOLD: the one rule that every verdict, sentence and figure has.
+
+    Above or below: the corrected p is below one minus the confidence. No different: it is not, and the whole interval
+    lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the confidence each).
+    """
+    if row["p corrected"] < 1 - settings.confidence:
+        return "above" if row["difference"] > 0 else "below"
+    within = max(-row["low"], row["high"]) <= settings.margin
+    return "no different from" if within else "not told apart from"
+
+
+def points(row: Row) -> str:
+    """A difference with its interval."""
+    return f"{row['difference']:+z.1f} ({row['low']:+z.1f} to {row['high']:+z.1f})"
+
+
+def aside(row: Row, settings: Settings) -> str:
+    """What is to be said beside a difference that is neither above nor below; else nothing."""
+    word = direction(row, settings)
+    return "" if word in ("above", "below") else f", {word.removesuffix(' from')}"
+
+
+def would_settle(row: Row, settings: Settings) -> str:
+    """How many questions or seeds would settle a difference that is not told apart, if it stays what it was.
+
+    Enough to find, with POWER, that it is not zero, after the same correction, or else that it is within the margin,
+    whichever takes less. The error over questions shrinks with their number, that over seeds with theirs.
+    """
+    found, chance = abs(row["difference"]), 1 - settings.confidence
+    power = stats.norm.ppf(POWER)
+    not_zero = found / (stats.norm.isf(chance / 2 / row["comparisons"]) + power)
+    within = (settings.margin - found) / (stats.norm.isf(chance / 2) + power)
+    wanted = max(not_zero, within) ** 2  # as a squared standard error
+    questions, seeds = row["error questions"] ** 2, row["error seeds"] ** 2
+    ways = []
+    if seeds < wanted:
+        ways.append(f"about {_rounded(row['n'] * questions / (wanted - seeds))} test questions")
+    if questions < wanted:
+        ways.append(f"about {_rounded(row['seeds'] * seeds / (wanted - questions))} seeds")
+    if questions + seeds <= wanted:
+        return "as many test questions and seeds, others"
+    more = (questions + seeds) / wanted
+    both = f"about {_rounded(row['n'] * more)} test questions and {_rounded(row['seeds'] * more)} seeds"
+    return " or ".join(ways) or both
+
+
+def _rounded(number: float) -> str:
+    """Up, to two digits."""
+    step = 10 ** max(0, floor(log10(number)) - 1)
+    return f"{ceil(number / step) * step:,}"
 
 
 MEASURES = (("generated", -0.17, "o", "#005B96"), ("ranked", 0.17, "s", "#D55E00"))  # its place in a row, and its mark
 
 
-def differences_figure(rows: Sequence[Row]) -> Picture:
+def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
     """A forest plot of rows of `compare_in_variants` or `compare`: points and intervals, in percentage points.
 
-    Thick: the interval over questions; thin, where there is one: over groups of questions with the same right answer.
-    An open mark: not told apart from zero, the interval includes it. Raises ValueError where there are no rows.
+    A filled mark: `direction` tells the arms apart. Shaded: the margin within which arms are called no different.
+    Raises ValueError where there are no rows.
     """
     if not rows:
         raise ValueError("differences_figure: found no rows, allowed: at least one comparison")
@@ -239,20 +273,19 @@ def differences_figure(rows: Sequence[Row]) -> Picture:
     told = []
     for axes, (first, second) in zip(panels[0], pairs, strict=True):
         axes.axvline(0, color="#555555", lw=1.2)
+        axes.axvspan(-settings.margin, settings.margin, color="#888888", alpha=0.15, lw=0)
         for measure, aside, mark, colour in MEASURES:
             for row in rows:
                 if (row["first"], row["second"], row["measure"]) == (first, second, measure):
                     place = variants.index(row.get("variant", "")) + aside
-                    if "low shared" in row:
-                        axes.hlines(place, row["low shared"], row["high shared"], color=colour, lw=1)
-                    axes.hlines(place, row["low"], row["high"], color=colour, lw=3)
-                    fill = "white" if row["low"] <= 0 <= row["high"] else colour
+                    axes.hlines(place, row["low"], row["high"], color=colour, lw=2)
+                    fill = colour if direction(row, settings) in ("above", "below") else "white"
                     axes.plot(row["difference"], place, mark, color=colour, mfc=fill, ms=6)
         title = f"{arm_name(first)} minus {arm_name(second)}"
         axes.set_title(textwrap.fill(title, 24), fontsize=9)
         axes.set(xlabel="percentage points", ylim=(len(variants) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
-        told.append(_told(first, second, rows))
+        told.append(_told(first, second, rows, settings))
     panels[0, 0].set_yticks(range(len(variants)), variants)
     legend = [
         plt.Line2D([], [], ls="", marker=mark, color=colour, label=measure)
@@ -263,14 +296,14 @@ def differences_figure(rows: Sequence[Row]) -> Picture:
     return Picture(figure, f"Differences in percentage points, by variant: {'; '.join(told)}.")
 
 
-def _told(first: str, second: str, rows: Sequence[Row]) -> str:
-    """From least to greatest, and in how many variants the interval is above zero, as written by the student."""
+def _told(first: str, second: str, rows: Sequence[Row], settings: Settings) -> str:
+    """From least to greatest, and in how many variants the first arm is above, as written by the student."""
     found = [row for row in rows if (row["first"], row["second"], row["measure"]) == (first, second, "generated")]
     name = f"{arm_name(first)} minus {arm_name(second)}"
     if not found:
         return f"{name}, ranked only"
     least, most = (pick(found, key=lambda row: row["difference"]) for pick in (min, max))
-    above = sum(row["low"] > 0 for row in found)
+    above = sum(direction(row, settings) == "above" for row in found)
     ends = [f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in (least, most)]
     span = ends[0] if len(found) == 1 else f"from {ends[0]} to {ends[1]}"
-    return f"{name}, generated, {span}, its interval above zero in {above} of {len(found)}"
+    return f"{name}, generated, {span}, told apart and above zero in {above} of {len(found)}"

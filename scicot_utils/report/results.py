@@ -128,7 +128,7 @@ class Record:
     def table(self, name: str) -> list[Row]:
         """The rows of one of its tables."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        numbers = {name: [""] for name in FAILURES}  # where there was nothing to count
+        numbers = {name: [""] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
         return pd.read_csv(file, keep_default_na=False, na_values=numbers).to_dict("records")
 
     def students(self) -> list[Row]:
@@ -156,7 +156,7 @@ class Record:
             f"Record of recipe {self.recipe}: seeds {', '.join(map(str, found['recipe']['seeds']))}; "
             f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {begun:%Y-%m-%d %H:%M} and "
             f"{ended:%Y-%m-%d %H:%M} UTC, on {' and '.join(found['processor'])} ({' and '.join(map(str, found['cores']))} cores); commit "
-            f"{commits}. To make it again: make book RECIPE={self.recipe}."
+            f"{commits}. {found.get('tested_again', '')}To make it again: make book RECIPE={self.recipe}."
         )
 
 
