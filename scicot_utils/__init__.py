@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
-
-# What is imported lives to the end. Gone over by every small collection, and once more at the end, half a million such
-# objects (torch, transformers) add two seconds to each notebook.
-gc.set_threshold(100_000, 50, 100)
-atexit.register(gc.freeze)
-
 __version__ = "0.1.0"
 
 

@@ -302,6 +302,9 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
     ]
 
 
+STAGE_ONE_WROTE = ("shuffled", "counterfactual")  # of `controls`: two models answer; one, given the teacher's or none
+
+
 def controls(
     questions: Mapping[str, Row], generations: Sequence[Row], judged: Sequence[Row], seed: int
 ) -> tuple[dict[str, list[Row]], dict[str, str]]:

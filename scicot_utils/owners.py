@@ -5,39 +5,36 @@ The lock is the kernel's, so it ends with its process, however that ends: nobody
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import uuid
-from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 class Owner:
     """One who is there, until `leave` or the end of its process."""
 
     def __init__(self, shared: Path):
-        while True:
-            self.name = uuid.uuid4().hex
-            self._path = _file(shared, self.name)
-            self._opened = self._path.open("w")
-            fcntl.flock(self._opened, fcntl.LOCK_EX)
-            if self._path.exists():  # else it was cleared away before it was locked
-                break
-            self._opened.close()
+        self.name = uuid.uuid4().hex
+        self._path = _file(shared, self.name)
+        self._lock = FileLock(self._path, thread_local=False)
+        self._lock.acquire()
 
     def leave(self) -> None:
         self._path.unlink(missing_ok=True)
-        self._opened.close()
+        self._lock.release()
 
 
 def is_there(shared: Path, name: str) -> bool:
     """Whether the owner of that name is there; the file of one that is not is cleared away."""
-    with suppress(FileNotFoundError), _file(shared, name).open() as opened:
+    path = _file(shared, name)
+    if path.exists():
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            with FileLock(path, timeout=0, thread_local=False):
+                path.unlink(missing_ok=True)
+        except Timeout:
             return True
-        _file(shared, name).unlink(missing_ok=True)
     return False
 
 

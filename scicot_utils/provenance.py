@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import ast
+import atexit
+import functools
+import gc
 import html
 import importlib.metadata
 import json
@@ -14,17 +17,20 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from scicot_utils import ScicotError, __version__, paths, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
+
+if TYPE_CHECKING:
+    import grimp
 
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
 SINGLE_ARMS = tuple(arm for arm in recipes.ARMS if arm != "two_stage")  # those that one notebook runs
@@ -223,6 +229,7 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str
     values. Values that differ from the recipe's are run under a variant named after them, so that no table of the
     recipe is touched. Raises RecipeError, one line, for a name or a value that cannot be.
     """
+    _spare_the_collector()
     defaults = recipes.notebook_defaults(notebook)
     standard = recipes.load(recipes.DEFAULT).flat()
     given = {}
@@ -277,40 +284,47 @@ def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping
     return edited | _injected(namespace)
 
 
+def _spare_the_collector() -> None:
+    """For the process of one notebook: what it imports lives to its end. Gone over by every small collection, and once
+    more at the end, half a million such objects (torch, transformers) add two seconds to each notebook.
+    """
+    gc.set_threshold(100_000, 50, 100)
+    atexit.register(gc.freeze)
+
+
 def code(notebook: str) -> list[str]:
     """The package's files that a notebook runs, directly or through others, seen from the repository's root.
 
-    The pipeline takes them as inputs: a changed module reruns the notebooks that use it, and no others. A package that is
-    imported counts as a whole; a module of one that is named, as in `from scicot_utils.report import style`, alone.
+    The pipeline takes them as inputs: a changed module reruns the notebooks that use it, and no others. A module of a
+    package that is named, as in `from scicot_utils.report import style`, counts alone.
     """
     content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
-    sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
-    found, waiting = {paths.PACKAGE / "__init__.py"}, set().union(*map(_imported, sources))
-    while waiting:
-        name = waiting.pop()
-        module = paths.PACKAGE / f"{name}.py"
-        files = {module} if module.is_file() else {*(paths.PACKAGE / name).glob("*.py")}
-        for file in files - found:
-            waiting |= _imported(file.read_text(encoding="utf-8"))
-        found |= files
-    return sorted(paths.relative(file) for file in found)
-
-
-def _imported(source: str) -> set[str]:
-    """This package's modules and packages in the import statements of `source`, as paths: `recipe`, `report/style`."""
-    dotted = set()
-    for node in ast.walk(ast.parse(source)):
+    graph = _imports()
+    named = {paths.PACKAGE.name}
+    for node in (node for cell in content["cells"] if cell["cell_type"] == "code" for node in _parsed(cell)):
         if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                inside = f"{node.module}.{alias.name}"
-                dotted.add(inside if _file(inside).exists() or node.module == "scicot_utils" else node.module or "")
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            named |= (inside & graph.modules) or {node.module or ""}
         elif isinstance(node, ast.Import):
-            dotted |= {alias.name for alias in node.names}
-    return {name.partition(".")[2].replace(".", "/") for name in dotted if name.startswith("scicot_utils.")}
+            named |= {alias.name for alias in node.names}
+    found = (named & graph.modules).union(*map(graph.find_upstream_modules, named & graph.modules))
+    return sorted(paths.relative(_file(module)) for module in found)
+
+
+def _parsed(cell: dict[str, Any]) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse("".join(cell["source"])))
+
+
+@functools.cache
+def _imports() -> grimp.ImportGraph:
+    import grimp  # only the pipeline asks
+
+    return grimp.build_graph(paths.PACKAGE.name, cache_dir=None)
 
 
 def _file(module: str) -> Path:
-    return paths.PACKAGE / f"{module.partition('.')[2].replace('.', '/')}.py"
+    place = paths.ROOT.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
 def machine() -> dict[str, Any]:

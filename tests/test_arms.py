@@ -549,6 +549,10 @@ def test_controls_are_what_they_are_called(question):
     assert sorted(text for _, text in told["shuffled"]) == sorted(texts[:6])
     assert all(text != texts[i] for i, (_, text) in enumerate(told["shuffled"]))
     assert [name for name, _ in told["counterfactual"]] == ["q1", "q3", "q5"] == list(argued_for)
+    written = re.compile(r"(robin|ant|raft|copper) \d\.", re.IGNORECASE)  # by stage 1, some with a word exchanged
+    assert {*arms.STAGE_ONE_WROTE} == {
+        name for name, pairs in told.items() if all(written.fullmatch(t) for _, t in pairs)
+    }
     for name, text in told["counterfactual"]:
         assert text.startswith(prompts.option_text(rows[name], argued_for[name])) and argued_for[name] != "B"
 

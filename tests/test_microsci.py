@@ -1,6 +1,7 @@
 """MicroSci: its facts, the questions made from them, their proofs and fairness, and the pretraining pairs."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -561,3 +562,40 @@ def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):
     assert {probe.domain for probe in found} <= {entry.domain for entry in world.kinds.values()}
     rules_about = {"class", "property", "consequence", "value", "event", "order"}
     assert {probe.about for probe in found} == {*facts.RELATIONS, *rules_about}
+
+
+def streams(seed):
+    """The streams of lessons of notebook A1, as its code names them: of training, in order of the phases, of stopping
+    and of grading."""
+    source = "".join(
+        "".join(cell["source"])
+        for cell in json.loads(paths.notebook("A1_micro_student").read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    )
+    assert "pretraining_batch_size, 3 * study.seed + number, phase.mix" in source
+    assert "held_out, logs = study.seed + 1000" in source and "stream=held_out" in source
+    assert 'students.skills(student, count=200, stream=f"{study.seed} graded")' in source
+    return [3 * seed + number for number in range(len(microsci.PHASES))], seed + 1000, f"{seed} graded"
+
+
+def test_lessons_that_stop_a_training_are_neither_those_it_learns_nor_those_that_grade_it(world):
+    for seed in range(10):
+        learned, stop, grade = streams(seed)
+        assert len({*learned, stop, grade}) == len(learned) + 2
+        for task in ("find", "read"):
+            drawn = [
+                {*microsci.lessons(world, 200, stream, {task: 1})} for stream in (stop, grade)
+            ]  # of many thousand possible ones
+            assert len(drawn[0] & drawn[1]) <= 4
+
+
+def test_two_phases_of_one_stream_learn_other_lessons(world):
+    """Seed 1's last phase and seed 2's first have one number; mix and length differ, so no lesson is learned twice."""
+    assert streams(1)[0][-1] == streams(2)[0][0]
+    first, last = microsci.PHASES[0], microsci.PHASES[-1]
+    one, other, apart = (
+        microsci.lessons(world, int(20_000 * phase.share), stream, phase.mix)
+        for phase, stream in ((last, 6), (first, 6), (first, "another"))
+    )
+    assert sum(a == b for a, b in zip(one, other, strict=False)) <= 5
+    assert len({*one} & {*other}) < 1.2 * len({*one} & {*apart})  # short lessons are met again whatever the stream

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tomllib
 
-import grimp
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import scicot_utils
 from scicot_utils import microsci, paths, provenance, recipe, report, tables
@@ -67,24 +68,6 @@ def test_the_book_folds_long_code_and_the_parameters_and_no_other(notebook):
             assert ("hide-input" in tags) == long, f"{len(lines)} lines: {lines[0]}"
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_the_code_inputs_of_a_notebook_are_all_modules_it_reaches(notebook):
-    graph = grimp.build_graph("scicot_utils", cache_dir=None)
-    direct = set()
-    for cell in cells(notebook):
-        if cell["cell_type"] == "code":
-            for node in ast.walk(ast.parse("".join(cell["source"]))):
-                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scicot_utils":
-                    inside = {f"{node.module}.{name.name}" for name in node.names}
-                    direct |= inside if inside <= graph.modules else {node.module}
-    reached = direct.union(*(graph.find_upstream_modules(module) for module in direct))
-    packages = {module for module in reached if (paths.ROOT / module.replace(".", "/")).is_dir()} - {"scicot_utils"}
-    reached |= {child for package in packages for child in graph.find_descendants(package)}
-    files = {f"{module.replace('.', '/')}.py" for module in reached - packages if module != "scicot_utils"}
-    files |= {f"{package.replace('.', '/')}/__init__.py" for package in packages}
-    assert set(provenance.code(notebook)) == files | {"scicot_utils/__init__.py"}
-
-
 def test_what_only_shows_results_is_no_input_of_a_training():
     for notebook in ("04_stage1_rationales", "05_stage2_answers", "06_baselines", "A1_micro_student"):
         shown = [name for name in provenance.code(notebook) if name.startswith("scicot_utils/report/")]
@@ -135,13 +118,38 @@ def test_every_page_of_the_toc_exists_and_every_page_is_in_it():
 def test_environments_agree():
     pins = dict(line.split("==") for line in text_of("constraints.txt").split() if "==" in line)
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    assert pins["torch"] == "2.13.0"
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["test"]
     names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
+    for line in map(Requirement, wanted):
+        assert line.specifier.contains(pins[line.name.lower().replace("_", "-")]), line
     conda = yaml.safe_load(text_of("environment.yml"))["dependencies"]
     of_conda = dict(line.lower().split("==") for line in conda[-1]["pip"] if "==" in line)
     assert of_conda == {name: pins[name] for name in names}
+
+
+def test_the_manifest_for_kubernetes_is_one_job_that_runs_what_the_readme_runs():
+    claim, job = yaml.safe_load_all(text_of("notebooks/profiles/kubernetes/job.yaml"))
+    assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["restartPolicy"] in ("OnFailure", "Never")  # what a job may have
+    [volume], [mount] = pod["volumes"], container["volumeMounts"]
+    assert volume["name"] == mount["name"] and mount["mountPath"] == container["workingDir"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    given = {one["name"]: one["value"] for one in container["env"]}
+    assert given["REPOSITORY"] == "" and recipe.load(given["RECIPE"])  # no address of ours; a recipe that there is
+    python = container["image"].removeprefix("python:")
+    needed = tomllib.loads(text_of("pyproject.toml"))["project"]["requires-python"]
+    assert SpecifierSet(needed).contains(python)
+    [script] = container["args"]
+    assert {*re.findall(r"\$(\w+)", script)} == {*given}
+    subprocess.run([*container["command"][:1], "-n", "-c", script], check=True)
+    cores = re.search(r"--cores (\d+) --resources gpu=(\d+)", script)
+    assert cores[1] == cores[2] == container["resources"]["requests"]["cpu"]
+    for line in script.splitlines()[-1:]:
+        assert line.startswith("make book ") and "make book" in text_of("README.md")
 
 
 def test_constraints_hold_plain_pins_only():

@@ -165,22 +165,18 @@ def test_a_package_that_a_notebook_does_not_reach_does_not_count():
     assert not [name for name in provenance.code("09_claims") if "teachers" in name]
 
 
-def test_modules_of_a_package_are_followed_to_what_they_import(tmp_path, monkeypatch):
-    cell = {"cell_type": "code", "source": ["from scicot_utils import inner"]}
-    (tmp_path / "n.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
-    (tmp_path / "inner").mkdir()
-    for name, text in (
-        ("__init__.py", ""),
-        ("inner/__init__.py", "from scicot_utils.inner.part import x"),
-        ("inner/part.py", "from scicot_utils import outer"),
-        ("outer.py", "import scicot_utils.inner.part"),
-        ("other.py", ""),
-    ):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
-    monkeypatch.setattr(paths, "notebook", lambda name: tmp_path / f"{name}.ipynb")
-    monkeypatch.setattr(paths, "ROOT", tmp_path)
-    assert provenance.code("n") == ["__init__.py", "inner/__init__.py", "inner/part.py", "outer.py"]
+@pytest.mark.parametrize("notebook", sorted(file.stem for file in paths.NOTEBOOKS.glob("*.ipynb")))
+def test_a_notebooks_code_is_closed_under_imports_of_names_that_are_modules(notebook):
+    found = provenance.code(notebook)
+    modules = {paths.relative(file): file for file in paths.PACKAGE.rglob("*.py")}
+    assert {*found} <= {*modules} and "scicot_utils/__init__.py" in found
+    for name in found:
+        for package, names in re.findall(
+            r"^ *from scicot_utils(\.[\w.]+)? import ([\w, ]+)$", modules[name].read_text("utf-8"), re.M
+        ):
+            place = f"scicot_utils{package.replace('.', '/')}"
+            own = [f"{place}/{one}.py" for one in names.replace(" ", "").split(",") if f"{place}/{one}.py" in modules]
+            assert {*own} <= {*found}, (name, own)
 
 
 def test_right_answers_are_shown_by_hand_only_where_the_recipe_asks_about_training(tmp_path):

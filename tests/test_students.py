@@ -822,7 +822,7 @@ def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student
 
 
 def test_skills_has_a_row_for_each_task_of_pretraining():
-    rows = students.skills(students.load("random/micro-small"), count=2, seed=0)
+    rows = students.skills(students.load("random/micro-small"), count=2, stream=0)
     assert [row["task"] for row in rows] == list(microsci.TASKS)
     assert all(tuple(row) == ("task", "n", "right", "share") for row in rows)
     assert all(row["n"] == 2 and 0 <= row["share"] == row["right"] / 2 <= 1 for row in rows)
@@ -837,7 +837,7 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 
     monkeypatch.setattr(probing, "writes", writes)
     for seed in (0, 0, 1):
-        assert [row["task"] for row in students.skills(student, count=3, seed=seed, tasks=["find_back", "copy"])] == [
+        assert [row["task"] for row in students.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])] == [
             "find_back",
             "copy",
         ]
@@ -848,8 +848,8 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
     shares = {"copy": 0.9, "read": 0.6}
     monkeypatch.setattr(probing, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
-    assert students.masters(student, ["copy", "read"], 0.6, seed=0)
-    assert not students.masters(student, ["copy", "read"], 0.7, seed=0)
+    assert students.masters(student, ["copy", "read"], 0.6, stream=0)
+    assert not students.masters(student, ["copy", "read"], 0.7, stream=0)
 
 
 # Checkpoints that others made

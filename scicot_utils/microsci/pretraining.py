@@ -100,11 +100,11 @@ class Lesson(NamedTuple):
 
 
 class Lessons:
-    """Makes lessons of the tasks; the same seed always gives the same ones."""
+    """Makes lessons of the tasks; the same stream always gives the same ones."""
 
-    def __init__(self, world: World, seed: int):
+    def __init__(self, world: World, stream: int | str):
         self.world = world
-        self.rng = random.Random(f"microsci pretraining {seed}")
+        self.rng = random.Random(f"microsci pretraining {stream}")
         self.words = vocabulary(world)
         self.rules = _rules(world)
         self.names = {
@@ -348,9 +348,9 @@ TASKS: dict[str, Callable[[Lessons], Lesson]] = {
 }
 
 
-def lessons(world: World, size: int, seed: int, mix: Mapping[str, float]) -> list[Lesson]:
+def lessons(world: World, size: int, stream: int | str, mix: Mapping[str, float]) -> list[Lesson]:
     """`size` lessons of the tasks in `mix`, drawn with its weights; ValueError for an unknown task."""
-    return Lessons(world, seed).draw(size, mix)
+    return Lessons(world, stream).draw(size, mix)
 
 
 @dataclass(frozen=True)
