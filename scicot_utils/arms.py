@@ -60,11 +60,18 @@ class Written:
     cue: str = ""
 
     def read(self, question: Row, text: str, reading: str) -> str:
-        """The answer, read as a recipe's `answer_reading` says: `strict`, from its place, or as the `paper` does."""
+        """The answer, read as a recipe's `answer_reading` says: `strict`, from its place, or as the `paper` does; or, to
+        compare, by its `conclusion`, as a teacher's is."""
         answer = self.split(text)[1]
         if reading == "paper":
             return prompts.cleanse(question, text if self.cue else answer, self.cue)
-        return prompts.read_answer(question, answer)
+        return self.by(question, text)[0] or (
+            prompts.read_free(question, text).answer if reading == "conclusion" else ""
+        )
+
+    def by(self, question: Row, text: str) -> tuple[str, str]:
+        """The answer of the `strict` reading, and the rule by which it was read."""
+        return prompts.read_by(question, self.split(text)[1])
 
 
 @dataclass(frozen=True)
@@ -158,9 +165,9 @@ def maps_of(arm: str) -> tuple[Map, ...]:
     return ONE_STUDENT[arm].maps if arm in ONE_STUDENT else (RATIONALE, ANSWER_FROM)
 
 
-def read_again(arm: str, question: Row, text: str, reading: str) -> str:
-    """The answer in the text of a prediction, `reading` it as a recipe's `answer_reading` may say."""
-    return (ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER).read(question, text, reading)
+def written(arm: str) -> Written:
+    """How the texts of an arm's predictions hold their answers."""
+    return ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER
 
 
 def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:

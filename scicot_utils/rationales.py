@@ -8,33 +8,41 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from scicot_utils import ScicotError
-from scicot_utils.prompts import TeacherPrompt, answer_text, has_options, letter, option_text, read_completion
+from scicot_utils.prompts import TeacherPrompt, answer_text, has_options, letter, option_text, plain, read_completion
 from scicot_utils.tables import Row
 
 
 def judge(
-    prompt: TeacherPrompt, questions: dict[str, Row], completions: Iterable[Row], keep: str, reading: str = "strict"
+    prompt: TeacherPrompt,
+    questions: dict[str, Row],
+    completions: Iterable[Row],
+    keep: str,
+    reading: str = "conclusion",
+    markup: str = "kept",
 ) -> list[Row]:
-    """Rows of the rationales table, one a completion. `reading`: how the teacher's answer is read (`answer_reading`).
+    """Rows of the rationales table, one a completion. `reading`: how the teacher's answer is read (`teacher_reading`).
 
     `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
-    'all': iff there is one. A repetition of a kept rationale of the same question is dropped in both. `drop_reason` is one of
-    missing, length, content_filter, context_length, rejected, unanswered, unfinished (why there is no whole completion),
-    empty, unparsed_answer, wrong_answer, duplicate, or '' when it is kept.
+    'correct_or_cut': the same, though the text was cut at its limit, as the code of Ho et al. does; 'all': iff there is a
+    rationale. A repetition of a kept rationale of the same question is dropped in each. `drop_reason` is one of missing,
+    length, content_filter, context_length, rejected, unanswered, unfinished (why there is no whole completion), empty,
+    unparsed_answer, wrong_answer, duplicate, or '' when it is kept. `rule` says how the answer was read, or why not, and
+    `cut` what stood behind the rationale. `markup` = 'plain': rationales without Markdown and LaTeX's commands.
     """
     rows, seen = [], set()
     for completion in completions:
         question = questions[completion["question_id"]]
-        rationale, answer = read_completion(prompt, question, completion["text"], reading)
-        correct = answer == question["answer"]
-        reason = ""
-        if completion["finish_reason"] != "stop":
-            reason = completion["finish_reason"]
+        read = read_completion(prompt, question, completion["text"], reading)
+        rationale = plain(read.rationale) if markup == "plain" else read.rationale
+        correct = read.answer == question["answer"]
+        finish, reason = completion["finish_reason"], ""
+        if finish != "stop" and not (finish == "length" and keep == "correct_or_cut"):
+            reason = finish
         elif not rationale:
             reason = "empty"
-        elif keep == "correct" and not answer:
+        elif keep != "all" and not read.answer:
             reason = "unparsed_answer"
-        elif keep == "correct" and not correct:
+        elif keep != "all" and not correct:
             reason = "wrong_answer"
         elif (question["id"], rationale) in seen:
             reason = "duplicate"
@@ -45,13 +53,35 @@ def judge(
                 "question_id": question["id"],
                 "sample": completion["sample"],
                 "rationale": rationale,
-                "teacher_answer": answer,
+                "teacher_answer": read.answer,
                 "correct": correct,
                 "kept": not reason,
                 "drop_reason": reason,
+                "rule": read.rule,
+                "cut": read.cut,
             }
         )
     return rows
+
+
+def rules(judged: Iterable[Row]) -> list[Row]:
+    """By which rule answers were read, and why others were not: {rule, read, completions, share}, most frequent first."""
+    counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in judged)
+    total = sum(counts.values())
+    return [
+        {"rule": rule, "read": "yes" if read else "no", "completions": number, "share": number / total}
+        for (rule, read), number in counts.most_common()
+    ]
+
+
+def unread(judged: Sequence[Row], completions: Sequence[Row], each: int = 5) -> list[Row]:
+    """How whole completions end whose answer could not be read, the first `each` for each reason: {why, question, ends}."""
+    found: dict[str, list[Row]] = {}
+    for row, completion in zip(judged, completions, strict=True):
+        if not row["teacher_answer"] and row["drop_reason"] in ("unparsed_answer", ""):
+            ends = completion["text"].strip()[-160:]
+            found.setdefault(row["rule"], []).append({"why": row["rule"], "question": row["question_id"], "ends": ends})
+    return [row for rows in found.values() for row in rows[:each]]
 
 
 class RationaleError(ScicotError):
@@ -65,12 +95,11 @@ def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
     if not judged or any(row["kept"] for row in judged):
         return
     counts = ", ".join(f"{number} {reason}" for reason, number in drop_counts(judged).items())
-    unread = {(row["question_id"], row["sample"]) for row in judged if row["drop_reason"] == "unparsed_answer"}
-    ends = [row["text"][-80:] for row in completions if (row["question_id"], row["sample"]) in unread]
+    ends = [row["ends"][-80:] for row in unread(judged, completions)]
     raise RationaleError(
         f"of {len(judged)} completions no rationale was kept: {counts}"
         + (f"; one that could not be read ends with {ends[0]!r}" if ends else "")
-        + "; look at teacher, prompt and answer_reading, or keep all with filter 'all'"
+        + "; look at teacher, prompt and teacher_reading, or keep all with filter 'all'"
     )
 
 

@@ -214,9 +214,17 @@ class Teacher(Section):
 
 
 class Rationales(Section):
-    filter: Literal["correct", "all"] = Field("correct", description="keep a rationale iff its answer is right")
+    filter: Literal["correct", "correct_or_cut", "all"] = Field(
+        "correct",
+        description="keep a rationale iff its answer is right; correct_or_cut: though its text was cut, as Fine-tune-CoT",
+    )
+    teacher_reading: Literal["conclusion", "strict", "paper"] = Field(
+        "conclusion",
+        description="of teachers: what a text concludes, in any form | after the prompt's cue | Fine-tune-CoT's",
+    )
+    rationale_markup: Literal["kept", "plain"] = Field("kept", description="plain: without Markdown and LaTeX commands")
     answer_reading: Literal["strict", "paper"] = Field(
-        "strict", description="of teacher and students: the one answer named; paper: Fine-tune-CoT's own, traps and all"
+        "strict", description="of students: the one answer named; paper: Fine-tune-CoT's own, traps and all"
     )
 
 

@@ -55,6 +55,8 @@ TABLES: dict[str, Features] = {
         correct=flag,
         kept=flag,
         drop_reason=text,
+        rule=text,
+        cut=text,
     ),
     # The same with their questions, to publish.
     "published_rationales": Features(
@@ -69,6 +71,8 @@ TABLES: dict[str, Features] = {
         correct=flag,
         kept=flag,
         drop_reason=text,
+        rule=text,
+        cut=text,
     ),
     # Stage 1's output on its way to stage 2; `truncated`: no end-of-sequence token within the limit.
     "generations": Features(question_id=text, split=text, text=text, truncated=flag),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from scicot_utils import prompts
+
 # No deadline, since a machine may be busy; the same examples each time, so that a change is what breaks a test.
 settings.register_profile("scicot", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("scicot")
@@ -27,6 +29,12 @@ def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
         "proof": [],
     }
     return row | columns
+
+
+def read_completion(prompt, row, text, reading="conclusion"):
+    """(rationale, answer) of a completion."""
+    read = prompts.read_completion(prompt, row, text, reading)
+    return read.rationale, read.answer
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What an answer may be: strict reading, and Fine-tune-CoT's own with the traps of its code."""
 
 import pytest
-from conftest import make_question
+from conftest import make_question, read_completion
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +11,11 @@ from scicot_utils.prompts.answers import KINDS
 
 OPEN = {"label": [], "text": []}
 TWO_CALLS, ONE_CALL = TEACHER_PROMPTS["zero_shot_cot"], TEACHER_PROMPTS["zero_shot_cot_one_call"]
+
+
+def strictly(prompt, row, text, reading="strict"):
+    """(rationale, answer) by the prompt's own cue."""
+    return read_completion(prompt, row, text, reading)
 
 
 def asked(dataset, answer, **columns):
@@ -89,7 +94,7 @@ def test_an_open_answer_survives_being_shown_written_and_read(name):
             assert read_answer(row, prompts.write_answer(row, answer, answer_format)) == answer
         for prompt in (TWO_CALLS, ONE_CALL):
             text = f"Why.{prompt.answer_cue or prompts.FINAL} {answer}."
-            assert prompts.read_completion(prompt, row, text)[1] == answer
+            assert strictly(prompt, row, text)[1] == answer
 
 
 # Fine-tune-CoT's own
@@ -138,8 +143,8 @@ def test_trap_the_natural_cue_is_written_and_looked_for_with_the_same_comma():
     row = asked("SVAMP", "39")
     text = prompts.with_rationale(TWO_CALLS, f"x{prompts.CUE} 39.", "40 less 1.")
     assert "Therefore, the answer is" in text
-    assert prompts.read_completion(TWO_CALLS, row, text) == ("40 less 1.", "39")
-    assert prompts.read_completion(TWO_CALLS, row, "40 less 1.\nTherefore the answer is 39")[1] == ""
+    assert strictly(TWO_CALLS, row, text) == ("40 less 1.", "39")
+    assert strictly(TWO_CALLS, row, "40 less 1.\nTherefore the answer is 39")[1] == ""
 
 
 @pytest.mark.parametrize(("reading", "kept"), [("strict", False), ("paper", True)])
@@ -155,15 +160,15 @@ def test_the_filter_reads_the_teacher_as_the_recipe_says(reading, kept):
 
 def test_a_recorded_answer_is_read_from_its_own_part_in_the_papers_reading():
     row, recorded = asked("GSM8K", "39"), TEACHER_PROMPTS["recorded"]
-    assert prompts.read_completion(recorded, row, f"40 less 1.{prompts.CUE} 39 of 40.", "paper") == ("40 less 1.", "39")
-    assert prompts.read_completion(recorded, row, "40 less 1.", "paper")[1] == ""
+    assert strictly(recorded, row, f"40 less 1.{prompts.CUE} 39 of 40.", "paper") == ("40 less 1.", "39")
+    assert strictly(recorded, row, "40 less 1.", "paper")[1] == ""
 
 
 def test_in_one_call_the_papers_reading_looks_after_the_cue():
     row = asked("GSM8K", "39")
-    assert prompts.read_completion(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.", "paper")[1] == "39"
-    assert prompts.read_completion(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.")[1] == ""
-    assert prompts.read_completion(ONE_CALL, row, "40 less 1 makes 39", "paper")[1] == "39"
+    assert strictly(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.", "paper")[1] == "39"
+    assert strictly(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.")[1] == ""
+    assert strictly(ONE_CALL, row, "40 less 1 makes 39", "paper")[1] == "39"
 
 
 # Rationales for open answers

@@ -77,6 +77,36 @@ def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before()
     assert (found.before, found.answer) == ("The answer is hard.", "(B)")
 
 
+@pytest.mark.parametrize(
+    ("ending", "cut"),
+    [
+        ("So the answer is B. Therefore, the answer is (B).", True),
+        ("The answer is:\n\nTherefore, the answer is (B).", True),
+        ("The answer is:\n(B)", True),
+        ("**Answer:** B\n\n$\\boxed{B}$", True),
+        ("The answer is (A). Therefore, the answer is (B).", False),
+        ("The answer is B.\nPlants need it.\nTherefore, the answer is (B).", False),
+    ],
+)
+def test_what_a_conclusion_repeats_is_cut_with_it_and_is_kept_beside_the_rationale(ending, cut):
+    found = conclude(f"{WHY}\n{ending}")
+    assert (found.before == WHY) == cut and found.before.startswith(WHY)
+    assert re.sub(r"\W", "", found.before + found.cut) == re.sub(r"\W", "", f"{WHY}\n{ending}")
+    assert found.answer in ("B", "(B)")
+
+
+@pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
+def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(asked, line):
+    assert read(asked, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
+    assert read(asked, f"{line}\n{WHY}") == "" and read(asked, f"{WHY} {line} it is") == ""
+
+
+@pytest.mark.parametrize("last", ["3.", "2. Heat.", "- B and C", "x = 3 + 4", "2 + 2", "A plant.", "A", "I"])
+def test_a_last_line_that_is_no_answer_alone_is_none(last):
+    """A list that was cut, a step, a sentence; a capital "A" alone is the letter."""
+    assert (conclude(f"{WHY}\n{last}").rule == "last line") == (last == "A")
+
+
 def test_every_rule_reads_its_own_example():
     for rule in RULES:
         found = conclude(rule.example)
@@ -93,6 +123,7 @@ def test_markup_around_a_conclusion_changes_nothing(mark, around, extra):
 
 @given(st.text(st.characters(exclude_characters='ANSWERansweroptiOPTI#\\"{<'), max_size=200))
 def test_a_text_without_a_conclusion_is_unread_and_whole(text):
+    text += " it goes"  # a last line of one letter or number would be a conclusion
     found = conclude(text)
     assert (found.rule, found.answer, found.before) == ("", "", text.strip())
 

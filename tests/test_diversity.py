@@ -68,7 +68,7 @@ def test_the_yield_of_d_counts_questions_rationales_and_copies(tmp_path, monkeyp
 
     def judged(name, sample, text, kept=True):
         row = {"question_id": name, "sample": sample, "rationale": text, "teacher_answer": "yes", "correct": kept}
-        return row | {"kept": kept, "drop_reason": "" if kept else "wrong_answer"}
+        return row | {"kept": kept, "drop_reason": "" if kept else "wrong_answer", "rule": "", "cut": ""}
 
     one = [judged("a", 0, "Heads up."), judged("b", 0, "Tails.", kept=False), judged("t", 0, "Unseen.")]
     four = [*one, judged("a", 1, "heads  UP."), judged("a", 2, "Up, heads."), judged("b", 1, "Heads.")]

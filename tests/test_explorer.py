@@ -40,9 +40,9 @@ def studied(tmp_path, monkeypatch):
         tables.write("predictions", rows, paths.run("mine", "microsci", arm, "main", 3) / "predictions.parquet")
     judged = {"question_id": "q1", "sample": 0, "rationale": WHY, "teacher_answer": "2", "correct": True, "kept": True}
     rows = [
-        judged | {"drop_reason": ""},
-        judged | {"sample": 1, "rationale": "Another.", "drop_reason": ""},
-        judged | {"question_id": "q0", "rationale": HOSTILE, "drop_reason": ""},
+        judged | {"drop_reason": "", "rule": "", "cut": ""},
+        judged | {"sample": 1, "rationale": "Another.", "drop_reason": "", "rule": "", "cut": ""},
+        judged | {"question_id": "q0", "rationale": HOSTILE, "drop_reason": "", "rule": "", "cut": ""},
     ]
     tables.write("rationales", rows, paths.rationales("mine", "microsci", "main"))
     asked = {

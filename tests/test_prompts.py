@@ -1,7 +1,9 @@
 """Templates: what is rendered is read back, for every template, label set and kind of option text."""
 
+import re
+
 import pytest
-from conftest import TEXTS, make_question
+from conftest import TEXTS, make_question, read_completion
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -13,7 +15,6 @@ from scicot_utils.prompts import (
     Exemplar,
     PromptError,
     read_answer,
-    read_completion,
     read_prompt,
     split_rationale_answer,
     write_answer,
@@ -38,6 +39,11 @@ TEACHERS = {
     name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "gold_shown")
 } | {"few_shot_cot": prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS)}
 BLIND = [name for name in TEACHERS if name != "gold_shown"]
+
+
+def strictly(prompt, row, text, reading="strict"):
+    """(rationale, answer) by the prompt's own cue."""
+    return read_completion(prompt, row, text, reading)
 
 
 @st.composite
@@ -314,8 +320,8 @@ def test_a_completion_falls_into_rationale_and_answer(prompt, row, rationale):
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
     for label in row["choices"]["label"]:
         mark = prompts.letter(row, label)
-        assert read_completion(prompt, row, f"{rationale}{cue} ({mark}).") == (rationale.strip(), label)
-        assert read_completion(prompt, row, f"{rationale}{cue} ({mark}) and so on.\nQ: (A)") == (
+        assert strictly(prompt, row, f"{rationale}{cue} ({mark}).") == (rationale.strip(), label)
+        assert strictly(prompt, row, f"{rationale}{cue} ({mark}) and so on.\nQ: (A)") == (
             rationale.strip(),
             label,
         )
@@ -324,7 +330,7 @@ def test_a_completion_falls_into_rationale_and_answer(prompt, row, rationale):
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 def test_the_last_cue_counts(question, prompt):
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    rationale, answer = read_completion(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
+    rationale, answer = strictly(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
     assert answer == "B" and rationale.endswith("No.")
 
 
@@ -334,38 +340,38 @@ def test_what_a_model_goes_on_to_ask_itself_after_few_shots_is_not_read(row, rat
     text = (
         f"{rationale} The answer is ({mark}).\n\nQ: What else? Answer Choices: (A) x (B) y\nA: Hm. The answer is (H)."
     )
-    assert read_completion(TEACHERS["few_shot_cot"], row, text) == (rationale.strip(), row["answer"])
+    assert strictly(TEACHERS["few_shot_cot"], row, text) == (rationale.strip(), row["answer"])
 
 
 def test_a_cue_without_its_comma_is_no_cue(question):
     """Ho et al.'s `natural` template wrote "Therefore the answer is", which their parser never found."""
     text = "Robins fly. Therefore the answer is (B)."
-    assert read_completion(TEACHERS["zero_shot_cot"], question(), text) == (text, "")
+    assert strictly(TEACHERS["zero_shot_cot"], question(), text) == (text, "")
     assert prompts.CUE.strip() == "Therefore, the answer is"
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 @pytest.mark.parametrize("text", ["", "  ", "Robins fly, (B)."])
 def test_a_completion_without_cue_has_no_answer(question, prompt, text):
-    assert read_completion(prompt, question(), text) == (text.strip(), "")
+    assert strictly(prompt, question(), text) == (text.strip(), "")
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 def test_a_cue_with_nothing_after_it_has_no_answer(question, prompt):
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    assert read_completion(prompt, question(), f"Robins fly.{cue}  \n") == ("Robins fly.", "")
+    assert strictly(prompt, question(), f"Robins fly.{cue}  \n") == ("Robins fly.", "")
 
 
 def test_a_recorded_rationale_has_no_answer_and_is_looked_up_by_its_id(question):
     prompt = TEACHER_PROMPTS["recorded"]
-    assert read_completion(prompt, question(), " It flies. (B) ") == ("It flies. (B)", "")
+    assert strictly(prompt, question(), " It flies. (B) ") == ("It flies. (B)", "")
     assert prompt.question(question(id="x/7")).splitlines()[0] == "x/7"
 
 
 def test_a_recorded_answer_stands_after_the_whole_cue_and_nowhere_else(question):
     prompt = TEACHER_PROMPTS["recorded"]
-    assert read_completion(prompt, question(), f"It flies.{prompts.CUE} (B).") == ("It flies.", "B")
-    assert read_completion(prompt, question(), "It flies. Therefore, the answer is (B).")[1] == ""
+    assert strictly(prompt, question(), f"It flies.{prompts.CUE} (B).") == ("It flies.", "B")
+    assert strictly(prompt, question(), "It flies. Therefore, the answer is (B).")[1] == ""
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
@@ -373,8 +379,59 @@ def test_a_recorded_answer_stands_after_the_whole_cue_and_nowhere_else(question)
 def test_another_rationale_takes_the_place_of_a_completions_own_and_its_answer_stays(prompt, row, rationale):
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
     text = prompts.with_rationale(prompt, f"Its own.{cue} ({prompts.letter(row, row['answer'])}).", rationale)
-    found, answer = read_completion(prompt, row, text)
+    found, answer = strictly(prompt, row, text)
     assert answer == row["answer"] and found.split() == rationale.split()
+
+
+@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
+@given(row=questions())
+def test_by_its_conclusion_a_completion_is_read_whatever_the_prompt_asked_for(prompt, row):
+    assume(not any(len(re.sub(r"\W", "", text)) == 1 for text in row["choices"]["text"]))
+    joint = prompt.answer_cue or "\n"
+    for label in row["choices"]["label"]:
+        mark = prompts.letter(row, label)
+        for said in (
+            f"The best answer is {mark}.",
+            f"**Answer:** ({mark})",
+            f"### Answer\n{mark}",
+            rf"\boxed{{{mark}}}",
+        ):
+            found = prompts.read_completion(prompt, row, f"It is so.{joint}\n{said}")
+            assert (found.rationale, found.answer) == ("It is so.", label)
+            assert mark in found.cut and found.rule.endswith(("a letter in brackets", "a letter alone"))
+
+
+def test_a_letter_that_is_anothers_option_names_none(question):
+    row = question(("C", "A", "T", "G"))
+    said = {"A": "", "C": "", "(C)": "", "B": "B", "T": "C", "G": "D", "(D)": "D", "D. G": "D"}
+    for words, label in said.items():
+        assert prompts.read_free(row, f"It is so.\nThe answer is {words}.").answer == label, words
+
+
+def test_a_second_call_that_repeats_its_cue_leaves_the_rationale_as_it_was(question):
+    row = question()
+    text = f"Robins fly.{prompts.CUE} clear.\nRobins fly.{prompts.CUE} (B)."
+    found = prompts.read_completion(TEACHERS["zero_shot_cot"], row, text)
+    assert (found.rationale, found.answer) == ("Robins fly.", "B") and "clear" in found.cut
+    assert strictly(TEACHERS["zero_shot_cot"], row, text)[0] != "Robins fly."
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("Robins fly.", prompts.NO_CONCLUSION),
+        ("The answer is (A) or (B).", prompts.SEVERAL),
+        ("The answer is a whale.", prompts.NOT_UNDERSTOOD),
+        ("The answer is (B).", "phrase: a letter in brackets"),
+        ("Robins fly.\nrobin", "last line: the option's very words"),
+        ("The answer is B, robin.", "phrase: a letter before its option's words"),
+        ("The answer is B, or maybe C.", prompts.NOT_UNDERSTOOD),
+        ("The answer is B, ant.", prompts.NOT_UNDERSTOOD),
+    ],
+)
+def test_how_an_answer_was_read_or_why_not_is_told(question, text, rule):
+    found = prompts.read_free(question(), text)
+    assert found.rule == rule and (found.answer == "B") == (rule not in prompts.UNREAD)
 
 
 def test_labels_carry_the_version():

@@ -62,7 +62,13 @@ def finished(tmp_path, monkeypatch, question):
         rows = [question(id=f"q{i}", split=split) for i, split in enumerate(("train", "train", "test"))]
         judged = [
             {"question_id": row["id"], "sample": 0, "rationale": f"Why {row['id']}.", "teacher_answer": "B"}
-            | {"correct": True, "kept": row["id"] != "q1", "drop_reason": "duplicate" if row["id"] == "q1" else ""}
+            | {
+                "correct": True,
+                "kept": row["id"] != "q1",
+                "drop_reason": "duplicate" if row["id"] == "q1" else "",
+                "rule": "",
+                "cut": "",
+            }
             for row in rows
         ]
         tables.write("questions", rows, paths.questions("mine", "microsci", "main"))

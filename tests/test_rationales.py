@@ -50,6 +50,8 @@ def test_a_judged_rationale_is_a_row_of_its_table(question, tmp_path):
             "correct": True,
             "kept": True,
             "drop_reason": "",
+            "rule": "phrase: a letter in brackets",
+            "cut": "Therefore, the answer is (B).",
         }
     ]
     assert tables.read("rationales", tables.write("rationales", rows, tmp_path / "r.parquet")) == rows
@@ -300,13 +302,49 @@ def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, writ
     assert rationales.outcome(asked, written, correct, style) == outcome
 
 
+# How answers were read
+
+
+def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
+    ends = ["The answer is (B).", "The best answer is B.", "Answer: (A) or (B)", "It flies.", "It runs.", "Hm."]
+    found = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
+    judged = rationales.judge(PROMPT, {"q1": question()}, found, "correct")
+    assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(judged)] == [
+        ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 2), ("several answers, or a denial", "no", 1),
+    ]  # fmt: skip
+    assert sum(row["share"] for row in rationales.rules(judged)) == pytest.approx(1)
+    told = rationales.unread(judged, found, each=2)
+    assert [(row["why"], row["ends"].split("\n")[1]) for row in told] == [
+        ("several answers, or a denial", "Answer: (A) or (B)"), ("no conclusion", "It flies."), ("no conclusion", "It runs."),
+    ]  # fmt: skip
+    assert [row["drop_reason"] for row in judged[:2]] == ["", ""] and judged[0]["cut"] == "The answer is (B)."
+
+
+def test_a_text_that_was_cut_stays_only_where_the_recipe_keeps_them_as_the_papers_code_does(question):
+    found = [completion("It flies.\nThe answer is (B).") | {"finish_reason": "length"}]
+    for keep, kept in (("correct", False), ("correct_or_cut", True), ("all", False)):
+        [row] = rationales.judge(PROMPT, {"q1": question()}, found, keep)
+        assert row["kept"] == kept and row["correct"]
+    wrong = [completion("It flies.\nThe answer is (A).") | {"finish_reason": "length"}]
+    assert rationales.judge(PROMPT, {"q1": question()}, wrong, "correct_or_cut")[0]["drop_reason"] == "wrong_answer"
+
+
+def test_plain_rationales_are_without_markup(question):
+    found = [completion("**Birds** have $x$ `wings`.\n**Answer:** (B)")]
+    kept, plain = (
+        rationales.judge(PROMPT, {"q1": question()}, found, "correct", markup=markup)[0] for markup in ("kept", "plain")
+    )
+    assert (kept["rationale"], plain["rationale"]) == ("**Birds** have $x$ `wings`.", "Birds have x wings.")
+
+
 # Nothing kept
 
 
 def test_where_nothing_is_kept_one_line_says_what_became_of_it_all():
     reasons = ["missing", "missing", "wrong_answer", "unparsed_answer"]
     rows = [
-        {"question_id": str(i), "sample": 0, "kept": False, "drop_reason": reason} for i, reason in enumerate(reasons)
+        {"question_id": str(i), "sample": 0, "kept": False, "drop_reason": reason, "rule": "none", "teacher_answer": ""}
+        for i, reason in enumerate(reasons)
     ]
     texts = [{"question_id": str(i), "sample": 0, "text": f"text {i}\nI cannot say."} for i in range(4)]
     with pytest.raises(rationales.RationaleError) as error:

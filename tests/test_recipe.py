@@ -74,7 +74,7 @@ REFUSED = {
     "an impossible value": ("training: {dropout: 1.0}", "training.dropout", "found 1.0", "less than 1"),
     "not a number": ("training: {learning_rate: .nan}", "training.learning_rate", "found nan"),
     "a negative size": ("questions: {train_questions: -1}", "train_questions", "found -1", "greater than"),
-    "an unknown choice": ("rationales: {filter: best}", "filter", "found 'best'", "'correct' or 'all'"),
+    "an unknown choice": ("rationales: {filter: best}", "filter", "found 'best'", "'correct_or_cut' or 'all'"),
     "an unknown split": ("teacher: {teacher_splits: 'train,dev'}", "teacher_splits", "found 'train,dev'"),
     "an unknown prompt": ("teacher: {prompts_compared: chat}", "prompts_compared", "found 'chat'"),
     "a power that YAML reads as text": ("training: {learning_rate: 3e-4}", "found '3e-4'", "as in 3.0e-4"),

@@ -692,7 +692,15 @@ def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant
         rows = tables.read("predictions", place)
         tables.write("predictions", [row | {"rationale": written.get((arm, variant), "")} for row in rows], place)
     for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
-        judged = {"rationale": text, "teacher_answer": "B", "correct": True, "kept": True, "drop_reason": ""}
+        judged = {
+            "rationale": text,
+            "teacher_answer": "B",
+            "correct": True,
+            "kept": True,
+            "drop_reason": "",
+            "rule": "",
+            "cut": "",
+        }
         rows = [
             judged | {"question_id": "q0", "sample": 0},
             judged | {"question_id": "q0", "sample": 1, "rationale": ""},

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import make_question
+from conftest import make_question, read_completion
 from faulty_server import FAULTS, FaultyServer
 
 from scicot_utils import prompts, rationales, recipe, teachers
@@ -150,7 +150,7 @@ def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, 
         [thought] = ask(served(server), [question], cache, limits=Limits(rationale="reasoning"))
     assert len(server.bodies) == 1
     assert told["text"].strip() == "The answer is (B)."
-    assert prompts.read_completion(ONE_CALL, question, thought["text"]) == ("Birds fly.", "B")
+    assert read_completion(ONE_CALL, question, thought["text"]) == ("Birds fly.", "B")
     assert '"reasoning": "Birds fly."' in next(cache.export())
 
 

@@ -5,12 +5,13 @@ import random
 from collections import Counter
 
 import pytest
+from conftest import read_completion
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scicot_utils import prompts, tables, tasks, teachers
 from scicot_utils.cache import Cache
-from scicot_utils.prompts import TEACHER_PROMPTS, read_completion
+from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.tasks import symbolic
 from scicot_utils.teachers import Habits, Simulated, puzzles

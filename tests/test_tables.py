@@ -20,6 +20,8 @@ RATIONALE = {
     "correct": True,
     "kept": True,
     "drop_reason": "",
+    "rule": "",
+    "cut": "",
 }
 
 

@@ -10,11 +10,12 @@ import sys
 from collections import Counter
 
 import pytest
+from conftest import read_completion
 
 from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
 from scicot_utils.microsci import facts
-from scicot_utils.prompts import TEACHER_PROMPTS, PromptError, read_completion
+from scicot_utils.prompts import TEACHER_PROMPTS, PromptError
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError, protocol
 

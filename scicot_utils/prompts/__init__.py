@@ -17,15 +17,22 @@ from scicot_utils.prompts.answers import (
     options,
     possible,
     read_answer,
+    read_by,
+    read_conclusion,
 )
-from scicot_utils.prompts.conclusions import Conclusion, conclude
+from scicot_utils.prompts.conclusions import Conclusion, conclude, plain
 from scicot_utils.prompts.templates import (
     ARROW,
     CUE,
     FINAL,
+    NO_CONCLUSION,
+    NOT_UNDERSTOOD,
     SEPARATOR,
+    SEVERAL,
     STUDENT_TEMPLATES,
     TEACHER_PROMPTS,
+    UNREAD,
+    Completion,
     Exemplar,
     Shown,
     StudentTemplate,
@@ -33,6 +40,7 @@ from scicot_utils.prompts.templates import (
     few_shot,
     need_options,
     read_completion,
+    read_free,
     read_prompt,
     split_answer_rationale,
     split_rationale_answer,
@@ -43,8 +51,8 @@ from scicot_utils.prompts.templates import (
 )
 
 __all__ = [
-    "ARROW", "CUE", "FINAL", "LETTERS", "SEPARATOR", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "Conclusion", "Exemplar", "PromptError", "Shown",
+    "ARROW", "CUE", "FINAL", "LETTERS", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
     "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "conclude", "few_shot", "has_options", "letter", "need_options", "option_text",
-    "options", "possible", "read_answer", "read_completion", "read_prompt", "split_answer_rationale",
+    "options", "plain", "possible", "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt", "split_answer_rationale",
     "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

@@ -44,9 +44,13 @@ def letter(question: Row, label: str) -> str:
     return LETTERS[question["choices"]["label"].index(label)]
 
 
-def _read_option(question: Row, text: str) -> str:
-    """The option that `text` names, or ''. By its very words, else a letter in brackets, else a letter standing alone,
-    else its words in any case and punctuation.
+Read = tuple[str, str]  # an answer and the rule by which it was read; ("", "") where none was
+UNREAD = ("", "")
+
+
+def _read_option(question: Row, text: str) -> Read:
+    """The option that `text` names. By its very words, else a letter in brackets, else a letter standing alone, else
+    its words in any case and punctuation.
 
     The very words go first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter
     counts only when it is the whole text, so the article "A" is never taken for an answer.
@@ -55,17 +59,16 @@ def _read_option(question: Row, text: str) -> str:
     for form in (str.strip, lambda words: words.strip().casefold()):
         matching = [label for label, option in labelled if form(option) == form(text)]
         if len(matching) == 1 and text.strip():
-            return matching[0]
+            return matching[0], "the option's very words"
     shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
-    bracketed = re.search(r"\(([A-Ha-h])\)", text)
-    if bracketed:
-        return shown.get(bracketed[1].upper(), "")
     bare = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)  # small where a student's tokenizer knows no capitals
-    if bare:
-        return shown.get(bare[1].upper(), "")
+    for found, rule in ((re.search(r"\(([A-Ha-h])\)", text), "a letter in brackets"), (bare, "a letter alone")):
+        if found:
+            label = shown.get(found[1].upper(), "")
+            return (label, rule) if label else UNREAD
     wanted = _squeeze(text)
     matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
-    return matching[0] if len(matching) == 1 else ""
+    return (matching[0], "the option's words") if len(matching) == 1 else UNREAD
 
 
 def _letters_anywhere(question: Row, text: str) -> list[str]:
@@ -77,14 +80,14 @@ def _letters_anywhere(question: Row, text: str) -> list[str]:
 # ── Numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_number(question: Row, text: str) -> str:
-    """The one number that `text` names, however often; '' where there are several, or none. "39.0" and "$39" are "39"."""
+def _read_number(question: Row, text: str) -> Read:
+    """The one number that `text` names, however often; none where there are several. "39.0" and "$39" are "39"."""
     gold = {_value(found): question["answer"] for found in NUMBER.findall(question["answer"])}
     named = {_value(found) for found in NUMBER.findall(text)}
     if len(named) != 1:
-        return ""
+        return UNREAD
     value = named.pop()
-    return gold.get(value, f"{value.normalize():f}")
+    return gold.get(value, f"{value.normalize():f}"), "the one number"
 
 
 def _value(number: str) -> Decimal:
@@ -102,24 +105,25 @@ def _numbers_anywhere(question: Row, text: str) -> list[str]:
 # ── Yes or no, and single words ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_yes_no(question: Row, text: str) -> str:
+def _read_yes_no(question: Row, text: str) -> Read:
     """yes or no, where `text` has one of these words and not the other."""
     found = set(re.findall(r"\b(?:yes|no)\b", text.lower()))
-    return found.pop() if len(found) == 1 else ""
+    return (found.pop(), "the one of yes and no") if len(found) == 1 else UNREAD
 
 
 def _yes_no_anywhere(question: Row, text: str) -> list[str]:
     return [word for word in re.sub(r"[\"'\n.\s:,]", " ", text.lower()).split(" ") if word in ("yes", "no")]
 
 
-def _read_word(question: Row, text: str) -> str:
+def _read_word(question: Row, text: str) -> Read:
     """The only thing in quotation marks, else the text if it is a single word; case and the full stop do not count."""
     quoted = {found.strip() for found in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
     word = quoted.pop() if len(quoted) == 1 else text
     word = word.strip().strip("\"'“”.,:;!?").strip()
     if not re.fullmatch(r"\S+", word):
-        return ""
-    return question["answer"] if word.casefold() == question["answer"].casefold() else word
+        return UNREAD
+    rule = "the one word in quotation marks" if quoted else "the one word"
+    return (question["answer"] if word.casefold() == question["answer"].casefold() else word), rule
 
 
 def _text_as_word(question: Row, text: str) -> list[str]:
@@ -136,7 +140,7 @@ class Kind:
     `among`: every possible answer, where there are few and the question lists none.
     """
 
-    read: Callable[[Row, str], str]
+    read: Callable[[Row, str], Read]
     anywhere: Callable[[Row, str], list[str]]
     among: tuple[str, ...] = ()
 
@@ -177,9 +181,33 @@ def shown_answer(question: Row, answer: str) -> str:
     return f"({letter(question, answer)})" if has_options(question) else answer
 
 
-def read_answer(question: Row, text: str) -> str:
-    """The one answer that `text` names: an option's own label, an open answer in the benchmark's spelling; '' if none."""
+def read_by(question: Row, text: str) -> Read:
+    """The one answer that `text` names, and the rule by which it was read; both '' if none. An answer is an option's own
+    label, or an open one in the benchmark's spelling."""
     return _kind(question).read(question, text)
+
+
+def read_conclusion(question: Row, words: str) -> Read:
+    """As `read_by`, of the words of a conclusion that somebody else's model wrote: there a letter may stand before its
+    own option's words (`B, carbon dioxide`), and before no others; and one that is both the letter of an option and the
+    words of another (of `A`, `T`, `C`, `G`) names none."""
+    found = read_by(question, words)
+    if not has_options(question):
+        return found
+    alone = re.fullmatch(r"\s*\(?([A-Ha-h])\)?\.?\s*", words)
+    if alone and any(_squeeze(text) == alone[1].lower() != mark.lower() for mark, text in options(question)):
+        return UNREAD
+    if found == UNREAD:
+        lettered = re.fullmatch(r"\(?([A-Ha-h])\)?\s*[,:.)–-]\s*(.+)", words, re.DOTALL)
+        for mark, option in options(question):
+            if lettered and lettered[1].upper() == mark and _squeeze(lettered[2]) == _squeeze(option):
+                return question["choices"]["label"][LETTERS.index(mark)], "a letter before its option's words"
+    return found
+
+
+def read_answer(question: Row, text: str) -> str:
+    """The answer of `read_by`."""
+    return read_by(question, text)[0]
 
 
 def cleanse(question: Row, text: str, cue: str = "") -> str:

@@ -32,7 +32,8 @@ KIND = r"(?: \([^()\n]{1,40}\)| among [A-H] through [A-H])?"  # as in `the answe
 WHICH = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
-REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}\b(?:the|final) answer\b)[^\n])*)"  # not beyond the next conclusion of a line
+NAMED = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}answer\b"
+REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n])*)"  # not beyond the next conclusion of a line
 
 RULES = (
     _rule(
@@ -48,6 +49,12 @@ RULES = (
     ),
     _rule("heading", rf"^#{{1,6}} {WHICH}answer[ \t]*\n+{REST}", "### Answer\nB", "chat models that write Markdown"),
     _rule("option", rf"{LEAD}\b(?:the |it is )?(?P<answer>option \(?[A-H]\)?)[.]?[ \t]*$", "option B", "chat models"),
+    _rule(
+        "last line",
+        r"(?<=\n)[ \t]*(?P<answer>\([A-H]\)[.]?|[A-H][.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
+        "It has feathers.\nB",
+        "models that were told to answer with a letter or a number",
+    ),
 )  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
 
 THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
@@ -57,14 +64,17 @@ MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
 LETTERED = re.compile(r"(?:option )?\(?([A-H])(?:\)|[.:](?= |$))[.:]?(?: .*)?|option ([A-H])\b.*", re.IGNORECASE)
 DENIAL = re.compile(r"(?:not|neither|either|both|none|unknown|unclear)\b", re.IGNORECASE)
 SEVERAL = re.compile(r"\(?\b[A-H]\)?[ ]*(?:/|,|\bor\b|\band\b)[ ]*\(?[A-H]\b\)?", re.IGNORECASE)
+GAP = re.compile(r"[\s.:]*")
 TRUTH = {"true": "yes", "false": "no"}
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """`before`: what stands before it, the rationale; `answer`: its words, '' where it names none or several; `rule`."""
+    """`before`: what stands before it and before what it repeats, the rationale; `cut`: the rest of the text; `answer`:
+    its words, '' where it names none or several; `rule`: the form, '' where there is no conclusion."""
 
     before: str
+    cut: str
     answer: str
     rule: str
 
@@ -72,25 +82,35 @@ class Conclusion:
 def conclude(text: str) -> Conclusion:
     """The last conclusion of a text; where there is none, all of the text and no answer under the rule ''.
 
-    Thoughts between `<think>` and `</think>` are set apart and conclude nothing.
+    What says the same directly before it is cut with it, so that no rationale ends with the answer. Thoughts between `<think>` and `</think>` are set apart and conclude nothing.
     """
     text = THOUGHTS.sub("", text).strip()
-    plain = _plain(text)
-    found = [(rule, match) for rule in RULES for match in rule.pattern.finditer(plain)]
+    bare = plain(text)
+    found = [(rule, match) for rule in RULES for match in rule.pattern.finditer(bare)]
     if not found:
-        return Conclusion(text, "", "")
+        return Conclusion(text, "", "", "")
     rule, match = max(found, key=lambda one: one[1].end("answer"))  # of equals the first, in the order of RULES
     words = match["answer"].strip()
     if not words:  # on the line below its cue
-        words = next((line.strip() for line in plain[match.end() :].split("\n") if line.strip()), "")
-    cut = bisect.bisect_left(range(len(text)), match.start(), key=lambda end: len(_plain(text[:end])))
-    return Conclusion(text[:cut].rstrip(" \n#>-*_{"), _named(words), rule.name)
+        words = next((line.strip() for line in bare[match.end() :].split("\n") if line.strip()), "")
+    answer, start = _named(words), match.start()
+    for one in sorted((one for _, one in found), key=re.Match.end, reverse=True):
+        if one.start() < start <= GAP.match(bare, one.end()).end() and _alike(_named(one["answer"]), answer):
+            start = one.start()
+    cut = bisect.bisect_left(range(len(text)), start, key=lambda end: len(plain(text[:end])))
+    before = text[:cut].rstrip(" \n#>-*_{")
+    return Conclusion(before, text[len(before) :].strip(), answer, rule.name)
 
 
-def _plain(text: str) -> str:
-    """Without emphasis, full-width forms and typographic minus signs; what LaTeX sets as text stands as text."""
+def plain(text: str) -> str:
+    """Text without emphasis, full-width forms and typographic minus signs; what LaTeX sets as text stands as text."""
     text = MINUS.sub("-", unicodedata.normalize("NFKC", text).replace("。", "."))
     return MARKUP.sub("", LATEX.sub(lambda found: found[1] or "", text))
+
+
+def _alike(led: str, answer: str) -> bool:
+    """Whether a conclusion before the last one says the same, or nothing and so leads up to it."""
+    return re.sub(r"\W", "", led).casefold() in ("", re.sub(r"\W", "", answer).casefold())
 
 
 def _named(words: str) -> str:

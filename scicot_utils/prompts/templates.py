@@ -13,9 +13,11 @@ from scicot_utils.prompts.answers import (
     has_options,
     letter,
     options,
-    read_answer,
+    read_by,
+    read_conclusion,
     shown_answer,
 )
+from scicot_utils.prompts.conclusions import conclude
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
@@ -65,6 +67,11 @@ class TeacherPrompt:
     @property
     def label(self) -> str:
         return f"{self.name}/{self.version}"
+
+    @property
+    def joint(self) -> str:
+        """What stands between a first call's words and a second one's; '' where there is no second call."""
+        return self.answer_cue or (CUE if self.split is _split_recorded else "")
 
     def question(self, question: Row) -> str:
         """The prompt's whole text; no question is among its own exemplars, which would show its gold answer."""
@@ -209,16 +216,58 @@ def read_prompt(text: str) -> Shown:
     return Shown(found[-1][1], tuple(choices), (gold[1] or gold[2]) if gold else "", rest)
 
 
-def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "strict") -> tuple[str, str]:
-    """(rationale, the teacher's answer as `answers` reads it, or '') from a whole completion.
+@dataclass(frozen=True)
+class Completion:
+    """A whole completion, read: its rationale, the teacher's answer as `answers` reads it ('' where none can be), the
+    rule by which it was read, or why it was not, and what was cut from the text behind the rationale."""
 
-    `reading`: `strict`, from the first line after the prompt's cue; or `paper`, Fine-tune-CoT's: the first candidate of
-    the second call's text, or of a single call's text after its cue, and where that is missing the last of all.
+    rationale: str
+    answer: str
+    rule: str
+    cut: str
+
+
+NO_CONCLUSION, SEVERAL, NOT_UNDERSTOOD = (
+    "no conclusion",
+    "several answers, or a denial",
+    "an answer that is none of its kind",
+)
+UNREAD = (NO_CONCLUSION, SEVERAL, NOT_UNDERSTOOD)  # why an answer was not read
+
+
+def read_free(question: Row, text: str) -> Completion:
+    """A text read by its conclusion, in whatever form (`conclusions`); where it has none, an option's very words alone
+    on its last line are one."""
+    found = conclude(text)
+    if not found.rule:
+        before, _, last = found.before.rpartition("\n")
+        answer, rule = read_by(question, last) if has_options(question) else ("", "")
+        if before and rule == "the option's very words":
+            return Completion(before.strip(), answer, f"last line: {rule}", last.strip())
+        return Completion(found.before, "", NO_CONCLUSION, "")
+    answer, rule = read_conclusion(question, found.answer)
+    told = f"{found.rule}: {rule}" if answer else NOT_UNDERSTOOD if found.answer else SEVERAL
+    return Completion(found.before, answer, told, found.cut)
+
+
+def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
+    """A teacher's whole completion, read as a recipe's `teacher_reading` says.
+
+    `conclusion`: by its last conclusion, whatever the prompt (`read_free`), and the rationale ends before the first cue of
+    a second call; `strict`: from the first line after the prompt's cue; `paper`, Fine-tune-CoT's own: the first candidate
+    of the second call's text, or of a single call's text after its cue, and where that is missing the last of all.
     """
+    if reading == "conclusion":
+        found = read_free(question, text.split("\n\nQ:")[0] if prompt.few_shot else text)
+        rationale, joint, repeated = found.rationale.partition(prompt.joint or "\0")
+        return replace(found, rationale=rationale.strip(), cut=f"{joint}{repeated}\n{found.cut}".strip())
     rationale, answer = prompt.split(text)
+    cut = text[len(text.rstrip()) - len(answer) :] if answer else ""
     if reading == "paper":
-        return rationale, cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer)
-    return rationale, read_answer(question, answer.splitlines()[0]) if answer else ""
+        read = cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer)
+        return Completion(rationale, read, "the paper's" if read else NO_CONCLUSION, cut)
+    read, rule = read_by(question, answer.splitlines()[0]) if answer else ("", "")
+    return Completion(rationale, read, rule or (NOT_UNDERSTOOD if answer else NO_CONCLUSION), cut)
 
 
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:

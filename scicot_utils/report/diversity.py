@@ -17,7 +17,7 @@ from scicot_utils.tasks import TASKS
 
 PAPER = "finetune_cot"
 WHOSE = ["method", "model", "size"]
-READINGS = ("strict", "paper")
+READINGS = ("strict", "paper", "conclusion")
 
 
 def published(paper: str = PAPER) -> pd.DataFrame:
@@ -93,10 +93,10 @@ def yields(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[R
 
 
 def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
-    """Test accuracy of the main variant's arms, and the teacher's on what it was asked, with either reading of answers.
+    """Test accuracy of the main variant's arms, and the teacher's on what it was asked, with each reading of answers.
 
     From the texts as they stand in the predictions and completions, whichever reading the recipe names. `differ`: the
-    share of texts of which the two readings take different answers. All seeds together; a teacher whose recorded texts
+    share of texts of which not all readings take one answer. All seeds together; a teacher whose recorded texts
     hold no answers is left out.
     """
     settings = recipe.settings()
@@ -111,7 +111,7 @@ def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
             file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
             found += [row for row in tables.read("predictions", file) if row["split"] == "test"]
         answers = [
-            [arms.read_again(arm, questions[row["question_id"]], row["text"], reading) for row in found]
+            [arms.written(arm).read(questions[row["question_id"]], row["text"], reading) for row in found]
             for reading in READINGS
         ]
         rows.append(_both_read(arm, len(recipe.seeds), answers, questions, found))
@@ -123,7 +123,7 @@ def _both_read(who: str, seeds: int, answers: list[list[str]], questions: Mappin
     shares = {
         reading: sum(map(operator.eq, read, gold)) / len(gold) for reading, read in zip(READINGS, answers, strict=True)
     }
-    differ = sum(map(operator.ne, *answers)) / len(gold)
+    differ = sum(len({*read}) > 1 for read in zip(*answers, strict=True)) / len(gold)
     return {"who": arm_name(who), "seeds": seeds, "texts": len(gold)} | shares | {"differ": differ}
 
 

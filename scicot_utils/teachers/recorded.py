@@ -19,7 +19,7 @@ from typing import Any
 
 from scicot_utils import cache, paths
 from scicot_utils.cache import Response
-from scicot_utils.prompts import CUE, conclude
+from scicot_utils.prompts import CUE
 from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
 ALLOWED = 'a JSON object with "id" and "rationale", or "id" and "text"'
@@ -75,7 +75,7 @@ class Recorded(Teacher):
     def _read_lines(self, content: bytes, name: str) -> None:
         for number, row in _rows(content, name):
             try:
-                text = row["rationale"] if "rationale" in row else _with_cue(row["text"])
+                text = row["rationale"] if "rationale" in row else row["text"]
                 if not isinstance(text, str) or not isinstance(row["id"], str):
                     raise TypeError("its id or its rationale is no text")
             except (KeyError, TypeError, AttributeError) as error:
@@ -110,7 +110,7 @@ class Recorded(Teacher):
                     answer, reasoning = str(found["completion"]), found.get("reasoning_completion")
                     reasons = (found.get("reasoning_finish_reason"), found.get("finish_reason"))
                     finish = next((_finish(reason) for reason in reasons if _finish(reason) != "stop"), "stop")
-                    text = _with_cue(answer) if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
+                    text = answer if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
                     response = free("", clean(text), finish)
                     asked = _squeezed(found["question"])
                     self._by_question[asked].append(response)
@@ -186,14 +186,6 @@ def _rows(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
                 yield number, json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
-
-
-def _with_cue(text: Any) -> str:
-    """A whole completion with its answer behind the cue that prompt `recorded` reads it by; TypeError for no text."""
-    if not isinstance(text, str):
-        raise TypeError("its text is no text")
-    found = conclude(text)
-    return f"{found.before}{CUE} {found.answer}" if found.rule else found.before
 
 
 def _finish(reason: object) -> str:
