@@ -195,8 +195,9 @@ def read_conclusion(question: Row, words: str) -> Read:
     if not has_options(question):
         return found
     alone = re.fullmatch(r"\s*\(?([A-Ha-h])\)?\.?\s*", words)
-    if alone and any(_squeeze(text) == alone[1].lower() != mark.lower() for mark, text in options(question)):
-        return UNREAD
+    if alone:
+        named = {mark for mark, text in options(question) if alone[1].lower() in (mark.lower(), _squeeze(text))}
+        return read_by(question, f"({named.pop()})") if len(named) == 1 else UNREAD
     if found == UNREAD:
         lettered = re.fullmatch(r"\(?([A-Ha-h])\)?\s*[,:.)–-]\s*(.+)", words, re.DOTALL)
         for mark, option in options(question):
