@@ -99,7 +99,12 @@ class Teacher(Section):
     teacher: Literal["simulated", "openai", "local", "recorded"] = Field(
         "simulated", description="openai: any server with that interface; local: a transformers model on this machine"
     )
-    teacher_path: str = Field("", description="recorded: file of completions, see teachers.recorded")
+    teacher_path: str = Field("", description="recorded: file or folder of completions, see teachers.forms")
+    teacher_columns: str = Field(
+        "",
+        pattern=r"^$|^({0})=[^\s,=]+(, ?({0})=[^\s,=]+)*$".format("id|question|text|finish"),
+        description="recorded: where rows hold what, as in 'id=qid, text=response.choices.0.text'; also question, finish",
+    )
     teacher_model: str = Field(
         "",
         description="openai: as the server calls it; local: hub name or folder; recorded: one of several in an export",

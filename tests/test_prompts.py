@@ -420,6 +420,7 @@ def test_a_second_call_that_repeats_its_cue_leaves_the_rationale_as_it_was(quest
     ("text", "rule"),
     [
         ("Robins fly.", prompts.NO_CONCLUSION),
+        ("Robins fly. Therefore, the answer is", prompts.NOTHING_SAID),
         ("The answer is (A) or (B).", prompts.SEVERAL),
         ("The answer is a whale.", prompts.NOT_UNDERSTOOD),
         ("The answer is (B).", "phrase: a letter in brackets"),

@@ -27,6 +27,7 @@ from scicot_utils.prompts.templates import (
     FINAL,
     NO_CONCLUSION,
     NOT_UNDERSTOOD,
+    NOTHING_SAID,
     SEPARATOR,
     SEVERAL,
     STUDENT_TEMPLATES,
@@ -51,7 +52,7 @@ from scicot_utils.prompts.templates import (
 )
 
 __all__ = [
-    "ARROW", "CUE", "FINAL", "LETTERS", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
+    "ARROW", "CUE", "FINAL", "LETTERS", "NOTHING_SAID", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
     "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "conclude", "few_shot", "has_options", "letter", "need_options", "option_text",
     "options", "plain", "possible", "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt", "split_answer_rationale",
     "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",

@@ -64,6 +64,7 @@ MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
 LETTERED = re.compile(r"(?:option )?\(?([A-H])(?:\)|[.:](?= |$))[.:]?(?: .*)?|option ([A-H])\b.*", re.IGNORECASE)
 DENIAL = re.compile(r"(?:not|neither|either|both|none|unknown|unclear)\b", re.IGNORECASE)
 SEVERAL = re.compile(r"\(?\b[A-H]\)?[ ]*(?:/|,|\bor\b|\band\b)[ ]*\(?[A-H]\b\)?", re.IGNORECASE)
+TOTAL = re.compile(r"[^=]*\d[^=]*(?:=[^=]*)*= ?([-$]?\d[\d,.]*(?: ?[^\W\d]+){0,2}|[-$]?\d[\d,.]*%)\.?")
 GAP = re.compile(r"[\s.:]*")
 TRUTH = {"true": "yes", "false": "no"}
 
@@ -71,12 +72,14 @@ TRUTH = {"true": "yes", "false": "no"}
 @dataclass(frozen=True)
 class Conclusion:
     """`before`: what stands before it and before what it repeats, the rationale; `cut`: the rest of the text; `answer`:
-    its words, '' where it names none or several; `rule`: the form, '' where there is no conclusion."""
+    its words, '' where it names none or several; `rule`: the form, '' where there is no conclusion; `words`: all that it
+    says."""
 
     before: str
     cut: str
     answer: str
     rule: str
+    words: str
 
 
 def conclude(text: str) -> Conclusion:
@@ -88,7 +91,7 @@ def conclude(text: str) -> Conclusion:
     bare = plain(text)
     found = [(rule, match) for rule in RULES for match in rule.pattern.finditer(bare)]
     if not found:
-        return Conclusion(text, "", "", "")
+        return Conclusion(text, "", "", "", "")
     rule, match = max(found, key=lambda one: one[1].end("answer"))  # of equals the first, in the order of RULES
     words = match["answer"].strip()
     if not words:  # on the line below its cue
@@ -99,7 +102,7 @@ def conclude(text: str) -> Conclusion:
             start = one.start()
     cut = bisect.bisect_left(range(len(text)), start, key=lambda end: len(plain(text[:end])))
     before = text[:cut].rstrip(" \n#>-*_{")
-    return Conclusion(before, text[len(before) :].strip(), answer, rule.name)
+    return Conclusion(before, text[len(before) :].strip(), answer, rule.name, words)
 
 
 def plain(text: str) -> str:
@@ -125,4 +128,5 @@ def _named(words: str) -> str:
     first = re.match(r"(?:yes|no|true|false)\b", words, re.IGNORECASE)
     if first:
         return TRUTH.get(first[0].lower(), first[0].lower())
-    return words.rpartition("=")[2].strip() if re.search(r"= ?[-$]?\d[\d,.]*$", words.rstrip(".")) else words
+    total = TOTAL.fullmatch(words)
+    return total[1] if total else words

@@ -232,7 +232,8 @@ NO_CONCLUSION, SEVERAL, NOT_UNDERSTOOD = (
     "several answers, or a denial",
     "an answer that is none of its kind",
 )
-UNREAD = (NO_CONCLUSION, SEVERAL, NOT_UNDERSTOOD)  # why an answer was not read
+NOTHING_SAID = "a cue without an answer"
+UNREAD = (NO_CONCLUSION, NOTHING_SAID, SEVERAL, NOT_UNDERSTOOD)  # why an answer was not read
 
 
 def read_free(question: Row, text: str) -> Completion:
@@ -246,7 +247,8 @@ def read_free(question: Row, text: str) -> Completion:
             return Completion(before.strip(), answer, f"last line: {rule}", last.strip())
         return Completion(found.before, "", NO_CONCLUSION, "")
     answer, rule = read_conclusion(question, found.answer)
-    told = f"{found.rule}: {rule}" if answer else NOT_UNDERSTOOD if found.answer else SEVERAL
+    why = NOT_UNDERSTOOD if found.answer else SEVERAL if found.words else NOTHING_SAID
+    told = f"{found.rule}: {rule}" if answer else why
     return Completion(found.before, answer, told, found.cut)
 
 

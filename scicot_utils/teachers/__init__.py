@@ -7,7 +7,7 @@ teachers, then asking, then batch files and what a recipe names.
 """
 
 from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known, money, spending
-from scicot_utils.teachers.choosing import exemplars, need_proofs, open_teacher, prompt_of
+from scicot_utils.teachers.choosing import exemplars, need_match, need_proofs, open_teacher, prompt_of
 from scicot_utils.teachers.planning import variants_ask
 from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable
 from scicot_utils.teachers.recorded import Recorded
@@ -15,5 +15,5 @@ from scicot_utils.teachers.simulated import REFUSAL, Habits, Simulated
 
 __all__ = [
     "REFUSAL", "BudgetReached", "Habits", "Limits", "MayPass", "Recorded", "Simulated", "Teacher", "TeacherError",
-    "Unanswerable", "ask", "exemplars", "known", "money", "need_proofs", "open_teacher", "prompt_of", "spending", "variants_ask",
+    "Unanswerable", "ask", "exemplars", "known", "money", "need_match", "need_proofs", "open_teacher", "prompt_of", "spending", "variants_ask",
 ]  # fmt: skip

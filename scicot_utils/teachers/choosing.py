@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
 from scicot_utils.recipe import Settings
@@ -19,7 +19,7 @@ def open_teacher(settings: Settings) -> Teacher:
     """The teacher that a recipe names."""
     if settings.teacher == "recorded":
         chosen = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
-        return Recorded(settings.teacher_path, chosen)
+        return Recorded(settings.teacher_path, chosen, settings.teacher_columns)
     if settings.teacher == "openai":
         from scicot_utils.teachers.served import Served  # here, since only those who ask a server load its client
 
@@ -29,6 +29,13 @@ def open_teacher(settings: Settings) -> Teacher:
 
         return Local(settings)
     return Simulated(Habits.of(settings))
+
+
+def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
+    """Raise TeacherError, one line, where a recorded teacher's file holds none of the questions that were asked."""
+    asked_before = isinstance(teacher, Recorded) and {row["finish_reason"] for row in completions} == {"missing"}
+    if asked_before:
+        raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
 
 
 def _proof(question: Row) -> str:

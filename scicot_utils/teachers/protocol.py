@@ -102,3 +102,12 @@ def split_thinking(text: str) -> tuple[str, str]:
     if closed:
         return thought.strip().removeprefix("<think>").strip(), rest.strip()
     return (text.strip().removeprefix("<think>").strip(), "") if opened else ("", text)
+
+
+FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
+FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # in any case
+
+
+def finished(reason: object) -> str:
+    """A server's word for how a completion ended, as the completions table has it."""
+    return FINISHES.get(reason.lower(), "unfinished") if isinstance(reason, str) else "unfinished"

@@ -26,6 +26,7 @@ from scicot_utils.teachers.protocol import (
     TeacherError,
     Unanswerable,
     clean,
+    finished,
     now,
     one_line,
     split_thinking,
@@ -59,8 +60,6 @@ TOO_LONG = (
     "max_new_tokens` must be", "maximum number of input tokens", "must have less than",
 )  # fmt: skip
 FILTERED = ("content_filter", "content filter", "content_policy", "content management policy")
-FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
-FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # in any case
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 
@@ -242,7 +241,7 @@ class Served(Teacher):
                 raise MayPass("the reply's message has no part that is text", sent=True)
         if not isinstance(text, (str, type(None))):
             raise MayPass("the reply's message is no text", sent=True)
-        finish = FINISHES.get(finish.lower(), "unfinished") if isinstance(finish, str) else "unfinished"
+        finish = finished(finish)
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
         thought, said = split_thinking(clean(text or ""))

@@ -1,0 +1,204 @@
+"""Completions as people keep them: each form of file and of row that a recorded teacher reads, told apart by what stands in it.
+
+Files: JSON lines, a JSON list, Parquet, CSV or TSV, of rows in any of ROWS; a file of Fine-tune-CoT's, or a folder of
+them (D_….json); a log of zero_shot_cot's, or a folder with `log/`. Rows of other columns are named by the recipe
+(`teacher_columns`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scicot_utils.prompts import CUE
+from scicot_utils.teachers.protocol import TeacherError, finished
+
+ALLOWED = (
+    'rows with "id" and "text" (or "rationale"), OpenAI batch output, chat completions, samples of lm-evaluation-harness, '
+    "or the columns that teacher_columns names"
+)
+TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
+    ".tsv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, sep="\t"),
+}
+LOGGED = re.compile(r"^(\d+)st data$\n", re.MULTILINE)  # as zero_shot_cot numbers its questions, "2st" and all
+STEP_BY_STEP = "A: Let's think step by step."
+
+
+@dataclass(frozen=True)
+class Found:
+    """A completion with what its question is known by: its id, its place in its file and its text, '' where not told."""
+
+    text: str
+    id: str = ""
+    question: str = ""
+    place: str = ""
+    finish: str = "stop"
+
+
+def files(path: Path) -> list[Path]:
+    """The files of a place, in order; [] where it holds none that are read."""
+    if path.is_dir():
+        return sorted(path.glob("D_*.json")) or sorted((path / "log").glob("*.log"))
+    return [path] if path.is_file() else []
+
+
+def read(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
+    """Every completion of a file. Raises TeacherError that names the file, the line, and what is allowed."""
+    if path.suffix in TABLES:
+        try:
+            rows = list(enumerate(TABLES[path.suffix](path).to_dict("records"), start=1))
+        except (ValueError, OSError) as error:
+            raise TeacherError(f"teacher_path {path.name}: is no {path.suffix[1:]} file ({error})") from None
+        yield from _of_rows(rows, path.name, columns)
+        return
+    content = path.read_bytes()
+    if path.suffix == ".log":
+        yield from _logged(content.decode("utf-8", errors="replace"))
+        return
+    whole = _json(content)
+    if isinstance(whole, dict) and isinstance(whole.get("data"), dict):
+        yield from _published(whole["data"], path.name)
+    elif isinstance(whole, list):
+        yield from _of_rows(enumerate(whole, start=1), path.name, columns)
+    else:
+        yield from _of_rows(_lines(content, path.name), path.name, columns)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None  # lines, each with JSON of its own
+
+
+def _lines(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
+
+
+# ── Rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_rows(rows: Iterator[tuple[int, Any]] | list, name: str, columns: Mapping[str, str]) -> Iterator[Found]:
+    for number, row in rows:
+        try:
+            found = _named(row, columns) if columns else _of_row(row)
+            if not all(isinstance(one.text, str) and (one.id or one.question) for one in found):
+                raise TypeError("its id or its text is no text")
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            allowed = f"the columns of teacher_columns ({', '.join(columns.values())})" if columns else ALLOWED
+            raise TeacherError(f"teacher_path {name}, line {number}: allowed: {allowed} ({error!r})") from None
+        yield from found
+
+
+def _of_row(row: Any) -> list[Found]:
+    return next(form(row) for holds, form in ROWS if holds(row))
+
+
+def _named(row: Any, columns: Mapping[str, str]) -> list[Found]:
+    told = {part: _at(row, place) for part, place in columns.items()}
+    finish = _finished(told.get("finish"))
+    return [Found(told["text"], _id(told.get("id", "")), str(told.get("question", "")), finish=finish)]
+
+
+def _at(row: Any, place: str) -> Any:
+    """What stands at a place like `response.choices.0.text`; a column of that very name goes first."""
+    if isinstance(row, dict) and place in row:
+        return row[place]
+    for step in place.split("."):
+        row = row[int(step)] if isinstance(row, list) else row[step]
+    return row
+
+
+def _finished(reason: object) -> str:
+    """A file that does not say how a completion ended holds whole ones."""
+    return "stop" if reason in (None, "") else finished(reason)
+
+
+def _id(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError("its id is no text")
+    return str(value)
+
+
+def _plain(row: dict[str, Any]) -> list[Found]:
+    text = row["rationale"] if "rationale" in row else row["text"]
+    return [Found(text, _id(row["id"]))]
+
+
+def _batched(row: dict[str, Any]) -> list[Found]:
+    """A line of OpenAI's batch output; one that failed holds no completion."""
+    body = (row["response"] or {}).get("body") or {}
+    return _chosen(body, _id(row["custom_id"])) if "choices" in body else []
+
+
+def _chat(row: dict[str, Any]) -> list[Found]:
+    """A saved reply of a chat or completion endpoint, with the question's id beside it."""
+    return _chosen(row, _id(next(row[key] for key in ("question_id", "custom_id", "id") if key in row)))
+
+
+def _chosen(reply: Mapping[str, Any], name: str) -> list[Found]:
+    return [
+        Found(
+            choice["message"]["content"] if "message" in choice else choice["text"],
+            name,
+            finish=_finished(choice.get("finish_reason")),
+        )
+        for choice in reply["choices"]
+    ]
+
+
+def _harness(row: dict[str, Any]) -> list[Found]:
+    """A sample that lm-evaluation-harness logged (`--log_samples`) of a task that generates."""
+    doc = row["doc"]
+    name = _id(doc["id"]) if "id" in doc else ""
+    return [Found(text, name, "" if name else str(doc["question"])) for texts in row["resps"] for text in texts]
+
+
+ROWS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Found]]], ...] = (  # the first that holds is taken
+    (lambda row: "custom_id" in row and "response" in row, _batched),
+    (lambda row: "resps" in row and "doc" in row, _harness),
+    (lambda row: "choices" in row, _chat),
+    (lambda row: True, _plain),
+)
+
+
+# ── Files of two papers' code ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _published(data: Mapping[str, Any], name: str) -> Iterator[Found]:
+    """Fine-tune-CoT's (`CompletionDataset` in its code: index → samples), which numbers questions within a task."""
+    try:
+        for index, samples in data.items():
+            for found in samples:
+                answer, reasoning = str(found["completion"]), found.get("reasoning_completion")
+                reasons = [_finished(found.get(key)) for key in ("reasoning_finish_reason", "finish_reason")]
+                text = answer if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
+                finish = next((reason for reason in reasons if reason != "stop"), "stop")
+                yield Found(text, question=found["question"], place=f"{int(index):05d}", finish=finish)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TeacherError(
+            f"teacher_path {name}: allowed: Fine-tune-CoT's completion file, data: {{index: [{{question, completion, "
+            f"reasoning_completion, …}}]}} ({error!r})"
+        ) from None
+
+
+def _logged(text: str) -> Iterator[Found]:
+    """zero_shot_cot's (Kojima et al. 2022), which numbers questions from 1 in the order of the task's file."""
+    parts = LOGGED.split(text)[1:]
+    for number, body in zip(parts[::2], parts[1::2], strict=True):
+        asked, _, said = body.partition("\npred_before :")[0].partition(STEP_BY_STEP)
+        question = asked[asked.find("Q: ") + 3 :].strip()
+        yield Found(said.strip(), question=question, place=f"{int(number) - 1:05d}")

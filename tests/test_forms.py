@@ -1,0 +1,275 @@
+"""Completions in the forms in which people keep them: each is read as what it is, and what is none of them is named."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+from conftest import make_question
+
+from scicot_utils import paths, prompts, rationales, recipe, tasks, teachers
+from scicot_utils.cache import Cache
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers import Recorded, TeacherError, forms
+
+TEXT = "Birds fly.\nThe best answer is B."
+WORDS = {"content": TEXT, "role": "assistant"}
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": WORDS, "finish_reason": "stop"}],
+}
+LINES = {
+    "id and text": {"id": "q0", "text": TEXT},
+    "id and rationale": {"id": "q0", "rationale": TEXT},
+    "a number for an id": {"id": 0, "text": TEXT},
+    "batch output": {"id": "batch_req_1", "custom_id": "q0", "response": {"status_code": 200, "body": CHAT}, "error": None},
+    "a chat completion": CHAT | {"question_id": "q0"},
+    "a completion": {"id": "q0", "object": "text_completion", "choices": [{"text": TEXT, "finish_reason": "STOP"}]},
+    "lm-evaluation-harness": {"doc_id": 0, "doc": {"id": "q0", "question": "?"}, "resps": [[TEXT]], "filtered_resps": ["B"]},
+    "lm-evaluation-harness, by question": {"doc_id": 0, "doc": {"question": "Which  is it?"}, "resps": [[TEXT]]},
+}  # fmt: skip
+RECORDED = prompts.TEACHER_PROMPTS["recorded"]
+
+
+def read(path, *, columns="", ids=("q0",)):
+    """The rows of the rationales table for questions of these ids."""
+    questions = {name: make_question(id=name, question="Which is it?", split="train") for name in ids}
+    with Cache(path.parent / "cache.sqlite") as cache:
+        found = list(teachers.ask(Recorded(str(path), columns=columns), RECORDED, questions.values(), cache))
+    return rationales.judge(RECORDED, questions, found, "correct")
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("whole", [False, True], ids=["lines", "a list"])
+def test_a_line_of_each_form_is_a_completion_of_its_question(tmp_path, name, whole):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps([LINES[name]] if whole else LINES[name]), encoding="utf-8")
+    [row] = read(path, ids=("0",) if name == "a number for an id" else ("q0",))
+    assert (row["rationale"], row["teacher_answer"], row["kept"]) == ("Birds fly.", "B", True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_tables_are_read_like_lines(tmp_path, suffix):
+    frame = pd.DataFrame([{"id": "q0", "text": TEXT, "note": "x"}, {"id": "q1", "text": "NA", "note": ""}])
+    path = tmp_path / f"answers{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    first, second = read(path, ids=("q0", "q1"))
+    assert first["kept"] and second["rationale"] == "NA"  # a word, not a missing value
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"qid": "q0", "out": {"texts": [TEXT]}}, "id=qid, text=out.texts.0"),
+        ({"q.id": "q0", "out": TEXT}, "id=q.id,text=out"),
+        ({"asked": "Which is  it?", "out": TEXT, "why": "stop"}, "question=asked, text=out, finish=why"),
+        (CHAT | {"meta": {"row": 7}}, "id=meta.row, text=choices.0.message.content"),
+    ],
+)
+def test_other_columns_are_named_by_the_recipe(tmp_path, row, columns):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps(row), encoding="utf-8")
+    assert Settings(teacher="recorded", teacher_columns=columns, prompt="recorded").teacher_columns == columns
+    [found] = read(path, columns=columns, ids=("7",) if "meta" in columns else ("q0",))
+    assert found["kept"]
+    with pytest.raises(TeacherError, match=r"answers.jsonl, line 1: allowed: .*elsewhere"):
+        read(path, columns=f"{columns}, id=elsewhere")
+
+
+def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
+    choices = [
+        {"message": {"content": f"{n}"}, "finish_reason": why} for n, why in enumerate(("stop", "MAX_TOKENS", "error"))
+    ]
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({"question_id": "q0", "choices": choices}), encoding="utf-8")
+    assert [(one.text, one.finish) for one in forms.read(path, {})] == [
+        ("0", "stop"),
+        ("1", "length"),
+        ("2", "unfinished"),
+    ]
+
+
+def test_a_request_of_a_batch_that_failed_holds_no_completion(tmp_path):
+    lines = [
+        {"custom_id": "q0", "response": None, "error": {"message": "expired"}},
+        {"custom_id": "q0", "response": {"status_code": 500, "body": {"error": {}}}, "error": None},
+        LINES["batch output"],
+    ]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    [row] = read(path)
+    assert row["kept"]
+
+
+LOG = """*****************************
+Namespace(dataset='addsub')
+1st data
+1_th_sampling
+Q: How many  are left ?
+A: Let's think step by step. 40 less 1 is 39.
+Therefore, the answer (arabic numerals) is
+
+39
+pred_before :
+
+39
+pred_after : 39
+GT : 39
+*************************
+2st data
+1_th_sampling
+Q: How many are left ?
+A: Let's think step by step. None.
+Therefore, the answer (arabic numerals) is 0.
+pred_before :  0.
+GT : 0
+"""
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder):
+    path = tmp_path / "log" / "addsub_zero_shot_cot.log"
+    path.parent.mkdir()
+    path.write_text(LOG, encoding="utf-8")
+    first, second = forms.read(path, {})
+    assert (first.place, first.question, first.finish) == ("00000", "How many  are left ?", "stop")
+    assert first.text.startswith("40 less 1 is 39.") and first.text.endswith("39")
+    teacher = Recorded(str(tmp_path if folder else path))
+    said = [teacher.complete(f"0000{n}\nHow many are left ?", sample=0, temperature=0).text for n in (0, 1)]
+    assert said == [first.text, second.text]
+    row = make_question(dataset="AddSub", choices={"label": [], "text": []}, answer="39")
+    found = prompts.read_completion(RECORDED, row, said[0])
+    assert (found.rationale, found.answer) == ("40 less 1 is 39.", "39")
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id": "q0"}', '{"text": "x"}', '{"id": [1], "text": "x"}', '{"id": "q0", "text": 3}', "7", "{"]
+)
+def test_a_line_of_no_form_is_named_with_what_is_allowed(tmp_path, line):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"id": "q0", "text": "x"}) + f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(TeacherError, match=r"answers.jsonl, line 2: allowed: rows with .*teacher_columns") as error:
+        Recorded(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_that_is_none_is_named(tmp_path):
+    path = tmp_path / "answers.parquet"
+    path.write_text("no table")
+    with pytest.raises(TeacherError, match=r"answers\.parquet: is no parquet file"):
+        Recorded(str(path))
+
+
+@pytest.mark.parametrize("columns", ["text", "id=", "name=q, text=t", "id=a b"])
+def test_columns_that_name_nothing_are_refused(columns):
+    with pytest.raises(ValueError, match="teacher_columns"):
+        Settings(teacher_columns=columns)
+
+
+def test_a_file_of_other_questions_ends_the_run_in_one_line(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"id": "Mercury_7", "text": TEXT}), encoding="utf-8")
+    teacher, asked = (
+        Recorded(str(path)),
+        [make_question(id="microsci-1", split="train"), make_question(id="microsci-2")],
+    )
+    with Cache(tmp_path / "c.sqlite") as cache:
+        found = list(teachers.ask(teacher, RECORDED, asked, cache))
+    with pytest.raises(TeacherError) as error:
+        teachers.need_match(teacher, found)
+    told = str(error.value)
+    assert "'microsci-1'" in told and "'Mercury_7'" in told and "teacher_columns" in told and "\n" not in told
+    teachers.need_match(teacher, [found[0] | {"finish_reason": "stop"}, *found[1:]])  # one that matches is enough
+
+
+# Real words: the labels were given by reading, before the reader was written; of the texts none is here
+
+KINDS = {  # source → the benchmark whose kind of answer it has
+    "addsub": "AddSub", "singleeq": "SingleEq", "multiarith": "MultiArith", "svamp": "SVAMP", "gsm8k": "GSM8K",
+    "aqua": "AQUA", "commonsensqa": "CommonsenseQA", "strategyqa": "StrategyQA", "coin_flip": "CoinFlip",
+    "last_letters": "LastLetter", "date_understanding": "DateUnderstanding", "shuffled_objects": "ShuffledObjects",
+    "gemini-arc-challenge": "ARC-Challenge",
+}  # fmt: skip
+
+
+def completions(real_data, source):
+    """(question with its options, completion), in the order of the file."""
+    if source == "gemini-arc-challenge":
+        options = make_question(["w", "x", "y", "z"], dataset="ARC-Challenge")  # its ids alone would need the benchmark
+        return [(options, one.text) for one in forms.read(real_data / "rationales" / f"{source}.jsonl", {})]
+    found = []
+    for one in forms.read(real_data / "zero_shot_cot" / "log" / f"{source}_zero_shot_cot.log", {}):
+        _, _, listed = one.question.partition("Answer Choices: ")
+        texts = forms.re.split(r" ?\([A-H]\) ?", listed)[1:] if listed else []
+        choices = {"label": list("ABCDEFGH"[: len(texts)]), "text": texts}
+        row = make_question(dataset=KINDS[source], choices=choices, question=one.question, answer="?")
+        found.append((row | {"answer": "0"} if "flip" not in source else row, one.text))
+    return found
+
+
+def labels():
+    with (paths.ROOT / "tests" / "fixtures" / "conclusions.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_real_completions_are_read_as_a_person_reads_them(real_data):
+    """300 completions of thirteen sources. At least 98% alike, and at most 0.5% read that conclude nothing, or another."""
+    texts = {source: completions(real_data, source) for source in KINDS}
+    unlike, false = [], []
+    for one in labels():
+        row, text = texts[one["source"]][int(one["index"])]
+        read = prompts.read_completion(RECORDED, row, text).answer
+        number = row["dataset"] in ("AddSub", "SingleEq", "MultiArith", "SVAMP", "GSM8K")
+        alike = read == one["label"] or (number and read and one["label"] and float(read) == float(one["label"]))
+        if not alike:
+            unlike.append((one["source"], one["index"], one["label"], read))
+            false += unlike[-1:] if read else []
+    assert len(labels()) == 300 and len(unlike) <= 6 and len(false) <= 1, unlike
+
+
+# Fine-tune-CoT's own completions: what its paper and its code make of them
+
+
+def judged(dataset, keep, reading):
+    settings = recipe.load("finetune_cot_davinci").settings()
+    sizes = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
+    rows = tasks.load(dataset, dataset_path=settings.dataset_path, sizes=sizes, seed=0)
+    teacher, by_id, found = teachers.open_teacher(settings), {row["id"]: row for row in rows}, []
+    for row in rows:
+        said = teacher.complete(RECORDED.question(row), sample=0, temperature=0)
+        one = {"question_id": row["id"], "sample": 0, "text": said.text, "finish_reason": said.finish_reason}
+        found.append(one)
+    return by_id, rationales.judge(RECORDED, by_id, found, keep, reading)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "published", "ours"),
+    [  # Ho et al., table 1, text-davinci-002; where ours is another, which questions make the difference is not known
+        ("SingleEq", 81.50, 81.50), ("AddSub", 76.71, 76.71), ("MultiArith", 77.50, 77.50), ("StrategyQA", 53.45, 53.45),
+        ("SVAMP", 64.20, 64.10), ("DateUnderstanding", 67.58, 68.29), ("ShuffledObjects", 53.20, 52.93),
+    ],
+)  # fmt: skip
+def test_the_papers_reading_gives_the_papers_accuracy_of_its_teacher(real_data, dataset, published, ours):
+    _, rows = judged(dataset, "correct", "paper")
+    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(ours, abs=0.005)
+    assert ours == pytest.approx(published, abs=0.75)
+
+
+@pytest.mark.parametrize(("dataset", "kept"), [("SingleEq", 289), ("StrategyQA", 856)])
+def test_with_cut_texts_as_many_rationales_are_kept_as_by_the_papers_code(real_data, dataset, kept):
+    by_id, rows = judged(dataset, "correct_or_cut", "paper")
+    assert sum(row["kept"] for row in rows if by_id[row["question_id"]]["split"] != "test") == kept
+    _, fewer = judged(dataset, "correct", "paper")
+    assert sum(row["kept"] for row in fewer) < sum(row["kept"] for row in rows)
+
+
+@pytest.mark.parametrize("dataset", ["SingleEq", "AddSub", "MultiArith", "SVAMP", "DateUnderstanding", "StrategyQA"])
+def test_by_their_conclusions_the_same_completions_are_right_nearly_as_often(real_data, dataset):
+    rows = judged(dataset, "correct", "conclusion")[1]
+    as_published = judged(dataset, "correct", "paper")[1]
+    right, published = (sum(row["correct"] for row in found) / len(found) for found in (rows, as_published))
+    assert published - 0.015 <= right <= published + 0.005
