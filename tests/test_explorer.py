@@ -74,6 +74,8 @@ def test_every_test_question_stands_with_what_each_arm_wrote_of_it(studied):
         [(answer["answer"], answer["ranked"], answer["right"]) for answer in row["answers"]] for row in (first, second)
     ]
     assert shown == [[("D", "D", False), ("B", "D", True)], [("B", "D", True), ("", "D", False)]]
+    told = [(answer["rule"], answer["text"], answer["cut"]) for answer in (*first["answers"], *second["answers"])]
+    assert told[0][1:] == ("a robin", False) and [rule for rule, *_ in told][3] == ""  # of no answer there is no rule
     assert "\u202e" not in first["answers"][1]["rationale"] and "U+202E" in first["answers"][1]["rationale"]
 
 
@@ -152,6 +154,8 @@ def test_hostile_texts_do_nothing_in_a_browser(studied, tmp_path):
     found = explored(studied)
     row = found["questions"][0] | {"id": hostile, "question": hostile, "teacher": hostile, "form": hostile}
     row |= {"options": [["A", hostile]], "answers": [answer | {"rationale": hostile} for answer in row["answers"]]}
+    row["answers"][0] |= {"answer": "", "rule": "", "cut": True}
+    row["answers"][1] |= {"answer": "B", "rule": "the option's very words"}
     page = tmp_path / "explorer.html"
     page.write_text(f"<!doctype html><title>e</title>{report.Explorer(found | {'questions': [row]})._repr_html_()}")
     with browsing.chromium() as browser:
@@ -159,6 +163,10 @@ def test_hostile_texts_do_nothing_in_a_browser(studied, tmp_path):
         opened.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         opened.go(page)
         opened.page.get_by_role("button", name="Details of").click()
-        assert opened.page.locator(".explorer-details").inner_text().count(hostile) >= 4  # link, option, teacher, arms
+        shown = opened.page.locator(".explorer-details").inner_text()
+        assert shown.count(hostile) >= 4  # link, option, teacher, arms
+        assert "no answer could be read" in shown and "read by the option's very words" in shown
+        assert shown.count("Text, as it was written") == 2 and shown.count("a robin") >= 2  # both arms' own words
+        assert "the text was cut at its limit" in shown
         assert opened.page.locator("img").count() == 0 and dialogs == [] and opened.errors == []
         opened.close()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from scicot_utils import paths, prompts, tables
+from scicot_utils import arms, paths, prompts, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
@@ -27,8 +27,9 @@ def explored(
 ) -> dict[str, object]:
     """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
-    rationale, or '') and `answers`, one an arm: `rationale`, `text`, `answer`, `ranked` (letters) and `right`.
-    `answered`: of `results.first_answers`.
+    rationale, or '') and `answers`, one an arm: `rationale` (that a first student wrote for it, or ''), `text` (all that
+    the answering student wrote), `answer`, `ranked` (letters), `right`, `cut` (at the limit) and `rule`, how the answer
+    was read. `answered`: of `results.first_answers`.
     """
     judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
     teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
@@ -51,22 +52,26 @@ def explored(
                 ],
                 "gold": _letter(row, row["answer"]),
                 "teacher": visible(teachers.get(row["id"], "")),
-                "answers": [_answer(row, of[row["id"]]) for of in answered.values()],
+                "answers": [_answer(recipe, arm, row, of[row["id"]]) for arm, of in answered.items()],
             }
             for row in asked
         ],
     }
 
 
-def _answer(question: Row, prediction: Row) -> Row:
+def _answer(recipe: Recipe, arm: str, question: Row, prediction: Row) -> Row:
+    reading, form = recipe.settings(arm).answer_reading, arms.written(arm)
+    rule = form.by(question, prediction["text"])[1] if reading == "strict" else "the paper's reading"
     scores, labels = prediction["option_scores"], question["choices"]["label"]
     ranked = labels[max(range(len(labels)), key=scores.__getitem__)] if labels and scores else ""
     return {
-        "rationale": visible(prediction["rationale"]),
+        "rationale": "" if prediction["rationale"] in prediction["text"] else visible(prediction["rationale"]),
         "text": visible(prediction["text"]),
         "answer": _letter(question, prediction["answer"]),
         "ranked": _letter(question, ranked),
         "right": prediction["correct"],
+        "cut": prediction["truncated"],
+        "rule": rule if prediction["answer"] else "",
     }
 
 

@@ -61,17 +61,20 @@ async function start() {
       options.append(element("li", gold ? { class: "explorer-gold" } : {}, `(${letter}) ${text}${gold ? " (right answer)" : ""}`));
     }
     if (!question.options.length) options.append(element("li", {}, `Right answer: ${question.gold}`));
-    const named = (letter) => (letter && question.options.length ? `(${letter})` : letter) || "none";
+    const named = (letter) => (letter && question.options.length ? `(${letter})` : letter);
+    const written = (title, text) => [element("h4", {}, title), element("p", { class: "explorer-text" }, text || "(nothing)")];
     const teacher = element("div", { class: "explorer-answer" }, element("h3", {}, "teacher"), element("p", {}, question.teacher || "–"));
     const answers = question.answers.map((answer, number) => {
       const ranked = answer.ranked ? `, ranked first ${named(answer.ranked)}` : "";
-      const verdict = `${answer.right ? "Right" : "Wrong"}: answered ${named(answer.answer)}${ranked}`;
+      const read = answer.answer ? `answered ${named(answer.answer)}, read by ${answer.rule}` : "no answer could be read";
+      const verdict = `${answer.right ? "Right" : "Wrong"}: ${read}${ranked}${answer.cut ? "; the text was cut at its limit" : ""}`;
       return element(
         "div",
         { class: `explorer-answer ${answer.right ? "is-right" : "is-wrong"}` },
         element("h3", {}, data.arms[number]),
         element("p", { class: "explorer-verdict" }, verdict),
-        element("p", {}, answer.rationale || answer.text),
+        ...(answer.rationale ? written("Rationale, read with the question", answer.rationale) : []),
+        ...written("Text, as it was written", answer.text),
       );
     });
     return element(
