@@ -273,3 +273,18 @@ def test_by_their_conclusions_the_same_completions_are_right_nearly_as_often(rea
     as_published = judged(dataset, "correct", "paper")[1]
     right, published = (sum(row["correct"] for row in found) / len(found) for found in (rows, as_published))
     assert published - 0.015 <= right <= published + 0.005
+
+
+def test_options_in_another_order_are_other_questions(tmp_path):
+    """A letter that was written about one order says nothing of another."""
+    row = make_question(("raft", "robin"), question="Which is it?")
+    logged = "1st data\nQ: Which is it? Answer Choices: {}\nA: Let's think step by step. Hm.\nTherefore, the answer is (B).\npred_before : x\n"
+    for listed, finish in (
+        ("(A) raft (B) robin", "stop"),
+        ("(A) raft, (B) robin.", "stop"),
+        ("(A) robin (B) raft", "missing"),
+    ):
+        path = tmp_path / f"{len(listed)}{finish}.log"
+        path.write_text(logged.format(listed), encoding="utf-8")
+        found = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
+        assert found.finish_reason == finish

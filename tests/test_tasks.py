@@ -1,6 +1,7 @@
 """Benchmarks: read from files in the hub's layout, checked, freed of duplicates, sampled."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -657,7 +658,7 @@ def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_pat
 @pytest.mark.parametrize("path", ["", "/no/such/folder"])
 def test_a_missing_file_is_named_with_the_next_step(path):
     with pytest.raises(
-        TaskError, match=r"SVAMP: no file svamp\.json or D_svamp\.json in dataset_path .*set it .*reasoning-teacher"
+        TaskError, match=r"SVAMP: no file svamp\.json, D_svamp\.json or .* in dataset_path .*set it .*reasoning-teacher"
     ):
         tasks.load("SVAMP", dataset_path=path, sizes=ALL, seed=0)
 
@@ -707,3 +708,47 @@ def test_commonsenseqa_is_tested_on_its_validation_split(hub):
     rows = tasks.load("CommonsenseQA", dataset_path=hub(content, "default"), sizes=ALL, seed=0)
     assert {row["id"][:-1] for row in rows if row["split"] == "test"} == {"validation"}
     assert Counter(row["split"] for row in rows) == {"train": 9, "validation": 1, "test": 10}
+
+
+# zero_shot_cot's own files (Kojima et al. 2022), from which Fine-tune-CoT's were made
+
+OF_KOJIMA = {
+    "SingleEq": "single_eq", "AddSub": "addsub", "MultiArith": "multiarith", "SVAMP": "svamp",
+    "DateUnderstanding": "date_understanding", "ShuffledObjects": "tracking_shuffled_objects",
+    "LastLetter": "last_letter_concatenation", "CoinFlip": "coin_flip", "StrategyQA": "strategy_qa",
+}  # fmt: skip
+
+
+def whole(name, folder):
+    sizes = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
+    return {row["id"]: row for row in tasks.load(name, dataset_path=str(folder), sizes=sizes, seed=0)}
+
+
+def words(row):
+    asked = re.sub(r"\W+", "", row["question"].replace("Which choice is true?", "")).lower()
+    texts, labels = row["choices"]["text"], row["choices"]["label"]
+    return asked, sorted(texts), texts[labels.index(row["answer"])] if texts else row["answer"]
+
+
+@pytest.mark.parametrize("name", OF_KOJIMA)
+def test_the_files_of_zero_shot_cot_are_the_papers_questions_in_the_papers_splits(real_data, name):
+    found = whole(name, real_data / "zero_shot_cot")
+    published = json.loads((real_data / "finetune_cot_splits" / f"{OF_KOJIMA[name]}__default.json").read_text("utf-8"))
+    assert {*published["test"]} == {int(key) for key, row in found.items() if row["split"] == "test"}
+    assert {*published["train"]} == {int(key) for key, row in found.items() if row["split"] != "test"}
+    other = whole(name, real_data / "finetune_cot_completions")
+    assert found.keys() == other.keys()
+    assert [key for key in found if words(found[key]) != words(other[key])] == []  # question, options and right answer
+    assert whole(name, real_data / "zero_shot_cot" / "dataset") == found
+
+
+def test_a_right_option_of_big_bench_stands_at_each_place_about_as_often(real_data):
+    for name, count in (("DateUnderstanding", 6), ("ShuffledObjects", 3)):
+        at = Counter(row["answer"] for row in whole(name, real_data / "zero_shot_cot").values())
+        share = at.total() / count
+        assert len(at) == count and all(0.6 * share < number < 1.45 * share for number in at.values())
+
+
+def test_commonsenseqa_is_read_from_its_publishers_files_in_that_folder(real_data):
+    at = Counter(row["split"] for row in whole("CommonsenseQA", real_data / "zero_shot_cot").values())
+    assert at == {"train": 8767, "validation": 974, "test": 1221}

@@ -156,7 +156,7 @@ def _split_first_block(text: str) -> tuple[str, str]:
 
 
 def _by_id(question: Row) -> str:
-    return f"{question['id']}\n{question['question']}"
+    return f"{question['id']}\n{_asked(question, OPTIONS)}"
 
 
 def _split_recorded(text: str) -> tuple[str, str]:
@@ -187,7 +187,7 @@ TEACHER_PROMPTS = {
         ),
         TeacherPrompt("options_walked", 1, _options_walked, "", _split_last(FINAL), "this project", cue=FINAL),
         TeacherPrompt(
-            "recorded", 2, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
+            "recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
         ),
     )
 }

@@ -34,7 +34,9 @@ class TaskError(ScicotError):
 class Task:
     """One benchmark. `normalise` turns a row of the source into one of the questions table, or None to leave it out.
 
-    `file`: the data file of Fine-tune-CoT's code; `make` stands in for one that is not there. `splits`: ours → the source's; without a validation split one in ten training questions is held out. `published`: the
+    `file`: the data file of Fine-tune-CoT's code, `kojima` the file or folder in zero_shot_cot's `dataset/`; `make` stands
+    in for one that is not there. `splits`: ours → the source's; without a validation split one in ten training questions
+    is held out. `published`: the
     paper's questions by split; `train_drawn`: how many it drew of a larger train split. `tolerates`:
     faults of rows (`checks.fault`) that the benchmark is known to have and that are left in. `answers`: a kind in
     `prompts.answers`, and for Fine-tune-CoT's own reading the letters that it looks for and how it compares numbers.
@@ -46,6 +48,7 @@ class Task:
     hub: str = ""
     config: str = ""
     file: str = ""
+    kojima: str = ""
     make: Callable[[dict[str, int], int], list[Row]] | None = None
     splits: Mapping[str, str] = field(default_factory=lambda: {split: split for split in SPLITS})
     published: Mapping[str, int] = field(default_factory=dict)
@@ -177,25 +180,25 @@ TASKS = {
         Task("SciQ", "Welbl et al. 2017, arXiv 1707.06209", _sciq, "allenai/sciq"),
         Task("QASC", "Khot et al. 2020, arXiv 1910.11473", _arc, "allenai/qasc", splits=_NO_PUBLIC_TEST),
         Task("ScienceQA", "Lu et al. 2022, arXiv 2209.09513; text only", _scienceqa, "derek-thomas/ScienceQA"),
-        _symbolic("LastLetter", 350, 150, file="last_letter_concatenation.json", normalise=_open, answers="word"),
-        _symbolic("CoinFlip", 350, 150, file="coin_flip.json", normalise=_yes_no, answers="yes_no"),
-        _symbolic("ShuffledObjects", 525, 225, file="tracking_shuffled_objects.json", normalise=_listed_in_question,
+        _symbolic("LastLetter", 350, 150, file="last_letter_concatenation.json", kojima="last_letters/last_letters.json", normalise=_open, answers="word"),
+        _symbolic("CoinFlip", 350, 150, file="coin_flip.json", kojima="coin_flip/coin_flip.json", normalise=_yes_no, answers="yes_no"),
+        _symbolic("ShuffledObjects", 525, 225, file="tracking_shuffled_objects.json", kojima="Bigbench_object_tracking/task.json", normalise=_listed_in_question,
                   letters="ABC"),
-        _arithmetic("SingleEq", f"{HO}Koncel-Kedziorski et al. 2015", file="single_eq.json",
+        _arithmetic("SingleEq", f"{HO}Koncel-Kedziorski et al. 2015", file="single_eq.json", kojima="SingleEq/questions.json",
                     published={"train": 356, "test": 152}),
-        _arithmetic("AddSub", f"{HO}Hosseini et al. 2014", file="addsub.json", published={"train": 276, "test": 119}),
-        _arithmetic("MultiArith", f"{HO}Roy and Roth 2015", file="multiarith.json", compared_as="text",
+        _arithmetic("AddSub", f"{HO}Hosseini et al. 2014", file="addsub.json", kojima="AddSub/AddSub.json", published={"train": 276, "test": 119}),
+        _arithmetic("MultiArith", f"{HO}Roy and Roth 2015", file="multiarith.json", kojima="MultiArith/MultiArith.json", compared_as="text",
                     published={"train": 420, "test": 180}),
-        _arithmetic("SVAMP", f"{HO}Patel et al. 2021", file="svamp.json", published={"train": 700, "test": 300}),
+        _arithmetic("SVAMP", f"{HO}Patel et al. 2021", file="svamp.json", kojima="SVAMP/SVAMP.json", published={"train": 700, "test": 300}),
         Task("GSM8K", f"{HO}Cobbe et al. 2021", _gsm8k, "openai/gsm8k", "main", splits=_HELD_OUT, answers="number",
              compared_as="text", published={"train": 7473, "test": 1319}),
         Task("AQUA", f"{HO}Ling et al. 2017", _aqua, "deepmind/aqua_rat", "raw", splits=_HELD_OUT, letters="ABCDE",
              train_drawn=10_000, published={"train": 10_000, "test": 254}),
-        Task("DateUnderstanding", f"{HO}BIG-bench", _listed_in_question, file="date_understanding.json", splits={},
+        Task("DateUnderstanding", f"{HO}BIG-bench", _listed_in_question, file="date_understanding.json", kojima="Bigbench_Date/task.json", splits={},
              letters="ABCDEF", published={"train": 258, "test": 111}),
-        Task("CommonsenseQA", f"{HO}Talmor et al. 2019", _arc, "tau/commonsense_qa", splits=_NO_PUBLIC_TEST,
-             letters="ABCDE", published={"train": 9741, "test": 1221}),
-        Task("StrategyQA", f"{HO}Geva et al. 2021", _yes_no, file="strategy_qa.json", splits={}, answers="yes_no",
+        Task("CommonsenseQA", f"{HO}Talmor et al. 2019", _arc, "tau/commonsense_qa", kojima="CommonsenseQA", splits=_NO_PUBLIC_TEST,
+             letters="ABCDE", published={"train": 9741, "test": 1221}, tolerates=("two equal options",)),  # of one question
+        Task("StrategyQA", f"{HO}Geva et al. 2021", _yes_no, file="strategy_qa.json", kojima="StrategyQA/task.json", splits={}, answers="yes_no",
              published={"train": 1603, "test": 687}),
     )
 }  # fmt: skip

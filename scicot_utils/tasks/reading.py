@@ -133,16 +133,18 @@ def preflight(name: str, dataset_path: str) -> None:
         )
     if task.file and not task.make and not _file(task, dataset_path):
         raise TaskError(
-            f"{name}: no file {task.file} or {COMPLETED}{task.file} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
-            "to a folder with the data or the completion files of Fine-tune-CoT's code, reasoning-teacher: the hub has no "
-            "copy in the order that the paper's split counts on"
+            f"{name}: no file {task.file}, {COMPLETED}{task.file} or dataset/{task.kojima} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
+            "to a folder with the data or the completion files of Fine-tune-CoT's code, reasoning-teacher, or with the "
+            "dataset/ of zero_shot_cot's: the hub has no copy in the order that the paper's split counts on"
         )
 
 
 def _file(task: Task, dataset_path: str) -> Path | None:
-    """The data file of a task, or the file of its published completions, which hold the questions, too."""
+    """The data file of a task, or the file of its published completions, which hold the questions, too; or that of
+    zero_shot_cot's code (Kojima et al. 2022)."""
     folder = paths.expand(dataset_path)
-    named = [folder / name for name in (task.file, f"{COMPLETED}{task.file}")] if dataset_path and task.file else []
+    names = (task.file, f"{COMPLETED}{task.file}", task.kojima, f"dataset/{task.kojima}")
+    named = [folder / name for name in names] if dataset_path and task.file else []
     return next((place for place in named if place.is_file()), None)
 
 
@@ -179,17 +181,14 @@ def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
     place = _file(task, dataset_path)
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
-        rows = content["data"] if isinstance(content, dict) else content
+        rows = content.get("data", content.get("examples")) if isinstance(content, dict) else content
         if isinstance(rows, dict):  # completions: number → samples, each with its question
             rows = [rows[str(number)][0] for number in range(len(rows))]
-        rows = [
-            {"id": f"{number:05d}", "question": row["question"], "answer": row["answer"]}
-            for number, row in enumerate(rows)
-        ]
+        rows = [{"id": f"{number:05d}"} | _asked(task, number, row) for number, row in enumerate(rows)]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise TaskError(
             f"{task.name}: {place.name} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
-            "under the key data, of objects with question and answer"
+            "under the key data or examples, of objects with question and answer, or as in zero_shot_cot's own file"
         ) from None
     expected = sum(task.published.values())
     if len(rows) != expected:
@@ -200,14 +199,36 @@ def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
     return _three([rows[place] for place in train], [rows[place] for place in test])
 
 
+def _asked(task: Task, number: int, row: Row) -> Row:
+    """Question and answer of a row of any of the files of the two papers' code: {question, answer}; BIG-bench's {input,
+    target_scores}, whose right option is always its first, so that their order is drawn; SVAMP's; or MAWPS's."""
+    if "target_scores" in row:
+        scores = {text.strip().rstrip("."): score for text, score in row["target_scores"].items()}
+        texts, gold = list(scores), max(scores, key=scores.__getitem__)
+        if task.answers == "yes_no":
+            return {"question": row["input"], "answer": gold}
+        random.Random(f"{task.name}/{number}").shuffle(texts)
+        listed = ", ".join(f"({mark}) {text}" for mark, text in zip("ABCDEFGH", texts, strict=False))
+        return {"question": f"{row['input']} Answer choices: {listed}", "answer": "ABCDEFGH"[texts.index(gold)]}
+    if "sQuestion" in row:
+        question, answer = row["sQuestion"], row["lSolutions"][0]
+    elif "Body" in row:
+        question, answer = f"{row['Body']} {row['Question']}", row["Answer"]
+    else:
+        question, answer = row["question"], row["answer"]
+    number_as_text = task.compared_as == "text" and isinstance(answer, float)  # "39", as the paper's file has it
+    return {"question": question.strip(), "answer": f"{answer:g}" if number_as_text else answer}
+
+
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
 
     place, cache = task.hub, None
     if dataset_path:
         folder = paths.expand(dataset_path)
-        own = folder / Path(task.hub).name  # several benchmarks side by side, each under its name on the hub
-        place = str(own if own.is_dir() else folder)
+        names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
+        own = (folder / name for name in names)  # several benchmarks side by side, each under a name of its own
+        place = str(next((place for place in own if place.is_dir()), folder))
         # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
         cache = str(paths.CACHE / "datasets" / tables.digest(Path(place))[:16])
     try:

@@ -27,7 +27,7 @@ CHOSEN_BY = {  # what requests for one prompt may differ in, in an export → th
     "seed": "teacher_seed",
     "omitted": "teacher_omit",
 }
-CHOICES = re.compile(r" answer choices: ", re.IGNORECASE)  # in Fine-tune-CoT's files options are part of the question
+CHOICES = re.compile(r"\s(?:answer choices|options): ", re.IGNORECASE)  # between a question and the options in its text
 
 
 class Recorded(Teacher):
@@ -52,9 +52,9 @@ class Recorded(Teacher):
         self.identity = {"teacher": "recorded", "sha256": digest, "chosen": dict(chosen)}
         self.identity |= {"columns": columns} if columns else {}
         self._by_id: dict[str, list[Response]] = defaultdict(list)
-        self._by_question: dict[str, list[Response]] = defaultdict(list)
+        self._by_question: dict[str, list[tuple[str, Response]]] = defaultdict(list)
         self._by_request: dict[tuple[str, float, int], Response] = {}
-        self._by_place: dict[tuple[str, str], list[Response]] = defaultdict(list)
+        self._by_place: dict[tuple[str, str], list[tuple[str, Response]]] = defaultdict(list)
         if is_export(path):
             self._read_export(files[0].read_bytes(), place.name, chosen)
             return
@@ -64,14 +64,14 @@ class Recorded(Teacher):
 
     def _take(self, one: forms.Found) -> None:
         """A question is found by its id; or by its place and its text, since tasks have questions in common that were
-        asked for each; else by its text."""
+        asked for each; else by its text. Where options stand there, too, they must be the same at the same letters."""
         response = free("", clean(one.text), one.finish)
         if one.id:
             self._by_id[one.id].append(response)
         if one.question:
-            asked = _squeezed(one.question)
-            self._by_question[asked].append(response)
-            self._by_place[one.place, asked].append(response)
+            asked, options = _parts(one.question)
+            self._by_question[asked].append((options, response))
+            self._by_place[one.place, asked].append((options, response))
 
     def unmatched(self, name: str) -> str:
         """What to tell where no question that was asked is in the file; `name`: the id of one that was."""
@@ -85,8 +85,9 @@ class Recorded(Teacher):
         if self._by_request:
             return self._by_request.get((prompt, float(temperature), sample)) or free(prompt, "", "missing")
         name, _, question = prompt.partition("\n")
-        asked = _squeezed(question)
-        found = self._by_id.get(name) or self._by_place.get((name, asked)) or self._by_question.get(asked, [])
+        asked, options = _parts(question)
+        known = self._by_place.get((name, asked)) or self._by_question.get(asked, [])
+        found = self._by_id.get(name) or [response for listed, response in known if listed in ("", options)]
         return found[sample] if sample < len(found) else free(prompt, "", "missing")
 
     def _read_export(self, content: bytes, name: str, chosen: Mapping[str, object]) -> None:
@@ -147,5 +148,7 @@ def is_export(path: str) -> bool:
     return isinstance(row, dict) and (row.keys() == EXPORT or row.keys() == {"spent"})
 
 
-def _squeezed(question: str) -> str:
-    return CHOICES.split(" ".join(question.split()))[0]
+def _parts(question: str) -> tuple[str, str]:
+    """A question's words, and its options with their letters, '' where none stand in its text."""
+    asked, *listed = CHOICES.split(question)
+    return " ".join(asked.split()), re.sub(r"\W+", "", "".join(listed)).lower()
