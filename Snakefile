@@ -144,10 +144,13 @@ def folder(run):
 
 
 # What a recipe reads from outside the checkout, by content: another file of the same name or time reruns what reads it.
-BENCHMARKS = (
-    tables.digest(paths.expand(RECIPE.questions.dataset_path))
-    if RECIPE.questions.dataset_path
-    else ""
+BENCHMARKS = " ".join(
+    tables.digest(paths.expand(place))
+    for place in [
+        RECIPE.questions.dataset_path,
+        *(one.path for one in RECIPE.own.values()),
+    ]
+    if place
 )
 
 

@@ -215,7 +215,7 @@ def preflight(planned: recipe.Recipe) -> None:
 
     settings = planned.settings()
     for name in planned.datasets:
-        tasks.preflight(name, settings.dataset_path)
+        tasks.preflight(name, settings.dataset_path, planned.own)
     teachers.prompt_of(settings)
     teachers.open_teacher(settings)
     used = {planned.settings(variant=variant).prompt for variant in (recipe.MAIN, *planned.variants)}

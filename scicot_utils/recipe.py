@@ -330,6 +330,29 @@ class Evidence(Section):
     )
 
 
+OWN = "own-"  # before the name of a benchmark of the user's own, `own/<name>` in a recipe
+
+
+class Own(Section):
+    """A benchmark of the user's own: where it is, and which column holds what; places like `question.stem` reach inside."""
+
+    path: str = Field(
+        min_length=1, description="a file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one a split"
+    )
+    question: str = "question"
+    options: str = Field("", description="a column with a list or a mapping, or columns by comma; empty: open answers")
+    answer: str = Field("answer", description="column of an option's label, text or place from 0, or of an open answer")
+    answers: Literal["option", "number", "yes_no", "word", ""] = Field("", description="open ones; empty: as they look")
+    id: str = Field("", description="column; empty: the row's number")
+    split: str = Field("", description="column; empty: the files' names, or shares of one file")
+    test_share: float = Field(0.2, gt=0, lt=0.9)
+    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    seed: int = Field(0, ge=0, description="of the shares")
+    faulty: Literal["stop", "drop"] = Field(
+        "stop", description="rows that are no question: end the run, or leave out and count"
+    )
+
+
 SECTIONS: dict[str, type[Section]] = {
     "questions": Questions,
     "teacher": Teacher,
@@ -356,6 +379,7 @@ class Recipe(Section):
     distill: list[str] = Field(min_length=1, description="those that students are trained on")
     arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
+    own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
     questions: Questions = Questions()
     teacher: Teacher = Teacher()
     rationales: Rationales = Rationales()
@@ -368,6 +392,11 @@ class Recipe(Section):
     variant_arms: dict[str, list[str]] = Field(
         {}, description="variant → arms it is run for; missing: all trained ones"
     )
+
+    @field_validator("datasets", "distill")
+    @classmethod
+    def _names_of_folders(cls, values: list[str]) -> list[str]:
+        return [OWN + name.removeprefix("own/") if name.startswith("own/") else name for name in values]
 
     @field_validator("datasets", "distill", "arms", "seeds")
     @classmethod
@@ -387,6 +416,14 @@ class Recipe(Section):
             raise ValueError(
                 f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
             )
+        for name in self.datasets:
+            if name.startswith(OWN) and name.removeprefix(OWN) not in self.own:
+                raise ValueError(
+                    f"datasets: found 'own/{name.removeprefix(OWN)}', allowed: one declared under own ({', '.join(self.own)})"
+                )
+        for name in self.own:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"own: found '{name}', allowed: letters, digits, _ . -")
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")

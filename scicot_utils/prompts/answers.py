@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from scicot_utils import ScicotError, tasks
+from scicot_utils.recipe import OWN
 from scicot_utils.tables import Row
 
 LETTERS = "ABCDEFGH"
@@ -157,8 +158,13 @@ def _task(question: Row) -> tasks.Task:
     return tasks.TASKS.get(question.get("dataset", ""), tasks.TASKS[tasks.EMBEDDED])
 
 
+def _own(question: Row) -> bool:
+    return question.get("dataset", "").startswith(OWN) and not question.get("choices", {}).get("label", True)
+
+
 def _kind(question: Row) -> Kind:
-    return KINDS[_task(question).answers]
+    """Of a benchmark of the user's own, open answers are of the kind that the right one looks like."""
+    return KINDS[tasks.kind_of(question["answer"]) if _own(question) else _task(question).answers]
 
 
 def has_options(question: Row) -> bool:

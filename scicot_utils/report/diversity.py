@@ -13,7 +13,7 @@ from scicot_utils.report.accuracy import ablation
 from scicot_utils.report.results import over_seeds
 from scicot_utils.report.style import Table, arm_name, counted, percent
 from scicot_utils.tables import Row
-from scicot_utils.tasks import TASKS
+from scicot_utils.tasks import task as entry
 
 PAPER = "finetune_cot"
 WHOSE = ["method", "model", "size"]
@@ -44,9 +44,9 @@ def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
     return [
         {
             "task": name,
-            "answers": TASKS[name].answers.replace("_", " or "),
-            **{f"{split}, paper's": TASKS[name].published.get(split) for split in ("train", "test")},
-            "questions": TASKS[name].source,
+            "answers": entry(name).answers.replace("_", " or "),
+            **{f"{split}, paper's": entry(name).published.get(split) for split in ("train", "test")},
+            "questions": entry(name).source,
         }
         for name in dict.fromkeys(frame["task"])
     ]

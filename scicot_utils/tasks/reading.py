@@ -6,16 +6,21 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from scicot_utils import paths, tables
-from scicot_utils.recipe import MAIN, Questions
+from scicot_utils.recipe import MAIN, OWN, Own, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import fault
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
+from scicot_utils.tasks.own import kind_of_all
+from scicot_utils.tasks.own import read as read_own
+from scicot_utils.tasks.own import task as entry
 
 FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 CALLED = {  # a split, as the hub calls it → what files of it are called
@@ -28,28 +33,44 @@ SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., se
 
 
 def load(
-    name: str, *, dataset_path: str, sizes: dict[str, int], seed: int, left_out: Counter | None = None
+    name: str,
+    *,
+    dataset_path: str,
+    sizes: dict[str, int],
+    seed: int,
+    left_out: Counter | None = None,
+    own: Mapping[str, Own] = MappingProxyType({}),
 ) -> list[Row]:
     """All splits of a benchmark as rows of the questions table, in a fixed order.
 
     `sizes` (split → questions) and `seed` tell a generated benchmark what to make; 0 is the paper's number for a task of
     Fine-tune-CoT, and for a transfer test none. One that is read comes whole, for `deduplicate` and then `sample`;
-    what its entry leaves out is counted in `left_out`, split → rows. Raises TaskError naming the benchmark, where it was
+    what its entry leaves out is counted in `left_out`, split → rows. `own`: the recipe's own benchmarks. Raises TaskError naming the benchmark, where it was
     looked for, and what to do.
     """
-    preflight(name, dataset_path)
-    task, rows = TASKS[name], []
+    preflight(name, dataset_path, own)
+    declared, rows = own.get(name.removeprefix(OWN)) if name.startswith(OWN) else None, []
+    task = entry(name)
     if task.make and not _file(task, dataset_path):
         return task.make(sizes, seed)
-    content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
+    if declared:
+        content = read_own(name, declared)
+        task = replace(task, answers="option" if declared.options else declared.answers or kind_of_all(name, content))
+    else:
+        content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
         same = {"dataset": name, "split": split, "group": name, "proof": []}
         normal = [_normalised(task, split, row) for row in found]
         rows += [row | same for row in normal if row is not None]
         if left_out is not None:
             left_out[split] += normal.count(None)
-    for row in rows:
+    for row in list(rows):
         if (found := fault(task, row)) and found not in task.tolerates:
+            if declared and declared.faulty == "drop":
+                rows.remove(row)
+                if left_out is not None:
+                    left_out[row["split"]] += 1
+                continue
             raise TaskError(
                 f"{name} {row['split']}, row {row['id']}: {found}; mend the row, or take it out of the files"
             )
@@ -121,10 +142,13 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
     return chosen
 
 
-def preflight(name: str, dataset_path: str) -> None:
+def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
     """Raise TaskError where a benchmark is unknown, or its local folder or file is not there."""
+    if name.startswith(OWN) and name.removeprefix(OWN) in own:
+        read_own(name, own[name.removeprefix(OWN)])
+        return
     if name not in TASKS:
-        raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}")
+        raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}, or own/… as declared under own")
     task = TASKS[name]
     if task.hub and dataset_path and not paths.expand(dataset_path).is_dir():
         raise TaskError(

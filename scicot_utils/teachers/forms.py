@@ -7,15 +7,13 @@ them (D_….json); a log of zero_shot_cot's, or a folder with `log/`. Rows of ot
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from scicot_utils import rows
 from scicot_utils.prompts import CUE
 from scicot_utils.teachers.protocol import TeacherError, finished
 
@@ -23,11 +21,6 @@ ALLOWED = (
     'rows with "id" and "text" (or "rationale"), OpenAI batch output, chat completions, samples of lm-evaluation-harness, '
     "or the columns that teacher_columns names"
 )
-TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
-    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
-    ".tsv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, sep="\t"),
-}
 LOGGED = re.compile(r"^(\d+)st data$\n", re.MULTILINE)  # as zero_shot_cot numbers its questions, "2st" and all
 STEP_BY_STEP = "A: Let's think step by step."
 
@@ -52,47 +45,24 @@ def files(path: Path) -> list[Path]:
 
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
     """Every completion of a file. Raises TeacherError that names the file, the line, and what is allowed."""
-    if path.suffix in TABLES:
-        try:
-            rows = list(enumerate(TABLES[path.suffix](path).to_dict("records"), start=1))
-        except (ValueError, OSError) as error:
-            raise TeacherError(f"teacher_path {path.name}: is no {path.suffix[1:]} file ({error})") from None
-        yield from _of_rows(rows, path.name, columns)
-        return
-    content = path.read_bytes()
     if path.suffix == ".log":
-        yield from _logged(content.decode("utf-8", errors="replace"))
+        yield from _logged(path.read_bytes().decode("utf-8", errors="replace"))
         return
-    whole = _json(content)
-    if isinstance(whole, dict) and isinstance(whole.get("data"), dict):
-        yield from _published(whole["data"], path.name)
-    elif isinstance(whole, list):
-        yield from _of_rows(enumerate(whole, start=1), path.name, columns)
-    else:
-        yield from _of_rows(_lines(content, path.name), path.name, columns)
-
-
-def _json(content: bytes) -> Any:
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None  # lines, each with JSON of its own
-
-
-def _lines(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(content.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise TeacherError(f"teacher_path {name}, line {number}: allowed: {ALLOWED} ({error!r})") from None
+        numbered = list(rows.read(path))
+    except ValueError as error:
+        raise TeacherError(f"teacher_path {error}; allowed: {ALLOWED}") from None
+    if len(numbered) == 1 and isinstance(numbered[0][1], dict) and isinstance(numbered[0][1].get("data"), dict):
+        yield from _published(numbered[0][1]["data"], path.name)
+    else:
+        yield from _of_rows(numbered, path.name, columns)
 
 
 # ── Rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_rows(rows: Iterator[tuple[int, Any]] | list, name: str, columns: Mapping[str, str]) -> Iterator[Found]:
-    for number, row in rows:
+def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[str, str]) -> Iterator[Found]:
+    for number, row in numbered:
         try:
             found = _named(row, columns) if columns else _of_row(row)
             if not all(isinstance(one.text, str) and (one.id or one.question) for one in found):
@@ -108,18 +78,9 @@ def _of_row(row: Any) -> list[Found]:
 
 
 def _named(row: Any, columns: Mapping[str, str]) -> list[Found]:
-    told = {part: _at(row, place) for part, place in columns.items()}
+    told = {part: rows.at(row, place) for part, place in columns.items()}
     finish = _finished(told.get("finish"))
     return [Found(told["text"], _id(told.get("id", "")), str(told.get("question", "")), finish=finish)]
-
-
-def _at(row: Any, place: str) -> Any:
-    """What stands at a place like `response.choices.0.text`; a column of that very name goes first."""
-    if isinstance(row, dict) and place in row:
-        return row[place]
-    for step in place.split("."):
-        row = row[int(step)] if isinstance(row, list) else row[step]
-    return row
 
 
 def _finished(reason: object) -> str:

@@ -1,0 +1,86 @@
+"""Rows of the files that people keep tables in: JSON lines, a JSON list, Parquet, CSV, TSV; gzipped or not, with a BOM or not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+def kind(path: Path) -> str:
+    """The suffix that says what a file holds, `.gz` apart; '' for another."""
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return suffix.lower() if suffix.lower() in SUFFIXES else ""
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes, unpacked, without a BOM. Raises ValueError for a damaged archive."""
+    found = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            found = gzip.decompress(found)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path.name} is no gzip file ({error})") from None
+    return found.removeprefix(b"\xef\xbb\xbf")
+
+
+def read(path: Path) -> Iterator[tuple[int, Any]]:
+    """(number, row) of every row, from 1; of lines, the line's number. A cell of a CSV is text as it stands ("NA", too).
+
+    Raises ValueError that names the file, and the line where there are lines.
+    """
+    if kind(path) in (".csv", ".tsv", ".parquet"):
+        yield from enumerate(_table(path), start=1)
+        return
+    found = content(path)
+    try:
+        whole = json.loads(found)
+    except (ValueError, RecursionError):
+        yield from _lines(found, path.name)
+        return
+    if isinstance(whole, dict):
+        listed = next((whole[name] for name in ("data", "examples") if isinstance(whole.get(name), list)), [whole])
+    else:
+        listed = whole if isinstance(whole, list) else [whole]
+    yield from enumerate(listed, start=1)
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    opened = io.BytesIO(content(path))
+    try:
+        if kind(path) == ".parquet":
+            return pd.read_parquet(opened).to_dict("records")
+        return pd.read_csv(opened, dtype=str, keep_default_na=False, sep="\t" if kind(path) == ".tsv" else ",").to_dict(
+            "records"
+        )
+    except (ValueError, OSError) as error:  # of pandas and pyarrow alike
+        raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
+
+
+def _lines(found: bytes, name: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(found.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{name}, line {number}: is no JSON ({error})") from None
+
+
+def at(row: Any, place: str) -> Any:
+    """What stands at a place like `response.choices.0.text`; a column of that very name goes first. Raises KeyError."""
+    if isinstance(row, dict) and place in row:
+        return row[place]
+    found = row
+    for step in place.split("."):
+        try:
+            found = found[int(step)] if isinstance(found, list) else found[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise KeyError(place) from None
+    return found
