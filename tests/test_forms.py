@@ -272,7 +272,7 @@ def test_by_their_conclusions_the_same_completions_are_right_nearly_as_often(rea
     rows = judged(dataset, "correct", "conclusion")[1]
     as_published = judged(dataset, "correct", "paper")[1]
     right, published = (sum(row["correct"] for row in found) / len(found) for found in (rows, as_published))
-    assert published - 0.015 <= right <= published + 0.005
+    assert published - 0.02 <= right <= published + 0.005
 
 
 def test_options_in_another_order_are_other_questions(tmp_path):

@@ -310,7 +310,7 @@ def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
     found = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
     judged = rationales.judge(PROMPT, {"q1": question()}, found, "correct")
     assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(judged)] == [
-        ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 2), ("several answers, or a denial", "no", 1),
+        ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 1), ("phrase: a letter", "yes", 1), ("several answers, or a denial", "no", 1),
     ]  # fmt: skip
     assert sum(row["share"] for row in rationales.rules(judged)) == pytest.approx(1)
     told = rationales.unread(judged, found, each=2)

@@ -8,6 +8,11 @@ benchmark's own label, or its own spelling of an open answer, and '' where the t
 
 from scicot_utils.prompts.answers import (
     LETTERS,
+    NO_CONCLUSION,
+    NOT_UNDERSTOOD,
+    NOTHING_SAID,
+    SEVERAL,
+    WHY_NOT,
     PromptError,
     answer_text,
     cleanse,
@@ -20,19 +25,14 @@ from scicot_utils.prompts.answers import (
     read_by,
     read_conclusion,
 )
-from scicot_utils.prompts.conclusions import Conclusion, conclude, plain
+from scicot_utils.prompts.conclusions import Conclusion, conclude, plain, split_thinking
 from scicot_utils.prompts.templates import (
     ARROW,
     CUE,
     FINAL,
-    NO_CONCLUSION,
-    NOT_UNDERSTOOD,
-    NOTHING_SAID,
     SEPARATOR,
-    SEVERAL,
     STUDENT_TEMPLATES,
     TEACHER_PROMPTS,
-    UNREAD,
     Completion,
     Exemplar,
     Shown,
@@ -52,8 +52,8 @@ from scicot_utils.prompts.templates import (
 )
 
 __all__ = [
-    "ARROW", "CUE", "FINAL", "LETTERS", "NOTHING_SAID", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
+    "ARROW", "CUE", "FINAL", "LETTERS", "NOTHING_SAID", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "WHY_NOT", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
     "StudentTemplate", "TeacherPrompt", "answer_text", "cleanse", "conclude", "few_shot", "has_options", "letter", "need_options", "option_text",
     "options", "plain", "possible", "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt", "split_answer_rationale",
-    "split_rationale_answer", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
+    "split_rationale_answer", "split_thinking", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

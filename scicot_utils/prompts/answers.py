@@ -163,8 +163,12 @@ def _own(question: Row) -> bool:
 
 
 def _kind(question: Row) -> Kind:
+    return KINDS[_kind_name(question)]
+
+
+def _kind_name(question: Row) -> str:
     """Of a benchmark of the user's own, open answers are of the kind that the right one looks like."""
-    return KINDS[tasks.kind_of(question["answer"]) if _own(question) else _task(question).answers]
+    return tasks.kind_of(question["answer"]) if _own(question) else _task(question).answers
 
 
 def has_options(question: Row) -> bool:
@@ -194,22 +198,153 @@ def read_by(question: Row, text: str) -> Read:
 
 
 def read_conclusion(question: Row, words: str) -> Read:
-    """As `read_by`, of the words of a conclusion that somebody else's model wrote: there a letter may stand before its
-    own option's words (`B, carbon dioxide`), and before no others; and one that is both the letter of an option and the
-    words of another (of `A`, `T`, `C`, `G`) names none."""
-    found = read_by(question, words)
-    if not has_options(question):
-        return found
-    alone = re.fullmatch(r"\s*\(?([A-Ha-h])\)?\.?\s*", words)
-    if alone:
-        named = {mark for mark, text in options(question) if alone[1].lower() in (mark.lower(), _squeeze(text))}
-        return read_by(question, f"({named.pop()})") if len(named) == 1 else UNREAD
+    """What the words of a conclusion come to that somebody else's model wrote (`conclusions`): an answer and the rule by
+    which it was read, or '' and why not, one of WHY_NOT. It never guesses: a second answer, a denial, a correction, or
+    anything else beside the answer but a reason for it makes it none.
+    """
+    words = words.strip()[:LONGEST]
+    said = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
+    if not said:
+        return "", NOTHING_SAID
+    kind = _kind_name(question)
+    found = CONCLUDED[kind](question, words if kind == "word" else said)
     if found == UNREAD:
-        lettered = re.fullmatch(r"\(?([A-Ha-h])\)?\s*[,:.)–-]\s*(.+)", words, re.DOTALL)
-        for mark, option in options(question):
-            if lettered and lettered[1].upper() == mark and _squeeze(lettered[2]) == _squeeze(option):
-                return question["choices"]["label"][LETTERS.index(mark)], "a letter before its option's words"
+        several = DENIED.search(said) or len(set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", said))) > 1
+        return "", SEVERAL if several else NOT_UNDERSTOOD
     return found
+
+
+NO_CONCLUSION, NOTHING_SAID = "no conclusion", "a cue without an answer"
+SEVERAL, NOT_UNDERSTOOD = "several answers, or a denial", "an answer that is none of its kind"
+WHY_NOT = (NO_CONCLUSION, NOTHING_SAID, SEVERAL, NOT_UNDERSTOOD)
+LONGEST = 300  # characters of a conclusion that are looked at
+DENIED = re.compile(
+    r"\b(?:not|never|neither|nor|none|either|both|cannot|can't|isn't|unlikely|anything but|or|and)\b", re.IGNORECASE
+)
+SURELY = re.compile(
+    r"(?:(?:most |very )?(?:likely|probably|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
+    r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
+)  # fmt: skip
+REASON = re.compile(r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b", re.IGNORECASE)
+CORRECTED = re.compile(
+    r"\b(?:but|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE
+)
+LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<apart>)|(?![A-Za-z0-9'’]))\s*(?P<rest>.*)", re.DOTALL)
+LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTALL)
+
+
+def _option_concluded(question: Row, said: str) -> Read:
+    said = SURELY.sub("", said, count=1) if SURELY.match(said) else said
+    shown = dict(options(question))
+    labels = dict(zip(shown, question["choices"]["label"], strict=True))
+    as_words = [mark for mark, text in shown.items() if _same(text, said)]
+    if len(as_words) == 1 and (as_words[0] == said.strip(" .").upper() or said.strip(" .()[]").upper() not in shown):
+        return labels[as_words[0]], "the option's words"
+    first = LETTER_FIRST.fullmatch(said)
+    if first and first[1].upper() in shown:
+        mark, rest = first[1].upper(), first["rest"].strip()
+        bare = rest.lstrip(" .,:;–—-)").rstrip(" .")
+        conflict = [
+            other
+            for other, text in shown.items()
+            if other != mark and (_squeeze(text) == mark.lower() if not bare else _same(text, bare))
+        ]
+        if conflict:
+            return UNREAD
+        if not bare:
+            return labels[mark], "a letter" if first["apart"] is None else "a letter in brackets"
+        own = "" if "?" in rest else _squeeze(shown[mark])
+        if (own and _squeeze(bare) == own) or (
+            own and _squeeze(bare).startswith(f"{own} ") and not _others(bare, shown, mark)
+        ):
+            return labels[mark], "a letter before its option's words"
+        if REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest):
+            return labels[mark], "a letter with a reason"
+        sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", rest)
+        if "?" in rest:
+            return UNREAD
+        if sentence and not CORRECTED.search(rest) and not _others(bare, shown, mark):
+            return labels[mark], "a letter at the end of a sentence"
+        return UNREAD
+    last = LETTER_LAST.fullmatch(said)
+    if last and last[2].upper() in shown and _same(shown[last[2].upper()], last["text"]):
+        return labels[last[2].upper()], "a letter behind its option's words"
+    reason = REASON.search(said)
+    if reason and len(before := [mark for mark, text in shown.items() if _same(text, said[: reason.start()])]) == 1:
+        return labels[before[0]], "the option's words with a reason"
+    return UNREAD
+
+
+def _same(text: str, said: str) -> bool:
+    """Whether these are an option's words, a leading article and punctuation apart; signs and digits count."""
+    if text.strip().casefold() == said.strip().rstrip(".").casefold():
+        return True
+    forms = [_squeeze(re.sub(r"^(?:the|a|an) (?=\w\w)", "", one.strip())) for one in (text, said)]
+    signs = [re.findall(r"[-+*/%=<>^√°]", one) for one in (text, said)]
+    return bool(forms[0]) and forms[0] == forms[1] and signs[0] == signs[1]
+
+
+def _others(said: str, shown: dict[str, str], mark: str) -> bool:
+    """Whether another option is named in it, by its letter or by its words."""
+    letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-H])[)\]]?(?![A-Za-z])", said)} - {
+        mark,
+        "A" if "(A)" not in said else "",
+    }
+    padded = f" {_squeeze(said)} "
+    return bool(letters & shown.keys()) or any(
+        f" {_squeeze(text)} " in padded for other, text in shown.items() if other != mark and _squeeze(text)
+    )
+
+
+TOTAL = re.compile(r"[^=]*\d[^=]*=(?:[^=]*=)? ?([-$]?\d[\d,.]*(?: ?[^\W\d]+){0,2}|[-$]?\d[\d,.]*%)\.?")
+NOT_ONE_NUMBER = re.compile(
+    r"\b(?:million|billion|trillion|thousand|hundred|dozen|half|halves|twice|double|triple|thirds?|quarters?|fifths?|squared|"
+    r"cubed|power|root|log|percent more|more than|less than|fewer than|at least|at most|over|under|between|step|not|never|neither|nor|cannot|unlikely)\b|[√πΠ^!²³¹⁰-⁹½¼¾≠|_]|"
+    r"\\(?:sqrt|frac|pi|times|cdot)|\d\s*[*/×÷x+=<>]\s*|[*/×÷+=<>]\s*\d|\d\s*[-–]\s*\d|\d[A-Za-z]|[A-Za-z][-–]?\d", re.IGNORECASE,
+)  # fmt: skip
+
+
+def _number_concluded(question: Row, said: str) -> Read:
+    total = TOTAL.fullmatch(said) or re.fullmatch(r"[A-Za-z]\w{0,2} ?= ?(-?\$?\d[\d,.]*)", said)
+    said = total[1] if total and " and " not in said else said
+    said = re.sub(r"(?<=\d) ?[ckm]?m(?:²|\^2|³|\^3)", " units", said)
+    said = re.sub(r"\b(?:minus|negative) (?=\$?\d)", "-", said, flags=re.IGNORECASE)
+    said = re.sub(r"(?<![\d.])\.(?=\d)", "0.", said)
+    return UNREAD if NOT_ONE_NUMBER.search(said) else _read_number(question, said)
+
+
+def _yes_no_concluded(question: Row, said: str) -> Read:
+    found = re.match(
+        r"(yes|no|true|false)\b(?P<rest>.*)",
+        SURELY.sub("", said, count=1) if SURELY.match(said) else said,
+        re.IGNORECASE | re.DOTALL,
+    )
+    if not found or not re.match(r"\s*(?:$|[.,;:!–—(-]|because\b|since\b|as\b)", found["rest"]):
+        return UNREAD
+    word, rest = {"true": "yes", "false": "no"}.get(found[1].lower(), found[1].lower()), found["rest"]
+    reason = REASON.match(rest) or re.match(r"[\s,;:.]*not\b", rest)
+    other = re.search(r"\b(?:no|false)\b" if word == "yes" else r"\b(?:yes|true)\b", rest, re.IGNORECASE)
+    corrected = re.match(
+        r"[\s,;:.!–—-]*(?:but|however|wait|actually|though|unless|if|or|and|maybe)\b", rest, re.IGNORECASE
+    )
+    return UNREAD if corrected or (other and not reason) else (word, "its first word")
+
+
+UNSURE = {"uncertain", "unclear", "unknown", "impossible", "undefined", "none", "nothing", "n/a"}
+
+
+def _word_concluded(question: Row, said: str) -> Read:
+    quoted = re.findall(r"[\"“']([^\"“”']+)[\"”']", said)
+    word = said if not quoted else quoted[0] if len(quoted) == 1 else ""
+    beside = said.replace(word, "") if quoted else ""
+    if not word or word.strip(" .").lower() in UNSURE or len(beside.split()) > 4 or DENIED.search(beside):
+        return UNREAD
+    return _read_word(question, word)
+
+
+CONCLUDED: dict[str, Callable[[Row, str], Read]] = {
+    "option": _option_concluded, "number": _number_concluded, "yes_no": _yes_no_concluded, "word": _word_concluded,
+}  # fmt: skip
 
 
 def read_answer(question: Row, text: str) -> str:

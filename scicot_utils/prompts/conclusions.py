@@ -1,15 +1,12 @@
 """Where a text that somebody else's model wrote comes to its conclusion: the one place that knows the forms.
 
-The last conclusion of a text counts. One that names two answers in a form known here, or says what the answer is not, is
-none. Known to be misread: a working line below a cue, and an answer that is taken back after its sentence. What the answer
-words mean for a question is read by its kind, in `answers`.
+The last conclusion of a text counts, and its own words. What they mean for a question, one answer, several, a denial or
+nothing that is known, is read by `answers.read_conclusion`.
 """
 
 from __future__ import annotations
 
-import bisect
 import re
-import unicodedata
 from dataclasses import dataclass
 
 
@@ -32,23 +29,51 @@ KIND = r"(?: \([^()\n]{1,40}\)| among [A-H] through [A-H])?"  # as in `the answe
 WHICH = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
-NAMED = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}answer\b"
+NAMED = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}(?:answer|option|choice)\b"
 REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n])*)"  # not beyond the next conclusion of a line
+IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
+START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # of a sentence
 
 RULES = (
     _rule(
         "boxed", r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}", r"$\boxed{B}$", "models trained on mathematics"
     ),
     _rule("hashes", rf"^####(?!#){REST}", "#### 1234", "GSM8K's own solutions"),
-    _rule("json", r'"answer" ?: ?"?(?P<answer>[^"\n}]*)', '{"answer": "B"}', "servers with a JSON mode"),
+    _rule("json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"),
+    _rule("tag", r"<answer>\s*(?P<answer>[^<\n]*)\s*</answer>", "<answer>B</answer>", "models trained by rewards"),
     _rule(
         "phrase",
-        rf"{LEAD}{WHICH}\banswer(?: choice| option)?{KIND}(?: to [^.:\n]{{1,60}}?)?[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=){REST}",
+        rf"{LEAD}{WHICH}\banswer(?: choice| option)?{KIND}(?: to [^.:\n]{{1,60}}?)?{IS}{REST}",
         "The best answer is B.",
         "Kojima et al. 2022; Gemini; chat models",
     ),
-    _rule("heading", rf"^#{{1,6}} {WHICH}answer[ \t]*\n+{REST}", "### Answer\nB", "chat models that write Markdown"),
-    _rule("option", rf"{LEAD}\b(?:the |it is )?(?P<answer>option \(?[A-H]\)?)[.]?[ \t]*$", "option B", "chat models"),
+    _rule(
+        "choice",
+        rf"{LEAD}(?:\bthe )?\b(?:correct|right|best) (?:option|choice){IS}{REST}",
+        "The correct choice is (B).",
+        "chat models",
+    ),
+    _rule("Chinese", rf"答案(?:是|为|:|:)?{REST}", "答案是 B", "Chinese chat models"),
+    _rule(
+        "heading",
+        rf"^#{{1,6}} {WHICH}answer[ \t]*:?[ \t]*\n+{REST}",
+        "### Answer\nB",
+        "chat models that write Markdown",
+    ),
+    _rule("heading", rf"^{WHICH}answer[ \t]*:?[ \t]*\n+{REST}", "**Final answer**\nB", "the same, with a bold line"),
+    _rule(
+        "option",
+        rf"{START}{LEAD}(?:the |it is |it's |i choose |i pick |i select )?(?P<answer>option \(?[A-H]\)?)[.]?[ \t]*$",
+        "option B",
+        "chat models",
+    ),
+    _rule(
+        "named correct",
+        rf"{START}{LEAD}(?P<answer>(?:option )?\(?(?-i:[A-H])\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
+        r"(?: answer| option| choice)?[.!]?[ \t]*$",
+        "So (B) is the correct answer.",
+        "chat models",
+    ),
     _rule(
         "last line",
         r"(?<=\n)[ \t]*(?P<answer>\([A-H]\)[.]?|[A-H][.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
@@ -57,76 +82,136 @@ RULES = (
     ),
 )  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
 
-THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-MARKUP = re.compile(r"[*`]{1,3}|(?<!\w)__?|__?(?!\w)")
-LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]*)\}|\\[()\[\]]|\$(?!\d)")
-MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
-LETTERED = re.compile(r"(?:option )?\(?([A-H])(?:\)|[.:](?= |$))[.:]?(?: .*)?|option ([A-H])\b.*", re.IGNORECASE)
-DENIAL = re.compile(r"(?:not|neither|either|both|none|unknown|unclear)\b", re.IGNORECASE)
-SEVERAL = re.compile(r"\(?\b[A-H]\)?[ ]*(?:/|,|\bor\b|\band\b)[ ]*\(?[A-H]\b\)?", re.IGNORECASE)
-TOTAL = re.compile(r"[^=]*\d[^=]*(?:=[^=]*)*= ?([-$]?\d[\d,.]*(?: ?[^\W\d]+){0,2}|[-$]?\d[\d,.]*%)\.?")
+NONE = re.compile(  # what stands before `answer`, in its sentence, where it concludes nothing
+    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"
+    r"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){0,3}(?:think|say|guess|assume|believe|conclude)\b[^.]*|\bif\b[^.,]*,?[^.,]*)$",
+    re.IGNORECASE,
+)
+BOX = re.compile(r"\\boxed ?\{((?:[^{}\n]|\{[^{}\n]*\})*)\}")
+SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
+NEXT_QUESTION = re.compile(r"\n\s*\n(?:Q|Question):")  # which a model goes on to ask itself
 GAP = re.compile(r"[\s.:]*")
-TRUTH = {"true": "yes", "false": "no"}
+LONGEST = 300  # characters of a conclusion's words that are looked at
+
+PAIRED = re.compile(r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<kept>[^\n]*?\S)\1(?![\w*_`])")  # Markdown's emphasis
+LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{(?P<kept>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=\d)\\,(?=\d)")
+GROUPED = re.compile(r"(?<=\d)\{(?P<kept>,)\}(?=\d)")  # 1{,}234
+WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): "."}
+MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """`before`: what stands before it and before what it repeats, the rationale; `cut`: the rest of the text; `answer`:
-    its words, '' where it names none or several; `rule`: the form, '' where there is no conclusion; `words`: all that it
-    says."""
+    """`before`: what stands before it, and before what it repeats, the rationale; where nothing does, what comes after.
+    `cut`: the rest of the text. `words`: all that it says, '' for a cue and nothing more. `rule`: the form, '' where
+    there is no conclusion."""
 
     before: str
     cut: str
-    answer: str
-    rule: str
     words: str
+    rule: str
 
 
 def conclude(text: str) -> Conclusion:
-    """The last conclusion of a text; where there is none, all of the text and no answer under the rule ''.
+    """The last conclusion of a text; where there is none, all of the text under the rule ''.
 
-    What says the same directly before it is cut with it, so that no rationale ends with the answer. Thoughts between `<think>` and `</think>` are set apart and conclude nothing.
+    Thoughts, up to `</think>`, are set apart, and so is a further question that a model goes on to ask itself. What says
+    the same directly before a conclusion is cut with it, so that no rationale ends with the answer.
     """
-    text = THOUGHTS.sub("", text).strip()
-    bare = plain(text)
-    found = [(rule, match) for rule in RULES for match in rule.pattern.finditer(bare)]
+    text = split_thinking(text)[1].partition("<think>")[0].strip()
+    head = NEXT_QUESTION.split(text)[0].rstrip()
+    found = _last(head) if head != text else None
+    return found or _last(text) or Conclusion(text, "", "", "")
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """(thoughts, the rest) of a text that opens with a `<think>` block, which a template may have opened for it."""
+    thought, closed, rest = text.rpartition("</think>")
+    if closed:
+        return thought.strip().removeprefix("<think>").strip(), rest.strip()
+    opened = text.lstrip().startswith("<think>")
+    return (text.strip().removeprefix("<think>").strip(), "") if opened else ("", text)
+
+
+def _last(text: str) -> Conclusion | None:
+    bare, places = _bare(text)
+    found = [(rule, one) for rule in RULES for one in rule.pattern.finditer(bare) if not _says_nothing(bare, one)]
     if not found:
-        return Conclusion(text, "", "", "", "")
-    rule, match = max(found, key=lambda one: one[1].end("answer"))  # of equals the first, in the order of RULES
-    words = match["answer"].strip()
+        return None
+    end = max(one.end("answer") for _, one in found)
+    last = [
+        (rule, one)
+        for rule, one in found
+        if one.end("answer") == end or (BOX.match(bare, one.start()) and one.end() >= end)
+    ]
+    rule, match = min(last, key=lambda one: one[1].start())  # of those that end together the one that begins first
+    inside = [(of, one) for of, one in found if of.name == "json" and "}" not in bare[one.end() : match.start()]]
+    rule, match = inside[-1] if inside and inside[-1][1].start() < match.start() else (rule, match)
+    words, end = match["answer"].strip(), match.end()
+    if rule.name == "boxed":  # whatever else is boxed in its line is an answer, too
+        line = bare[bare.rfind("\n", 0, match.start()) + 1 : end]
+        words = " or ".join(dict.fromkeys(BOX.findall(line)))
     if not words:  # on the line below its cue
-        words = next((line.strip() for line in bare[match.end() :].split("\n") if line.strip()), "")
-    answer, start = _named(words), match.start()
+        below = re.search(r"[^\n]*\S[^\n]*", bare[end:])
+        words, end = (below[0].strip(), end + below.end()) if below else ("", end)
+    if listed := re.match(r"(?:\n[ \t]*[-*•] [^\n]*)+", bare[end:] if re.match(r"[-*•] ", words) else ""):
+        words, end = words + listed[0].replace("\n", " and "), end + listed.end()
+    start = _sentence(bare, match)
     for one in sorted((one for _, one in found), key=re.Match.end, reverse=True):
-        if one.start() < start <= GAP.match(bare, one.end()).end() and _alike(_named(one["answer"]), answer):
-            start = one.start()
-    cut = bisect.bisect_left(range(len(text)), start, key=lambda end: len(plain(text[:end])))
-    before = text[:cut].rstrip(" \n#>-*_{")
-    return Conclusion(before, text[len(before) :].strip(), answer, rule.name, words)
+        if one.start() < start <= GAP.match(bare, one.end()).end() and _alike(one["answer"], words):
+            start = _sentence(bare, one)
+    cut = places[start] if start < len(places) else len(text)
+    before = text[:cut].rstrip(" \n#>-*_{$[(\\`").rstrip()
+    if not before:
+        before = text[places[end] if end < len(places) else len(text) :].strip(" \n*_`.")
+        before = before if len(before.split()) > 2 else ""
+        return Conclusion(before, text.removesuffix(before).strip(), _within(words), rule.name)
+    return Conclusion(before, text[len(before) :].strip(), _within(words), rule.name)
+
+
+def _says_nothing(bare: str, match: re.Match[str]) -> bool:
+    """Whether a sentence speaks of a wrong answer, of what others might say, or of a case that is only supposed."""
+    begin = max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, match.start() - 200), match.start()))])
+    return NONE.search(bare[begin : match.start()]) is not None
+
+
+def _sentence(bare: str, match: re.Match[str]) -> int:
+    """Where the sentence of a conclusion starts, if no clause of its own stands between: `I think that the answer is B`."""
+    start = match.start()
+    begin = max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, start - 200), start))])
+    led = bare[begin:start].strip(" \t*_>#-")
+    whole = BOX.match(bare, start) is not None  # a box stands at the end of its computation
+    return begin if led and (whole or (len(led.split()) <= 5 and led[-1] not in ",;:)—–")) else start
+
+
+def _alike(led: str, words: str) -> bool:
+    """Whether a conclusion before the last one says the same, or nothing and so leads up to it."""
+    led, words = (re.sub(r"\W", "", BOX.sub(r"\1", one)).casefold() for one in (led, words))
+    return led in ("", words) or (bool(re.match(r"[a-h](?![a-z0-9])", words)) and led == words[:1])
+
+
+def _within(words: str) -> str:
+    """A conclusion's words, or what is boxed in them; of two different boxes both."""
+    boxed = dict.fromkeys(BOX.findall(words))
+    return " or ".join(boxed) if boxed else words
 
 
 def plain(text: str) -> str:
-    """Text without emphasis, full-width forms and typographic minus signs; what LaTeX sets as text stands as text."""
-    text = MINUS.sub("-", unicodedata.normalize("NFKC", text).replace("。", "."))
-    return MARKUP.sub("", LATEX.sub(lambda found: found[1] or "", text))
+    """Text without emphasis; what LaTeX sets as text stands as text."""
+    return _bare(text)[0]
 
 
-def _alike(led: str, answer: str) -> bool:
-    """Whether a conclusion before the last one says the same, or nothing and so leads up to it."""
-    return re.sub(r"\W", "", led).casefold() in ("", re.sub(r"\W", "", answer).casefold())
-
-
-def _named(words: str) -> str:
-    """The answer's own words: `B. carbon dioxide` is "(B)", `a + b = 1234` is 1234; '' for several or a denial."""
-    words = words.strip(" \"'“”{}")
-    if DENIAL.match(words) or SEVERAL.match(words):
-        return ""
-    if len({mark.upper() for mark in re.findall(r"\(([A-Ha-h])\)", words)}) > 1:
-        return ""
-    if lettered := LETTERED.fullmatch(words):
-        return f"({(lettered[1] or lettered[2]).upper()})"
-    first = re.match(r"(?:yes|no|true|false)\b", words, re.IGNORECASE)
-    if first:
-        return TRUTH.get(first[0].lower(), first[0].lower())
-    total = TOTAL.fullmatch(words)
-    return total[1] if total else words
+def _bare(text: str) -> tuple[str, list[int]]:
+    """The same with full-width forms and typographic minus signs as plain ones, and for each character its place."""
+    found, places = MINUS.sub("-", text.translate(WIDE)), list(range(len(text)))
+    for pattern in (LATEX, GROUPED, PAIRED, PAIRED, PAIRED):  # emphasis may be nested
+        kept: list[tuple[int, int]] = []
+        at = 0
+        for one in pattern.finditer(found):
+            inside = one.span("kept") if "kept" in one.re.groupindex else (-1, -1)
+            kept += [(at, one.start()), inside if inside[0] >= 0 else (at, at)]
+            at = one.end()
+        kept.append((at, len(found)))
+        found = "".join(found[a:b] for a, b in kept)
+        places = [place for a, b in kept for place in places[a:b]]
+    return found, places

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from scicot_utils.prompts.answers import (
+    NO_CONCLUSION,
+    NOT_UNDERSTOOD,
     PromptError,
     answer_text,
     cleanse,
@@ -227,29 +229,18 @@ class Completion:
     cut: str
 
 
-NO_CONCLUSION, SEVERAL, NOT_UNDERSTOOD = (
-    "no conclusion",
-    "several answers, or a denial",
-    "an answer that is none of its kind",
-)
-NOTHING_SAID = "a cue without an answer"
-UNREAD = (NO_CONCLUSION, NOTHING_SAID, SEVERAL, NOT_UNDERSTOOD)  # why an answer was not read
-
-
 def read_free(question: Row, text: str) -> Completion:
-    """A text read by its conclusion, in whatever form (`conclusions`); where it has none, an option's very words alone
-    on its last line are one."""
+    """A text read by its conclusion, in whatever form (`conclusions`); where it has none, a last line that is an option's
+    very words, or its letter and them, is one."""
     found = conclude(text)
     if not found.rule:
         before, _, last = found.before.rpartition("\n")
-        answer, rule = read_by(question, last) if has_options(question) else ("", "")
-        if before and rule == "the option's very words":
+        answer, rule = read_conclusion(question, last) if has_options(question) else ("", "")
+        if before and answer and "words" in rule:
             return Completion(before.strip(), answer, f"last line: {rule}", last.strip())
         return Completion(found.before, "", NO_CONCLUSION, "")
-    answer, rule = read_conclusion(question, found.answer)
-    why = NOT_UNDERSTOOD if found.answer else SEVERAL if found.words else NOTHING_SAID
-    told = f"{found.rule}: {rule}" if answer else why
-    return Completion(found.before, answer, told, found.cut)
+    answer, rule = read_conclusion(question, found.words)
+    return Completion(found.before, answer, f"{found.rule}: {rule}" if answer else rule, found.cut)
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
@@ -260,8 +251,8 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
     of the second call's text, or of a single call's text after its cue, and where that is missing the last of all.
     """
     if reading == "conclusion":
-        found = read_free(question, text.split("\n\nQ:")[0] if prompt.few_shot else text)
-        rationale, joint, repeated = found.rationale.partition(prompt.joint or "\0")
+        found = read_free(question, text)
+        rationale, joint, repeated = _first_call(question, found.rationale, prompt.joint)
         return replace(found, rationale=rationale.strip(), cut=f"{joint}{repeated}\n{found.cut}".strip())
     rationale, answer = prompt.split(text)
     cut = text[len(text.rstrip()) - len(answer) :] if answer else ""
@@ -270,6 +261,17 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
         return Completion(rationale, read, "the paper's" if read else NO_CONCLUSION, cut)
     read, rule = read_by(question, answer.splitlines()[0]) if answer else ("", "")
     return Completion(rationale, read, rule or (NOT_UNDERSTOOD if answer else NO_CONCLUSION), cut)
+
+
+def _first_call(question: Row, rationale: str, joint: str) -> tuple[str, str, str]:
+    """What a first call wrote, where a second one repeated the cue that joins them, or the answer."""
+    start = rationale.find(joint) if joint else -1
+    while start >= 0:
+        said = rationale[start + len(joint) :].split("\n")[0]
+        if len(said.split()) <= 2 or read_conclusion(question, said)[0]:
+            return rationale[:start], joint, rationale[start + len(joint) :]
+        start = rationale.find(joint, start + 1)
+    return rationale, "", ""
 
 
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:

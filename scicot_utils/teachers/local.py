@@ -22,8 +22,9 @@ from transformers import (
 
 from scicot_utils import paths
 from scicot_utils.cache import Response
+from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers.protocol import Teacher, TeacherError, Unanswerable, clean, now, one_line, split_thinking
+from scicot_utils.teachers.protocol import Teacher, TeacherError, Unanswerable, clean, now, one_line
 
 GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
 

@@ -95,15 +95,6 @@ def one_line(text: object) -> str:
     return plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}…"
 
 
-def split_thinking(text: str) -> tuple[str, str]:
-    """(reasoning, the rest) of a text that opens with a `<think>` block, which a template may have opened for it."""
-    thought, closed, rest = text.partition("</think>")
-    opened = text.lstrip().startswith("<think>")
-    if closed:
-        return thought.strip().removeprefix("<think>").strip(), rest.strip()
-    return (text.strip().removeprefix("<think>").strip(), "") if opened else ("", text)
-
-
 FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
 FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # in any case
 

@@ -19,6 +19,7 @@ import httpx2
 import openai
 
 from scicot_utils.cache import Response
+from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers.protocol import (
     MayPass,
@@ -29,7 +30,6 @@ from scicot_utils.teachers.protocol import (
     finished,
     now,
     one_line,
-    split_thinking,
 )
 
 NO_KEY = "none"  # the client wants one, and a server without keys ignores it
