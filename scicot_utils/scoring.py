@@ -53,7 +53,7 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     return float(contingency_tables.mcnemar(counts, exact=True).pvalue)
 
 
-FEWEST_GROUPS = 20  # the error over fewer groups is not to be trusted (Cameron and Miller 2015, section VI)
+FEWEST_GROUPS = 20  # the error over fewer groups alone is not to be trusted (Cameron and Miller 2015)
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[str] = ()) -> Row:
@@ -62,8 +62,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
     Each array holds what is right or wrong, shape (seeds, questions), the same seeds and questions in both. Returns
     {seeds, n, groups, difference, error questions, error seeds}, fractions. The error over questions is that of their
     means over the seeds; with `groups`, one a question, it allows for questions that are not independent of others in
-    their group (statsmodels' cluster-robust error), where there are at least FEWEST_GROUPS; else each question is a group
-    of its own. Half a question is added to either kind of disagreement (as Agresti and Min 2005 do), so that the error
+    their group (statsmodels' cluster-robust error); below FEWEST_GROUPS it is no less than that of independent ones. Half a question is added to either kind of disagreement (as Agresti and Min 2005 do), so that the error
     of no disagreement is not 0. Of one seed the error over seeds is not known: NaN. Raises ValueError for other
     shapes.
     """
@@ -76,11 +75,14 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
     seeds, n = gaps.shape
     if len(groups) not in (0, n):
         raise ValueError(f"paired_difference: found {len(groups)} groups, allowed: none or {n}, one a question")
-    of = np.unique(groups, return_inverse=True)[1] if len(set(groups)) >= FEWEST_GROUPS else np.arange(n)
+    apart = np.arange(n)
+    of = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else apart
+    ways = [of] if of.max() + 1 >= FEWEST_GROUPS else [of, apart]
     squared = 1.0  # the greatest that a single difference can have
     if n > 1:
-        fit = OLS(gaps.mean(axis=0), np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": of})
-        squared = float(fit.bse[0]) ** 2 + 1 / n**2
+        line = OLS(gaps.mean(axis=0), np.ones(n))
+        errors = [line.fit(cov_type="cluster", cov_kwds={"groups": way}).bse[0] for way in ways]
+        squared = float(max(errors)) ** 2 + 1 / n**2
     return {
         "seeds": seeds,
         "n": n,
@@ -96,14 +98,15 @@ def tested(row: Row, confidence: float) -> Row:
 
     The squared errors over questions and over seeds are added, since arms are to be told apart for other questions and
     other seeds (two-way clustering, Cameron, Gelbach and Miller 2011; what both hold is not taken off again, so
-    intervals are, if anything, too wide); Student's t has Satterthwaite's (1946) degrees of freedom. Nothing is drawn at
-    random, so p has no floor. Of one seed the spread over seeds is left out.
+    intervals are, if anything, too wide); Student's t has Satterthwaite's (1946) degrees of freedom, and no more than the
+    larger of the two errors has. Nothing is drawn at random, so p has no floor. Of one seed the spread over seeds is left
+    out, so that it carries no verdict.
     """
     parts = [(row["error questions"] ** 2, max(row["groups"] - 1, 1))]
     if row["seeds"] > 1:
         parts.append((row["error seeds"] ** 2, row["seeds"] - 1))
     squared = sum(part for part, _ in parts)
-    df = squared**2 / sum(part**2 / own for part, own in parts)
+    df = min(squared**2 / sum(part**2 / own for part, own in parts), max(parts)[1])
     off = float(stats.t.ppf((1 + confidence) / 2, df)) * squared**0.5
     p = 2 * float(stats.t.sf(abs(row["difference"]) / squared**0.5, df))
     low, high = max(row["difference"] - off, -1.0), min(row["difference"] + off, 1.0)

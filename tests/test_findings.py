@@ -78,9 +78,10 @@ FINDINGS = [
     ("ablations", "where it recalls 30% of its facts wrongly it is not told apart from answer only, filtered or not, and two-stage stays above both.",
      lambda: found("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
      and leads_both("micro_ablations", "error_30", "error_30_unfiltered")),
-    ("ablations", "Sixteen rationales a question in place of one help where there are 250 questions; at 1,000 questions four in place of one make no difference.",
+    ("ablations", "Sixteen rationales a question in place of one help where there are 250 questions; at 1,000 questions four in place of one are not told apart from one.",
      lambda: found("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
-     and found("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci") == {"no different from"}),
+     and found("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
+     <= {"no different from", "not told apart from"}),
     ("ablations", "Two-stage is above both rivals also with stage 2 on the teacher's and on students' rationales, and with the question before the rationale.",
      lambda: leads_both("micro_ablations", "both", "question_first")),
     ("ablations", "the one-stage arms are no different from each other, and the seeds of two-stage lie so far apart that it is not told apart from them.",
@@ -115,16 +116,15 @@ FINDINGS = [
      and set(report.where(report.published(), task="CoinFlip", method="fine-tuning on answers", size="60M")["accuracy"]) == {100.0}),
     ("fine_tune_cot", "the encoder–decoder is below that with one rationale a question.",
      lambda: found("symbolic", "rationale_answer", "answer_only", table="09_comparisons_CoinFlip", measures=("generated",)) == {"below"}),
-    ("fine_tune_cot", "On last letters the encoder–decoder learns nothing from so few questions, whatever it is taught; the decoder-only student is better with sixteen rationales a question than with one.",
+    ("fine_tune_cot", "On last letters the encoder–decoder learns nothing from so few questions, whatever it is taught.",
      lambda: report.where(report.Record("symbolic").metrics, dataset="LastLetter", split="test", metric="generated")
-     .query("parameters == 311168")["value"].max() < 0.02
-     and found("symbolic", "rationale_answer", "rationale_answer", "gpt2_diverse_16", table="07_diversity_LastLetter") == {"above"}),
+     .query("parameters == 311168")["value"].max() < 0.02),
     ("fine_tune_cot", "On shuffled objects no student is more than two points above chance.",
      lambda: max(accuracy("symbolic", "ShuffledObjects", arm).max() for arm in ("answer_only", "rationale_answer")) < 1 / 3 + 0.02),
-    ("fine_tune_cot", "So on none of the three are rationales above answers alone, and of the six comparisons of sixteen rationales with one a single one is told apart from chance:",
+    ("fine_tune_cot", "So with one rationale a question none of the three tasks has rationales told apart above answers alone, and in none of the six comparisons are sixteen told apart from one:",
      lambda: all("above" not in found("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
                  for task in SYMBOLIC)
-     and [bool(SETTLED & one) for task in SYMBOLIC for one in sixteen_against_one(task)].count(True) == 1
+     and [bool(SETTLED & one) for task in SYMBOLIC for one in sixteen_against_one(task)].count(True) == 0
      and sum(len(sixteen_against_one(task)) for task in SYMBOLIC) == 6),
 ]  # fmt: skip
 

@@ -151,7 +151,8 @@ def metric_rows(arms=("answer_only", "rationale_answer", "two_stage"), seeds=(0,
 
 DIFFERENCES = [
     {"variant": variant, "first": first, "second": second, "measure": measure, "difference": difference,
-     "low": difference - 2, "high": difference + 2, "p corrected": 1.0 if abs(difference) < 2 else 1e-9}
+     "low": difference - 2, "high": difference + 2, "p corrected": 1.0 if abs(difference) < 2 else 1e-9,
+     "seeds": 3}
     for variant, first, second, difference in (
         (MAIN, "two_stage", "rationale_answer", 16.0), (MAIN, "two_stage", "answer_only", 26.0),
         ("terse", "two_stage", "rationale_answer", -1.0),
@@ -676,8 +677,9 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
     assert told.startswith(
         "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
     )
-    assert re.search(r"main \+50\.0 \([^,]*\); crossfit \+25\.0 \(", told) and told.count(";") == 1
+    assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", told) and told.count(";") == 1
     undecided = [row | {"p corrected": 1.0} for row in rows]
+    undecided = [row | {"seeds": 3} for row in undecided]
     assert report.variants_told(undecided, SETTINGS).count(", not told apart") == 2
     assert report.variants_told([], SETTINGS) == ""
 
@@ -733,10 +735,13 @@ def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
     assert shown["interval"][0] == f"{row['low']:+.1f} to {row['high']:+.1f}"
 
 
+OTHERS = " test questions with other right answers"
+
+
 def compared(difference, p, off=8.0, **columns):
     """A row of `scoring.compare` in points."""
     row = {"difference": difference, "low": difference - off, "high": difference + off, "p corrected": p}
-    errors = {"error questions": 3.0, "error seeds": 1.0, "n": 1000, "seeds": 3, "comparisons": 1}
+    errors = {"error questions": 3.0, "error seeds": 1.0, "n": 1000, "groups": 500, "seeds": 3, "comparisons": 1}
     return row | errors | {"first": "two_stage", "second": "rationale_answer", "measure": "generated"} | columns
 
 
@@ -761,17 +766,25 @@ def test_the_one_rule_of_all_verdicts(row, told):
 
 @pytest.mark.parametrize(
     ("row", "told"),
-    [  # to find 5 points with a chance of 80% takes an error of 5 / 2.802 = 1.785 points, to find 10 twice that
-        (compared(0, 1.0), "about 4,200 test questions"),  # 1000 · 9 / (3.184 − 1)
-        (compared(8, 0.2), "about 1,300 test questions"),
+    [
+        (compared(0, 1.0), f"about 4,600{OTHERS} and 14 seeds"),
+        (compared(8, 0.2), f"about 1,400{OTHERS}"),
         (
             compared(8, 0.2, **{"error questions": 2.5, "error seeds": 1.5}),
-            "about 1,100 test questions or about 4 seeds",
+            f"about 1,300{OTHERS} or about 5 seeds",
         ),
-        (compared(0, 1.0, **{"error questions": 1.0, "error seeds": 3.0}), "about 13 seeds"),  # 3 · 9 / (3.184 − 1)
-        (compared(0, 1.0, **{"error seeds": 3.0}), "about 5,700 test questions and 17 seeds"),
-        (compared(10, 0.2, comparisons=64), "about 2,000 test questions"),
+        (
+            compared(0, 1.0, **{"error questions": 1.0, "error seeds": 3.0}),
+            "about 23 seeds",
+        ),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
+        (compared(0, 1.0, **{"error seeds": 3.0}), f"about 8,200{OTHERS} and 25 seeds"),
+        (compared(10, 0.2, comparisons=64), f"about 2,400{OTHERS}"),
         (compared(20, 0.06), "as many test questions and seeds, others"),
+        (
+            compared(6, 0.2, **{"error questions": 0.8, "error seeds": 2.5}),
+            "about 7 seeds",
+        ),  # (t of 6 + 0.84) · √(0.64 + 18.75 / 7) ≤ 6
+        (compared(0, 1.0, **{"error questions": 0.0, "error seeds": 9.0}), "about 104 seeds"),
     ],
 )
 def test_what_would_settle_an_open_difference_is_told_in_questions_and_seeds(row, told):
@@ -891,7 +904,7 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
         if (row["arms"], row["measure"]) == ("two-stage (Sci-CoT) minus answer only", "generated")
     ]
     [of_test, of_forms] = [value for name, value in shown.items() if name.startswith("test")]
-    assert of_forms == "+0.0 (-10.5 to +10.5), not told apart" and "not told" not in of_test
+    assert of_forms == "+0.0 (-10.5 to +10.5), too few seeds" and of_test.endswith(", too few seeds")
     assert "test_forms (20 questions)" in shown
     only = report.carried_table([row for row in rows if row["split"] == "test"], SETTINGS)
     assert "no transfer tests" in repr(only)
@@ -944,7 +957,7 @@ def verdict(better, plan=None, **made):
     [
         ({"generated": 40, "ranked": 40}, "reproduced"),
         ({"generated": 40, "ranked": 0}, "partly"),
-        ({"generated": 40, "ranked": -40}, "partly"),  # with one scoring of the two; the other stands beside it
+        ({"generated": 40, "ranked": -40}, "contradictory"),
         ({"generated": 0, "ranked": 0}, "no difference"),
         ({"generated": 4, "ranked": 4}, "inconclusive"),
         ({"generated": 4, "ranked": 0}, "inconclusive"),

@@ -154,9 +154,14 @@ def test_two_errors_are_put_together_as_welch_does(first, second):
     }  # fmt: skip
     expected = stats.ttest_ind(first, second, equal_var=False)
     found = scoring.tested(row, 0.9)
-    assert (found["df"], found["p"]) == pytest.approx((expected.df, expected.pvalue))
-    ends = expected.confidence_interval(0.9)
-    assert (found["low"], found["high"]) == pytest.approx((max(ends.low, -1), min(ends.high, 1)))
+    larger = max((stats.sem(first), len(first) - 1), (stats.sem(second), len(second) - 1))[1]
+    df = min(
+        expected.df, larger
+    )  # never more than the larger error has: with few seeds that lie by chance close together
+    assert (found["df"], found["p"]) == pytest.approx((df, 2 * stats.t.sf(abs(expected.statistic), df)))
+    off = stats.t.ppf(0.95, df) * np.hypot(stats.sem(first), stats.sem(second))
+    ends = row["difference"] - off, row["difference"] + off
+    assert (found["low"], found["high"]) == pytest.approx((max(ends[0], -1), min(ends[1], 1)))
 
 
 def test_of_one_seed_the_test_is_students_of_darwins_maize():
@@ -214,11 +219,20 @@ def test_questions_that_stand_and_fall_together_count_as_one():
     assert found["error questions"] / alone["error questions"] == pytest.approx(10**0.5, rel=0.02)
 
 
-@pytest.mark.parametrize(("number", "counted"), [(19, 190), (20, 20)])
-def test_too_few_groups_are_not_groups(number, counted):
+@pytest.mark.parametrize("number", [2, 19, 20])
+def test_few_groups_are_never_surer_than_independent_questions(number):
+    """Where groups are alike, the error over a few of them is by chance nearly nothing; and they have few degrees of freedom."""
     groups = [f"{i % number}" for i in range(10 * number)]
-    right = np.arange(10 * number)[None] % 3 == 0
-    assert scoring.paired_difference(right, ~right, groups)["groups"] == counted
+    alike = np.arange(10 * number)[None] // number % 2 == 0  # half of each group
+    found = scoring.paired_difference(alike, np.zeros_like(alike), groups)
+    apart = scoring.paired_difference(alike, np.zeros_like(alike))
+    assert found["groups"] == number
+    assert (found["error questions"] == pytest.approx(apart["error questions"])) == (number < 20)
+    together = np.repeat(np.arange(number) % 2 == 0, 10)[None]  # each group all or nothing
+    found = scoring.paired_difference(together, np.zeros_like(together), np.repeat(np.arange(number).astype(str), 10))
+    assert (
+        found["error questions"] > 2 * scoring.paired_difference(together, np.zeros_like(together))["error questions"]
+    )
 
 
 def test_a_group_is_told_of_every_question_or_of_none():
@@ -269,7 +283,7 @@ def test_arms_without_any_difference_are_seldom_told_apart(seeds):
     assert 0.005 <= found["above"] + found["below"] <= 0.06  # nor is the rule so careful that it says nothing
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(3, 0.55), (5, 0.7)])
+@pytest.mark.parametrize(("seeds", "least"), [(3, 0.5), (5, 0.7)])
 def test_a_true_difference_of_five_points_is_mostly_found_and_never_turned_round(seeds, least):
     """Five points are the margin itself, so calling the arms no different is wrong, and rarer than one in twenty."""
     found = shares(seeds, 5)

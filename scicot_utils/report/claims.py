@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction, points, would_settle
+from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction, points, word, would_settle
 from scicot_utils.report.results import where
 from scicot_utils.report.style import Table, arm_name, counted, percent
 from scicot_utils.tables import Row
@@ -83,6 +83,8 @@ def judged(directions: Sequence[str]) -> str:
     found = {*directions}
     if found == {"above"}:
         return "reproduced"
+    if {"above", "below"} <= found:
+        return "contradictory"
     if "above" in found:
         return "partly"
     if "below" in found:
@@ -91,9 +93,9 @@ def judged(directions: Sequence[str]) -> str:
 
 
 def _measured(row: Row, settings: Settings) -> str:
-    word = direction(row, settings)
-    told = f"{row['measure']} {points(row)}, {word.removesuffix(' from')}"
-    return told + (f"; {would_settle(row, settings)} would settle it" if word == "not told apart from" else "")
+    said = word(row, settings)
+    told = f"{row['measure']} {points(row)}, {said}"
+    return told + (f"; {would_settle(row, settings)} would settle it" if said == "not told apart" else "")
 
 
 def claims(
@@ -200,9 +202,9 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
                 where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
                 for arm in (first, second)
             )
-            word = direction(row, settings)
+            stands = direction(row, settings)
             told.append(
-                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {word} {arm_name(second)} with {percent(b)}: "
+                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {stands} {arm_name(second)} with {percent(b)}: "
                 f"{points(row).replace(' (', ' points (')}."
             )
     if not told:

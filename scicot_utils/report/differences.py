@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil, floor, log10
 
 import matplotlib.pyplot as plt
@@ -25,7 +26,13 @@ OTHER_ARMS = (  # what two models bring over one, and what rationales bring that
 )
 COMPARED = (*HEADLINE, *OTHER_ARMS, ("two_stage", "two_stage_shuffled_rationale"))
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
-TOLD = ("above", "below", "no different from", "not told apart from")  # where the first arm can stand to the second
+TOLD = (
+    "above",
+    "below",
+    "no different from",
+    "not told apart from",
+    "of too few seeds for a verdict on",
+)  # the first arm is
 POWER = 0.8  # the chance with which a larger study is to settle what this one leaves open
 
 
@@ -97,12 +104,13 @@ def carried_table(rows: Sequence[Row], settings: Settings) -> Table:
 
 
 def shared(questions: Mapping[str, Row], split: str = "test") -> list[str]:
-    """What test questions share, in the order of `test_outcomes`: the words of the right answer.
+    """What test questions share, in the order of `test_outcomes`: the words of the right option.
 
-    A student that lacks one fact fails all questions that turn on it, so such questions are not independent.
+    A student that lacks one fact fails all questions that turn on it, so such questions are not independent. Open answers
+    (a number, yes or no, a word) are of no one fact, so each such question is for itself.
     """
     asked = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
-    return [prompts.answer_text(row, row["answer"]).lower() for row in asked]
+    return [prompts.answer_text(row, row["answer"]).lower() if prompts.has_options(row) else row["id"] for row in asked]
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
@@ -174,7 +182,7 @@ def comparison_table(comparisons: Sequence[Row], settings: Settings, *, by_seed:
             ),
             "points": row["difference"],
             "interval": f"{row['low']:+z.1f} to {row['high']:+z.1f}",
-            "the first is": direction(row, settings).removesuffix(" from"),
+            "the first is": word(row, settings),
         }
         for row in comparisons
     ]
@@ -206,12 +214,20 @@ def direction(row: Row, settings: Settings) -> str:
     """Where the first arm stands to the second, one of TOLD: the one rule that every verdict, sentence and figure has.
 
     Above or below: the corrected p is below one minus the confidence. No different: it is not, and the whole interval
-    lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the confidence each).
+    holds zero and lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the
+    confidence each). Fewer seeds than MIN_SEEDS tell nothing.
     """
+    above, below, alike, open_, too_few = TOLD
+    if row["seeds"] < MIN_SEEDS:
+        return too_few
     if row["p corrected"] < 1 - settings.confidence:
-        return "above" if row["difference"] > 0 else "below"
-    within = max(-row["low"], row["high"]) <= settings.margin
-    return "no different from" if within else "not told apart from"
+        return above if row["difference"] > 0 else below
+    return alike if -settings.margin <= row["low"] <= 0 <= row["high"] <= settings.margin else open_
+
+
+def word(row: Row, settings: Settings) -> str:
+    """`direction` without its preposition, as it stands beside a number."""
+    return direction(row, settings).removesuffix(" from").removesuffix(" for a verdict on").removeprefix("of ")
 
 
 def points(row: Row) -> str:
@@ -221,32 +237,41 @@ def points(row: Row) -> str:
 
 def aside(row: Row, settings: Settings) -> str:
     """What is to be said beside a difference that is neither above nor below; else nothing."""
-    word = direction(row, settings)
-    return "" if word in ("above", "below") else f", {word.removesuffix(' from')}"
+    said = word(row, settings)
+    return "" if said in TOLD[:2] else f", {said}"
 
 
 def would_settle(row: Row, settings: Settings) -> str:
     """How many questions or seeds would settle a difference that is not told apart, if it stays what it was.
 
-    Enough to find, with POWER, that it is not zero, after the same correction, or else that it is within the margin,
-    whichever takes less. The error over questions shrinks with their number, that over seeds with theirs.
+    Enough to find, with a chance of POWER, that it is not zero, after the same correction, or else that it is within the
+    margin, whichever takes less. The error over questions shrinks with their number, if their right answers are others,
+    that over seeds with theirs.
     """
-    found, chance = abs(row["difference"]), 1 - settings.confidence
-    power = stats.norm.ppf(POWER)
-    not_zero = found / (stats.norm.isf(chance / 2 / row["comparisons"]) + power)
-    within = (settings.margin - found) / (stats.norm.isf(chance / 2) + power)
-    wanted = max(not_zero, within) ** 2  # as a squared standard error
-    questions, seeds = row["error questions"] ** 2, row["error seeds"] ** 2
-    ways = []
-    if seeds < wanted:
-        ways.append(f"about {_rounded(row['n'] * questions / (wanted - seeds))} test questions")
-    if questions < wanted:
-        ways.append(f"about {_rounded(row['seeds'] * seeds / (wanted - questions))} seeds")
-    if questions + seeds <= wanted:
+    enough = partial(_enough, row, settings)
+    if enough(1.0, row["seeds"]):
         return "as many test questions and seeds, others"
-    more = (questions + seeds) / wanted
-    both = f"about {_rounded(row['n'] * more)} test questions and {_rounded(row['seeds'] * more)} seeds"
-    return " or ".join(ways) or both
+    sizes = [1.1**step for step in range(1, 90)]  # up to some five thousand times as many
+    ways = []
+    if more := next((size for size in sizes if enough(size, row["seeds"])), None):
+        ways.append(f"about {_rounded(row['n'] * more)} test questions with other right answers")
+    if seeds := next((seeds for seeds in range(row["seeds"] + 1, 1000) if enough(1.0, seeds)), None):
+        ways.append(f"about {seeds} seeds")
+    both = next((size for size in sizes if enough(size, ceil(row["seeds"] * size))), sizes[-1])
+    told = f"about {_rounded(row['n'] * both)} test questions with other right answers and {ceil(row['seeds'] * both)} seeds"
+    return " or ".join(ways) or told
+
+
+def _enough(row: Row, settings: Settings, more: float, seeds: int) -> bool:
+    """Whether `more` times the questions and so many seeds would settle it, with a chance of POWER."""
+    parts = [(row["error questions"] ** 2 / more, max(row["groups"] * more - 1, 1))]
+    parts.append((row["error seeds"] ** 2 * row["seeds"] / seeds, seeds - 1))
+    squared = sum(part for part, _ in parts)
+    df = min(squared**2 / sum(part**2 / own for part, own in parts), max(parts)[1])
+    found, chance, error = abs(row["difference"]), 1 - settings.confidence, squared**0.5
+    not_zero = (stats.t.isf(chance / 2 / row["comparisons"], df) + stats.norm.ppf(POWER)) * error
+    within = (stats.t.isf(chance / 2, df) + stats.norm.ppf((1 + POWER) / 2)) * error
+    return found >= not_zero or settings.margin - found >= within
 
 
 def _rounded(number: float) -> str:
