@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,11 @@ def _table(path: Path) -> list[dict[str, Any]]:
     try:
         if kind(path) == ".parquet":
             return pd.read_parquet(opened).to_dict("records")
-        return pd.read_csv(opened, dtype=str, keep_default_na=False, sep="\t" if kind(path) == ".tsv" else ",").to_dict(
-            "records"
-        )
-    except (ValueError, OSError) as error:  # of pandas and pyarrow alike
+        form = {"sep": "\t" if kind(path) == ".tsv" else ",", "dtype": str, "keep_default_na": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the head would lose its end
+            return pd.read_csv(opened, index_col=False, **form).to_dict("records")
+    except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # of pandas and pyarrow alike
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 
 
@@ -79,6 +81,7 @@ def at(row: Any, place: str) -> Any:
         return row[place]
     found = row
     for step in place.split("."):
+        found = found.tolist() if hasattr(found, "tolist") else found  # of Parquet
         try:
             found = found[int(step)] if isinstance(found, list) else found[step]
         except (KeyError, IndexError, TypeError, ValueError):

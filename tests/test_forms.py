@@ -1,6 +1,7 @@
 """Completions in the forms in which people keep them: each is read as what it is, and what is none of them is named."""
 
 import csv
+import gzip
 import json
 
 import pandas as pd
@@ -103,6 +104,76 @@ def test_a_request_of_a_batch_that_failed_holds_no_completion(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     [row] = read(path)
     assert row["kept"]
+
+
+MORE = {  # what comes with rows as servers and tools write them: the row, and (text, finish) of its completions
+    "content in parts": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}]}, [("ab", "stop")]),
+    "no content, of a refusal": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, [("", "unfinished")]),
+    "the responses endpoint": ({"custom_id": "q0", "response": {"body": {"status": "completed", "output": [
+        {"type": "reasoning", "summary": []}, {"type": "message", "content": [{"type": "output_text", "text": "a"}]}]}}}, [("a", "stop")]),
+    "Anthropic's batches": ({"custom_id": "q0", "result": {"type": "succeeded", "message": {
+        "content": [{"type": "text", "text": "a"}], "stop_reason": "max_tokens"}}}, [("a", "length")]),
+    "a failed one of those": ({"custom_id": "q0", "result": {"type": "errored"}}, []),
+    "a question's choices beside a text": ({"id": "q0", "choices": {"label": ["A"], "text": ["x"]}, "text": "a"}, [("a", "stop")]),
+    "an id that a join made a float": ({"id": 5.0, "text": "a"}, [("a", "stop")]),
+    "an id that is null beside a question": ({"doc": {"id": None, "question": "Which?"}, "resps": [["a"]]}, [("a", "stop")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_rows_are_taken_as_servers_and_tools_write_them(tmp_path, name):
+    row, wanted = MORE[name]
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps(row), encoding="utf-8")
+    assert [(one.text, one.finish) for one in forms.read(path, {})] == wanted
+
+
+def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    lines = [
+        {"doc_id": n, "doc": {"id": f"q{n}"}, "resps": [["a", "b"]], "filter": of}
+        for of in ("strict", "flexible")
+        for n in (0, 1)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert [(one.id, one.text) for one in forms.read(path, {})] == [("q0", "a"), ("q0", "b"), ("q1", "a"), ("q1", "b")]
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, bom, newline):
+    lines = newline.join(json.dumps({"id": f"q{n}", "text": TEXT}) for n in (0, 1)) + newline
+    path = tmp_path / ("answers.jsonl.gz" if gzipped else "answers.jsonl")
+    content = bom + lines.encode()
+    path.write_bytes(gzip.compress(content) if gzipped else content)
+    assert all(row["kept"] for row in read(path, ids=("q0", "q1")))
+    log = tmp_path / "svamp.log"
+    log.write_bytes(LOG.replace("\n", newline).encode())
+    assert [one.place for one in forms.read(log, {})] == ["00000", "00001"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.jsonl", "a.json", "a.csv", "a.log", "b.jsonl", "d.json", "e.csv", "f.csv", "g.json", "h.jsonl", "i.jsonl.gz"],
+)
+def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name):
+    content = {
+        "a": b"", "b": b"\n\n", "d": b'{"data": {}}', "e": b"id,text\n", "f": b"id,text\na,b,c\nc,d,e\n", "i": b"no gzip",
+        "g": b'{"data": {"0": [{"question": 5, "completion": "x"}]}}', "h": json.dumps({"doc": {"id": "a"}, "resps": ["hi"]}).encode(),
+    }  # fmt: skip
+    path = tmp_path / name
+    path.write_bytes(content[name[0]])
+    with pytest.raises(TeacherError, match=name) as error:
+        Recorded(str(path))
+    assert "\n" not in str(error.value) and "allowed" in str(error.value)
+
+
+def test_a_chat_completion_without_a_questions_id_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"choices": [{"message": {"content": "x"}}]}), encoding="utf-8")
+    with pytest.raises(TeacherError, match="its id is no text"):
+        Recorded(str(path))
 
 
 LOG = """*****************************

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scicot_utils import rows
 from scicot_utils.prompts import CUE
-from scicot_utils.teachers.protocol import TeacherError, finished
+from scicot_utils.teachers.protocol import TeacherError, finished, one_line
 
 ALLOWED = (
     'rows with "id" and "text" (or "rationale"), OpenAI batch output, chat completions, samples of lm-evaluation-harness, '
@@ -46,12 +48,12 @@ def files(path: Path) -> list[Path]:
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
     """Every completion of a file. Raises TeacherError that names the file, the line, and what is allowed."""
     if path.suffix == ".log":
-        yield from _logged(path.read_bytes().decode("utf-8", errors="replace"))
+        yield from _logged(path.read_text(encoding="utf-8", errors="replace"))
         return
     try:
         numbered = list(rows.read(path))
     except ValueError as error:
-        raise TeacherError(f"teacher_path {error}; allowed: {ALLOWED}") from None
+        raise TeacherError(f"teacher_path {one_line(error)}; allowed: {ALLOWED}") from None
     if len(numbered) == 1 and isinstance(numbered[0][1], dict) and isinstance(numbered[0][1].get("data"), dict):
         yield from _published(numbered[0][1]["data"], path.name)
     else:
@@ -62,14 +64,23 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
 
 
 def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[str, str]) -> Iterator[Found]:
+    filters: dict[object, object] = {}
     for number, row in numbered:
         try:
+            if (
+                not columns
+                and "filter" in row
+                and filters.setdefault(row.get("doc_id"), row["filter"]) != row["filter"]
+            ):
+                continue  # lm-evaluation-harness logs a sample once for each of its filters
             found = _named(row, columns) if columns else _of_row(row)
-            if not all(isinstance(one.text, str) and (one.id or one.question) for one in found):
-                raise TypeError("its id or its text is no text")
+            if not all(one.id or one.question for one in found):
+                raise TypeError("it has neither an id nor a question")
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             allowed = f"the columns of teacher_columns ({', '.join(columns.values())})" if columns else ALLOWED
-            raise TeacherError(f"teacher_path {name}, line {number}: allowed: {allowed} ({error!r})") from None
+            raise TeacherError(
+                f"teacher_path {name}, line {number}: allowed: {allowed} ({one_line(repr(error))})"
+            ) from None
         yield from found
 
 
@@ -80,7 +91,23 @@ def _of_row(row: Any) -> list[Found]:
 def _named(row: Any, columns: Mapping[str, str]) -> list[Found]:
     told = {part: rows.at(row, place) for part, place in columns.items()}
     finish = _finished(told.get("finish"))
-    return [Found(told["text"], _id(told.get("id", "")), str(told.get("question", "")), finish=finish)]
+    return [_found(told["text"], _id(told.get("id", "")), _said(told.get("question", "")), finish)]
+
+
+def _found(said: Any, name: str, question: str = "", finish: str = "stop") -> Found:
+    """A completion; one without text, as of a refusal or a call of a tool, is an unfinished one."""
+    return Found(_said(said), name, question, finish=finish if said else "unfinished")
+
+
+def _said(said: Any) -> str:
+    """A text, or the text in a list of parts, as servers send it."""
+    if said is None or isinstance(said, float):  # a missing value of a table
+        return ""
+    if isinstance(said, list):
+        return "".join(_said(part.get("text", "")) if isinstance(part, dict) else _said(part) for part in said)
+    if not isinstance(said, str):
+        raise TypeError("its text is no text")
+    return said
 
 
 def _finished(reason: object) -> str:
@@ -89,30 +116,41 @@ def _finished(reason: object) -> str:
 
 
 def _id(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of whole numbers in which one was missing
+    if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
         raise TypeError("its id is no text")
     return str(value)
 
 
 def _plain(row: dict[str, Any]) -> list[Found]:
     text = row["rationale"] if "rationale" in row else row["text"]
-    return [Found(text, _id(row["id"]))]
+    if text is None and "rationale" in row:
+        raise TypeError("its rationale is no text")
+    return [_found(text, _id(row["id"]))]
 
 
 def _batched(row: dict[str, Any]) -> list[Found]:
-    """A line of OpenAI's batch output; one that failed holds no completion."""
-    body = (row["response"] or {}).get("body") or {}
-    return _chosen(body, _id(row["custom_id"])) if "choices" in body else []
+    """A line of OpenAI's batch output, of chat completions or responses, or of Anthropic's; one that failed holds none."""
+    name = _id(row["custom_id"])
+    message = (row.get("result") or {}).get("message") if "result" in row else None
+    if message:
+        return [_found(message["content"], name, finish=_finished(message.get("stop_reason")))]
+    body = (row.get("response") or {}).get("body") or {}
+    if "output" in body:
+        parts = [part for item in body["output"] if item.get("type") == "message" for part in item["content"]]
+        return [_found(parts, name, finish="stop" if body.get("status") == "completed" else "unfinished")]
+    return _chosen(body, name) if "choices" in body else []
 
 
 def _chat(row: dict[str, Any]) -> list[Found]:
     """A saved reply of a chat or completion endpoint, with the question's id beside it."""
-    return _chosen(row, _id(next(row[key] for key in ("question_id", "custom_id", "id") if key in row)))
+    return _chosen(row, _id(next((row[key] for key in ("question_id", "custom_id", "id") if key in row), None)))
 
 
 def _chosen(reply: Mapping[str, Any], name: str) -> list[Found]:
     return [
-        Found(
+        _found(
             choice["message"]["content"] if "message" in choice else choice["text"],
             name,
             finish=_finished(choice.get("finish_reason")),
@@ -124,14 +162,17 @@ def _chosen(reply: Mapping[str, Any], name: str) -> list[Found]:
 def _harness(row: dict[str, Any]) -> list[Found]:
     """A sample that lm-evaluation-harness logged (`--log_samples`) of a task that generates."""
     doc = row["doc"]
-    name = _id(doc["id"]) if "id" in doc else ""
-    return [Found(text, name, "" if name else str(doc["question"])) for texts in row["resps"] for text in texts]
+    name = _id(doc["id"]) if doc.get("id") is not None else ""
+    question = "" if name else _said(doc["question"])
+    if not all(isinstance(texts, list) for texts in row["resps"]):
+        raise TypeError("its resps are no lists of texts, so it is not of a task that generates")
+    return [_found(text, name, question) for texts in row["resps"] for text in texts]
 
 
 ROWS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Found]]], ...] = (  # the first that holds is taken
-    (lambda row: "custom_id" in row and "response" in row, _batched),
+    (lambda row: "custom_id" in row and ("response" in row or "result" in row), _batched),
     (lambda row: "resps" in row and "doc" in row, _harness),
-    (lambda row: "choices" in row, _chat),
+    (lambda row: isinstance(row.get("choices"), list) and "text" not in row and "rationale" not in row, _chat),
     (lambda row: True, _plain),
 )
 
@@ -148,6 +189,8 @@ def _published(data: Mapping[str, Any], name: str) -> Iterator[Found]:
                 reasons = [_finished(found.get(key)) for key in ("reasoning_finish_reason", "finish_reason")]
                 text = answer if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
                 finish = next((reason for reason in reasons if reason != "stop"), "stop")
+                if not isinstance(found["question"], str) or found["completion"] is None:
+                    raise TypeError("its question or its completion is no text")
                 yield Found(text, question=found["question"], place=f"{int(index):05d}", finish=finish)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TeacherError(

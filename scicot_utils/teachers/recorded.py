@@ -47,7 +47,11 @@ class Recorded(Teacher):
                 f"file of {forms.ALLOWED}; to an exported cache; or to a file or folder of Fine-tune-CoT's or zero_shot_cot's"
             )
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        named = dict(part.strip().split("=") for part in columns.split(",") if part.strip())
+        named = {
+            part.partition("=")[0].strip(): part.partition("=")[2].strip()
+            for part in columns.split(",")
+            if part.strip()
+        }
         self.name = f"recorded:{place.name}"
         self.identity = {"teacher": "recorded", "sha256": digest, "chosen": dict(chosen)}
         self.identity |= {"columns": columns} if columns else {}
@@ -61,6 +65,8 @@ class Recorded(Teacher):
         for file in files:
             for one in forms.read(file, named):
                 self._take(one)
+        if not self._by_id and not self._by_question:
+            raise TeacherError(f"teacher_path {place.name}: holds no completion; allowed: {forms.ALLOWED}")
 
     def _take(self, one: forms.Found) -> None:
         """A question is found by its id; or by its place and its text, since tasks have questions in common that were
