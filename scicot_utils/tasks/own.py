@@ -74,10 +74,13 @@ def read(name: str, own: Own) -> dict[str, list[Row]]:
                 raise TaskError(f"{where}: its split is called neither train, validation (dev) nor test")
             (found[split] if split else undivided).append(made)
     if undivided:
-        random.Random(f"own/{own.seed}").shuffle(undivided)
+        order = random.Random(f"own/{own.seed}").sample(range(len(undivided)), len(undivided))
         test, validation = (max(1, round(share * len(undivided))) for share in (own.test_share, own.validation_share))
-        parts = undivided[:test], undivided[test : test + validation], undivided[test + validation :]
-        found = dict(zip(("test", "validation", "train"), (sorted(part, key=_id) for part in parts), strict=True))
+        parts = order[:test], order[test : test + validation], order[test + validation :]
+        found = {
+            split: [undivided[place] for place in sorted(part)]
+            for split, part in zip(("test", "validation", "train"), parts, strict=True)
+        }
     elif not found["validation"] and len(found["train"]) > 1:
         order = random.Random(f"own/{own.seed}").sample(range(len(found["train"])), len(found["train"]))
         held = {*order[: max(1, round(own.validation_share * len(order)))]}
@@ -89,10 +92,6 @@ def read(name: str, own: Own) -> dict[str, list[Row]]:
             f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {', '.join(SPLITS)}"
         )
     return {split: found[split] for split in SPLITS}
-
-
-def _id(row: Row) -> str:
-    return row["id"]
 
 
 def _split(called: str) -> str:
@@ -113,13 +112,15 @@ def _row(where: str, own: Own, row: Any, number: str) -> Row:
     if own.answers == "yes_no":
         answer = {"true": "yes", "false": "no", "1": "yes", "0": "no"}.get(answer.lower(), answer.lower())
     if texts:
-        shown = list(LABELS[: len(texts)])
-        if answer in labels:
-            answer = shown[labels.index(answer)]
+        shown, folded = list(LABELS[: len(texts)]), [label.casefold() for label in labels]
+        if answer.casefold() in folded:
+            answer = shown[folded.index(answer.casefold())]
         elif texts.count(answer) == 1:
             answer = shown[texts.index(answer)]
         elif answer.isdigit() and int(answer) < len(texts) and not any(label.isdigit() for label in labels):
             answer = shown[int(answer)]
+        else:
+            answer = answer.upper() if answer.upper() in shown else answer
         labels = shown
     name = _text(_at(where, row, own.id)) if own.id else number
     question = " ".join(_text(_at(where, row, own.question)).split())
@@ -137,8 +138,10 @@ def _options(where: str, own: Own, row: Any) -> tuple[list[str], list[str]]:
     if not own.options:
         return [], []
     if "," in own.options:
-        found: Any = [_at(where, row, column.strip()) for column in own.options.split(",")]
-        found = [text for text in found if _text(text)]  # questions may have fewer options than there are columns
+        cells = {column.strip(): _at(where, row, column.strip()) for column in own.options.split(",")}
+        found: Any = {
+            name: text for name, text in cells.items() if _text(text)
+        }  # some have fewer than there are columns
     else:
         found = _at(where, row, own.options)
     if isinstance(found, str):

@@ -1,0 +1,172 @@
+"""A benchmark of the user's own: from any file the same questions, and each fault in one line."""
+
+import csv
+import gzip
+import json
+
+import pandas as pd
+import pytest
+
+from scicot_utils import prompts, recipe, tasks
+from scicot_utils.recipe import Own, RecipeError
+from scicot_utils.tasks import TaskError
+
+WHOLE = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
+ROWS = [
+    {"n": f"q{i}", "asked": f"What is {i} and {i}?", "options": [str(2 * i), str(2 * i + 1), f"{i}0"], "right": "A"}
+    for i in range(1, 31)
+]
+
+
+def load(path, **columns):
+    own = Own(path=str(path), **({"question": "asked", "options": "options", "answer": "right", "id": "n"} | columns))
+    return tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own={"mine": own})
+
+
+def write(path, rows=ROWS, **changes):
+    """Rows in the form that the name of the file says."""
+    rows = [row | {name: change(row) for name, change in changes.items()} for row in rows]
+    frame = pd.DataFrame(rows)
+    flat = [
+        {**row, "options": json.dumps(row["options"])} if isinstance(row.get("options"), list | dict) else row
+        for row in rows
+    ]
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix in (".csv", ".tsv"):
+        with path.open("w", newline="", encoding="utf-8-sig") as file:  # with a BOM, as Excel writes it
+            writer = csv.DictWriter(file, list(flat[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(flat)
+    else:
+        text = json.dumps(rows) if path.suffix == ".json" else "\r\n".join(map(json.dumps, rows))
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl.gz"])
+def test_the_same_questions_come_from_every_kind_of_file(tmp_path, name):
+    found = load(write(tmp_path / name))
+    assert found == load(write(tmp_path / "reference.jsonl"))
+    assert {split: sum(row["split"] == split for row in found) for split in tasks.SPLITS} == {
+        "train": 21,
+        "validation": 3,
+        "test": 6,
+    }
+    row = next(row for row in found if row["id"] == "q7")
+    assert (row["question"], row["answer"], row["dataset"]) == ("What is 7 and 7?", "A", "own-mine")
+    assert row["choices"] == {"label": ["A", "B", "C"], "text": ["14", "15", "70"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        (lambda row: {"label": ["1", "2", "3"], "text": row["options"]}, lambda row: "1"),
+        (lambda row: [{"label": mark, "text": text} for mark, text in zip("xyz", row["options"], strict=True)], lambda row: "x"),
+        (lambda row: dict(zip(("i", "ii", "iii"), row["options"], strict=True)), lambda row: "i"),
+        (lambda row: [f"{text} apples" for text in row["options"]], lambda row: f"{row['options'][0]} apples"),
+        (lambda row: [f"{text} apples" for text in row["options"]], lambda row: 0),
+    ],
+)  # fmt: skip
+def test_options_and_answers_are_read_in_the_forms_that_people_have(tmp_path, options, right):
+    for name in ("a.jsonl", "a.csv"):
+        found = load(write(tmp_path / name, options=options, right=right))
+        assert {row["answer"] for row in found} == {"A"} and {len(row["choices"]["text"]) for row in found} == {3}
+
+
+def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
+    rows = [
+        {"n": row["n"], "asked": row["asked"], "a": row["options"][0], "b": row["options"][1], "c": "", "right": "b"}
+        for row in ROWS
+    ]
+    found = load(write(tmp_path / "a.csv", rows), options="a, b, c")
+    assert {(row["answer"], len(row["choices"]["text"])) for row in found} == {("B", 2)}
+
+
+@pytest.mark.parametrize(
+    ("right", "kind"),
+    [(lambda row: row["options"][0], "number"), (lambda row: "yes", "yes_no"), (lambda row: "ab", "word")],
+)
+def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind):
+    found = load(write(tmp_path / "a.jsonl", right=right), options="")
+    row = found[0]
+    assert row["choices"] == {"label": [], "text": []} and not prompts.has_options(row)
+    said = prompts.read_free(row, f"So it is.\nThe answer is {row['answer']}.")
+    assert said.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
+
+
+def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path):
+    called = ("train", "dev", "test")
+    by_column = load(write(tmp_path / "a.csv", part=lambda row: called[int(row["n"][1:]) % 3]), split="part")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for place, name in enumerate(("train.jsonl", "dev_rand_split.jsonl", "mine-test.jsonl")):
+        write(folder / name, [row for row in ROWS if int(row["n"][1:]) % 3 == place])
+    by_file = load(folder)
+    assert {row["id"]: row["split"] for row in by_column} == {row["id"]: row["split"] for row in by_file}
+
+
+def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_path):
+    path = write(tmp_path / "a.csv")
+    tested = [{row["id"] for row in load(path, seed=seed) if row["split"] == "test"} for seed in (0, 0, 1)]
+    assert tested[0] == tested[1] != tested[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns", "told"),
+    [
+        ({}, {"question": "q"}, r"a\.jsonl, row 1: no column 'q', found n, asked, options, right; name it in the recipe under own"),
+        ({"right": lambda row: "Z"}, {}, "row q[0-9]+: the gold answer 'Z' is none of its labels A, B, C"),
+        ({"asked": lambda row: " "}, {}, "row q[0-9]+: the question is empty"),
+        ({"options": lambda row: ["x", "x", "y"]}, {}, "two equal options"),
+        ({"options": lambda row: ["x"]}, {}, "allowed: as many of each, from 2"),
+        ({"options": lambda row: 7}, {}, "its options are int; allowed: a list, a mapping, or columns by comma"),
+        ({"options": lambda row: "x or y"}, {}, "its options are neither a list nor JSON of one"),
+        ({"options": lambda row: list("abcdefghi")}, {}, "found 9 options, allowed: 2 to 8"),
+        ({"n": lambda row: "same"}, {}, "the id 'same' stands 30 times"),
+        ({"part": lambda row: "holdout"}, {"split": "part"}, "its split is called neither train, validation"),
+        ({"right": lambda row: "yes" if row["n"] == "q1" else "7"}, {"options": ""}, "look like number and yes_no; say which"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named_in_one_line_with_its_row(tmp_path, changes, columns, told):
+    with pytest.raises(TaskError, match=told) as error:
+        load(write(tmp_path / "a.jsonl", **changes), **columns)
+    assert "\n" not in str(error.value) and str(error.value).startswith("own-mine")
+
+
+def test_faulty_rows_can_be_left_out_and_are_counted(tmp_path):
+    path = write(tmp_path / "a.jsonl", right=lambda row: "Z" if row["n"] in ("q1", "q2") else "A")
+    left_out = tasks.reading.Counter()
+    own = Own(path=str(path), question="asked", options="options", answer="right", id="n", faulty="drop")
+    found = tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own={"mine": own}, left_out=left_out)
+    assert len(found) == 28 and left_out.total() == 2
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "a.txt", "empty"])
+def test_a_path_that_holds_no_rows_is_named_with_what_is_allowed(tmp_path, name):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TaskError, match=r"no file at own path .*allowed: a file of the kind \.jsonl"):
+        load(tmp_path / name)
+
+
+def test_an_own_benchmark_is_declared_in_the_recipe_that_names_it():
+    plan = recipe.load("own_example")
+    assert plan.datasets == plan.distill == ["own-everyday"] and plan.own["everyday"].options == "a, b, c, d"
+    with pytest.raises(ValueError, match=r"found 'own/other', allowed: one declared under own \(everyday\)"):
+        recipe.Recipe(**plan.model_dump() | {"datasets": ["own/other"], "distill": ["own/other"]})
+
+
+def test_the_shipped_example_is_whole_and_its_teacher_known_for_each_question():
+    plan = recipe.load("own_example")
+    found = tasks.load("own-everyday", dataset_path="", sizes=WHOLE, seed=0, own=plan.own)
+    assert len(found) == 60 and {len(row["choices"]["text"]) for row in found} == {4}
+    assert min(sum(row["answer"] == mark for row in found) for mark in "ABCD") >= 9
+
+
+def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    text = (recipe.paths.RECIPES / "own_example.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("    question: asked", "    queston: asked"), encoding="utf-8")
+    with pytest.raises(RecipeError, match="queston"):
+        recipe.load(str(path))
