@@ -27,7 +27,7 @@ def explored(
 ) -> dict[str, object]:
     """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
-    rationale, or '') and `answers`, one an arm: `rationale` (that a first student wrote for it, or ''), `text` (all that
+    rationale, or '') and `answers`, one an arm: `rationale` (that a first student wrote for it; None where none does), `text` (all that
     the answering student wrote), `answer`, `ranked` (letters), `right`, `cut` (at the limit) and `rule`, how the answer
     was read. `answered`: of `results.first_answers`.
     """
@@ -65,13 +65,17 @@ def _answer(recipe: Recipe, arm: str, question: Row, prediction: Row) -> Row:
     scores, labels = prediction["option_scores"], question["choices"]["label"]
     ranked = labels[max(range(len(labels)), key=scores.__getitem__)] if labels and scores else ""
     return {
-        "rationale": "" if prediction["rationale"] in prediction["text"] else visible(prediction["rationale"]),
+        "rationale": visible(prediction["rationale"]) if arms.ANSWER_FROM in arms.maps_of(arm) else None,
         "text": visible(prediction["text"]),
         "answer": _letter(question, prediction["answer"]),
         "ranked": _letter(question, ranked),
         "right": prediction["correct"],
         "cut": prediction["truncated"],
-        "rule": rule if prediction["answer"] else "",
+        "rule": rule
+        if prediction["answer"]
+        else "it names none of the options, or several"
+        if labels
+        else "it names none, or several",
     }
 
 

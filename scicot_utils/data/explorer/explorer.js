@@ -66,14 +66,14 @@ async function start() {
     const teacher = element("div", { class: "explorer-answer" }, element("h3", {}, "teacher"), element("p", {}, question.teacher || "–"));
     const answers = question.answers.map((answer, number) => {
       const ranked = answer.ranked ? `, ranked first ${named(answer.ranked)}` : "";
-      const read = answer.answer ? `answered ${named(answer.answer)}, read by ${answer.rule}` : "no answer could be read";
+      const read = answer.answer ? `answered ${named(answer.answer)}, read by ${answer.rule}` : `no answer could be read (${answer.rule})`;
       const verdict = `${answer.right ? "Right" : "Wrong"}: ${read}${ranked}${answer.cut ? "; the text was cut at its limit" : ""}`;
       return element(
         "div",
         { class: `explorer-answer ${answer.right ? "is-right" : "is-wrong"}` },
         element("h3", {}, data.arms[number]),
         element("p", { class: "explorer-verdict" }, verdict),
-        ...(answer.rationale ? written("Rationale, read with the question", answer.rationale) : []),
+        ...(answer.rationale === null ? [] : written("Rationale, read with the question", answer.rationale)),
         ...written("Text, as it was written", answer.text),
       );
     });
