@@ -98,7 +98,13 @@ def main() -> None:
         if given.command in ("check", "run"):
             preflight(planned)
         if given.command == "check":
-            print(f"{planned.name}: {planned.description}\n{len(planned.runs())} runs; valid.")
+            from scicot_utils import provenance  # here, since the other commands need none
+
+            read = [
+                f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
+                for row in provenance.sources(planned)
+            ]
+            print("\n".join([f"{planned.name}: {planned.description}", *read, f"{len(planned.runs())} runs; valid."]))
         elif given.command == "where":
             index = paths.site(planned.name) / "index.html"
             print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={given.recipe}`", flush=True)

@@ -284,6 +284,33 @@ def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping
     return edited | _injected(namespace)
 
 
+def sources(recipe: Recipe) -> list[dict[str, str]]:
+    """What a recipe reads from outside the package, by content: {key, named, size, sha256}, each once. A student of the
+    hub has neither size nor hash before it was fetched."""
+    found = {"dataset_path": [recipe.questions.dataset_path]}
+    found |= {f"own.{name}.path": [one.path] for name, one in recipe.own.items()}
+    for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in recipe.runs()):
+        settings = recipe.settings(arm, variant)
+        for key in ("teacher_path", "student", "tokenizer"):
+            named = getattr(settings, key)
+            if key == "teacher_path" or not (named == "micro" or named.startswith(("random/", "micro"))):
+                found.setdefault(key, []).append(named)
+    rows = []
+    for key, names in found.items():
+        for named in dict.fromkeys(filter(None, names)):
+            place = paths.expand(paths.source(named) if key in ("student", "tokenizer") else named)
+            there = place.exists()
+            rows.append(
+                {
+                    "key": key,
+                    "named": named,
+                    "size": f"{tables.size(place) / 2**20:,.2f} MiB" if there else "not here before it is fetched",
+                    "sha256": tables.digest(place) if there else "–",
+                }
+            )
+    return rows
+
+
 def _spare_the_collector() -> None:
     """For the process of one notebook: what it imports lives to its end. Gone over by every small collection, and once
     more at the end, half a million such objects (torch, transformers) add two seconds to each notebook.

@@ -286,3 +286,23 @@ def test_a_copy_inside_another_repository_takes_no_commit_of_it(tmp_path, monkey
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "REFERENCE", tmp_path / "reference")
     assert re.fullmatch("[0-9a-f]{40}", provenance.commit()["commit"])
+
+
+def test_what_a_recipe_reads_from_outside_is_listed_once_by_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINE", str(tmp_path))
+    (tmp_path / "q.csv").write_text("a", encoding="utf-8")
+    text = (paths.RECIPES / "own_example.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        text.replace("notebooks/recipes/own_example/questions.csv", "${MINE}/q.csv").replace(
+            "random/gpt2-tiny", "org/model"
+        )
+    )
+    rows = {row["key"]: row for row in provenance.sources(recipes.load(str(file)))}
+    assert [*rows] == ["own.everyday.path", "teacher_path", "student"]
+    assert rows["own.everyday.path"]["named"] == "${MINE}/q.csv" and len(rows["own.everyday.path"]["sha256"]) == 64
+    assert (rows["student"]["named"], rows["student"]["sha256"]) == ("org/model", "–")
+    before = rows["own.everyday.path"]["sha256"]
+    (tmp_path / "q.csv").write_text("b", encoding="utf-8")
+    assert provenance.sources(recipes.load(str(file)))[0]["sha256"] != before
+    assert provenance.sources(recipes.load("micro")) == []
