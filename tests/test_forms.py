@@ -311,23 +311,29 @@ def judged(dataset, keep, reading):
     rows = tasks.load(dataset, dataset_path=settings.dataset_path, sizes=sizes, seed=0)
     teacher, by_id, found = teachers.open_teacher(settings), {row["id"]: row for row in rows}, []
     for row in rows:
-        said = teacher.complete(RECORDED.question(row), sample=0, temperature=0)
-        one = {"question_id": row["id"], "sample": 0, "text": said.text, "finish_reason": said.finish_reason}
-        found.append(one)
+        for sample in range(9):  # some questions of some tasks were asked several times
+            said = teacher.complete(RECORDED.question(row), sample=sample, temperature=0)
+            one = {"question_id": row["id"], "sample": sample, "text": said.text, "finish_reason": said.finish_reason}
+            found += [] if sample and said.finish_reason == "missing" else [one]
     return by_id, rationales.judge(RECORDED, by_id, found, keep, reading)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "published", "ours"),
-    [  # Ho et al., table 1, text-davinci-002; where ours is another, which questions make the difference is not known
-        ("SingleEq", 81.50, 81.50), ("AddSub", 76.71, 76.71), ("MultiArith", 77.50, 77.50), ("StrategyQA", 53.45, 53.45),
-        ("SVAMP", 64.20, 64.10), ("DateUnderstanding", 67.58, 68.29), ("ShuffledObjects", 53.20, 52.93),
+    ("dataset", "published"),
+    [  # Ho et al., table 1, text-davinci-002, over all completions
+        ("SingleEq", 81.50), ("AddSub", 76.71), ("SVAMP", 64.20), ("DateUnderstanding", 67.58),
+        ("ShuffledObjects", 53.20), ("StrategyQA", 53.45), ("LastLetter", 57.71), ("CoinFlip", 90.04),
     ],
 )  # fmt: skip
-def test_the_papers_reading_gives_the_papers_accuracy_of_its_teacher(real_data, dataset, published, ours):
+def test_the_papers_reading_gives_the_papers_accuracy_of_its_teacher(real_data, dataset, published):
     _, rows = judged(dataset, "correct", "paper")
-    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(ours, abs=0.005)
-    assert ours == pytest.approx(published, abs=0.75)
+    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(published, abs=0.005)
+
+
+def test_of_multiarith_the_public_file_is_near_the_papers_figure_and_not_at_it(real_data):
+    """78.79 in the paper; why the file that is public comes to less is not known."""
+    _, rows = judged("MultiArith", "correct", "paper")
+    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(78.16, abs=0.005)
 
 
 @pytest.mark.parametrize(("dataset", "kept"), [("SingleEq", 289), ("StrategyQA", 856)])

@@ -162,8 +162,8 @@ def _by_id(question: Row) -> str:
 
 
 def _split_recorded(text: str) -> tuple[str, str]:
-    """A recorded answer stands after the whole cue, line break and all, where `teachers.recorded` puts it."""
-    rationale, found, answer = text.rpartition(CUE)
+    """A recorded answer stands after the first whole cue, line break and all, where `teachers.forms` puts it."""
+    rationale, found, answer = text.partition(CUE)
     return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
 
 

@@ -187,7 +187,8 @@ def _published(data: Mapping[str, Any], name: str) -> Iterator[Found]:
             for found in samples:
                 answer, reasoning = str(found["completion"]), found.get("reasoning_completion")
                 reasons = [_finished(found.get(key)) for key in ("reasoning_finish_reason", "finish_reason")]
-                text = answer if reasoning is None else f"{reasoning.strip()}{CUE} {answer.strip()}"
+                apart = None if reasoning is None else reasoning.strip().replace(CUE, f" {CUE.strip()}")
+                text = answer if apart is None else f"{apart}{CUE} {answer.strip()}"
                 finish = next((reason for reason in reasons if reason != "stop"), "stop")
                 if not isinstance(found["question"], str) or found["completion"] is None:
                     raise TypeError("its question or its completion is no text")
