@@ -146,7 +146,7 @@ TRIED = {
         r"\boxed{A} or \boxed{B}": "", "The correct option is B.": "B", "The correct choice is (B).": "B",
         "So B is the correct answer.": "B", "Therefore (B) is right.": "B", "The answer is B (carbon dioxide).": "B",
         "The answer is “B”.": "B", "The answer is [B].": "B", "The answer is B because A is wrong.": "B", "The answer is B, not A.": "B",
-        "The answer is probably B": "B", "**Final Answer**\n\nB) carbon dioxide": "B", "B. carbon dioxide": "B",
+        "The answer is probably B": "B", "The answer is most likely (B).": "B", 'The answer is probably "carbon dioxide."': "B", "**Final Answer**\n\nB) carbon dioxide": "B", "B. carbon dioxide": "B",
         "<answer>B</answer>": "B", "答案：B": "B", "The answer is carbon dioxide (B).": "B", "The answer is B. I hope it is correct.": "B",
         "The answer is (B). It is taken in by leaves.": "B", "The answer is carbon dioxide because (A) is breathed out.": "B",
         "The answer is definitely not (A).": "", "The answer is never (A).": "", "The answer is anything but (A).": "",
@@ -172,7 +172,7 @@ TRIED = {
         "The answer is yes and no.": "", "The answer is yes or no.": "", "The answer is Yes/No.": "", "The answer is yes, wait, no.": "",
         "The answer is yes if it is a bird, no otherwise.": "", "The answer would be yes, but it does not fly.": "",
         "The answer is no doubt yes": "", "The answer is no longer certain": "", "The answer is no one knows": "",
-        r"The answer is \boxed{False}.": "no", "The answer is no, not yes.": "no", "The answer is not no.": "", "The answer is yes, it flies.": "yes",
+        r"The answer is \boxed{False}.": "no", "The answer is no, not yes.": "no", "The answer is not no.": "", 'The answer is most likely "no."': "no", "The answer is yes, it flies.": "yes",
     },
     "word": {
         r"The answer is \boxed{nk}.": "nk", r'The answer is \boxed{"nk"}.': "nk", 'The answer is "nk", not "kn".': "",

@@ -222,7 +222,7 @@ DENIED = re.compile(
     r"\b(?:not|never|neither|nor|none|either|both|cannot|can't|isn't|unlikely|anything but|or|and)\b", re.IGNORECASE
 )
 SURELY = re.compile(
-    r"(?:(?:most |very )?(?:likely|probably|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
+    r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
     r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
 REASON = re.compile(r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b", re.IGNORECASE)
@@ -233,8 +233,14 @@ LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<apart>)|(?![A-Za-z0-9'�
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTALL)
 
 
+def _plainly(said: str) -> str:
+    """Without words of degree before it, and the quotation marks that these kept from being taken off."""
+    surely = SURELY.match(said)
+    return said[surely.end() :].lstrip(" \"'“‘([").rstrip(" .\"'”’") if surely else said
+
+
 def _option_concluded(question: Row, said: str) -> Read:
-    said = SURELY.sub("", said, count=1) if SURELY.match(said) else said
+    said = _plainly(said)
     shown = dict(options(question))
     labels = dict(zip(shown, question["choices"]["label"], strict=True))
     as_words = [mark for mark, text in shown.items() if _same(text, said)]
@@ -316,7 +322,7 @@ def _number_concluded(question: Row, said: str) -> Read:
 def _yes_no_concluded(question: Row, said: str) -> Read:
     found = re.match(
         r"(yes|no|true|false)\b(?P<rest>.*)",
-        SURELY.sub("", said, count=1) if SURELY.match(said) else said,
+        _plainly(said),
         re.IGNORECASE | re.DOTALL,
     )
     if not found or not re.match(r"\s*(?:$|[.,;:!–—(-]|because\b|since\b|as\b)", found["rest"]):
