@@ -412,6 +412,19 @@ def test_at_temperature_0_all_samples_are_equal(rows, cache):
 
 
 @pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
+def test_its_whole_texts_conclude_what_stands_behind_their_cue(rows, uncached, style, name):
+    """The reader of conclusions finds what the strict reading finds, and so keeps the same rationales."""
+    habits = {"error_rate": 0.2, "malformed_rate": 0.3, "paraphrase": 3}
+    found = teachers.ask(simulated(style, **habits), PROMPTS[name], rows[:60], uncached, samples=2, temperature=0.7)
+    whole, by_id = [row for row in found if row["finish_reason"] == "stop"], {row["id"]: row for row in rows}
+    strict, concluded = (
+        [{key: row[key] for key in ("rationale", "teacher_answer", "kept")} for row in rationales.judge(PROMPTS[name], by_id, whole, "correct", reading)]
+        for reading in ("strict", "conclusion")
+    )  # fmt: skip
+    assert strict == concluded and any(row["kept"] for row in strict) and not all(row["kept"] for row in strict)
+
+
+@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
 def test_malformed_answers_name_no_option(rows, uncached, style, name):
     found = teachers.ask(simulated(style, malformed_rate=1.0), PROMPTS[name], rows[:30], uncached)
     judged = list(read(PROMPTS[name], rows, found))
