@@ -342,7 +342,10 @@ class Own(Section):
     question: str = "question"
     options: str = Field("", description="a column with a list or a mapping, or columns by comma; empty: open answers")
     answer: str = Field("answer", description="column of an option's label, text or place from 0, or of an open answer")
-    answers: Literal["option", "number", "yes_no", "word", ""] = Field("", description="open ones; empty: as they look")
+    answer_is: Literal["", "label", "text", "place", "place_from_1"] = Field(
+        "", description="how the right option is named; empty: in the one way that fits the file"
+    )
+    answers: Literal["number", "yes_no", "word", ""] = Field("", description="open ones; empty: as they look")
     id: str = Field("", description="column; empty: the row's number")
     split: str = Field("", description="column; empty: the files' names, or shares of one file")
     test_share: float = Field(0.2, gt=0, lt=0.9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -54,14 +55,18 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _table(path: Path) -> list[dict[str, Any]]:
-    opened = io.BytesIO(content(path))
+    found = content(path)
+    opened = io.BytesIO(found)
     try:
         if kind(path) == ".parquet":
             return pd.read_parquet(opened).to_dict("records")
         form = {"sep": "\t" if kind(path) == ".tsv" else ",", "dtype": str, "keep_default_na": False}
+        head = next(csv.reader([found.split(b"\n", 1)[0].decode("utf-8", errors="replace")], delimiter=form["sep"]), [])
+        if twice := [name for name in head if head.count(name) > 1]:
+            raise ValueError(f"two columns are called '{twice[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the head would lose its end
-            return pd.read_csv(opened, index_col=False, **form).to_dict("records")
+            return pd.read_csv(opened, index_col=False, skipinitialspace=True, **form).to_dict("records")
     except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # of pandas and pyarrow alike
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 

@@ -129,7 +129,21 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["the answer " * 4000, "#" * 20_000, "\\boxed{" * 5000, "<think>" * 3000, "so, " * 8000, "* " * 9000]
+    "text",
+    [
+        "the answer " * 4000,
+        "#" * 20_000,
+        "\\boxed{" * 5000,
+        "<think>" * 3000,
+        "so, " * 8000,
+        "* " * 9000,
+        "*a " * 30_000,
+        "`a " * 30_000,
+        "\\boxed{A} " * 9000,
+        '"answer":"' * 9000,
+        "the answer is " * 7000,
+        "1 = " * 9000,
+    ],
 )
 def test_a_hostile_text_ends_no_search_late(text):
     row = {"id": "q", "dataset": "SVAMP", "choices": {"label": [], "text": []}, "answer": "1"}
@@ -157,7 +171,13 @@ TRIED = {
         "It cannot be option A.": "", "This rules out option A": "", "The answer is (A) carbon dioxide.": "",
         "The answer is A. carbon dioxide": "", "The answer is B) oxygen.": "", "Answer: C. elegans is a worm": "",
         "Answer: A. I need to check each option.": "", "Answer: a. oxygen is made; b. carbon dioxide is used": "",
-        "The answer is B\n\nQ: What is next?\nA: The answer is C.": "B", '{"answer": "B", "alternatives": "The answer is A"}': "B",
+        "The answer is B\n\nQ: What is next?\nA: The answer is C.": "B",
+        "I don't think the answer is A.": "", "I doubt that the answer is A.": "", "It is false that the answer is A.": "",
+        "There is no way the answer is A.": "", "Some might argue that the answer is A.": "", "Many people believe the answer is A.": "",
+        "The answer is A, which is wrong.": "", "The answer is A because it seems, but that is wrong.": "",
+        "The answer is (A).\nActually, I made an error: B is what plants take in.": "", "\\boxed{A}\nWait, this is wrong. Correct is B.": "",
+        "The answer is B.\n\nHuman: And now?\nAssistant: The answer is A.": "B", "The answer is B.<|im_end|>\n<|im_start|>user\nThe answer is A.": "B",
+        "The answer is B.\n\nQuestion 2: Which?\nThe answer is A.": "B", "The answer is B.\nWhy not the others?\n(A) It is solid.\n(D)": "", '{"answer": "B", "alternatives": "The answer is A"}': "B",
     },
     "number": {
         "The answer is minus 3.": "-3", "The answer is 5 million.": "", "The answer is 5k.": "", "The answer is 2 dozen.": "",
@@ -166,13 +186,14 @@ TRIED = {
         "The answer is 5!": "", "The answer is half of 10.": "", "The answer is more than 10.": "", "The answer is 3 and a half pints.": "",
         "The answer is 5 dozen brownies.": "", "Answer:\n- 5 apples\n- 7 pears": "", "The answer is not 10.": "", "The answer is .5": "0.5",
         "The answer is 25 km^2.": "25", r"The answer is \boxed{1{,}234}": "1234", "The answer is x = 5.": "5", "The answer is 12 apples.": "12",
-        "The answer is 5 + 4 = 9 apples.": "9", "The answer is $1,234.50.": "1234.5", "The answer is 40%.": "40",
+        "The answer is 5 + 4 = 9 apples.": "9", "The answer is $1,234.50.": "1234.5", "The answer is 40%.": "40", "The answer is - 18": "", "The answer is ten times 18.": "", "The answer is 18. That's incorrect.": "", "He earns it. #### 18": "18",
     },
     "yes_no": {
         "The answer is yes and no.": "", "The answer is yes or no.": "", "The answer is Yes/No.": "", "The answer is yes, wait, no.": "",
         "The answer is yes if it is a bird, no otherwise.": "", "The answer would be yes, but it does not fly.": "",
         "The answer is no doubt yes": "", "The answer is no longer certain": "", "The answer is no one knows": "",
-        r"The answer is \boxed{False}.": "no", "The answer is no, not yes.": "no", "The answer is not no.": "", 'The answer is most likely "no."': "no", "The answer is yes, it flies.": "yes",
+        r"The answer is \boxed{False}.": "no", "The answer is no, not yes.": "no", "The answer is not no.": "", 'The answer is most likely "no."': "no", "The answer is yes, it flies.": "yes", "The answer is yes - in theory. In practice it is impossible.": "", "Yes, in most cases; in this case it is not.": "",
+        "The answer is no, a bird does not swim.": "no",
     },
     "word": {
         r"The answer is \boxed{nk}.": "nk", r'The answer is \boxed{"nk"}.': "nk", 'The answer is "nk", not "kn".': "",
@@ -209,6 +230,7 @@ def test_an_options_very_words_are_read_whatever_they_look_like(question, option
         ("Add them. We conclude that the answer is 7.", "Add them."),
         ("Add 3 and 4. Thus, $3+4=\\boxed{7}$.", "Add 3 and 4."),
         ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added"),
+        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added"),
         ("3 * 4 = 12, and 2*3 = 6. The answer is 7.", "3 * 4 = 12, and 2*3 = 6."),
         ("I should add. Maybe the answer is 8.</think>\n\nAdd them.\nThe answer is 7.", "Add them."),
     ],

@@ -116,10 +116,10 @@ def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_pa
     ("changes", "columns", "told"),
     [
         ({}, {"question": "q"}, r"a\.jsonl, row 1: no column 'q', found n, asked, options, right; name it in the recipe under own"),
-        ({"right": lambda row: "Z"}, {}, "row q[0-9]+: the gold answer 'Z' is none of its labels A, B, C"),
-        ({"asked": lambda row: " "}, {}, "row q[0-9]+: the question is empty"),
+        ({"right": lambda row: "Z"}, {}, r"row 1 \(id q1\): its answer 'Z' names none of its 3 options; mend the row"),
+        ({"asked": lambda row: " "}, {}, "row 1: the question is empty"),
         ({"options": lambda row: ["x", "x", "y"]}, {}, "two equal options"),
-        ({"options": lambda row: ["x"]}, {}, "allowed: as many of each, from 2"),
+        ({"options": lambda row: ["x"]}, {}, "found 1 options, allowed: 2 to 8"),
         ({"options": lambda row: 7}, {}, "its options are int; allowed: a list, a mapping, or columns by comma"),
         ({"options": lambda row: "x or y"}, {}, "its options are neither a list nor JSON of one"),
         ({"options": lambda row: list("abcdefghi")}, {}, "found 9 options, allowed: 2 to 8"),
@@ -170,3 +170,123 @@ def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
     path.write_text(text.replace("    question: asked", "    queston: asked"), encoding="utf-8")
     with pytest.raises(RecipeError, match="queston"):
         recipe.load(str(path))
+
+
+def gold(tmp_path, rows, **columns):
+    """The words of the right options, by id."""
+    found = load(write(tmp_path / "a.jsonl", rows), **columns)
+    return {row["id"]: row["choices"]["text"]["ABCDEFGH".index(row["answer"])] for row in found}
+
+
+def quiz(options, right):
+    return [{"n": f"q{i:02}", "asked": f"Which, {i}?", "options": options(i), "right": right(i)} for i in range(20)]
+
+
+def test_a_place_is_a_place_in_every_row_though_options_are_numbers(tmp_path):
+    """As in MMLU: a list and a number from 0. Read as a text, the same number would name another option."""
+    rows = quiz(lambda i: [str((i + k) % 4) for k in (3, 2, 1, 0)], lambda i: i % 4)
+    with pytest.raises(TaskError, match=r"could be a text .* or place .*; say which with answer_is"):
+        gold(tmp_path, rows)
+    assert gold(tmp_path, rows, answer_is="place") == {row["n"]: row["options"][row["right"]] for row in rows}
+    assert gold(tmp_path, rows, answer_is="text") == {row["n"]: str(row["right"]) for row in rows}
+
+
+def test_places_counted_from_one_are_seen_where_the_last_is_reached_and_asked_about_where_not(tmp_path):
+    rows = quiz(lambda i: ["w", "x", "y", "z"], lambda i: i % 4 + 1)
+    assert gold(tmp_path, rows) == {row["n"]: "wxyz"[row["right"] - 1] for row in rows}
+    with pytest.raises(TaskError, match=r"could be a place .* or place_from_1"):
+        gold(tmp_path, quiz(lambda i: ["w", "x", "y", "z"], lambda i: i % 3 + 1))
+
+
+def test_an_empty_column_moves_no_answer(tmp_path):
+    rows = [
+        {"n": f"q{i}", "asked": f"Which, {i}?", "opt_A": "w", "opt_B": "", "opt_C": "y", "opt_D": "z", "right": "C"}
+        for i in range(20)
+    ]
+    found = load(write(tmp_path / "a.csv", rows), options="opt_A, opt_B, opt_C, opt_D")
+    assert {(row["answer"], *row["choices"]["text"]) for row in found} == {("B", "w", "y", "z")}
+    with pytest.raises(TaskError, match="its answer names an option that is empty"):
+        load(write(tmp_path / "b.csv", [row | {"right": "B"} for row in rows]), options="opt_A, opt_B, opt_C, opt_D")
+
+
+@pytest.mark.parametrize(
+    ("options", "right", "told"),
+    [
+        ([{"text": "x"}, {"text": "y"}], "", "its answer '' names none of its 2 options"),
+        ({"label": ["A", "A", "B"], "text": ["x", "y", "z"]}, "A", "one of its own for each"),
+        ({"label": ["A", "B", "C"], "text": ["x", "y"]}, "C", "one of its own for each"),
+        ({"label": None, "text": ["x", "y"]}, "A", "allowed: a list, a mapping"),
+        ({"label": "AB", "text": "xy"}, "A", "allowed: a list, a mapping"),
+        ([["A", "x"], ["B", "y"]], "A", "found list, allowed: a text or a number; reach inside with dots"),
+        (["x", float("nan")], "A", "an option is empty"),
+        (["x", "y"], "\u00b2", "names none of its 2 options"),
+        (["x", "y"], {"text": "x"}, "found dict, allowed: a text or a number"),
+        (["x\0", "y"], "A", "a text holds a null byte"),
+    ],
+)  # fmt: skip
+def test_what_is_no_option_or_answer_is_a_fault_and_never_a_guess(tmp_path, options, right, told):
+    rows = quiz(lambda i: ["x", "y"], lambda i: "B")
+    rows[3] |= {"options": options, "right": right}
+    with pytest.raises(TaskError, match=told) as error:
+        gold(tmp_path, rows)
+    assert "\n" not in str(error.value)
+    assert gold(tmp_path, rows, faulty="drop") == {row["n"]: "y" for row in rows if row["n"] != "q03"}
+
+
+def test_labels_with_points_or_brackets_are_their_letters(tmp_path):
+    rows = quiz(lambda i: {"B.": "w", "A.": "x"}, lambda i: "(A)")
+    assert {*gold(tmp_path, rows).values()} == {"x"}
+
+
+@pytest.mark.parametrize("answer", ["1e-05", "1,00,000", "3,5", "New York", ".5", "12 apples"])
+def test_an_open_answer_that_no_text_could_be_read_to_have_is_a_fault(tmp_path, answer):
+    rows = [{"n": f"q{i}", "asked": f"How many, {i}?", "right": str(i)} for i in range(20)]
+    rows[3]["right"] = answer
+    with pytest.raises(TaskError, match="that could be read from a text"):
+        load(write(tmp_path / "a.jsonl", rows), options="")
+
+
+@pytest.mark.parametrize(("right", "told"), [("Yes", "yes"), (True, "yes"), ("FALSE", "no")])
+def test_yes_and_no_are_read_however_they_are_written(tmp_path, right, told):
+    rows = [{"n": f"q{i}", "asked": f"Is it, {i}?", "right": right} for i in range(20)]
+    assert {row["answer"] for row in load(write(tmp_path / "a.jsonl", rows), options="")} == {told}
+
+
+def test_a_folder_may_hold_other_files_and_no_two_of_one_name(tmp_path):
+    for name, place in (
+        ("train.jsonl", 0),
+        ("test.jsonl", 1),
+        ("._train.jsonl", 0),
+        ("dataset_info.json", 0),
+        ("train_test_report.csv", 0),
+    ):
+        write(tmp_path / name, [row for row in ROWS if int(row["n"][1:]) % 2 == place])
+    (tmp_path / "x.json").mkdir()
+    assert len(load(tmp_path)) == 30
+    write(tmp_path / "train.jsonl.gz")
+    with pytest.raises(TaskError, match="several files called train"):
+        load(tmp_path)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("asked,right,right\nWhich?,a,b\n")
+    with pytest.raises(TaskError, match="two columns are called 'right'"):
+        load(tmp_path / "a.csv", options="", id="")
+
+
+def test_check_finds_what_the_notebook_would_find(tmp_path):
+    for change, told in (
+        ({"n": lambda row: "same"}, "stands 30 times"),
+        ({"right": lambda row: "Z"}, "names none of its 3 options"),
+    ):
+        own = {
+            "mine": Own(
+                path=str(write(tmp_path / "a.jsonl", **change)),
+                question="asked",
+                options="options",
+                answer="right",
+                id="n",
+            )
+        }
+        with pytest.raises(TaskError, match=told):
+            tasks.preflight("own-mine", "", own)

@@ -206,6 +206,8 @@ def read_conclusion(question: Row, words: str) -> Read:
     said = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
     if not said:
         return "", NOTHING_SAID
+    if re.search(r"\b(?:that|this|it)(?:'s| is) (?:wrong|incorrect|not right|not correct)\b", said, re.IGNORECASE):
+        return "", SEVERAL
     kind = _kind_name(question)
     found = CONCLUDED[kind](question, words if kind == "word" else said)
     if found == UNREAD:
@@ -228,6 +230,10 @@ SURELY = re.compile(
 REASON = re.compile(r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b", re.IGNORECASE)
 CORRECTED = re.compile(
     r"\b(?:but|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE
+)
+RETRACTED = re.compile(
+    r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|wait)",
+    re.IGNORECASE,
 )
 LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<apart>)|(?![A-Za-z0-9'’]))\s*(?P<rest>.*)", re.DOTALL)
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTALL)
@@ -264,7 +270,8 @@ def _option_concluded(question: Row, said: str) -> Read:
             own and _squeeze(bare).startswith(f"{own} ") and not _others(bare, shown, mark)
         ):
             return labels[mark], "a letter before its option's words"
-        if REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest):
+        doubt = "?" in rest or RETRACTED.search(rest)
+        if not doubt and (REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest)):
             return labels[mark], "a letter with a reason"
         sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", rest)
         if "?" in rest:
@@ -304,8 +311,8 @@ def _others(said: str, shown: dict[str, str], mark: str) -> bool:
 
 TOTAL = re.compile(r"[^=]*\d[^=]*=(?:[^=]*=)? ?([-$]?\d[\d,.]*(?: ?[^\W\d]+){0,2}|[-$]?\d[\d,.]*%)\.?")
 NOT_ONE_NUMBER = re.compile(
-    r"\b(?:million|billion|trillion|thousand|hundred|dozen|half|halves|twice|double|triple|thirds?|quarters?|fifths?|squared|"
-    r"cubed|power|root|log|percent more|more than|less than|fewer than|at least|at most|over|under|between|step|not|never|neither|nor|cannot|unlikely)\b|[√πΠ^!²³¹⁰-⁹½¼¾≠|_]|"
+    r"^\s*[-–]\s+\$?\d|\b(?:million|billion|trillion|thousand|hundred|dozen|half|halves|twice|double|triple|thirds?|quarters?|fifths?|squared|"
+    r"cubed|power|root|log|percent more|more than|less than|fewer than|at least|at most|over|under|between|step|times|not|never|neither|nor|cannot|unlikely)\b|[√πΠ^!²³¹⁰-⁹½¼¾≠|_]|"
     r"\\(?:sqrt|frac|pi|times|cdot)|\d\s*[*/×÷x+=<>]\s*|[*/×÷+=<>]\s*\d|\d\s*[-–]\s*\d|\d[A-Za-z]|[A-Za-z][-–]?\d", re.IGNORECASE,
 )  # fmt: skip
 
@@ -330,6 +337,9 @@ def _yes_no_concluded(question: Row, said: str) -> Read:
     word, rest = {"true": "yes", "false": "no"}.get(found[1].lower(), found[1].lower()), found["rest"]
     reason = REASON.match(rest) or re.match(r"[\s,;:.]*not\b", rest)
     other = re.search(r"\b(?:no|false)\b" if word == "yes" else r"\b(?:yes|true)\b", rest, re.IGNORECASE)
+    denied = word == "yes" and re.search(r"\b(?:not|impossible|cannot)\b|n't\b", rest) and not reason
+    if RETRACTED.search(rest) or denied:
+        return UNREAD
     corrected = re.match(
         r"[\s,;:.!–—-]*(?:but|however|wait|actually|though|unless|if|or|and|maybe)\b", rest, re.IGNORECASE
     )

@@ -7,7 +7,7 @@ nothing that is known, is read by `answers.read_conclusion`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ WHICH = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
 NAMED = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}(?:answer|option|choice)\b"
-REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n])*)"  # not beyond the next conclusion of a line
+REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n]){{0,2000}})"  # not beyond the next conclusion of a line
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # of a sentence
 
@@ -38,7 +38,7 @@ RULES = (
     _rule(
         "boxed", r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}", r"$\boxed{B}$", "models trained on mathematics"
     ),
-    _rule("hashes", rf"^####(?!#){REST}", "#### 1234", "GSM8K's own solutions"),
+    _rule("hashes", rf"(?<!#)####(?!#){REST}", "#### 1234", "GSM8K's own solutions"),
     _rule("json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"),
     _rule("tag", r"<answer>\s*(?P<answer>[^<\n]*)\s*</answer>", "<answer>B</answer>", "models trained by rewards"),
     _rule(
@@ -84,16 +84,22 @@ RULES = (
 
 NONE = re.compile(  # what stands before `answer`, in its sentence, where it concludes nothing
     r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"
-    r"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){0,3}(?:think|say|guess|assume|believe|conclude)\b[^.]*|\bif\b[^.,]*,?[^.,]*)$",
+    r"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){0,3}(?:think|say|guess|assume|believe|conclude|argue)\b[^.]*|"
+    r"(?:\b(?:if|were|not|doubt|whether|false|mistake|unsure|no way|some|many|most people|people|students?(?: \d)?)\b|n't\b)[^.,]*,?[^.,]*)$",
     re.IGNORECASE,
 )
 BOX = re.compile(r"\\boxed ?\{((?:[^{}\n]|\{[^{}\n]*\})*)\}")
 SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
-NEXT_QUESTION = re.compile(r"\n\s*\n(?:Q|Question):")  # which a model goes on to ask itself
+NEXT_QUESTION = re.compile(
+    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|end\w*\|>|</s>",
+    re.IGNORECASE,
+)  # which a model goes on to ask itself
 GAP = re.compile(r"[\s.:]*")
 LONGEST = 300  # characters of a conclusion's words that are looked at
 
-PAIRED = re.compile(r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<kept>[^\n]*?\S)\1(?![\w*_`])")  # Markdown's emphasis
+PAIRED = re.compile(
+    r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<kept>[^\n]{0,300}?\S)\1(?![\w*_`])"
+)  # Markdown's emphasis
 LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{(?P<kept>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=\d)\\,(?=\d)")
 GROUPED = re.compile(r"(?<=\d)\{(?P<kept>,)\}(?=\d)")  # 1{,}234
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): "."}
@@ -124,6 +130,13 @@ def conclude(text: str) -> Conclusion:
     return found or _last(text) or Conclusion(text, "", "", "")
 
 
+TAIL = 8000  # characters at the end of a text in which its conclusion is looked for
+TAKEN_BACK = re.compile(
+    r"\b(?:wait|actually|kidding|correction)\b|\b(?:made|is) (?:a|an) (?:mistake|error)\b|\b(?:that|this|it)(?:'s| is)? (?:wrong|incorrect|not right|not correct)\b",
+    re.IGNORECASE,
+)
+
+
 def split_thinking(text: str) -> tuple[str, str]:
     """(thoughts, the rest) of a text that opens with a `<think>` block, which a template may have opened for it."""
     thought, closed, rest = text.rpartition("</think>")
@@ -134,6 +147,12 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def _last(text: str) -> Conclusion | None:
+    if len(text) > TAIL:
+        at = text.find("\n", len(text) - TAIL) if "\n" in text[-TAIL:] else len(text) - TAIL
+        last = _last(text[at:])
+        return last and replace(
+            last, before=f"{text[:at]}{text[at:][: text[at:].find(last.before)]}{last.before}".strip()
+        )
     bare, places = _bare(text)
     found = [(rule, one) for rule in RULES for one in rule.pattern.finditer(bare) if not _says_nothing(bare, one)]
     if not found:
@@ -156,12 +175,22 @@ def _last(text: str) -> Conclusion | None:
         words, end = (below[0].strip(), end + below.end()) if below else ("", end)
     if listed := re.match(r"(?:\n[ \t]*[-*•] [^\n]*)+", bare[end:] if re.match(r"[-*•] ", words) else ""):
         words, end = words + listed[0].replace("\n", " and "), end + listed.end()
+    earlier = [
+        one["answer"].strip() for of, one in found if of.name not in ("last line", "option") and one["answer"].strip()
+    ]
+    if rule.name == "last line" and earlier and not _alike(earlier[-1], words):
+        words = f"{earlier[-1]} or {words}"  # two conclusions, of which the second is no sentence
+    if TAKEN_BACK.search(bare[end : end + 200]):
+        words = f"not {words}"
     start = _sentence(bare, match)
     for one in sorted((one for _, one in found), key=re.Match.end, reverse=True):
         if one.start() < start <= GAP.match(bare, one.end()).end() and _alike(one["answer"], words):
             start = _sentence(bare, one)
     cut = places[start] if start < len(places) else len(text)
     before = text[:cut].rstrip(" \n#>-*_{$[(\\`").rstrip()
+    first = min((one for _, one in found), key=re.Match.start)
+    if first.start() == 0 and first.end() < start and _alike(first["answer"], words):  # it says so first, and then why
+        before = before[places[first.end()] :].strip(" \n*_`.")
     if not before:
         before = text[places[end] if end < len(places) else len(text) :].strip(" \n*_`.")
         before = before if len(before.split()) > 2 else ""

@@ -18,7 +18,7 @@ from scicot_utils.recipe import MAIN, OWN, Own, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import fault
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
-from scicot_utils.tasks.own import kind_of_all
+from scicot_utils.tasks.own import kind_of
 from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
 
@@ -54,8 +54,8 @@ def load(
     if task.make and not _file(task, dataset_path):
         return task.make(sizes, seed)
     if declared:
-        content = read_own(name, declared)
-        task = replace(task, answers="option" if declared.options else declared.answers or kind_of_all(name, content))
+        content = read_own(name, declared, left_out)
+        task = replace(task, answers="option" if declared.options else kind_of(next(iter(content["train"]))["answer"]))
     else:
         content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
@@ -64,21 +64,22 @@ def load(
         rows += [row | same for row in normal if row is not None]
         if left_out is not None:
             left_out[split] += normal.count(None)
-    for row in list(rows):
+    for row in rows:
         if (found := fault(task, row)) and found not in task.tolerates:
-            if declared and declared.faulty == "drop":
-                rows.remove(row)
-                if left_out is not None:
-                    left_out[row["split"]] += 1
-                continue
             raise TaskError(
                 f"{name} {row['split']}, row {row['id']}: {found}; mend the row, or take it out of the files"
             )
+    _unique(name, rows)
+    return rows
+
+
+def _unique(name: str, rows: Sequence[Row]) -> None:
     for place, count in Counter(row["id"] for row in rows).items():
         if count > 1:
-            splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == place))
-            raise TaskError(f"{name}: the id '{place}' stands {count} times, in {splits}; rows are found by their ids")
-    return rows
+            splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == place and "split" in row))
+            raise TaskError(
+                f"{name}: the id '{place}' stands {count} times{f', in {splits}' if splits else ''}; rows are found by their ids"
+            )
 
 
 def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
@@ -145,7 +146,7 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
 def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
     """Raise TaskError where a benchmark is unknown, or its local folder or file is not there."""
     if name.startswith(OWN) and name.removeprefix(OWN) in own:
-        read_own(name, own[name.removeprefix(OWN)])
+        _unique(name, [row for found in read_own(name, own[name.removeprefix(OWN)]).values() for row in found])
         return
     if name not in TASKS:
         raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}, or own/… as declared under own")
