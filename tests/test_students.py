@@ -1,6 +1,7 @@
 """Students: tokenizer, loading, fine-tuning, generation, scoring, saving; random weights and few steps."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -885,3 +886,14 @@ def test_weights_that_are_damaged_are_told_in_one_line(tmp_path, damage):
     ) as error:
         students.load(str(tmp_path / "s"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
+def test_a_saved_student_may_be_read_by_whom_the_umask_says(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        students.save(students.load("random/gpt2-tiny"), tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o777 & ~mask
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "model").iterdir()} == {0o666 & ~mask}

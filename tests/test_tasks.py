@@ -752,3 +752,52 @@ def test_a_right_option_of_big_bench_stands_at_each_place_about_as_often(real_da
 def test_commonsenseqa_is_read_from_its_publishers_files_in_that_folder(real_data):
     at = Counter(row["split"] for row in whole("CommonsenseQA", real_data / "zero_shot_cot").values())
     assert at == {"train": 8767, "validation": 974, "test": 1221}
+
+
+# What publishers release: GSM8K and AQuA with a second form beside each file, QASC and SciQ in their own layouts
+
+RELEASED = {
+    "GSM8K": {
+        "train.jsonl": {"question": "How many?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}, "test.jsonl": {"question": "How much?", "answer": "1\n#### 1,234"},
+        "train_socratic.jsonl": {"question": "x", "answer": "x"}, "test_socratic.jsonl": {"question": "x", "answer": "x"},
+    },
+    "AQUA": {
+        "train.json": {"question": "a?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "B"},
+        "dev.json": {"question": "b?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "A"},
+        "test.json": {"question": "c?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "A"},
+        "train.tok.json": {"question": "x"}, "dev.tok.json": {"question": "x"}, "test.tok.json": {"question": "x"},
+    },
+    "QASC": {
+        "train.jsonl": {"id": "a", "question": {"stem": "What?", "choices": [{"text": "x", "label": "A"}, {"text": "y", "label": "B"}]}, "answerKey": "B", "fact1": "f"},
+        "dev.jsonl": {"id": "b", "question": {"stem": "Who?", "choices": [{"text": "x", "label": "A"}, {"text": "y", "label": "B"}]}, "answerKey": "A", "fact1": "f"},
+    },
+    "SciQ": {
+        name: {"question": f"{name}?", "distractor1": "a", "distractor2": "b", "distractor3": "c", "correct_answer": "d", "support": ""}
+        for name in ("train.json", "valid.json", "test.json")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
+    for file, row in RELEASED[name].items():
+        rows = [
+            row | {"id": f"{file}{n}"} if "id" in row else row | {"question": f"{n} {row['question']}"}
+            for n in range(12)
+        ]
+        (tmp_path / file).write_text(
+            json.dumps(rows) if name == "SciQ" else "\n".join(map(json.dumps, rows)), encoding="utf-8"
+        )
+    found = whole(name, tmp_path)
+    assert {row["split"] for row in found.values()} == {*tasks.SPLITS}
+    assert {row["answer"] for row in found.values()} <= {"7", "1,234", *"ABCD"} and "x" not in {
+        row["question"] for row in found.values()
+    }
+
+
+@pytest.mark.parametrize("name", ["AQUA", "GSM8K"])
+def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data, name):
+    with pytest.raises(
+        TaskError, match="no file, or several, of split train in .*; needed: one for each of train, test"
+    ):
+        whole(name, real_data / "zero_shot_cot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -267,14 +267,16 @@ def save(student: Student, folder: Path) -> None:
     """Write model and tokenizer to `folder`, complete or not at all; an earlier one there is replaced."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    part.mkdir()
     try:
-        part.chmod(0o755)  # mkdtemp's folders are private
         with no_progress_bars():
             student.model.save_pretrained(part)
         student.tokenizer.save_pretrained(part)
         for file in part.iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner only
+            file.chmod(
+                part.stat().st_mode & 0o666
+            )  # safetensors writes for the owner only; who else may, the umask says
         if folder.exists():
             old = part.with_name(f"{part.name}-old")
             folder.rename(old)

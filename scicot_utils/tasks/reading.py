@@ -28,6 +28,7 @@ CALLED = {  # a split, as the hub calls it → what files of it are called
     "validation": re.compile(r"(?i)(?:\b|[-_])(?:validation|valid|val|dev)"),
     "test": re.compile(r"(?i)(?:\b|[-_])test"),
 }
+EXACTLY = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 COMPLETED = "D_"  # before the name of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
@@ -94,10 +95,16 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
     files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
     found = {}
     for split in task.splits.values():
-        named = [file for file in files if CALLED[split].search(file.stem)]
-        if len(named) != 1:
-            return {}
-        found[split] = named[0]
+        named = [
+            file for file in files if file.stem.lower() in EXACTLY[split]
+        ]  # beside test_socratic.jsonl, test.tok.json
+        named = named or [file for file in files if CALLED[split].search(file.stem)]
+        found |= {split: named[0]} if len(named) == 1 else {}
+    if found and (missing := [split for split in task.splits.values() if split not in found]):
+        raise TaskError(
+            f"{task.name}: no file, or several, of split {', '.join(missing)} in {inside}; needed: one for each of "
+            f"{', '.join(task.splits.values())}, named after it"
+        )
     return found
 
 
