@@ -797,7 +797,5 @@ def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["AQUA", "GSM8K"])
 def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data, name):
-    with pytest.raises(
-        TaskError, match="no file, or several, of split train in .*; needed: one for each of train, test"
-    ):
+    with pytest.raises(TaskError, match=r"no file of split train in .*; needed: one for each of train, test"):
         whole(name, real_data / "zero_shot_cot")

@@ -93,19 +93,22 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
         return {}
     inside = folder / task.config if task.config and (folder / task.config).is_dir() else folder
     files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
-    found = {}
+    found: dict[str, list[Path]] = {}
     for split in task.splits.values():
         named = [
             file for file in files if file.stem.lower() in EXACTLY[split]
         ]  # beside test_socratic.jsonl, test.tok.json
         named = named or [file for file in files if CALLED[split].search(file.stem)]
-        found |= {split: named[0]} if len(named) == 1 else {}
-    if found and (missing := [split for split in task.splits.values() if split not in found]):
+        found[split] = named
+    missing = [split for split, named in found.items() if not named]
+    if missing and len(missing) < len(found):
         raise TaskError(
-            f"{task.name}: no file, or several, of split {', '.join(missing)} in {inside}; needed: one for each of "
-            f"{', '.join(task.splits.values())}, named after it"
+            f"{task.name}: no file of split {', '.join(missing)} in {inside}; needed: one for each of "
+            f"{', '.join(found)}, named after it"
         )
-    return found
+    return (
+        {split: named[0] for split, named in found.items()} if all(len(named) == 1 for named in found.values()) else {}
+    )
 
 
 def _normalised(task: Task, split: str, row: Row) -> Row | None:
