@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scicot_utils import prompts
@@ -253,3 +253,24 @@ def test_what_stands_before_a_conclusion_stays_word_for_word(parts):
     body = "".join(parts) + "It is so."
     found = conclude(f"{body}\nThe answer is (B).")
     assert found.before == body.strip() and found.cut == "The answer is (B)."
+
+
+ALONE = [ending for ending in OPTION if "No. The answer" not in ending]
+
+
+@pytest.mark.parametrize("ending", ALONE)
+def test_with_its_conclusion_taken_away_a_text_is_unread(asked, ending):
+    found = prompts.read_free(asked, f"{WHY}\n{ending}")
+    left = prompts.read_free(asked, found.rationale)
+    assert found.answer and (left.answer, left.rule, left.rationale) == ("", prompts.NO_CONCLUSION, WHY)
+
+
+@given(ending=st.sampled_from(ALONE), order=st.permutations(range(4)))
+def test_moving_the_options_moves_the_answer_with_them(ending, order):
+    texts = ("a rock", "carbon dioxide", "sand", "iron")
+    plain = {"id": "q", "dataset": "ARC-Easy", "choices": {"label": list("1234"), "text": list(texts)}, "answer": "2"}
+    moved = plain | {"choices": {"label": list("1234"), "text": [texts[place] for place in order]}}
+    assume(prompts.read_free(plain, ending).answer == "2")
+    label = str(order.index(1) + 1)  # of the same option now
+    said = re.sub(r"(?<![A-Za-z])[Bb](?![A-Za-z])", "ABCD"[int(label) - 1], ending)
+    assert prompts.read_free(moved, said).answer == label
