@@ -77,6 +77,7 @@ def main() -> None:
     command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
     command.add_argument("--seed", type=int, help="of a student; the recipe's first by default")
     command.add_argument("--form", choices=("chat", "completion", "gpt3"), default="chat", help="of the lines of pairs")
+    paths.have_a_home()
     given, further = parser.parse_known_args()
     if further and given.command != "run":
         parser.error(f"unknown argument(s) {' '.join(further)}")

@@ -33,6 +33,16 @@ def relative(path: Path | str) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
+def have_a_home() -> None:
+    """Where HOME names no folder that can be written to, as in some containers, one among the outputs stands in for it:
+    Snakemake, Jupyter and matplotlib keep small files there."""
+    home = Path(os.environ.get("HOME") or "/")
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        own = CACHE / "home"
+        own.mkdir(parents=True, exist_ok=True)
+        os.environ["HOME"] = str(own)
+
+
 def expand(path: str) -> Path:
     """A path written in a recipe: `~` and environment variables expanded, else relative to the repository."""
     return ROOT / Path(os.path.expandvars(path)).expanduser()

@@ -230,6 +230,7 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str
     recipe is touched. Raises RecipeError, one line, for a name or a value that cannot be.
     """
     _spare_the_collector()
+    paths.have_a_home()
     defaults = recipes.notebook_defaults(notebook)
     standard = recipes.load(recipes.DEFAULT).flat()
     given = {}
