@@ -157,7 +157,9 @@ def test_a_file_of_rationales_has_no_other_prompt_than_its_own(file):
     ("line", "read"),
     [
         ({"rationale": "Birds fly."}, ("Birds fly.", "")),
-        ({"rationale": "Birds fly. The answer is (B)."}, ("Birds fly.", "B")),
+        ({"rationale": "Birds fly. The answer is (B)."}, ("Birds fly. The answer is (B).", "")),
+        ({"rationale": "The answer is (B)."}, ("The answer is (B).", "")),
+        ({"rationale": "Birds fly.\nTherefore, the answer is (B)."}, ("Birds fly.", "B")),
         ({"text": "Birds fly. The answer is (B)."}, ("Birds fly.", "B")),
         ({"text": "Birds fly.\nTherefore, the answer is (C) copper."}, ("Birds fly.", "C")),
         ({"text": "The answer is hard. Therefore, the answer is B."}, ("The answer is hard.", "B")),

@@ -47,7 +47,8 @@ def test_a_line_of_each_form_is_a_completion_of_its_question(tmp_path, name, who
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps([LINES[name]] if whole else LINES[name]), encoding="utf-8")
     [row] = read(path, ids=("0",) if name == "a number for an id" else ("q0",))
-    assert (row["rationale"], row["teacher_answer"], row["kept"]) == ("Birds fly.", "B", True)
+    wanted = (TEXT, "", False) if name == "id and rationale" else ("Birds fly.", "B", True)
+    assert (row["rationale"], row["teacher_answer"], row["kept"]) == wanted
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from scicot_utils import rows
-from scicot_utils.prompts import CUE
+from scicot_utils.prompts import CUE, conclude
 from scicot_utils.teachers.protocol import TeacherError, finished, one_line
 
 ALLOWED = (
@@ -124,10 +124,14 @@ def _id(value: Any) -> str:
 
 
 def _plain(row: dict[str, Any]) -> list[Found]:
-    text = row["rationale"] if "rationale" in row else row["text"]
-    if text is None and "rationale" in row:
+    """A row with a whole completion as `text`, or with a `rationale`, which is one to its end, also where it names an
+    answer in words of its own: behind it a cue says so, with no answer."""
+    if "rationale" not in row:
+        return [_found(row["text"], _id(row["id"]))]
+    if not isinstance(row["rationale"], str):
         raise TypeError("its rationale is no text")
-    return [_found(text, _id(row["id"]))]
+    ends = CUE not in row["rationale"] and conclude(row["rationale"]).rule
+    return [_found(f"{row['rationale'].rstrip()}{CUE}" if ends else row["rationale"], _id(row["id"]))]
 
 
 def _batched(row: dict[str, Any]) -> list[Found]:
