@@ -31,6 +31,12 @@ def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
     return row | columns
 
 
+def judged(**columns):
+    """A row of the rationales table: kept, unless said otherwise."""
+    row = {"question_id": "q1", "sample": 0, "rationale": "A robin is a bird.", "teacher_answer": "B", "correct": True}
+    return row | {"kept": True, "drop_reason": "", "rule": "", "cut": ""} | columns
+
+
 def read_completion(prompt, row, text, reading="conclusion"):
     """(rationale, answer) of a completion."""
     read = prompts.read_completion(prompt, row, text, reading)

@@ -7,7 +7,7 @@ import re
 
 import browser as browsing
 import pytest
-from conftest import make_question
+from conftest import judged, make_question
 
 from scicot_utils import paths, prompts, recipe, report, tables
 
@@ -38,11 +38,10 @@ def studied(tmp_path, monkeypatch):
             for name, answer in zip(("q1", "q2"), answers, strict=True)
         ]  # fmt: skip
         tables.write("predictions", rows, paths.run("mine", "microsci", arm, "main", 3) / "predictions.parquet")
-    judged = {"question_id": "q1", "sample": 0, "rationale": WHY, "teacher_answer": "2", "correct": True, "kept": True}
     rows = [
-        judged | {"drop_reason": "", "rule": "", "cut": ""},
-        judged | {"sample": 1, "rationale": "Another.", "drop_reason": "", "rule": "", "cut": ""},
-        judged | {"question_id": "q0", "rationale": HOSTILE, "drop_reason": "", "rule": "", "cut": ""},
+        judged(rationale=WHY, teacher_answer="2"),
+        judged(rationale="Another.", teacher_answer="2", sample=1),
+        judged(rationale=HOSTILE, teacher_answer="2", question_id="q0"),
     ]
     tables.write("rationales", rows, paths.rationales("mine", "microsci", "main"))
     asked = {

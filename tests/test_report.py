@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import judged
 
 from scicot_utils import microsci, paths, rationales, recipe, report, scoring, tables
 from scicot_utils.recipe import MAIN
@@ -694,18 +695,9 @@ def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant
         rows = tables.read("predictions", place)
         tables.write("predictions", [row | {"rationale": written.get((arm, variant), "")} for row in rows], place)
     for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
-        judged = {
-            "rationale": text,
-            "teacher_answer": "B",
-            "correct": True,
-            "kept": True,
-            "drop_reason": "",
-            "rule": "",
-            "cut": "",
-        }
         rows = [
-            judged | {"question_id": "q0", "sample": 0},
-            judged | {"question_id": "q0", "sample": 1, "rationale": ""},
+            judged(rationale=text, question_id="q0"),
+            judged(rationale="", question_id="q0", sample=1),
         ]
         tables.write("rationales", rows, paths.rationales("mine", "microsci", variant))
     found = report.quality_of_rationales(plan, "microsci", questions)

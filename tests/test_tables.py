@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import judged
 from datasets import List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,17 +13,7 @@ from hypothesis import strategies as st
 from scicot_utils import tables
 from scicot_utils.tables import TableError
 
-RATIONALE = {
-    "question_id": "q1",
-    "sample": 0,
-    "rationale": "A robin is a bird.",
-    "teacher_answer": "B",
-    "correct": True,
-    "kept": True,
-    "drop_reason": "",
-    "rule": "",
-    "cut": "",
-}
+RATIONALE = judged()
 
 
 def values(feature):

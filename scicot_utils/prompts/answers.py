@@ -265,17 +265,16 @@ def _option_concluded(question: Row, said: str) -> Read:
             return UNREAD
         if not bare:
             return labels[mark], "a letter" if first["apart"] is None else "a letter in brackets"
-        own = "" if "?" in rest else _squeeze(shown[mark])
-        if (own and _squeeze(bare) == own) or (
-            own and _squeeze(bare).startswith(f"{own} ") and not _others(bare, shown, mark)
-        ):
-            return labels[mark], "a letter before its option's words"
-        doubt = "?" in rest or RETRACTED.search(rest)
-        if not doubt and (REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest)):
-            return labels[mark], "a letter with a reason"
-        sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", rest)
         if "?" in rest:
             return UNREAD
+        own, behind = _squeeze(shown[mark]), _squeeze(bare)
+        if own and (behind == own or (behind.startswith(f"{own} ") and not _others(bare, shown, mark))):
+            return labels[mark], "a letter before its option's words"
+        if not RETRACTED.search(rest) and (
+            REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest)
+        ):
+            return labels[mark], "a letter with a reason"
+        sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", rest)
         if sentence and not CORRECTED.search(rest) and not _others(bare, shown, mark):
             return labels[mark], "a letter at the end of a sentence"
         return UNREAD
@@ -334,7 +333,7 @@ def _yes_no_concluded(question: Row, said: str) -> Read:
     )
     if not found or not re.match(r"\s*(?:$|[.,;:!–—(-]|because\b|since\b|as\b)", found["rest"]):
         return UNREAD
-    word, rest = {"true": "yes", "false": "no"}.get(found[1].lower(), found[1].lower()), found["rest"]
+    word, rest = tasks.TRUTH.get(found[1].lower(), found[1].lower()), found["rest"]
     reason = REASON.match(rest) or re.match(r"[\s,;:.]*not\b", rest)
     other = re.search(r"\b(?:no|false)\b" if word == "yes" else r"\b(?:yes|true)\b", rest, re.IGNORECASE)
     denied = word == "yes" and re.search(r"\b(?:not|impossible|cannot)\b|n't\b", rest) and not reason

@@ -95,7 +95,6 @@ NEXT_QUESTION = re.compile(
     re.IGNORECASE,
 )  # which a model goes on to ask itself
 GAP = re.compile(r"[\s.:]*")
-LONGEST = 300  # characters of a conclusion's words that are looked at
 
 PAIRED = re.compile(
     r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<kept>[^\n]{0,300}?\S)\1(?![\w*_`])"
@@ -200,14 +199,18 @@ def _last(text: str) -> Conclusion | None:
 
 def _says_nothing(bare: str, match: re.Match[str]) -> bool:
     """Whether a sentence speaks of a wrong answer, of what others might say, or of a case that is only supposed."""
-    begin = max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, match.start() - 200), match.start()))])
-    return NONE.search(bare[begin : match.start()]) is not None
+    return NONE.search(bare[_begin(bare, match.start()) : match.start()]) is not None
+
+
+def _begin(bare: str, at: int) -> int:
+    """Where the sentence starts in which this place stands, as far as the last 200 characters tell."""
+    return max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, at - 200), at))])
 
 
 def _sentence(bare: str, match: re.Match[str]) -> int:
     """Where the sentence of a conclusion starts, if no clause of its own stands between: `I think that the answer is B`."""
     start = match.start()
-    begin = max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, start - 200), start))])
+    begin = _begin(bare, start)
     led = bare[begin:start].strip(" \t*_>#-")
     whole = BOX.match(bare, start) is not None  # a box stands at the end of its computation
     return begin if led and (whole or (len(led.split()) <= 5 and led[-1] not in ",;:)—–")) else start

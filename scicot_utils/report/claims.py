@@ -134,7 +134,7 @@ def claims(
                 for name, directions in held.items():
                     by_verdict.setdefault(judged(directions), []).append(name)
                 above = by_verdict.pop("reproduced", [])
-                others = [f"{word}: {', '.join(names)}" for word, names in by_verdict.items()]
+                others = [f"{other}: {', '.join(names)}" for other, names in by_verdict.items()]
                 elsewhere = "; ".join([f"reproduced in {len(above)} of {len(held)}", *others])
                 verdict = "partly" if verdict == "reproduced" and others else verdict
             measured = "; ".join(_measured(row, settings) for row in found)

@@ -26,13 +26,8 @@ OTHER_ARMS = (  # what two models bring over one, and what rationales bring that
 )
 COMPARED = (*HEADLINE, *OTHER_ARMS, ("two_stage", "two_stage_shuffled_rationale"))
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
-TOLD = (
-    "above",
-    "below",
-    "no different from",
-    "not told apart from",
-    "of too few seeds for a verdict on",
-)  # the first arm is
+# What the first arm is, seen from the second.
+TOLD = ("above", "below", "no different from", "not told apart from", "of too few seeds for a verdict on")
 POWER = 0.8  # the chance with which a larger study is to settle what this one leaves open
 
 

@@ -6,12 +6,12 @@ looks for repeated questions; `embedded` tells what can be told of MicroSci only
 
 from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps
 from scicot_utils.tasks.embedded import entities, entities_shared, export_dataset, facts, forms
-from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TESTS, TRANSFER, Task, TaskError
+from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TESTS, TRANSFER, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
 from scicot_utils.tasks.reading import drawn, load, paper_split, preflight, sample, sizes_of, splits_of, unseen
 
 __all__ = [
-    "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TESTS", "TRANSFER", "Task", "TaskError", "content_key", "deduplicate",
+    "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TESTS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
     "drawn", "entities", "entities_shared", "export_dataset", "facts", "forms", "kind_of", "load", "near_duplicates", "overlaps",
     "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ TESTS = ("test", *TRANSFER)
 EMBEDDED = "microsci"
 HELD_OUT = 0.1  # share of the training questions that serves as validation where a benchmark has none to choose on
 LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and the options in its text
+TRUTH = {"true": "yes", "false": "no"}  # other words for the two answers
 HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 
 
@@ -132,7 +133,7 @@ def _open(row: Row) -> Row:
 
 def _yes_no(row: Row) -> Row:
     found = _open(row)
-    return found | {"answer": {"true": "yes", "false": "no"}.get(found["answer"].lower(), found["answer"].lower())}
+    return found | {"answer": TRUTH.get(found["answer"].lower(), found["answer"].lower())}
 
 
 def _gsm8k(row: Row) -> Row:

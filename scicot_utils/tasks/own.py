@@ -20,7 +20,7 @@ from typing import Any
 from scicot_utils import paths, rows
 from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
-from scicot_utils.tasks.entries import SPLITS, TASKS, Task, TaskError
+from scicot_utils.tasks.entries import SPLITS, TASKS, TRUTH, Task, TaskError
 
 CALLED = {  # a split → what people call it, in a column or in a file's name
     "train": re.compile(r"(?i)(?:^|[\W_])train(?:ing)?(?=$|[\W_])"),
@@ -29,7 +29,6 @@ CALLED = {  # a split → what people call it, in a column or in a file's name
 }
 LABELS = "ABCDEFGH"
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
-TRUTH = {"true": "yes", "false": "no"}
 
 
 class RowFault(Exception):

@@ -46,18 +46,17 @@ def load(
 
     `sizes` (split → questions) and `seed` tell a generated benchmark what to make; 0 is the paper's number for a task of
     Fine-tune-CoT, and for a transfer test none. One that is read comes whole, for `deduplicate` and then `sample`;
-    what its entry leaves out is counted in `left_out`, split → rows. `own`: the recipe's own benchmarks. Raises TaskError naming the benchmark, where it was
-    looked for, and what to do.
+    what its entry leaves out is counted in `left_out`, split → rows. `own`: the recipe's own benchmarks. Raises TaskError
+    naming the benchmark, where it was looked for, and what to do.
     """
-    preflight(name, dataset_path, own)
-    declared, rows = own.get(name.removeprefix(OWN)) if name.startswith(OWN) else None, []
-    task = entry(name)
-    if task.make and not _file(task, dataset_path):
-        return task.make(sizes, seed)
-    if declared:
+    task, rows = entry(name), []
+    if declared := _declared(name, own):
         content = read_own(name, declared, left_out)
-        task = replace(task, answers="option" if declared.options else kind_of(next(iter(content["train"]))["answer"]))
+        task = replace(task, answers="option" if declared.options else kind_of(content["train"][0]["answer"]))
     else:
+        preflight(name, dataset_path)
+        if task.make and not _file(task, dataset_path):
+            return task.make(sizes, seed)
         content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
     for split, found in content.items():
         same = {"dataset": name, "split": split, "group": name, "proof": []}
@@ -72,6 +71,11 @@ def load(
             )
     _unique(name, rows)
     return rows
+
+
+def _declared(name: str, own: Mapping[str, Own]) -> Own | None:
+    """What a recipe says of a benchmark of its own; None for any other."""
+    return own.get(name.removeprefix(OWN)) if name.startswith(OWN) else None
 
 
 def _unique(name: str, rows: Sequence[Row]) -> None:
@@ -95,11 +99,8 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
     files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
     found: dict[str, list[Path]] = {}
     for split in task.splits.values():
-        named = [
-            file for file in files if file.stem.lower() in EXACTLY[split]
-        ]  # beside test_socratic.jsonl, test.tok.json
-        named = named or [file for file in files if CALLED[split].search(file.stem)]
-        found[split] = named
+        exact = [file for file in files if file.stem.lower() in EXACTLY[split]]  # beside a test_socratic, a test.tok
+        found[split] = exact or [file for file in files if CALLED[split].search(file.stem)]
     missing = [split for split, named in found.items() if not named]
     if missing and len(missing) < len(found):
         raise TaskError(
@@ -155,8 +156,8 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
 
 def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
     """Raise TaskError where a benchmark is unknown, or its local folder or file is not there."""
-    if name.startswith(OWN) and name.removeprefix(OWN) in own:
-        _unique(name, [row for found in read_own(name, own[name.removeprefix(OWN)]).values() for row in found])
+    if declared := _declared(name, own):
+        _unique(name, [row for found in read_own(name, declared).values() for row in found])
         return
     if name not in TASKS:
         raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}, or own/… as declared under own")
