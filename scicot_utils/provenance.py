@@ -68,6 +68,7 @@ class Study:
     variant: str
     seed: int
     changed: dict[str, Scalar]
+    unused: dict[str, Scalar] = field(default_factory=dict)  # what the cell shows, of a default that did not hold
     started: float = field(default_factory=time.time)
     commit: dict[str, Any] = field(default_factory=lambda: commit())  # of the code that runs, whatever comes after
 
@@ -183,6 +184,10 @@ class Study:
         shown = " · ".join(f"{key} `{value}`" for key, value in rows.items() if key in used and value != "")
         if self.changed:
             shown += f"\n\nChanged by hand, so written under a variant of its own: `{self.variant}`."
+        if self.unused:
+            given = ", ".join(f"`{key} = {value!r}`" for key, value in self.unused.items())
+            shown += f"\n\n**Not used**, since the cell shows defaults and the recipe says otherwise: {given}. "
+            shown += "To use such a value, give it with `papermill -p` or write it into a recipe."
         cells = "".join(
             f"<tr><td>{key}</td><td>{html.escape(repr(value))}</td><td>{html.escape(origin)}</td></tr>"
             for key, value, origin in self.held()
@@ -263,7 +268,10 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str
     settings = recipes.checked(values, notebook, base=planned.model_dump())
     changed = {key: value for key, value in values.items() if key not in PLACED and value != getattr(planned, key)}
     variant = recipes.ad_hoc(variant, changed)
-    return Study(notebook, reference, recipe, settings, dataset, arm, variant, seed, changed)
+    held = settings.model_dump()
+    shown = [key for key in defaults if key in held and key not in recipes.HIDDEN and key not in given]
+    unused = {key: namespace[key] for key in shown if namespace[key] != held[key]}
+    return Study(notebook, reference, recipe, settings, dataset, arm, variant, seed, changed, unused)
 
 
 def _injected(namespace: Mapping[str, Any]) -> set[str]:

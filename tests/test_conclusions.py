@@ -213,6 +213,35 @@ def test_what_a_critical_reader_tried(question, kind, ending, answer):
     assert read(row, f"Plants need it.\n{ending}") == answer
 
 
+REASONED = [
+    "It is not a rock, so the answer is B.", "Since rocks do not breathe, the answer is B.", "If plants take it in, the answer is B.",
+    "It isn't a rock, and therefore the answer is B.", "Many animals breathe, so the answer is B.", "I'm not sure, but the answer is B.",
+    "People need oxygen, plants something else; the answer is B.", "One might think of oxygen, but the correct answer is B.",
+    "Students often choose A, but the correct answer is B.", "If we look at leaves, then the answer is B.", "Since it cannot be A or C, the answer must be B.",
+    "It does not matter, so I conclude that the answer is B.", "Some gases are heavy, which means the answer is B.", "**Not A**, so the answer is **B**.",
+    "If not A, then the answer is B.", "I don't think so, so the answer is B.", "We do not need A; the answer is B.",
+    "While some believe it is A, the correct answer is B.",
+]  # fmt: skip
+DOUBTED = [
+    "I do not really think that the answer is A.", "If they breathed it out, then the answer would be A.", "If so, the answer would be A.",
+    "Some, like my brother, believe the answer is A.", "Some people, when asked, say that the answer is A.", "The student's answer is A.",
+    "It would be a mistake to say the answer is A.", "It is not true that the answer is A.", "I am not sure whether the answer is A.",
+    "Were it hot, the answer would be A.", "You may be tempted to say the answer is A.", "Nobody says the answer is A.",
+    "I do not believe, as others do, that the answer is A.", "Had it been a metal, the answer would be A.", "Nor do I think the answer is A.",
+    "Few think that the answer is A.", "He wrongly claims the answer is A.", "It can hardly be that the answer is A.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", REASONED)
+def test_a_denial_reaches_to_the_end_of_its_clause_and_not_to_what_is_concluded_from_it(asked, ending):
+    assert read(asked, f"{WHY}\n{ending}") == "B"
+
+
+@pytest.mark.parametrize("ending", DOUBTED)
+def test_what_is_denied_supposed_or_said_by_others_is_no_conclusion(asked, ending):
+    assert read(asked, f"{WHY}\n{ending}") == ""
+
+
 @pytest.mark.parametrize(
     ("options", "said", "answer"),
     [(("True", "False"), "True", "A"), (("one", "None of these"), "None of these", "B"), (("25%", "25"), "25%", "A"), (("3 + 4 = 7", "9"), "3 + 4 = 7", "A")],

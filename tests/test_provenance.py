@@ -54,7 +54,7 @@ def test_what_the_pipeline_passes_changes_nothing():
     recipe = recipes.load("smoke")
     which = {"recipe": "smoke", "dataset": "microsci", "arm": "answer_only", "variant": "train_60", "seed": 1}
     study = opened(injected=recipes.parameters(recipe, NOTEBOOK, **which))
-    assert study.changed == {} and study.variant == "train_60" and study.seed == 1
+    assert study.changed == study.unused == {} and study.variant == "train_60" and study.seed == 1
     assert study.settings.train_size == 60
 
 
@@ -272,6 +272,14 @@ def test_a_page_shows_the_steps_that_were_trained_and_not_only_the_cells():
         "microsci", "answer_only", "steps=7", 0, changed,
     )  # fmt: skip
     assert "<td>steps</td><td>7</td><td>parameter</td>" in study._repr_markdown_()
+
+
+def test_a_value_in_the_cell_that_did_not_hold_is_refused_in_a_line_and_one_that_is_given_holds():
+    study = opened({"recipe": "smoke"}, notebook="06_baselines")  # its cell has the default recipe's 300 steps in view
+    assert study.unused["steps"] == 300 and study.settings.steps == 40
+    assert re.search(r"\*\*Not used\*\*.*`steps = 300`", study._repr_markdown_())
+    given = opened(injected={"recipe": "smoke", "steps": 300}, notebook="06_baselines")
+    assert given.settings.steps == 300 and "steps" not in given.unused and given.variant == "steps=300"
 
 
 def test_a_copy_inside_another_repository_takes_no_commit_of_it(tmp_path, monkeypatch):

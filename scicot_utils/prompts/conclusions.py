@@ -82,12 +82,20 @@ RULES = (
     ),
 )  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
 
+ON = r"(?!\b(?:so|thus|therefore|hence|but|however|means|meaning)\b)"  # what opens a conclusion from what was said
+LED, CLAUSE = rf"(?:{ON}[^.])*", rf"(?:{ON}[^.,;])*"
+SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
 NONE = re.compile(  # what stands before `answer`, in its sentence, where it concludes nothing
-    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"
-    r"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){0,3}(?:think|say|guess|assume|believe|conclude|argue)\b[^.]*|"
-    r"(?:\b(?:if|were|not|doubt|whether|false|mistake|unsure|no way|some|many|most people|people|students?(?: \d)?)\b|n't\b)[^.,]*,?[^.,]*)$",
+    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # the answer that is meant is another one
+    rf"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{LED}|"  # somebody else's
+    rf"(?<!\bwhile )(?<!although )\b(?:some|many|most|people|students?|others)\b{LED}\b{SAY}{LED}|"
+    rf"\b(?:some|many|people|students?(?: \d)?)\b{CLAUSE}|"
+    rf"(?:\b(?:not|never|nor|nobody|no one|few)|n't) (?:\w+ ){{0,2}}{SAY}{LED}|"  # denied
+    rf"(?:\b(?:not|doubt|false|mistake\w*|wrongly|hardly|unsure|no way)\b|n't\b){CLAUSE}|"
+    rf"\b(?:if|unless|were|whether)\b{CLAUSE})$",  # supposed
     re.IGNORECASE,
 )
+SUPPOSED = re.compile(r"\b(?:if|were|had|suppos\w+)\b[^.]*$", re.IGNORECASE)  # the same, before `would be`
 BOX = re.compile(r"\\boxed ?\{((?:[^{}\n]|\{[^{}\n]*\})*)\}")
 SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
 NEXT_QUESTION = re.compile(
@@ -199,7 +207,10 @@ def _last(text: str) -> Conclusion | None:
 
 def _says_nothing(bare: str, match: re.Match[str]) -> bool:
     """Whether a sentence speaks of a wrong answer, of what others might say, or of a case that is only supposed."""
-    return NONE.search(bare[_begin(bare, match.start()) : match.start()]) is not None
+    led = re.compile(LEAD, re.IGNORECASE).match(bare, match.start())
+    before = bare[_begin(bare, match.start()) : led.end() if led else match.start()]
+    would = "would" in bare[match.start() : match.start("answer")].casefold()
+    return bool(NONE.search(before) or (would and SUPPOSED.search(before)))
 
 
 def _begin(bare: str, at: int) -> int:
