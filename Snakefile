@@ -9,7 +9,7 @@ sys.path.insert(0, workflow.basedir)
 
 from snakemake.exceptions import WorkflowError
 
-from scicot_utils import ScicotError, paths, provenance, tables
+from scicot_utils import ScicotError, hub, paths, provenance
 from scicot_utils import recipe as recipes
 
 REFERENCE = str(config.get("recipe", recipes.DEFAULT))
@@ -91,7 +91,7 @@ def stage1(name):
 
 def student(wildcards):
     """The shipped checkpoint, where a run starts from it, the folder of one that is made first, or the files of one in a
-    local folder."""
+    local folder or of the hub."""
     variant = wildcards.get("variant", recipes.MAIN)
     named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
     if named == "micro":
@@ -99,7 +99,9 @@ def student(wildcards):
     if made := paths.pretrained(RECIPE.name, named):
         return [paths.relative(place) for place in made]
     place = Path(paths.source(named))
-    return sorted(map(str, place.glob("*.*"))) if place.is_dir() else []
+    if not place.is_dir():
+        place = None if named.startswith("random/") else hub.here(named)
+    return sorted(map(str, place.glob("*.*"))) if place else []
 
 
 def estimate(wildcards):
@@ -144,21 +146,13 @@ def folder(run):
 
 
 # What a recipe reads from outside the checkout, by content: another file of the same name or time reruns what reads it.
-BENCHMARKS = " ".join(
-    tables.digest(paths.expand(place))
-    for place in [
-        RECIPE.questions.dataset_path,
-        *(one.path for one in RECIPE.own.values()),
-    ]
-    if place
-)
+BENCHMARKS = provenance.content(name for _, name in provenance.benchmarks(RECIPE))
 
 
 def recorded(wildcards):
     """The content of the completions that a variant's teacher replays."""
     variant = wildcards.get("variant", recipes.MAIN)
-    place = RECIPE.settings(variant=variant).teacher_path
-    return tables.digest(paths.expand(place)) if place else ""
+    return provenance.content([RECIPE.settings(variant=variant).teacher_path])
 
 
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}

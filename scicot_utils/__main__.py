@@ -98,9 +98,11 @@ def main() -> None:
         planned = recipe.load(given.recipe)
         if given.command in ("check", "run"):
             preflight(planned)
-        if given.command == "check":
+        if given.command in ("check", "run"):
             from scicot_utils import provenance  # here, since the other commands need none
-
+        if given.command == "run":
+            provenance.fetch(planned)
+        if given.command == "check":
             read = [
                 f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
                 for row in provenance.sources(planned)
@@ -218,7 +220,7 @@ def publish_rationales(
 
 def preflight(planned: recipe.Recipe) -> None:
     """Refuse what a recipe's values alone do not show to be impossible: names and files that are not there."""
-    from scicot_utils import prompts, students, tasks, teachers  # here, since `where` and `metrics` need none
+    from scicot_utils import prompts, tasks, teachers  # here, since `where` and `metrics` need none
 
     settings = planned.settings()
     for name in planned.datasets:
@@ -240,8 +242,6 @@ def preflight(planned: recipe.Recipe) -> None:
             named = getattr(values, key)
             if ("$" in named or named.startswith(("/", "~", "."))) and not Path(paths.source(named)).is_dir():
                 raise ScicotError(f"{key}: no folder at '{named}'; set it, or the environment variable in it")
-        if values.student.startswith("random/"):
-            students.architecture(values.student)
 
 
 def run(reference: str, further: list[str]) -> None:
@@ -253,10 +253,15 @@ def run(reference: str, further: list[str]) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ScicotError("another run is at work in this folder; wait for it, or stop it, and try again") from None
+        except OSError as error:  # ENOSYS, ENOLCK: some network file systems
+            print(
+                f"warning: {paths.OUTPUTS} cannot be locked ({error.strerror}); start no second run in it", flush=True
+            )
         os.set_inheritable(lock.fileno(), True)
     profile = paths.relative(paths.PROFILES / "default")
     command = ["snakemake", *further, "--workflow-profile", profile, "--config", f"recipe={reference}"]
     os.chdir(paths.ROOT)
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # before a kernel that the user installed for something else
     os.execv(sys.executable, [sys.executable, "-m", *command])
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from scicot_utils import ScicotError, __version__, paths, tables
+from scicot_utils import ScicotError, __version__, hub, paths, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
 
@@ -91,8 +91,14 @@ class Study:
         return paths.pretrained(self.name, self.settings.student)
 
     def weights(self) -> list[Path]:
-        """The weight files from which the student starts; none for one from the hub or from a seed."""
-        return sorted(Path(paths.student(self.name, self.settings.student)).glob("*.safetensors"))
+        """The weight files of a shipped, made or fetched student; one from a seed has none, others are `elsewhere`."""
+        place = Path(paths.student(self.name, self.settings.student))
+        return sorted(place.glob("*.safetensors")) if place.is_relative_to(paths.ROOT) else []
+
+    def elsewhere(self) -> list[str]:
+        """The student and tokenizer, as the recipe spells them, where they are of the hub or a folder of the user's."""
+        named = (self.settings.student, self.settings.tokenizer)
+        return [name for name in named if not (name.startswith("random/") or paths.pretrained(self.name, name))]
 
     def run(self) -> Path:
         """The folder of this run."""
@@ -153,9 +159,10 @@ class Study:
             "inputs": {paths.relative(path): tables.digest(path) for path in inputs},
             "outputs": {paths.relative(path): tables.digest(path) for path in outputs},
             "outside": {
-                name: {"sha256": tables.digest(paths.expand(name)), "bytes": tables.size(paths.expand(name))}
+                name: {"sha256": tables.digest(found), "bytes": tables.size(found)}
+                | ({"commit": found.name} if found.parent.name == "snapshots" else {})
                 for name in outside
-                if name
+                if name and (found := _place(name))
             },
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),
@@ -294,30 +301,74 @@ def _assigned_in_parameter_cells(namespace: Mapping[str, Any], defaults: Mapping
 
 
 def sources(recipe: Recipe) -> list[dict[str, str]]:
-    """What a recipe reads from outside the package, by content: {key, named, size, sha256}, each once. A student of the
-    hub has neither size nor hash before it was fetched."""
-    found = {"dataset_path": [recipe.questions.dataset_path]}
-    found |= {f"own.{name}.path": [one.path] for name, one in recipe.own.items()}
+    """What a recipe reads from outside the package, by content: {key, named, size, sha256}, each once, with the commit of
+    what the hub holds. What was not fetched has neither size nor hash."""
+    rows = []
+    for key, named in _outside(recipe):
+        place = _place(named)
+        of_hub = f", commit {place.name[:12]}" if place and place.parent.name == "snapshots" else ""
+        rows.append(
+            {
+                "key": key,
+                "named": named,
+                "size": f"{tables.size(place) / 2**20:,.2f} MiB{of_hub}" if place else "not here before it is fetched",
+                "sha256": tables.digest(place) if place else "–",
+            }
+        )
+    return rows
+
+
+def fetch(recipe: Recipe) -> None:
+    """Get what a recipe names on the hub and is not here yet, before any work. Raises InputError, one line."""
+    for key, named in _outside(recipe):
+        if key != "teacher_path" and not (_place(named) or paths.pretrained(recipe.name, named)):
+            print(f"{key}: fetching {named} from the hub", flush=True)
+            try:
+                hub.folder(named)
+            except (OSError, ValueError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"{key}: '{named}' could not be fetched from the hub ({reason}); try again where the hub is reached, "
+                    "or name a local folder"
+                ) from None
+
+
+def _outside(recipe: Recipe) -> list[tuple[str, str]]:
+    """(key, name) of all that a recipe reads from outside the package, each once."""
+    found = benchmarks(recipe)
     for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in recipe.runs()):
         settings = recipe.settings(arm, variant)
         for key in ("teacher_path", "student", "tokenizer"):
             named = getattr(settings, key)
             if key == "teacher_path" or not (named == "micro" or named.startswith(("random/", "micro"))):
-                found.setdefault(key, []).append(named)
-    rows = []
-    for key, names in found.items():
-        for named in dict.fromkeys(filter(None, names)):
-            place = paths.expand(paths.source(named) if key in ("student", "tokenizer") else named)
-            there = place.exists()
-            rows.append(
-                {
-                    "key": key,
-                    "named": named,
-                    "size": f"{tables.size(place) / 2**20:,.2f} MiB" if there else "not here before it is fetched",
-                    "sha256": tables.digest(place) if there else "–",
-                }
-            )
-    return rows
+                found.append((key, named))
+    return [(key, name) for key, name in dict.fromkeys(found) if name]
+
+
+def benchmarks(recipe: Recipe) -> list[tuple[str, str]]:
+    """(key, name) of the files, folders and data sets of the hub from which a recipe takes the benchmarks not made here."""
+    from scicot_utils import tasks  # here, since most notebooks need none
+
+    if place := recipe.questions.dataset_path:
+        found = [("dataset_path", place)]
+    else:
+        of_hub = (tasks.task(name).hub for name in recipe.datasets)
+        found = [("datasets", f"{hub.BENCHMARK}{name}") for name in of_hub if name]
+    return list(dict.fromkeys(found)) + [(f"own.{name}.path", one.path) for name, one in recipe.own.items()]
+
+
+def content(names: Iterable[str]) -> str:
+    """One digest a name, of what lies there now; nothing for what is not here."""
+    return " ".join(tables.digest(place) for name in filter(None, names) if (place := _place(name)))
+
+
+def _place(named: str) -> Path | None:
+    """Where that lies which a recipe names: a file, a folder, a fetched student, or what was fetched from the hub, of
+    which a benchmark is called `datasets/org/name`; None where it is not here."""
+    place = paths.expand(paths.source(named))
+    if place.exists():
+        return place
+    return hub.here(named)
 
 
 def _spare_the_collector() -> None:

@@ -71,6 +71,8 @@ STAGE2_ONLY = {
 # Keys of training that stage 1 does not know.
 AFTER_STAGE1 = ("stage2_order", "stage2_source", "crossfit_folds", "answer_format")
 
+ARCHITECTURES = ("micro", "micro-small", "micro-large", "t5-tiny", "bart-tiny", "gpt2-tiny")  # of random/<architecture>
+
 Scalar = str | int | float | bool
 
 
@@ -285,6 +287,14 @@ class Training(Section):
         "last", description="which checkpoint is kept; validation_loss: the least on kept validation rationales"
     )
     threads: int = Field(1, ge=1, description="CPU threads of one training; part of what makes a run repeatable")
+
+    @field_validator("student")
+    @classmethod
+    def _known_architecture(cls, named: str) -> str:
+        if named.startswith("random/") and named.removeprefix("random/") not in ARCHITECTURES:
+            allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
+            raise ValueError(f"found '{named}', allowed: {allowed}, a hub name or a local folder")
+        return named
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -671,7 +681,8 @@ def _first(error: ValidationError, model: type[Section]) -> str:
         .replace("String should", "allowed: must")
     )
     if first["type"] == "extra_forbidden":
-        section = SECTIONS.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
+        inside = str(first["loc"][0]) if len(first["loc"]) > 1 else ""
+        section = Own if inside == "own" else SECTIONS.get(inside, model)
         return f"{key}: {unknown(str(first['loc'][-1]), [key for key in section.model_fields if key != 'name'])}{more}"
     if first["type"] == "value_error":
         return f"{key + ': ' if key else ''}{message}{more}"

@@ -23,14 +23,19 @@ def kind(path: Path) -> str:
 
 
 def content(path: Path) -> bytes:
-    """A file's bytes, unpacked, without a BOM. Raises ValueError for a damaged archive."""
+    """A file's bytes, unpacked; text as UTF-8 without a BOM. Raises ValueError for a damaged archive or other letters."""
     found = path.read_bytes()
     if path.suffix == ".gz":
         try:
             found = gzip.decompress(found)
         except (OSError, EOFError) as error:
             raise ValueError(f"{path.name} is no gzip file ({error})") from None
-    return found.removeprefix(b"\xef\xbb\xbf")
+    if kind(path) == ".parquet":
+        return found
+    try:
+        return found.decode("utf-16" if found[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").encode()
+    except UnicodeError as error:
+        raise ValueError(f"{path.name} is neither UTF-8 nor UTF-16 ({error}); save it as UTF-8") from None
 
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:

@@ -14,26 +14,32 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from datasets import Features, List, Value
 
 from scicot_utils import ScicotError, paths
 
 Row = dict[str, Any]
 
-text, number, count, flag = Value("string"), Value("float64"), Value("int64"), Value("bool")
+text, number, count, flag = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+texts = pa.list_(text)
+choices = pa.struct({"label": texts, "text": texts})
 
-TABLES: dict[str, Features] = {
-    "questions": Features(
+
+def _columns(**types: pa.DataType) -> pa.Schema:
+    return pa.schema(types)
+
+
+TABLES: dict[str, pa.Schema] = {
+    "questions": _columns(
         id=text,
         dataset=text,
         split=text,
         question=text,
-        choices={"label": List(text), "text": List(text)},
+        choices=choices,
         answer=text,
         group=text,
-        proof=List(text),  # the facts that prove the answer, in order; empty where the benchmark gives none
+        proof=texts,  # the facts that prove the answer, in order; empty where the benchmark gives none
     ),
-    "completions": Features(
+    "completions": _columns(
         question_id=text,
         sample=count,
         prompt=text,
@@ -47,7 +53,7 @@ TABLES: dict[str, Features] = {
         usd=number,  # NaN: the price is not known
         created=text,
     ),
-    "rationales": Features(
+    "rationales": _columns(
         question_id=text,
         sample=count,
         rationale=text,
@@ -59,11 +65,11 @@ TABLES: dict[str, Features] = {
         cut=text,
     ),
     # The same with their questions, to publish.
-    "published_rationales": Features(
+    "published_rationales": _columns(
         id=text,
         split=text,
         question=text,
-        choices={"label": List(text), "text": List(text)},
+        choices=choices,
         answer=text,
         sample=count,
         rationale=text,
@@ -75,8 +81,8 @@ TABLES: dict[str, Features] = {
         cut=text,
     ),
     # Stage 1's output on its way to stage 2; `truncated`: no end-of-sequence token within the limit.
-    "generations": Features(question_id=text, split=text, text=text, truncated=flag),
-    "predictions": Features(
+    "generations": _columns(question_id=text, split=text, text=text, truncated=flag),
+    "predictions": _columns(
         run=text,
         dataset=text,
         arm=text,
@@ -89,7 +95,7 @@ TABLES: dict[str, Features] = {
         answer=text,
         gold=text,
         correct=flag,
-        option_scores=List(number),
+        option_scores=pa.list_(number),
         truncated=flag,
     ),
 }
@@ -141,16 +147,16 @@ def write(table: str, rows: Iterable[Row], path: Path) -> Path:
 
     Raises TableError naming the column when a row lacks one, has one too many, or holds a value of a wrong type.
     """
-    features, rows = TABLES[table], list(rows)
+    schema, rows = TABLES[table], list(rows)
     for row in rows:
-        if row.keys() != features.keys():
-            wrong = sorted(row.keys() ^ features.keys())
+        if row.keys() != {*schema.names}:
+            wrong = sorted(row.keys() ^ {*schema.names})
             raise TableError(
                 f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}"
             )
     content = pa.Table.from_arrays(
-        [_column(table, field, [row[field.name] for row in rows]) for field in features.arrow_schema],
-        schema=features.arrow_schema,
+        [_column(table, field, [row[field.name] for row in rows]) for field in schema],
+        schema=schema,
     )
     buffer = io.BytesIO()
     pq.write_table(content, buffer)
@@ -224,9 +230,8 @@ def read(table: str, path: Path) -> list[Row]:
         raise TableError(
             f"table {table}: {paths.relative(path)} is not Parquet ({' '.join(str(error).split())}); delete and rerun"
         ) from None
-    declared = TABLES[table].arrow_schema
     found = {field.name: field.type for field in content.schema}
-    for field in declared:
+    for field in TABLES[table]:
         if found.pop(field.name, None) != field.type:
             raise TableError(
                 f"table {table}: {paths.relative(path)}: column '{field.name}' is not {field.type}; "
@@ -238,4 +243,4 @@ def read(table: str, path: Path) -> list[Row]:
 
 
 def _names(table: str) -> str:
-    return ", ".join(TABLES[table])
+    return ", ".join(TABLES[table].names)

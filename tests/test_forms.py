@@ -141,12 +141,12 @@ def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(tmp_pa
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
-@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, bom, newline):
+def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, encoding, newline):
     lines = newline.join(json.dumps({"id": f"q{n}", "text": TEXT}) for n in (0, 1)) + newline
     path = tmp_path / ("answers.jsonl.gz" if gzipped else "answers.jsonl")
-    content = bom + lines.encode()
+    content = lines.encode(encoding)
     path.write_bytes(gzip.compress(content) if gzipped else content)
     assert all(row["kept"] for row in read(path, ids=("q0", "q1")))
     log = tmp_path / "svamp.log"
@@ -156,11 +156,24 @@ def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, bom
 
 @pytest.mark.parametrize(
     "name",
-    ["a.jsonl", "a.json", "a.csv", "a.log", "b.jsonl", "d.json", "e.csv", "f.csv", "g.json", "h.jsonl", "i.jsonl.gz"],
+    [
+        "a.jsonl",
+        "a.json",
+        "a.csv",
+        "a.log",
+        "b.jsonl",
+        "d.json",
+        "e.csv",
+        "f.csv",
+        "g.json",
+        "h.jsonl",
+        "i.jsonl.gz",
+        "j.csv",
+    ],
 )
 def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name):
     content = {
-        "a": b"", "b": b"\n\n", "d": b'{"data": {}}', "e": b"id,text\n", "f": b"id,text\na,b,c\nc,d,e\n", "i": b"no gzip",
+        "a": b"", "b": b"\n\n", "d": b'{"data": {}}', "e": b"id,text\n", "f": b"id,text\na,b,c\nc,d,e\n", "i": b"no gzip", "j": "id,text\na,ä\n".encode("latin-1"),
         "g": b'{"data": {"0": [{"question": 5, "completion": "x"}]}}', "h": json.dumps({"doc": {"id": "a"}, "resps": ["hi"]}).encode(),
     }  # fmt: skip
     path = tmp_path / name

@@ -1,10 +1,11 @@
 """The front end: what a recipe names that is not there, or cannot be had, is told before anything runs."""
 
+import errno
 import sys
 
 import pytest
 
-from scicot_utils import ScicotError, __main__, recipe
+from scicot_utils import ScicotError, __main__, paths, recipe
 
 RECIPE = """# two cores, a minute
 description: a test
@@ -83,11 +84,6 @@ def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(wri
         ("microsci", "teacher: {prompt: recorded}\n", "allowed: prompt 'recorded' with teacher 'recorded'"),
         ("microsci", "training: {student: '${NOWHERE}/model'}\n", "student: no folder at '${NOWHERE}/model'"),
         ("microsci", "training: {student: /no/such/model}\n", "student: no folder at '/no/such/model'"),
-        (
-            "microsci",
-            "training: {student: random/foo}\n",
-            "student 'random/foo': unknown architecture; allowed are random/",
-        ),
     ],
 )
 def test_what_is_not_there_is_named(written, dataset, more, told):
@@ -111,3 +107,37 @@ def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(w
     named = written("microsci", "variants:\n  other: { student: $NOWHERE/model }\n")
     assert refusal(named) == ("student: no folder at '$NOWHERE/model'; set it, or the environment variable in it")
     __main__.preflight(recipe.load(written("microsci", "variants:\n  other: { student: micro-small/seed0 }\n")))
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """`run` up to the point where it becomes Snakemake: its command and the environment that it hands on."""
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "")  # so that it is as before afterwards
+    monkeypatch.delenv("JUPYTER_PREFER_ENV_PATH")
+    monkeypatch.setattr(__main__.os, "chdir", lambda place: None)
+    seen = {}
+    monkeypatch.setattr(
+        __main__.os, "execv", lambda program, command: seen.update(command=command, **__main__.os.environ)
+    )
+
+    def start():
+        __main__.run("smoke", [])
+        return seen
+
+    return start
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the lock goes over to Snakemake
+def test_the_environments_own_kernel_goes_before_one_of_the_users(started):
+    assert started()["JUPYTER_PREFER_ENV_PATH"] == "1"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_on_a_file_system_without_locks_a_run_starts_with_a_warning(started, monkeypatch, capsys):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(__main__.fcntl, "flock", refused)
+    assert "snakemake" in started()["command"]
+    assert "cannot be locked (No locks available)" in capsys.readouterr().out

@@ -290,3 +290,28 @@ def test_check_finds_what_the_notebook_would_find(tmp_path):
         }
         with pytest.raises(TaskError, match=told):
             tasks.preflight("own-mine", "", own)
+
+
+@pytest.mark.parametrize("called", [("option1", "option2"), ("a0", "a1"), ("first", "second")])
+def test_columns_of_any_name_have_letters_too(tmp_path, called):
+    rows = [
+        {"n": row["n"], "asked": row["asked"], **dict(zip(called, "xy", strict=True)), "right": "B"} for row in ROWS
+    ]
+    assert {row["answer"] for row in load(write(tmp_path / "a.csv", rows), options=", ".join(called))} == {"B"}
+
+
+def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_path):
+    """Geva et al. 2021's file has other places than the one that Fine-tune-CoT's split counts on, so it has its own split."""
+    rows = [
+        {"qid": f"{n:020x}", "term": "Bird", "description": "animal", "question": f"Could {n} birds fly?", "answer": n % 3 > 0}
+        | {"facts": ["Birds fly."], "decomposition": ["Do birds fly?"], "evidence": [[["Bird-1", "no_evidence"]]]}
+        for n in range(30)
+    ]  # fmt: skip
+    path = tmp_path / "strategyqa_train.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    found = tasks.load("own-it", dataset_path="", sizes={}, seed=0, own={"it": Own(path=str(path), id="qid")})
+    assert {row["id"]: row["answer"] for row in found} == {
+        row["qid"]: ("yes" if row["answer"] else "no") for row in rows
+    }
+    with pytest.raises(TaskError, match=r"no file .*StrategyQA"):
+        tasks.load("StrategyQA", dataset_path=str(tmp_path), sizes={}, seed=0)

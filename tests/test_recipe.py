@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from papermill.iorw import NoDatesSafeLoader
 from papermill.translators import PythonTranslator
 
-from scicot_utils import paths, recipe
+from scicot_utils import paths, recipe, students
 from scicot_utils.recipe import MAIN, RecipeError
 
 MINIMAL = """# two cores, a minute
@@ -66,6 +66,16 @@ REFUSED = {
     "an unknown key gets a suggestion": ("training: {stepz: 1}", "training.stepz", "did you mean steps?"),
     "an unknown section": ("trainning: {}", "trainning", "did you mean training?"),
     "a leaf key outside its section": ("steps: 3", "unknown key 'steps'"),
+    "an unknown key of a benchmark of one's own": (
+        "own: {mine: {path: a.csv, answr: b}}",
+        "own.mine.answr",
+        "did you mean answer?",
+    ),
+    "a student of an unknown architecture": (
+        "training: {student: random/foo}",
+        "training",
+        "found 'random/foo', allowed: random/micro",
+    ),
     "a wrong type": ("training: {steps: many}", "training.steps", "found 'many'", "allowed: a valid integer"),
     "a fraction of a step": ("training: {steps: 1.5}", "training.steps", "found 1.5"),
     "a switch for a number": ("training: {steps: yes}", "training.steps", "found True"),
@@ -553,3 +563,7 @@ def test_a_low_learning_rate_reaches_the_notebook(rate):
     training = planned.training.model_copy(update={"learning_rate": rate})
     passed = recipe.parameters(planned.model_copy(update={"training": training}), "04_stage1_rationales")
     assert yaml.load(recipe.written(passed), Loader=NoDatesSafeLoader)["learning_rate"] == rate
+
+
+def test_the_architectures_that_a_recipe_may_name_are_those_that_there_are():
+    assert (*students.ARCHITECTURES,) == recipe.ARCHITECTURES

@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import judged
-from datasets import List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,26 +15,25 @@ from scicot_utils.tables import TableError
 RATIONALE = judged()
 
 
-def values(feature):
+def values(of):
     """All that a column of this type may hold."""
-    if isinstance(feature, dict):
-        return st.fixed_dictionaries({name: values(inner) for name, inner in feature.items()})
-    if isinstance(feature, List):
-        return st.lists(values(feature.feature), max_size=5)
-    assert isinstance(feature, Value)
+    if pa.types.is_struct(of):
+        return st.fixed_dictionaries({field.name: values(field.type) for field in of})
+    if pa.types.is_list(of):
+        return st.lists(values(of.value_type), max_size=5)
     return {
-        "string": st.text(),
-        "int64": st.integers(-(2**63), 2**63 - 1),
-        "float64": st.floats(allow_nan=False),
-        "bool": st.booleans(),
-    }[feature.dtype]
+        pa.string(): st.text(),
+        pa.int64(): st.integers(-(2**63), 2**63 - 1),
+        pa.float64(): st.floats(allow_nan=False),
+        pa.bool_(): st.booleans(),
+    }[of]
 
 
 @pytest.mark.parametrize("table", tables.TABLES)
 @settings(max_examples=15)  # each writes a file
 @given(data=st.data())
 def test_what_is_written_is_read_again(tmp_path_factory, table, data):
-    rows = data.draw(st.lists(values(dict(tables.TABLES[table])), max_size=4))
+    rows = data.draw(st.lists(values(pa.struct(tables.TABLES[table])), max_size=4))
     path = tables.write(table, rows, tmp_path_factory.mktemp("t") / "a" / f"{table}.parquet")
     assert tables.read(table, path) == rows
 
@@ -47,7 +45,7 @@ def test_folders_named_like_a_change_made_by_hand_add_no_column(tmp_path):
 
 @pytest.mark.parametrize("table", tables.TABLES)
 def test_a_row_without_a_declared_column_is_refused_by_name(tmp_path, table):
-    row = dict.fromkeys(tables.TABLES[table])
+    row = dict.fromkeys(tables.TABLES[table].names)
     missing, _ = row.popitem()
     with pytest.raises(TableError, match=f"table {table}: column.* {missing} missing"):
         tables.write(table, [row], tmp_path / "t.parquet")
@@ -103,7 +101,7 @@ def test_a_damaged_file_is_named(tmp_path, damage):
 
 def rewritten(path, change):
     """The file of one rationale, its columns changed."""
-    content = pa.Table.from_pylist([RATIONALE], schema=tables.TABLES["rationales"].arrow_schema)
+    content = pa.Table.from_pylist([RATIONALE], schema=tables.TABLES["rationales"])
     pq.write_table(change(content), path)
     return path
 

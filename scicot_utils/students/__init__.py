@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scicot_utils.students.answering import Generated, generate, score, writes
     from scicot_utils.students.fetching import fetch
-    from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, architecture, load, parameters, save
+    from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
     from scicot_utils.students.probing import knowledge, masters, skills
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
     from scicot_utils.students.training import TrainingLog, fine_tune
 
 __all__ = [
-    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "architecture", "fetch", "fine_tune", "generate", "knowledge", "load",
+    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "fetch", "fine_tune", "generate", "knowledge", "load",
     "masters", "parameters", "publish", "save", "score", "skills", "write_pairs", "writes",
 ]  # fmt: skip
 

@@ -32,7 +32,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from scicot_utils import ScicotError, microsci, paths
+from scicot_utils import ScicotError, hub, microsci, paths
 from scicot_utils.prompts import SEPARATOR
 from scicot_utils.tasks import symbolic
 
@@ -144,18 +144,19 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     one line, for an unknown architecture, where nothing of that name can be read, and for a model that writes no text.
     """
     if student.startswith("random/"):
-        return _random(student, architecture(student), tokenizer, seed)
+        return _random(student, _architecture(student), tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
-        config = AutoConfig.from_pretrained(source)
+        place = hub.folder(source)
+        config = AutoConfig.from_pretrained(place)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if kind is AutoModelForCausalLM and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
-        model = kind.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+        model = kind.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
     return put_together(model, _tokenizer(tokenizer or source), student)
 
 
-def architecture(student: str) -> str:
+def _architecture(student: str) -> str:
     """`random/t5-tiny` → `t5-tiny`; raises StudentError where it is none of ARCHITECTURES."""
     name = student.removeprefix("random/")
     if name not in ARCHITECTURES:
@@ -222,7 +223,7 @@ def room(student: Student, side: str) -> int:
 def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
     """`config` names the family where the folder holds a bare tokenizer, without a config.json."""
     with _one_line("tokenizer", source):
-        return AutoTokenizer.from_pretrained(source, config=config)
+        return AutoTokenizer.from_pretrained(hub.folder(source), config=config)
 
 
 @contextmanager

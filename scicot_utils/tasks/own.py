@@ -220,9 +220,13 @@ def _bare(label: str) -> str:
 
 
 def _by_label(one: Asked) -> int | None:
-    folded = [label.casefold() for label in one.labels or LABELS[: len(one.texts)]]
-    wanted = _bare(one.answer).casefold()
-    return folded.index(wanted) if wanted in folded else None
+    places = {label.casefold(): place for place, label in enumerate(one.labels)}
+    letters = {letter.casefold(): place for place, letter in enumerate(LABELS[: len(one.texts)])}
+    if not places.keys() & {
+        letter.casefold() for letter in LABELS
+    }:  # columns called option1, option2, … have letters, too
+        places = letters | places
+    return places.get(_bare(one.answer).casefold())
 
 
 def _by_text(one: Asked) -> int | None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from scicot_utils import paths, tables
+from scicot_utils import hub, paths, tables
 from scicot_utils.recipe import MAIN, OWN, Own, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import fault
@@ -259,17 +259,15 @@ def _asked(task: Task, number: int, row: Row) -> Row:
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
 
-    place, cache = task.hub, None
-    if dataset_path:
-        folder = paths.expand(dataset_path)
+    try:
+        folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
         names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
         own = (folder / name for name in names)  # several benchmarks side by side, each under a name of its own
-        place = str(next((place for place in own if place.is_dir()), folder))
+        place = next((place for place in own if place.is_dir()), folder)
+        files = _plain_files(place, task)
+        what = (FORMATS[next(iter(files.values())).suffix],) if files else (str(place), task.config or None)
         # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
-        cache = str(paths.CACHE / "datasets" / tables.digest(Path(place))[:16])
-    try:
-        files = _plain_files(Path(place), task) if dataset_path else {}
-        what = (FORMATS[next(iter(files.values())).suffix],) if files else (place, task.config or None)
+        cache = str(paths.CACHE / "datasets" / tables.digest(place)[:16])
         found = load_dataset(
             *what, data_files={split: str(file) for split, file in files.items()} or None, cache_dir=cache
         )

@@ -20,7 +20,7 @@ from transformers import (
     LogitsProcessorList,
 )
 
-from scicot_utils import paths
+from scicot_utils import hub, paths
 from scicot_utils.cache import Response
 from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
@@ -33,8 +33,8 @@ class Local(Teacher):
     """`identity` holds the name only: another model in the same folder is another teacher, so give it another name."""
 
     def __init__(self, settings: Settings):
-        source = paths.source(settings.teacher_model)
         try:
+            source = hub.folder(paths.source(settings.teacher_model))
             config = AutoConfig.from_pretrained(source)
             kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             model = kind.from_pretrained(source, use_safetensors=True)

@@ -1,0 +1,61 @@
+"""Names of the Hugging Face hub as local folders, each pinned to the commit that was fetched first.
+
+From there on, what the hub holds is read, hashed and recorded as any other folder is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from scicot_utils import paths
+
+PINS = paths.CACHE / "hub.json"  # whoever deletes it takes up the hub's newest commits
+OF_MODELS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # nothing pickled
+
+
+BENCHMARK = "datasets/"  # before the name of a data set, as in the hub's own addresses
+
+
+def folder(named: str, *, fetch: bool = True) -> Path:
+    """The folder of the model `org/name` or `org/name@revision`, or of `datasets/org/name`, in the hub's own cache; a
+    local folder's own path.
+
+    Without a revision it is the commit that `PINS` holds, or the newest, which is then written
+    there. `fetch=False` looks in the cache only, as HF_HUB_OFFLINE=1 does. Raises the library's own errors, which are of
+    the kinds OSError and ValueError.
+    """
+    if Path(named).is_dir():
+        return Path(named)
+    from huggingface_hub import snapshot_download  # here, since it is slow and only names of the hub need it
+
+    name, _, revision = named.partition("@")
+    kind, wanted = ("dataset", None) if name.startswith(BENCHMARK) else ("model", OF_MODELS)
+    pinned = _pins().get(named)
+    found = Path(
+        snapshot_download(
+            name.removeprefix(BENCHMARK),
+            repo_type=kind,
+            revision=revision or pinned,
+            allow_patterns=wanted,
+            local_files_only=not fetch,
+        )
+    )
+    if pinned != found.name:
+        PINS.parent.mkdir(parents=True, exist_ok=True)
+        part = PINS.with_suffix(".part")
+        part.write_text(json.dumps(_pins() | {named: found.name}, indent=1), encoding="utf-8")
+        part.replace(PINS)
+    return found
+
+
+def here(named: str) -> Path | None:
+    """The same without asking anybody; None where it was not fetched."""
+    try:
+        return folder(named, fetch=False)
+    except (OSError, ValueError):
+        return None
+
+
+def _pins() -> dict[str, str]:
+    return json.loads(PINS.read_text(encoding="utf-8")) if PINS.is_file() else {}

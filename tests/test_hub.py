@@ -1,0 +1,91 @@
+"""Names of the hub: read as local folders from its own cache, pinned to a commit, and said so."""
+
+import json
+import shutil
+
+import pytest
+
+from scicot_utils import hub, paths, provenance, students, tasks
+from scicot_utils import recipe as recipes
+
+FIRST, SECOND = "a" * 40, "b" * 40
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """Puts a folder into a hub cache of its own as a commit, the newest one of its name; nothing is asked of a network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "PINS", tmp_path / "hub.json")
+
+    def put(name, commit, content):
+        kind, _, bare = name.rpartition("datasets/")
+        place = tmp_path / "hub" / f"{'dataset' if kind or bare != name else 'model'}s--{bare.replace('/', '--')}"
+        shutil.copytree(content, place / "snapshots" / commit)
+        (place / "refs").mkdir(exist_ok=True)
+        (place / "refs" / "main").write_text(commit)
+
+    return put
+
+
+def arc(folder, word):
+    """A folder of ARC's files as the hub has them."""
+    row = {"question": f"Which one {word}?", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"}
+    (folder / "ARC-Easy").mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        told = row | {"id": split, "question": f"{row['question']} {split}"}
+        (folder / "ARC-Easy" / f"{split}.jsonl").write_text(json.dumps(told) + "\n")
+    return folder
+
+
+def read():
+    sizes = dict.fromkeys(("train", "validation", "test", "test_forms", "test_domain"), 0)
+    return [row["question"] for row in tasks.load("ARC-Easy", dataset_path="", sizes=sizes, seed=0)]
+
+
+def test_a_benchmark_of_the_hub_stays_at_the_commit_that_was_fetched_until_its_pin_is_deleted(cached, tmp_path):
+    cached("datasets/allenai/ai2_arc", FIRST, arc(tmp_path / "one", "first"))
+    assert read()[0] == "Which one first? train"
+    cached("datasets/allenai/ai2_arc", SECOND, arc(tmp_path / "two", "second"))
+    assert read()[0] == "Which one first? train"
+    assert json.loads(hub.PINS.read_text()) == {"datasets/allenai/ai2_arc": FIRST}
+    hub.PINS.unlink()
+    assert read()[0] == "Which one second? train"
+
+
+def test_a_student_of_the_hub_is_read_at_its_pin_or_the_revision_that_is_named(cached):
+    for commit in (FIRST, SECOND):
+        cached("org/tiny", commit, paths.MICRO_STUDENT)
+    assert hub.folder(f"org/tiny@{FIRST}").name == FIRST and hub.folder("org/tiny").name == SECOND
+    shipped, named = students.load("micro"), students.load(f"org/tiny@{FIRST}")
+    assert students.parameters(named) == students.parameters(shipped)
+
+
+def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path):
+    planned = recipes.load("arc")
+    before = provenance.sources(planned)
+    assert {row["sha256"] for row in before} == {"–"}
+    with pytest.raises(
+        provenance.InputError, match="datasets: 'datasets/allenai/ai2_arc' could not be fetched from the hub"
+    ):
+        provenance.fetch(planned)
+    cached("datasets/allenai/ai2_arc", FIRST, arc(tmp_path / "one", "first"))
+    for row in before:
+        if row["key"] != "datasets":
+            cached(row["named"], SECOND, paths.MICRO_STUDENT)
+    provenance.fetch(planned)
+    found = {row["named"]: row for row in provenance.sources(planned)}
+    assert f"commit {FIRST[:12]}" in found["datasets/allenai/ai2_arc"]["size"]
+    assert all(len(row["sha256"]) == 64 for row in found.values())
+    study = provenance.Study(
+        "06_baselines", "arc", planned, planned.settings("answer_only"), "ARC-Easy", "answer_only", "main", 0, {}
+    )
+    study.record(tmp_path / "provenance.json", outside=study.elsewhere())
+    outside = json.loads((tmp_path / "provenance.json").read_text())["outside"]
+    assert outside["google/flan-t5-small"]["commit"] == SECOND and str(tmp_path) not in str(outside)
+
+
+def test_a_name_that_nobody_has_is_one_line(cached):
+    with pytest.raises(students.StudentError, match="student 'org/none' cannot be read") as error:
+        students.load("org/none")
+    assert "\n" not in str(error.value)
