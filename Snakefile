@@ -90,8 +90,8 @@ def stage1(name):
 
 
 def student(wildcards):
-    """The shipped checkpoint, where a run starts from it, the folder of one that is made first, or the files of one in a
-    local folder or of the hub."""
+    """The shipped checkpoint, where a run starts from it, the folder of one that is made first, or the files of one that
+    lies elsewhere or comes from the hub."""
     variant = wildcards.get("variant", recipes.MAIN)
     named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
     if named == "micro":
@@ -99,8 +99,10 @@ def student(wildcards):
     if made := paths.pretrained(RECIPE.name, named):
         return [paths.relative(place) for place in made]
     place = Path(paths.source(named))
-    if not place.is_dir():
+    if not place.exists():
         place = None if named.startswith("random/") else hub.here(named)
+    if place and place.is_file():
+        return [str(place)]
     return sorted(map(str, place.glob("*.*"))) if place else []
 
 

@@ -240,7 +240,7 @@ def preflight(planned: recipe.Recipe) -> None:
         values = planned.settings(arm, variant)
         for key in ("student", "tokenizer"):
             named = getattr(values, key)
-            if ("$" in named or named.startswith(("/", "~", "."))) and not Path(paths.source(named)).is_dir():
+            if ("$" in named or named.startswith(("/", "~", "."))) and not Path(paths.source(named)).exists():
                 raise ScicotError(f"{key}: no folder at '{named}'; set it, or the environment variable in it")
 
 

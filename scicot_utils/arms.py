@@ -108,6 +108,7 @@ def writing(
         whys = [form.split(generated.text)[0] for generated in written]
         leads = [lead.format(why) for why in whys]
         scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
+        spelled = spelling(student, questions).questions
         return [
             _prediction(
                 question,
@@ -117,7 +118,7 @@ def writing(
                 option_scores,
                 generated.truncated,
             )
-            for question, why, generated, option_scores in zip(questions, whys, written, scores, strict=True)
+            for question, why, generated, option_scores in zip(spelled, whys, written, scores, strict=True)
         ]
 
     return answers
@@ -296,6 +297,7 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
     inputs = [_stage2_input(question, row["text"], settings) for question, row in zip(questions, given, strict=True)]
     written = _generate(student, inputs, settings)
     scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
+    spelled = spelling(student, questions).questions
     return [
         _prediction(
             question,
@@ -305,8 +307,56 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
             option_scores,
             generated.truncated or row["truncated"],
         )
-        for question, row, generated, option_scores in zip(questions, given, written, scores, strict=True)
+        for question, row, generated, option_scores in zip(spelled, given, written, scores, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Questions with their options as one student can write them; which options that changed, and which are lost, since
+    two of a question would be the same text."""
+
+    questions: list[Row]
+    changed: list[tuple[str, str]]  # (option, as the student writes it)
+    lost: list[str]
+
+    def record(self) -> dict[str, int]:
+        """What the provenance of a run says of it."""
+        return {"options_respelled": len(self.changed), "options_lost": len(self.lost)}
+
+    def __str__(self) -> str:
+        if not self.changed and not self.lost:
+            return "This student's tokenizer can write every option."
+        example = f", as in {' for '.join(map(repr, reversed(self.changed[0])))}" if self.changed else ""
+        return (
+            f"This student's tokenizer lacks marks: {len(self.changed)} options are read in its own spelling{example}; "
+            f"{len(self.lost)} are lost, since two of a question become one text, and count as not written."
+        )
+
+
+def spelling(student: Student, questions: Sequence[Row]) -> Spelling:
+    """How a student writes the options of questions: what its tokenizer drops (T5's drops `<`, `{`, `^`) is dropped there,
+    too, or no such option could ever be read from its text. Case and the like, which reading overlooks, stay."""
+    options = dict.fromkeys(text for question in questions for text in question["choices"]["text"])
+    if not options:
+        return Spelling(list(questions), [], [])
+    backs = dict(zip(options, students.given_back(student, [*options]), strict=True))
+    found, changed, lost = [], [], []
+    for row in questions:
+        labels, texts = row["choices"]["label"], row["choices"]["text"]
+        unread = [
+            label for label, text in zip(labels, texts, strict=True) if prompts.read_by(row, backs[text])[0] != label
+        ]
+        if unread:
+            spelled = [backs[text] if label in unread else text for label, text in zip(labels, texts, strict=True)]
+            row = row | {"choices": {"label": labels, "text": spelled}}
+        for label, text in zip(labels, texts, strict=True):
+            if prompts.read_by(row, backs[text])[0] != label:
+                lost.append(text)
+            elif label in unread:
+                changed.append((text, backs[text]))
+        found.append(row)
+    return Spelling(found, changed, lost)
 
 
 STAGE_ONE_WROTE = ("shuffled", "counterfactual")  # of `controls`: two models answer; one, given the teacher's or none

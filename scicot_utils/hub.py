@@ -19,18 +19,20 @@ BENCHMARK = "datasets/"  # before the name of a data set, as in the hub's own ad
 
 def folder(named: str, *, fetch: bool = True) -> Path:
     """The folder of the model `org/name` or `org/name@revision`, or of `datasets/org/name`, in the hub's own cache; a
-    local folder's own path.
+    local folder's own path. A GGUF file is one path, too, a local one or `org/name/file.gguf`.
 
-    Without a revision it is the commit that `PINS` holds, or the newest, which is then written
-    there. `fetch=False` looks in the cache only, as HF_HUB_OFFLINE=1 does. Raises the library's own errors, which are of
-    the kinds OSError and ValueError.
+    Without a revision it is the commit that `PINS` holds, or the newest, which is then written there. `fetch=False` looks
+    in the cache only, as HF_HUB_OFFLINE=1 does. Raises the library's own errors, of the kinds OSError and ValueError.
     """
-    if Path(named).is_dir():
+    if Path(named).exists():
         return Path(named)
     from huggingface_hub import snapshot_download  # here, since it is slow and only names of the hub need it
 
     name, _, revision = named.partition("@")
-    kind, wanted = ("dataset", None) if name.startswith(BENCHMARK) else ("model", OF_MODELS)
+    kind, wanted, file = ("dataset", None, "") if name.startswith(BENCHMARK) else ("model", OF_MODELS, "")
+    if name.endswith(".gguf"):
+        name, file = "/".join(name.split("/")[:2]), "/".join(name.split("/")[2:])
+        wanted = [file]
     pinned = _pins().get(named)
     found = Path(
         snapshot_download(
@@ -41,12 +43,12 @@ def folder(named: str, *, fetch: bool = True) -> Path:
             local_files_only=not fetch,
         )
     )
-    if pinned != found.name:
+    if pinned != found.name and not revision:
         PINS.parent.mkdir(parents=True, exist_ok=True)
         part = PINS.with_suffix(".part")
         part.write_text(json.dumps(_pins() | {named: found.name}, indent=1), encoding="utf-8")
         part.replace(PINS)
-    return found
+    return found / file
 
 
 def here(named: str) -> Path | None:
@@ -55,6 +57,11 @@ def here(named: str) -> Path | None:
         return folder(named, fetch=False)
     except (OSError, ValueError):
         return None
+
+
+def commit(place: Path) -> str:
+    """The commit of what lies in the hub's cache; '' for a place elsewhere."""
+    return next((one.name for one in (place, *place.parents) if one.parent.name == "snapshots"), "")
 
 
 def _pins() -> dict[str, str]:

@@ -49,12 +49,13 @@ def expand(path: str) -> Path:
 
 
 def source(name: str) -> str:
-    """A model or tokenizer written in a recipe: a local folder as its path, anything else (a hub name) unchanged."""
+    """A model or tokenizer written in a recipe: a local folder or GGUF file as its path, anything else (a hub name) unchanged."""
     if name == "micro":
         return str(MICRO_STUDENT)
     if name in FETCHED:
         return str(fetched(name))
-    return str(expand(name)) if "$" in name or name.startswith("~") or (expand(name).is_dir() and name) else name
+    here = name and (expand(name).is_dir() or (name.endswith(".gguf") and expand(name).is_file()))
+    return str(expand(name)) if "$" in name or name.startswith("~") or here else name
 
 
 def record(recipe: str) -> Path:

@@ -160,7 +160,7 @@ class Study:
             "outputs": {paths.relative(path): tables.digest(path) for path in outputs},
             "outside": {
                 name: {"sha256": tables.digest(found), "bytes": tables.size(found)}
-                | ({"commit": found.name} if found.parent.name == "snapshots" else {})
+                | ({"commit": hub.commit(found)} if hub.commit(found) else {})
                 for name in outside
                 if name and (found := _place(name))
             },
@@ -306,7 +306,7 @@ def sources(recipe: Recipe) -> list[dict[str, str]]:
     rows = []
     for key, named in _outside(recipe):
         place = _place(named)
-        of_hub = f", commit {place.name[:12]}" if place and place.parent.name == "snapshots" else ""
+        of_hub = f", commit {hub.commit(place)[:12]}" if place and hub.commit(place) else ""
         rows.append(
             {
                 "key": key,

@@ -236,7 +236,9 @@ class Rationales(Section):
 
 
 class Training(Section):
-    student: str = Field("micro", description="micro | random/<architecture> | hub name | local folder")
+    student: str = Field(
+        "micro", description="micro | smollm2-135m | random/<architecture> | hub name | local folder | GGUF file"
+    )
     tokenizer: str = Field("", description="hub name or local folder; empty: the student's own")
     template: Literal["options_first", "multimodal_cot", "finetune_cot"] = Field(
         "options_first", description="student's prompts"

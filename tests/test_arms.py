@@ -268,6 +268,7 @@ class Fake:
 
         monkeypatch.setattr(students, "generate", generate)
         monkeypatch.setattr(students, "score", score)
+        monkeypatch.setattr(students, "given_back", lambda _, texts: texts)
 
 
 def evaluated(rows, answers, arm):
@@ -895,3 +896,31 @@ def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_o
     assert coins.keys() == {"random", "frequent_answer"}
     assert 0.4 < sum(row["correct"] for row in coins["random"]) / 200 < 0.6
     assert all(row["option_scores"] == [] for row in coins["random"])
+
+
+# What a tokenizer cannot write
+
+
+@pytest.mark.parametrize(
+    ("options", "changed", "lost"),
+    [
+        (("6.2 x 10^8 J", "7.9 x 10^8 J"), 2, 0),
+        (("CO_{2}", "carbon"), 1, 0),
+        (("10^8", "108"), 0, 2),  # the first comes out as the second
+        (("Wool", "wool fat"), 0, 0),
+    ],
+)
+def test_an_option_that_a_tokenizer_cannot_write_is_read_in_its_spelling_or_counted_as_lost(
+    monkeypatch, question, options, changed, lost
+):
+    written = {option: option.replace("^", "").replace("{", "").replace("}", "").lower() for option in options}
+    monkeypatch.setattr(students, "given_back", lambda _, texts: [written[text] for text in texts])
+    row = question(options, answer="A")
+    found = arms.spelling(None, [row])
+    assert (len(found.changed), len(found.lost)) == (changed, lost)
+    for label, option in zip("AB", options, strict=True):
+        if option not in found.lost:
+            assert prompts.read_by(found.questions[0], written[option])[0] == label
+    assert ("cannot" not in str(found)) and (str(lost) in str(found) or not (changed or lost))
+    if not changed and not lost:
+        assert found.questions == [row]

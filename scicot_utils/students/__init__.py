@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scicot_utils.students.answering import Generated, generate, score, writes
+    from scicot_utils.students.encoding import given_back
     from scicot_utils.students.fetching import fetch
     from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
     from scicot_utils.students.probing import knowledge, masters, skills
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from scicot_utils.students.training import TrainingLog, fine_tune
 
 __all__ = [
-    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "fetch", "fine_tune", "generate", "knowledge", "load",
+    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "fetch", "fine_tune", "generate", "given_back", "knowledge", "load",
     "masters", "parameters", "publish", "save", "score", "skills", "write_pairs", "writes",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for part in ("loading", "answering", "training", "probing", "publishing", "fetching"):
+        for part in ("loading", "encoding", "answering", "training", "probing", "publishing", "fetching"):
             if hasattr(module := import_module(f"{__name__}.{part}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -81,17 +81,23 @@ def _encode_joined(
     max_input_tokens: int,
     max_target_tokens: int,
 ) -> tuple[list[Encoded], Cut]:
-    """The sequences of a decoder-only student. Each is tokenised as one text, as it stands when it is generated."""
+    """The sequences of a decoder-only student. Each begins with the very tokens that it is given when it writes; where a
+    tokenizer would join the last of them with what follows, what follows is tokenised alone."""
     asked = [f"{text}{student.separator}" for text in inputs]
     led = [f"{text} {prefix}" if prefix else text for text, prefix in zip(asked, prefixes, strict=True)]
     whole = _ids(student, [f"{text} {target}" for text, target in zip(led, targets, strict=True)])
     questions, leads = (_without_end(student, _ids(student, texts)) for texts in (asked, led))
     mark = len(_without_end(student, _ids(student, [student.separator]))[0]) if student.separator else 0
     rows, input_cut, target_cut, input_lengths, target_lengths = [], [], [], [], []
-    for full, question, lead in zip(whole, questions, leads, strict=True):
-        start = _common(full, question)
-        source, target = full[:start], full[start:]
-        given = _common(full, lead) - start
+    for place, (source, full, lead) in enumerate(zip(questions, whole, leads, strict=True)):
+        target, given = full[len(source) :], max(_common(full, lead) - len(source), 0)
+        if full[: len(source)] != source:
+            led, written = f" {prefixes[place]}" if prefixes[place] else "", f" {targets[place]}"
+            ahead, alone = (
+                student.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+                for text in (led, f"{led}{written}")
+            )
+            target, given = [*alone, student.tokenizer.eos_token_id], _common(alone, ahead)
         input_lengths.append(len(source))
         target_lengths.append(len(target))
         input_cut.append(0 < max_input_tokens < len(source))
@@ -114,6 +120,12 @@ def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
     if not student.decoder_only:
         return _ids(student, inputs)
     return _without_end(student, _ids(student, [f"{text}{student.separator}" for text in inputs]))
+
+
+def given_back(student: Student, texts: Sequence[str]) -> list[str]:
+    """Texts as the student's tokenizer gives them back: without what it cannot write."""
+    encoded = _ids(student, texts)
+    return [text.strip() for text in student.tokenizer.batch_decode(encoded, skip_special_tokens=True)]
 
 
 def _ids(student: Student, texts: Sequence[str]) -> list[list[int]]:

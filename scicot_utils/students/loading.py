@@ -137,7 +137,7 @@ DECODER_ONLY = ("gpt2-tiny",)
 
 
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
-    """The student named: "micro" (shipped), "random/<architecture>", or a hub name or folder of safetensors.
+    """The student named: "micro" (shipped), "random/<architecture>", a hub name or folder of safetensors, or a GGUF file.
 
     Its config says whether it is an encoder-decoder or decoder-only. It lies on the GPU where there is one. `tokenizer` is a hub name or folder; empty means the
     student's own; one without a padding token pads with its EOS, so that no vocabulary changes. Raises StudentError, in
@@ -147,13 +147,22 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         return _random(student, _architecture(student), tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
-        place = hub.folder(source)
-        config = AutoConfig.from_pretrained(place)
+        place, form = _form(source)
+        config = AutoConfig.from_pretrained(place, **form)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if kind is AutoModelForCausalLM and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
-        model = kind.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
+        model = kind.from_pretrained(place, use_safetensors=not form, dtype=torch.float32, **form)
+        if form:  # its numbers are plain ones now, and are saved as such
+            del model.config.quantization_config
+            model.hf_quantizer = None
     return put_together(model, _tokenizer(tokenizer or source), student)
+
+
+def _form(source: str) -> tuple[Path, dict[str, str]]:
+    """The folder of a model, and what to say to transformers of a file of its own in it: GGUF is read as fp32."""
+    place = hub.folder(source)
+    return (place.parent, {"gguf_file": place.name}) if place.suffix == ".gguf" else (place, {})
 
 
 def _architecture(student: str) -> str:
@@ -223,7 +232,8 @@ def room(student: Student, side: str) -> int:
 def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
     """`config` names the family where the folder holds a bare tokenizer, without a config.json."""
     with _one_line("tokenizer", source):
-        return AutoTokenizer.from_pretrained(hub.folder(source), config=config)
+        place, form = _form(source)
+        return AutoTokenizer.from_pretrained(place, config=config, **form)
 
 
 @contextmanager
