@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
 
 from scicot_utils.students.encoding import (
     IGNORED,
@@ -21,6 +22,10 @@ from scicot_utils.students.encoding import (
     to_generate,
 )
 from scicot_utils.students.loading import Student, StudentError
+
+
+SEGMENT = 16  # tokens after which texts that have ended leave their batch
+AHEAD = 64  # tokens for which there is room in a cache
 
 
 @dataclass(frozen=True)
@@ -42,29 +47,92 @@ def generate(
     """
     encoded = to_generate(student, inputs)
     _check_room_to_write(student, encoded, max_new_tokens)
-    config = student.model.generation_config
-    of_kind = {} if student.decoder_only else {"decoder_start_token_id": config.decoder_start_token_id}
-    greedy = GenerationConfig(
-        max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, **of_kind,
-        pad_token_id=student.tokenizer.pad_token_id if student.decoder_only else config.pad_token_id,
-        eos_token_id=student.tokenizer.eos_token_id if student.decoder_only else config.eos_token_id,
-    )  # fmt: skip
     texts: dict[int, Generated] = {}
     for indices in by_length([len(ids) for ids in encoded], batch_size):
-        given = batch(student, [encoded[index] for index in indices], left=student.decoder_only)
-        # Before what is written stands the input, or the start token, which is EOS in many BART models.
-        before = given["input_ids"].shape[1] if student.decoder_only else 1
-        output = student.model.generate(
-            **given,
-            generation_config=greedy,
-            stopping_criteria=StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else []),
-        )
-        written = output[:, before:]
-        ended = (written == student.tokenizer.eos_token_id).any(dim=1).tolist()
+        written = _continue(student, [encoded[index] for index in indices], max_new_tokens, stop)
         decoded = student.tokenizer.batch_decode(written, skip_special_tokens=True)
-        for index, text, end in zip(indices, decoded, ended, strict=True):
-            texts[index] = Generated(text.strip(), not (end or (stop and stop in text)))
+        for index, ids, text in zip(indices, written, decoded, strict=True):
+            ended = student.tokenizer.eos_token_id in ids or (stop and stop in text)
+            texts[index] = Generated(text.strip(), not ended)
     return [texts[index] for index in range(len(inputs))]
+
+
+def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
+    """The tokens that are written after each row. Every SEGMENT tokens the texts that have ended leave the batch."""
+    model, eos, given = student.model, student.tokenizer.eos_token_id, batch(student, rows, left=student.decoder_only)
+    config, mask = model.generation_config, given["attention_mask"]
+    if student.decoder_only:
+        ids, name, states = given["input_ids"], "input_ids", None
+        ends = {"pad_token_id": student.tokenizer.pad_token_id, "eos_token_id": eos}
+    else:
+        ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
+        name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
+        ends = {"pad_token_id": config.pad_token_id, "eos_token_id": config.eos_token_id}
+    # Before what is written stands the input, or the start token, which is EOS in many BART models.
+    before, past = ids.shape[1], _cache(student)
+    criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
+    there, written = torch.arange(len(rows)), [[] for _ in rows]
+    while len(there):
+        left = max_new_tokens - (ids.shape[1] - before)
+        step = GenerationConfig(
+            max_new_tokens=left if past is None else min(SEGMENT, left), do_sample=False, num_beams=1, **ends
+        )
+        known = {"attention_mask": mask} | ({} if past is None else {"past_key_values": past})
+        if states is not None:  # the decoder's mask tells the library how much of its sequence the cache holds
+            known |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
+        ids = model.generate(**{name: ids}, **known, generation_config=step, stopping_criteria=criteria)
+        ended = (ids[:, before:] == eos).any(dim=1)
+        for criterion in criteria:
+            ended |= criterion(ids, None)
+        ended |= ids.shape[1] - before >= max_new_tokens
+        for row in ended.nonzero()[:, 0].tolist():
+            written[there[row]] = ids[row, before:].tolist()
+        kept = (~ended).nonzero()[:, 0]
+        there, ids, mask, states = there[kept.cpu()], ids[kept], mask[kept], None if states is None else states[kept]
+        if student.decoder_only:
+            mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
+        if past is not None and len(kept) < len(ended):
+            past.batch_select_indices(kept)
+    return written
+
+
+class _Roomy(DynamicLayer):
+    """Keys and values with room ahead of them, so that a new token does not copy all that stand before it."""
+
+    room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        old, new = self.get_seq_length(), self.get_seq_length() + key_states.shape[-2]
+        states = (key_states, value_states)
+        if self.room is None or self.room[0].shape[-2] < new:
+            self.room = tuple(one.new_empty((*one.shape[:2], new + AHEAD, one.shape[-1])) for one in states)
+            for room, kept in zip(self.room, (self.keys, self.values), strict=True):
+                if old:
+                    room[:, :, :old] = kept
+        for room, one in zip(self.room, states, strict=True):
+            room[:, :, old:new] = one
+        self.keys, self.values = (room[:, :, :new] for room in self.room)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self.room = None
+
+
+def _cache(student: Student) -> Any:
+    """An empty cache of the student's kind; None where it has other states than keys and values (Mamba)."""
+    config = student.model.config.get_text_config(decoder=True)
+    if not student.model._supports_default_dynamic_cache():
+        return None
+    past = DynamicCache(config=config)
+    if not _keeps_what_it_read(past):
+        return None
+    past.layers = [_Roomy() if type(layer) is DynamicLayer else layer for layer in past.layers]
+    return past if student.decoder_only else EncoderDecoderCache(past, DynamicCache(config=config))
 
 
 def _check_room_to_write(student: Student, encoded: Sequence[list[int]], max_new_tokens: int) -> None:
@@ -221,6 +289,6 @@ def _keeps_what_it_read(past: Any) -> bool:
     )
     return all(
         isinstance(cache, DynamicCache)
-        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer, _Roomy) for layer in cache.layers)
         for cache in caches
     )

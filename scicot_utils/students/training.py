@@ -27,6 +27,7 @@ from scicot_utils.students.answering import score
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_room, encode, padded
 from scicot_utils.students.loading import Student, StudentError, no_progress_bars, parameters
 
+LARGE = 8192  # tokens of a vocabulary from which logits are computed only where there are labels
 GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
 DROPOUTS = (  # the names under which configs keep the rates of dropout that are set together; the first found holds
     ("dropout_rate",),  # T5
@@ -101,9 +102,16 @@ class _Recorder(TrainerCallback):
 
 
 class _Trainer(Seq2SeqTrainer):
-    """Evaluates by the validation loss given, which draws no random numbers, so that it changes no training."""
+    """Evaluates by the validation loss given, which draws no random numbers, so that it changes no training; where
+    `loss_at_labels` is set, it takes the place of the model's own loss."""
 
     validation_loss: Callable[[], float]
+    loss_at_labels: Callable[[Any, dict[str, torch.Tensor]], torch.Tensor] | None = None
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *given: Any, **more: Any) -> Any:
+        if self.loss_at_labels is None:
+            return super().compute_loss(model, inputs, *given, **more)
+        return self.loss_at_labels(model, inputs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         self.model.eval()
@@ -203,6 +211,25 @@ def fine_tune(
         each = _loss_by_pair(logits, labels)
         return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
 
+    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The same losses, from logits of the places that have a label: the output layer is shown no others."""
+        labels = inputs.pop("labels")
+        if student.decoder_only:
+            labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+        learned = labels != IGNORED
+        head = student.model.get_output_embeddings()
+        chosen = head.register_forward_pre_hook(lambda _, given: (given[0][learned],))
+        try:
+            logits = model(**inputs).logits.float()
+        finally:
+            chosen.remove()
+        if weigh == "token":
+            return torch.nn.functional.cross_entropy(logits, labels[learned])
+        each = torch.nn.functional.cross_entropy(logits, labels[learned], reduction="none")
+        sums = each.new_zeros(len(labels)).index_add(0, learned.nonzero()[:, 0], each)
+        means = sums / learned.sum(1).clamp(min=1)
+        return means.sum() / batch_size if micro_batches > 1 else means.mean()
+
     choosing = choose_by == "validation_loss"
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(place), max_steps=steps, per_device_train_batch_size=batch_size // micro_batches,
@@ -228,6 +255,8 @@ def fine_tune(
         data_collator=partial(_collate, student, weigh),
         compute_loss_func=mean_of_pairs if weigh == "pair" else None,
     )
+    if student.model.get_output_embeddings().weight.shape[0] >= LARGE:
+        trainer.loss_at_labels = loss_at_labels
     trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
     trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
@@ -310,9 +339,9 @@ def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict
     """A padded batch as the model takes it; labels of what is given are left out of the loss."""
     encoded = batch(student, [row["input_ids"] for row in chosen])
     labels = padded([row["labels"] for row in chosen], IGNORED)
-    if student.decoder_only or weigh == "pair" or any(row["given"] for row in chosen):
-        if not student.decoder_only:
-            encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
+    if not student.decoder_only:
+        encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
+    if student.decoder_only or any(row["given"] for row in chosen):
         labels = labels.masked_fill(~after([row["given"] for row in chosen], labels), IGNORED)
     return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
 
@@ -343,6 +372,8 @@ def _with_dropout(student: Student, dropout: float) -> PreTrainedModel:
     names = next((names for names in DROPOUTS if all(hasattr(model.config, name) for name in names)), ())
     if dropout and not names:
         raise StudentError(f"student {student.name!r} has no dropout that could be set: dropout must be 0")
+    if not dropout and all(getattr(model.config, name) == 0 for name in names):
+        return model  # nothing is drawn, neither here nor in training
     for name in names:
         setattr(model.config, name, dropout)
     fresh = type(model)(model.config)
