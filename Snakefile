@@ -158,7 +158,7 @@ def recorded(wildcards):
 
 
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
-TRAINED = [arm for arm in RECIPE.arms if arm not in ("untrained", "two_stage")]
+TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"]
 
 # The book shows one executed copy of every notebook: main variant, first dataset, first seed, first arm of its kind.
 PAGES = {

@@ -110,7 +110,7 @@ def writing(
         scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
         spelled = spelling(student, questions).questions
         return [
-            _prediction(
+            prediction(
                 question,
                 why,
                 generated.text,
@@ -299,7 +299,7 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
     scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
     spelled = spelling(student, questions).questions
     return [
-        _prediction(
+        prediction(
             question,
             row["text"],
             generated.text,
@@ -556,7 +556,7 @@ def choice(question: Row, label: str, rationale: str = "") -> Row:
     """The prediction of something that gives one answer outright, an option's label or an open one, or none ('')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
     text = prompts.answer_text(question, label) if label else ""
-    return _prediction(question, rationale, text, label, scores)
+    return prediction(question, rationale, text, label, scores)
 
 
 # ── Shared ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -597,9 +597,10 @@ def _option_scores(
     return [[next(values) for _ in question["choices"]["label"]] for question in questions]
 
 
-def _prediction(
+def prediction(
     question: Row, rationale: str, text: str, answer: str, option_scores: list[float], truncated: bool = False
 ) -> Row:
+    """A row of the predictions table without the columns that name its run."""
     return {
         "question_id": question["id"],
         "split": question["split"],

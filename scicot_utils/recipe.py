@@ -33,7 +33,12 @@ ARMS = (
     "multitask",
     "two_stage_shared",
     "two_stage",
+    "zero_shot",
+    "zero_shot_cot",
+    "few_shot",
+    "few_shot_cot",
 )
+UNTAUGHT = ("zero_shot", "zero_shot_cot", "few_shot", "few_shot_cot")  # arms whose student learns nothing
 
 # Keys that say how a teacher is reached and what it may cost, but not what it answers: a change makes no variant.
 REACHED_BY = (
@@ -337,6 +342,7 @@ class Evidence(Section):
     margin: float = Field(
         5.0, gt=0, le=50, description="percentage points within which the whole interval of no difference must lie"
     )
+    shots: int = Field(4, ge=1, le=64, description="exemplars of the arms few_shot and few_shot_cot, from train")
     order_questions: int = Field(
         50, ge=0, description="test questions asked again in every rotation of their options, main variant; 0: none"
     )
@@ -518,7 +524,7 @@ class Recipe(Section):
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a student, in the recipe's order, that `variant` is run for."""
         wanted = self.variant_arms.get(variant, self.arms)
-        return [arm for arm in wanted if arm != "untrained"]
+        return [arm for arm in wanted if arm not in ("untrained", *UNTAUGHT)]
 
     def seeds_of(self, variant: str) -> list[int]:
         """The seeds that a variant is run with."""
@@ -586,8 +592,8 @@ class Recipe(Section):
         """Every run as (dataset, arm, variant, seed)."""
         found = []
         for dataset in self.distill:
-            if "untrained" in self.arms:
-                found.append((dataset, "untrained", MAIN, self.seeds[0]))
+            untrained = [arm for arm in self.arms if arm in ("untrained", *UNTAUGHT)]
+            found += [(dataset, arm, MAIN, self.seeds[0]) for arm in untrained]
             for variant in [MAIN, *self.variants]:
                 found += [
                     (dataset, arm, variant, seed)

@@ -13,6 +13,7 @@ from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 
 from scicot_utils import prompts, rationales
+from scicot_utils.recipe import UNTAUGHT
 from scicot_utils.tables import METRICS, Row
 
 
@@ -193,7 +194,10 @@ def evaluate(
         rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
         where = columns | {name: rows[0][name] for name in ("dataset", "arm", "variant", "seed", "split")}
         groups = np.array([questions[row["question_id"]]["group"] for row in rows])
-        for measure, values in outcomes(rows, labels).items():
+        measures = outcomes(rows, labels)
+        if arm in UNTAUGHT and "ranked" in measures:
+            measures["ranked per character"] = _ranked_per_character(rows, questions)
+        for measure, values in measures.items():
             found.append(where | _metric(measure, values, confidence))
             if measure in ("generated", "ranked") and len(set(groups)) > 1:
                 found += [
@@ -201,6 +205,17 @@ def evaluate(
                     for group in sorted(set(groups))
                 ]
     return [{name: row[name] for name in METRICS} for row in found]
+
+
+def _ranked_per_character(predictions: Sequence[Row], questions: Mapping[str, Row]) -> np.ndarray:
+    """Whether the option with the greatest log-likelihood for each of its characters is gold: lm-evaluation-harness's
+    `acc_norm`, so that short options have no advantage in a student that learned nothing of them."""
+    found = []
+    for row in predictions:
+        choices = questions[row["question_id"]]["choices"]
+        scores = [score / len(text) for score, text in zip(row["option_scores"], choices["text"], strict=True)]
+        found.append(ranked(choices["label"], scores) == row["gold"])
+    return np.array(found)
 
 
 def followed(

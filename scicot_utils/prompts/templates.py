@@ -109,7 +109,7 @@ def _ending(question: Row) -> str:
 
 
 def _zero_shot_cot(question: Row) -> str:
-    return f"Q: {_asked(question, ' Answer Choices: ')}\nA: Let's think step by step."
+    return f"{ask(question)} Let's think step by step."
 
 
 def _one_call(question: Row) -> str:
@@ -130,7 +130,8 @@ def _options_walked(question: Row) -> str:
     return f"Question: {_asked(question, OPTIONS)}\nDiscuss each option in turn, then {_ending(question)}\nReasoning:"
 
 
-def _few_shot_cot(question: Row) -> str:
+def ask(question: Row) -> str:
+    """A question as Kojima et al. (2022) put it, up to where its answer begins."""
     return f"Q: {_asked(question, ' Answer Choices: ')}\nA:"
 
 
@@ -177,7 +178,7 @@ TEACHER_PROMPTS = {
         TeacherPrompt(
             "few_shot_cot",
             1,
-            _few_shot_cot,
+            ask,
             "",
             _split_first_block,
             "Wei et al. 2022, arXiv 2201.11903",

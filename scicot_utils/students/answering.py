@@ -23,7 +23,6 @@ from scicot_utils.students.encoding import (
 )
 from scicot_utils.students.loading import Student, StudentError
 
-
 SEGMENT = 16  # tokens after which texts that have ended leave their batch
 AHEAD = 64  # tokens for which there is room in a cache
 

@@ -1,14 +1,20 @@
-"""How fast students learn and write: run by hand, `python tests/benchmarks/students.py [steps]`.
+"""How fast students learn and write: run by hand, `python tests/benchmarks/students.py [steps] [student]`.
 
-On one core, with untrained students and questions of the embedded benchmark, whose proofs stand for rationales. Printed
-are ratios of two ways that are measured in turn in one run: fine-tuning against a plain loop that pads every input and
-every target to 512 tokens, as Fine-tune-CoT's released code does, on the same pairs, model, batch size and steps; and
-generation in batches against one question at a time, with the same texts; and the scores of options after a
-rationale of the student's own, with what they share read once, against every option as a whole sequence.
+On one core, with untrained students and, where SmolLM2 was fetched, that one. Questions are ARC-Challenge's of
+`SCICOT_DATA` with an LLM's rationales, else the embedded benchmark's, whose proofs stand for rationales. Printed are
+ratios of two ways that are measured in turn in one run, on the same pairs, model, batch size, steps and precision:
+
+- fine-tuning against three loops of others, rebuilt from their descriptions: every input and target padded to 512 tokens
+  (Fine-tune-CoT's released code), the Trainer of transformers with its collator for sequence pairs, and two forward
+  passes a batch, one for answers and one for rationales (Distilling step-by-step's released code);
+- generation against the library's `generate` on the same batches, and against one question at a time, with the same texts;
+- the scores of options after a rationale of the student's own, with what they share read once, against every option as a
+  whole sequence.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -17,24 +23,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from transformers import DataCollatorForSeq2Seq, GenerationConfig, Trainer, TrainingArguments
 
-from scicot_utils import arms, paths, students, tasks
+from scicot_utils import arms, paths, prompts, students, tasks
 from scicot_utils.recipe import Settings
 from scicot_utils.students import Student, encoding
+from scicot_utils.teachers import forms
 
 FIXED = 512  # tokens of every padded input and target
-BATCH = 16
+BATCH, PARTS = 16, 4
 ASKED, NEW_TOKENS = 64, 32
 ROUNDS = 3
-STUDENTS = {"random/t5-tiny": str(paths.MICRO_STUDENT), "random/gpt2-tiny": ""}  # with the tokenizer of each
-SETTINGS = Settings()
+WORDS = str(paths.MICRO_STUDENT)  # a tokenizer of whole words: others spell what they do not know, in too many letters
+STUDENTS = {"random/t5-tiny": WORDS, "random/gpt2-tiny": WORDS, "smollm2-135m": ""}  # with the tokenizer of each
+LARGE = 10_000_000  # parameters from which one round and a quarter of the questions must do
+SETTINGS = Settings(freeze_embeddings=False, max_input_tokens=1024, max_target_tokens=1024, template="finetune_cot")
+Pairs = list[tuple[str, str]]
 
 
-def pairs() -> list[tuple[str, str]]:
-    sizes = {split: 0 if split.startswith("test_") else 256 for split in tasks.sizes_of(SETTINGS)}
-    rows = tasks.load(tasks.EMBEDDED, dataset_path="", sizes=sizes, seed=0)
-    examples = [(row, " ".join(row["proof"])) for row in rows if row["split"] == "train"]
-    return arms.pairs([arms.BOTH], examples, SETTINGS)
+def examples() -> list[tuple[dict, str]]:
+    """(question, rationale) of training questions."""
+    data = Path(os.environ.get("SCICOT_DATA", ""))
+    words = data / "rationales" / "gemini-arc-challenge.jsonl"
+    if not words.is_file():
+        sizes = {split: 0 if split.startswith("test_") else 256 for split in tasks.sizes_of(SETTINGS)}
+        rows = tasks.load(tasks.EMBEDDED, dataset_path="", sizes=sizes, seed=0)
+        return [(row, " ".join(row["proof"])) for row in rows if row["split"] == "train"]
+    rows = tasks.load("ARC-Challenge", dataset_path=str(data), sizes=dict.fromkeys(tasks.SPLITS, 0), seed=0)
+    train = {row["id"]: row for row in rows if row["split"] == "train"}
+    recorded = prompts.TEACHER_PROMPTS["recorded"]
+    found = [(train[one.id], one.text) for one in forms.read(words, {}) if one.id in train]
+    return [(row, prompts.read_completion(recorded, row, text).rationale) for row, text in found][:256]
 
 
 def plain_loop(student: Student, taught: list[tuple[str, str]], steps: int) -> None:
@@ -65,11 +84,46 @@ def plain_loop(student: Student, taught: list[tuple[str, str]], steps: int) -> N
                 break
 
 
-def fine_tune(student: Student, taught: list[tuple[str, str]], steps: int) -> None:
-    chosen = Settings(batch_size=BATCH, freeze_embeddings=False)
+def as_model_takes_it(student: Student, taught: Pairs) -> list[dict[str, list[int]]]:
+    """Pairs as the plain Trainer is given them: both texts in one sequence for a decoder-only student, all of it learned."""
+    eos, words = student.tokenizer.eos_token, student.tokenizer
+    if student.decoder_only:
+        found = [words(f"{one}{student.separator} {other}{eos}") for one, other in taught]
+        return [{**row, "labels": row["input_ids"]} for row in found]
+    return [{**words(one), "labels": words(other)["input_ids"]} for one, other in taught]
+
+
+def plain_trainer(student: Student, taught: Pairs, steps: int) -> None:
+    """The Trainer as its documentation has it: batches drawn at random, padded to their longest."""
     with tempfile.TemporaryDirectory() as folder:
-        given = {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps}
-        students.fine_tune(student, taught, output_dir=Path(folder), seed=0, show_progress=False, **given)
+        arguments = TrainingArguments(
+            folder, max_steps=steps, per_device_train_batch_size=BATCH, learning_rate=1e-3, save_strategy="no",
+            report_to="none", disable_tqdm=True, use_cpu=True, logging_strategy="no", dataloader_pin_memory=False,
+        )  # fmt: skip
+        collator = DataCollatorForSeq2Seq(student.tokenizer, student.model)
+        Trainer(student.model, arguments, collator, as_model_takes_it(student, taught)).train()
+
+
+def step_by_step(student: Student, taught: Pairs, steps: int) -> None:
+    """Answers and rationales in two forward passes a batch, each padded to its longest, their losses added."""
+    model, collator = student.model.train(), DataCollatorForSeq2Seq(student.tokenizer, student.model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    halves = as_model_takes_it(student, taught[0::2]), as_model_takes_it(student, taught[1::2])
+    for step in range(steps):
+        losses = []
+        for half in halves:
+            start = step * BATCH // 2 % (len(half) - BATCH // 2)
+            losses.append(model(**collator(half[start : start + BATCH // 2])).loss)
+        (0.5 * losses[0] + 0.5 * losses[1]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_tune(student: Student, taught: Pairs, steps: int, weigh: str = "token") -> None:
+    chosen = SETTINGS.model_copy(update={"batch_size": BATCH, "micro_batches": PARTS})
+    with tempfile.TemporaryDirectory() as folder:
+        given = {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
+        students.fine_tune(student, taught, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **given)
 
 
 def seconds(work: Callable[..., object], *given: object, **more: object) -> tuple[float, object]:
@@ -82,8 +136,22 @@ def one_at_a_time(student: Student, asked: list[str]) -> list[students.Generated
     return [students.generate(student, [text], max_new_tokens=NEW_TOKENS, batch_size=1)[0] for text in asked]
 
 
-def in_batches(student: Student, asked: list[str]) -> list[students.Generated]:
-    return students.generate(student, asked, max_new_tokens=NEW_TOKENS, batch_size=ASKED)
+def in_batches(student: Student, asked: list[str], tokens: int = NEW_TOKENS) -> list[students.Generated]:
+    return students.generate(student, asked, max_new_tokens=tokens, batch_size=ASKED)
+
+
+@torch.inference_mode()
+def by_the_library(student: Student, asked: list[str], tokens: int) -> list[str]:
+    """`generate` of transformers, greedy, all questions in one batch."""
+    rows = encoding.batch(student, encoding.to_generate(student, asked), left=student.decoder_only)
+    known = student.model.generation_config
+    config = GenerationConfig(
+        max_new_tokens=tokens, do_sample=False, eos_token_id=student.tokenizer.eos_token_id,
+        pad_token_id=student.tokenizer.pad_token_id, decoder_start_token_id=known.decoder_start_token_id,
+    )  # fmt: skip
+    found = student.model.generate(**rows, generation_config=config)
+    written = found[:, rows["input_ids"].shape[1] if student.decoder_only else 1 :]
+    return [text.strip() for text in student.tokenizer.batch_decode(written, skip_special_tokens=True)]
 
 
 def sharing(student: Student, *texts: list[str]) -> list[float]:
@@ -110,39 +178,64 @@ def as_whole_sequences(student: Student, inputs: list[str], targets: list[str], 
     return sums
 
 
-def compare(name: str, tokenizer: str, taught: list[tuple[str, str]], steps: int) -> None:
-    student = students.load(name, tokenizer)
+def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int) -> None:
+    def fresh() -> Student:
+        return students.load(paths.source(name), tokenizer)
+
+    taught, both = arms.pairs([arms.BOTH], given, SETTINGS), arms.pairs([arms.ANSWER, arms.RATIONALE], given, SETTINGS)
+    student = fresh()
+    large = students.parameters(student) > LARGE
+    rounds, count, long = (1, ASKED // 4, 8 * NEW_TOKENS) if large else (ROUNDS, ASKED, 3 * NEW_TOKENS)
     lengths = [len(student.tokenizer(f"{one} {other}")["input_ids"]) for one, other in taught]
-    asked = [source for source, _ in taught[:ASKED]]
-    took: dict[str, list[float]] = {"plain": [], "ours": [], "one": [], "batches": [], "whole": [], "shared": []}
-    scored = [(source, f"option {place}", f"{why} =>") for source, why in taught[:ASKED] for place in range(4)]
+    asked = [source for source, _ in taught[:count]]
+    scored = [(source, f"option {place}", f"{why} =>") for source, why in taught[:count] for place in range(4)]
     options = [list(texts) for texts in zip(*scored, strict=True)]
-    for _ in range(ROUNDS):  # in turn, since other work on the machine comes and goes
-        took["plain"].append(seconds(plain_loop, student, taught, steps)[0])
-        took["ours"].append(seconds(fine_tune, student, taught, steps)[0])
-        alone, together = seconds(one_at_a_time, student, asked), seconds(in_batches, student, asked)
-        assert alone[1] == together[1], "batches change what is written"
-        took["one"].append(alone[0])
-        took["batches"].append(together[0])
-        whole, shared = seconds(as_whole_sequences, student, *options), seconds(sharing, student, *options)
-        assert max(abs(a - b) for a, b in zip(whole[1], shared[1], strict=True)) < 1e-3, "sharing changes scores"
-        took["whole"].append(whole[0])
-        took["shared"].append(shared[0])
+    took: dict[str, list[float]] = {}
+
+    def timed(way: str, work: Callable[..., object], *args: object) -> object:
+        spent, found = seconds(work, *args)
+        took.setdefault(way, []).append(spent)
+        return found
+
+    for _ in range(rounds):  # in turn, since other work on the machine comes and goes
+        timed("padded to 512", plain_loop, fresh(), taught, steps)
+        timed("plain Trainer", plain_trainer, fresh(), taught, steps)
+        timed("fine_tune", fine_tune, fresh(), taught, steps)
+        timed("two passes", step_by_step, fresh(), both, steps)
+        timed("fine_tune, two maps", fine_tune, fresh(), both, steps, "pair")
+        alone, together = timed("one", one_at_a_time, student, asked), timed("batches", in_batches, student, asked)
+        assert alone == together, "batches change what is written"
+        library = timed("generate", by_the_library, student, asked, long)
+        ours = timed("ours", in_batches, student, asked, long)
+        assert library == [one.text for one in ours], "leaving the batch changes what is written"
+        whole, shared = (
+            timed(way, work, student, *options) for way, work in (("whole", as_whole_sequences), ("shared", sharing))
+        )
+        assert max(abs(a - b) for a, b in zip(whole, shared, strict=True)) < 1e-3, "sharing changes scores"
     best = {way: min(found) for way, found in took.items()}
+
+    def ratio(other: str, own: str) -> str:
+        return f"{other} {best[other]:.2f} s, {own} {best[own]:.2f} s, ratio {best[other] / best[own]:.2f}"
+
+    tokens = steps * BATCH * statistics.mean(lengths) / best["fine_tune"]
     print(
-        f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average\n"
-        f"  {steps} steps of {BATCH}: padded to {FIXED} {best['plain']:.1f} s, fine_tune {best['ours']:.1f} s, "
-        f"ratio {best['plain'] / best['ours']:.1f}\n"
-        f"  {ASKED} questions, {NEW_TOKENS} tokens at most: one at a time {best['one']:.1f} s, in batches "
-        f"{best['batches']:.1f} s, ratio {best['one'] / best['batches']:.1f}\n"
-        f"  four options each after a rationale: whole {best['whole']:.2f} s, what they share read once "
-        f"{best['shared']:.2f} s, ratio {best['whole'] / best['shared']:.1f} (best of {ROUNDS} each)",
+        f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average "
+        f"(best of {rounds})\n"
+        f"  {steps} steps of {BATCH}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
+        f"    {ratio('plain Trainer', 'fine_tune')}\n"
+        f"    {ratio('two passes', 'fine_tune, two maps')}\n"
+        f"  {count} questions, {long} tokens at most: {ratio('generate', 'ours')}\n"
+        f"    {NEW_TOKENS} tokens at most: {ratio('one', 'batches')}\n"
+        f"  four options each after a rationale: {ratio('whole', 'shared')}",
         flush=True,
     )
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    training_pairs = pairs()
-    for architecture, words in STUDENTS.items():
-        compare(architecture, words, training_pairs, int(sys.argv[1]) if len(sys.argv) > 1 else 4)
+    pairs, chosen = examples(), sys.argv[2:] or STUDENTS
+    for student_name in chosen:
+        if student_name.startswith("random/") or Path(paths.source(student_name)).exists():
+            compare(student_name, STUDENTS[student_name], pairs, int(sys.argv[1]) if len(sys.argv) > 1 else 4)
+        else:
+            print(f"{student_name}: not fetched; python -m scicot_utils fetch {student_name}")

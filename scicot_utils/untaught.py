@@ -1,0 +1,92 @@
+"""What a student can do before anybody taught it: the zero-shot and few-shot rows of both papers' tables.
+
+A question stands as Kojima et al. (2022, arXiv 2205.11916) put it, `Q: … A:`. What is written after `The answer is` is the
+answer, read by its conclusion; options are ranked there by the summed log-likelihood of their texts, without an end of
+text, as lm-evaluation-harness ranks them (its `acc`; divided by their characters, its `acc_norm`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from scicot_utils import arms, prompts, students
+from scicot_utils.recipe import Settings
+from scicot_utils.tables import Row
+
+if TYPE_CHECKING:  # it comes with torch
+    from scicot_utils.students import Student
+
+
+@dataclass(frozen=True)
+class Untaught:
+    """`shown`: exemplars stand before the question; `thinks`: the student writes a rationale before its answer."""
+
+    shown: bool
+    thinks: bool
+    source: str
+
+
+ARMS = {
+    "zero_shot": Untaught(False, False, "zero-shot (Kojima et al. 2022, table 1)"),
+    "zero_shot_cot": Untaught(False, True, "zero-shot-CoT (Kojima et al. 2022; Ho et al., table 1)"),
+    "few_shot": Untaught(True, False, "few-shot (Brown et al. 2020, arXiv 2005.14165)"),
+    "few_shot_cot": Untaught(True, True, "few-shot-CoT (Wei et al. 2022, arXiv 2201.11903; Ho et al., table 1)"),
+}
+THINK = " Let's think step by step."
+NEXT = "\nQ:"  # where a student goes on to ask itself
+
+
+def exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[tuple[Row, str]]:
+    """`shots` of the training examples, (question, rationale), the same for every question; drawn by `question_seed`."""
+    if settings.shots > len(examples):
+        raise arms.ArmError(f"shots: found {settings.shots}, allowed: at most {len(examples)}, the training examples")
+    return random.Random(f"{settings.question_seed}/shots").sample(list(examples), settings.shots)
+
+
+def asked(arm: str, questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[str]:
+    """The prompt of each question, up to where a rationale or the answer is to stand."""
+    entry, worked = ARMS[arm], []
+    for question, why in shown:
+        answer = f"{prompts.FINAL} {prompts.answer_text(question, question['answer'])}."
+        worked.append(f"{prompts.ask(question)}{f' {why}' if entry.thinks else ''} {answer}\n\n")
+    think = THINK if entry.thinks and not entry.shown else ""
+    return [f"{''.join(worked)}{prompts.ask(question)}{think}" for question in questions]
+
+
+def answers(
+    arm: str, student: Student, questions: Sequence[Row], examples: Sequence[tuple[Row, str]], settings: Settings
+) -> list[Row]:
+    """Predictions of a student as it is. `examples`: of the train split, from which the exemplars are drawn."""
+    plain, entry = replace(student, separator=""), ARMS[arm]
+    inputs = asked(arm, questions, exemplars(examples, settings) if entry.shown else [])
+    limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
+    whys = [""] * len(inputs)
+    if entry.thinks:
+        thought = [one.text.partition(NEXT.strip())[0] for one in students.generate(plain, inputs, stop=NEXT, **limits)]
+        whys = [prompts.conclude(text).before.strip() for text in thought]
+    cue = prompts.CUE if entry.thinks and not entry.shown else f" {prompts.FINAL}"
+    inputs = [f"{text}{f' {why}' if why else ''}{cue}" for text, why in zip(inputs, whys, strict=True)]
+    written = students.generate(plain, inputs, stop="\n", **limits)
+    scores = _scores(plain, inputs, questions, settings)
+    found = []
+    for question, why, one, of_options in zip(questions, whys, written, scores, strict=True):
+        said = one.text.partition("\n")[0].strip()
+        answer = prompts.read_free(question, f"{prompts.FINAL} {said}").answer
+        found.append(arms.prediction(question, why, said, answer, of_options, one.truncated))
+    return found
+
+
+def _scores(student: Student, inputs: Sequence[str], questions: Sequence[Row], settings: Settings) -> list[list[float]]:
+    pairs = [
+        (text, option)
+        for text, question in zip(inputs, questions, strict=True)
+        for option in question["choices"]["text"]
+    ]
+    if not pairs:
+        return [[] for _ in questions]
+    sources, targets = zip(*pairs, strict=True)
+    values = iter(students.score(student, sources, targets, batch_size=settings.evaluation_batch_size, ends=False))
+    return [[next(values) for _ in question["choices"]["text"]] for question in questions]

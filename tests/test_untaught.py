@@ -1,0 +1,116 @@
+"""A student as it is: its prompts, its exemplars, its two scores, against lm-evaluation-harness's method done by hand."""
+
+import pytest
+import torch
+
+from scicot_utils import arms, prompts, recipe, scoring, students, untaught
+from scicot_utils.recipe import Settings
+from scicot_utils.students import Generated
+
+SETTINGS = Settings(shots=2, max_target_tokens=16, evaluation_batch_size=4)
+
+
+@pytest.fixture
+def rows(question):
+    return [
+        question(("a rock", "carbon dioxide"), answer="B", id=f"q{i}", question=f"Which gas is taken in {i} times?")
+        for i in range(6)
+    ]
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return students.load("random/gpt2-tiny")
+
+
+def test_the_arms_are_those_that_a_recipe_may_name():
+    assert tuple(untaught.ARMS) == recipe.UNTAUGHT and {*recipe.UNTAUGHT} <= {*recipe.ARMS}
+
+
+def test_exemplars_are_drawn_once_from_training_and_the_same_for_every_question_and_arm(rows):
+    examples = [(row, f"why {row['id']}") for row in rows]
+    shown = untaught.exemplars(examples, SETTINGS)
+    assert shown == untaught.exemplars(examples, SETTINGS) and len({row["id"] for row, _ in shown}) == 2
+    more = untaught.exemplars(examples, SETTINGS.model_copy(update={"question_seed": 1}))
+    assert more != shown
+    plain, thinking = (untaught.asked(arm, rows[:2], shown) for arm in ("few_shot", "few_shot_cot"))
+    for texts in (plain, thinking):
+        assert len({text.rpartition("Q:")[0] for text in texts}) == 1
+    assert "why" not in plain[0] and all(why in thinking[0] for _, why in shown)
+    assert plain[0].count("The answer is carbon dioxide.") == 2 and plain[0].endswith("\nA:")
+    with pytest.raises(arms.ArmError, match="shots: found 2, allowed: at most 1"):
+        untaught.exemplars(examples[:1], SETTINGS)
+
+
+def test_zero_shot_is_asked_as_kojima_et_al_have_it(rows):
+    [text] = untaught.asked("zero_shot_cot", rows[:1], [])
+    assert text == prompts.TEACHER_PROMPTS["zero_shot_cot"].question(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [(" (B) carbon dioxide.", "B"), (" carbon dioxide.\nQ: Which?", "B"), (" hard to tell.", ""), (" A or B.", "")],
+)
+def test_what_is_written_behind_the_cue_is_read_by_its_conclusion(monkeypatch, rows, decoder, written, answer):
+    monkeypatch.setattr(students, "generate", lambda student, inputs, **_: [Generated(written, False)] * len(inputs))
+    found = untaught.answers("zero_shot", decoder, rows[:2], [], SETTINGS)
+    assert [row["answer"] for row in found] == [answer] * 2 and not found[0]["rationale"]
+
+
+def test_a_rationale_ends_before_its_conclusion_and_before_the_next_question(monkeypatch, rows, decoder):
+    asked = []
+
+    def generate(student, inputs, stop, **_):
+        asked.append(list(inputs))
+        text = (
+            "Plants need it. The answer is carbon dioxide.\nQ: And now?"
+            if stop == untaught.NEXT
+            else " carbon dioxide."
+        )
+        return [Generated(text, False)] * len(inputs)
+
+    monkeypatch.setattr(students, "generate", generate)
+    examples = [(row, "It is a gas.") for row in rows[2:]]
+    for arm, cue in (("zero_shot_cot", prompts.CUE), ("few_shot_cot", " The answer is")):
+        found = untaught.answers(arm, decoder, rows[:2], examples, SETTINGS)
+        assert {row["rationale"] for row in found} == {"Plants need it."} and all(row["correct"] for row in found)
+        assert asked[-1][0] == f"{asked[-2][0]} Plants need it.{cue}"
+
+
+def test_options_are_ranked_as_lm_evaluation_harness_ranks_them(rows, decoder):
+    """By hand: the log-likelihoods of the tokens of " option" after the prompt, summed; and that by its characters."""
+    found = untaught.answers("zero_shot", decoder, rows, [], SETTINGS)
+    words, model = decoder.tokenizer, decoder.model
+    by_hand = []
+    for row, question in zip(found, rows, strict=True):
+        context = words(f"{prompts.ask(question)} The answer is", add_special_tokens=False)["input_ids"]
+        sums = []
+        for option in question["choices"]["text"]:
+            ids = words(f" {option}", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                logits = model(torch.tensor([[*context, *ids]])).logits[0].log_softmax(-1)
+            sums.append(sum(logits[len(context) - 1 + place, token].item() for place, token in enumerate(ids)))
+        assert row["option_scores"] == pytest.approx(sums, abs=1e-3)
+        by_hand.append([total / len(text) for total, text in zip(sums, question["choices"]["text"], strict=True)])
+    named = arms.predictions(found, recipe="r", dataset="x", arm="zero_shot", variant="main", seed=0)
+    metrics = scoring.evaluate(named, {row["id"]: row for row in rows}, 0.95, recipe="r", student="s", parameters=1)
+    value = {row["metric"]: row["value"] for row in metrics}
+    assert value["ranked per character"] == sum(sums[1] > sums[0] for sums in by_hand) / len(rows)
+    taught = [row | {"arm": "answer_only"} for row in named]
+    metrics = scoring.evaluate(taught, {row["id"]: row for row in rows}, 0.95, recipe="r", student="s", parameters=1)
+    assert "ranked per character" not in {row["metric"] for row in metrics}
+
+
+def test_an_encoder_decoder_and_open_answers_are_asked_too(question):
+    row = question(dataset="SVAMP", choices={"label": [], "text": []}, answer="39")
+    [found] = untaught.answers("zero_shot", students.load("random/bart-tiny"), [row], [], SETTINGS)
+    assert found["option_scores"] == [] and found["gold"] == "39"
+
+
+def test_each_is_run_once_and_in_no_variant(tmp_path):
+    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only, few_shot]\nseeds: [0, 1]\nvariants: {short: {steps: 5}}\n"
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    planned = recipe.load(str(file))
+    assert [run for run in planned.runs() if run[1] == "few_shot"] == [("microsci", "few_shot", "main", 0)]
+    assert planned.trained_arms("main") == ["answer_only"]
