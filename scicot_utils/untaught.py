@@ -1,8 +1,9 @@
 """What a student can do before anybody taught it: the zero-shot and few-shot rows of both papers' tables.
 
-A question stands as Kojima et al. (2022, arXiv 2205.11916) put it, `Q: … A:`. What is written after `The answer is` is the
-answer, read by its conclusion; options are ranked there by the summed log-likelihood of their texts, without an end of
-text, as lm-evaluation-harness ranks them (its `acc`; divided by their characters, its `acc_norm`).
+A question with its options stands as Kojima et al. (2022, arXiv 2205.11916) put it, `Q: … A:`. What is written after `The
+answer is` is the answer, read by its conclusion. Options are ranked by the summed log-likelihood of their texts, without
+an end of text (`acc` of lm-evaluation-harness; divided by their characters, `acc_norm`): after the student's own rationale
+where it wrote one, else after the prompt of that harness's ARC tasks, `Question: … Answer:`, which does not show them.
 """
 
 from __future__ import annotations
@@ -56,12 +57,19 @@ def asked(arm: str, questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) 
     return [f"{''.join(worked)}{prompts.ask(question)}{think}" for question in questions]
 
 
+def harness(questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[str]:
+    """The prompt of lm-evaluation-harness's ARC tasks for each question."""
+    worked = [f"Question: {row['question']}\nAnswer: {prompts.answer_text(row, row['answer'])}\n\n" for row, _ in shown]
+    return [f"{''.join(worked)}Question: {row['question']}\nAnswer:" for row in questions]
+
+
 def answers(
     arm: str, student: Student, questions: Sequence[Row], examples: Sequence[tuple[Row, str]], settings: Settings
 ) -> list[Row]:
     """Predictions of a student as it is. `examples`: of the train split, from which the exemplars are drawn."""
     plain, entry = replace(student, separator=""), ARMS[arm]
-    inputs = asked(arm, questions, exemplars(examples, settings) if entry.shown else [])
+    shown = exemplars(examples, settings) if entry.shown else []
+    inputs = asked(arm, questions, shown)
     limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
     whys = [""] * len(inputs)
     if entry.thinks:
@@ -70,7 +78,7 @@ def answers(
     cue = prompts.CUE if entry.thinks and not entry.shown else f" {prompts.FINAL}"
     inputs = [f"{text}{f' {why}' if why else ''}{cue}" for text, why in zip(inputs, whys, strict=True)]
     written = students.generate(plain, inputs, stop="\n", **limits)
-    scores = _scores(plain, inputs, questions, settings)
+    scores = _scores(plain, inputs if entry.thinks else harness(questions, shown), questions, settings)
     found = []
     for question, why, one, of_options in zip(questions, whys, written, scores, strict=True):
         said = one.text.partition("\n")[0].strip()

@@ -83,7 +83,7 @@ def test_options_are_ranked_as_lm_evaluation_harness_ranks_them(rows, decoder):
     words, model = decoder.tokenizer, decoder.model
     by_hand = []
     for row, question in zip(found, rows, strict=True):
-        context = words(f"{prompts.ask(question)} The answer is", add_special_tokens=False)["input_ids"]
+        context = words(f"Question: {question['question']}\nAnswer:", add_special_tokens=False)["input_ids"]
         sums = []
         for option in question["choices"]["text"]:
             ids = words(f" {option}", add_special_tokens=False)["input_ids"]
