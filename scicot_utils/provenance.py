@@ -338,6 +338,8 @@ def _outside(recipe: Recipe) -> list[tuple[str, str]]:
     found = benchmarks(recipe)
     for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in recipe.runs()):
         settings = recipe.settings(arm, variant)
+        if settings.teacher == "local":
+            found.append(("teacher_model", settings.teacher_model))
         for key in ("teacher_path", "student", "tokenizer"):
             named = getattr(settings, key)
             if key == "teacher_path" or not (named == "micro" or named.startswith(("random/", "micro"))):
@@ -366,7 +368,7 @@ def _place(named: str) -> Path | None:
     """Where that lies which a recipe names: a file, a folder, a fetched student, or what was fetched from the hub, of
     which a benchmark is called `datasets/org/name`; None where it is not here."""
     place = paths.expand(paths.source(named))
-    if place.exists():
+    if place.exists() and not named.startswith(hub.BENCHMARK):
         return place
     return hub.here(named)
 

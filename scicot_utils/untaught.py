@@ -71,19 +71,20 @@ def answers(
     shown = exemplars(examples, settings) if entry.shown else []
     inputs = asked(arm, questions, shown)
     limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
-    whys = [""] * len(inputs)
+    whys, cut = [""] * len(inputs), [False] * len(inputs)
     if entry.thinks:
-        thought = [one.text.partition(NEXT.strip())[0] for one in students.generate(plain, inputs, stop=NEXT, **limits)]
-        whys = [prompts.conclude(text).before.strip() for text in thought]
+        thoughts = students.generate(plain, inputs, stop=NEXT, **limits)
+        whys = [prompts.conclude(one.text.partition(NEXT.strip())[0]).before.strip() for one in thoughts]
+        cut = [one.truncated for one in thoughts]
     cue = prompts.CUE if entry.thinks and not entry.shown else f" {prompts.FINAL}"
     inputs = [f"{text}{f' {why}' if why else ''}{cue}" for text, why in zip(inputs, whys, strict=True)]
     written = students.generate(plain, inputs, stop="\n", **limits)
     scores = _scores(plain, inputs if entry.thinks else harness(questions, shown), questions, settings)
-    found = []
-    for question, why, one, of_options in zip(questions, whys, written, scores, strict=True):
+    found, spelled = [], arms.spelling(student, questions).questions
+    for question, why, one, of_options, short in zip(spelled, whys, written, scores, cut, strict=True):
         said = one.text.partition("\n")[0].strip()
         answer = prompts.read_free(question, f"{prompts.FINAL} {said}").answer
-        found.append(arms.prediction(question, why, said, answer, of_options, one.truncated))
+        found.append(arms.prediction(question, why, said, answer, of_options, one.truncated or short))
     return found
 
 

@@ -135,6 +135,8 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
         "#" * 20_000,
         "\\boxed{" * 5000,
         "<think>" * 3000,
+        "most, " * 3000,
+        "not think " * 3000,
         "so, " * 8000,
         "* " * 9000,
         "*a " * 30_000,
@@ -221,6 +223,22 @@ REASONED = [
     "It does not matter, so I conclude that the answer is B.", "Some gases are heavy, which means the answer is B.", "**Not A**, so the answer is **B**.",
     "If not A, then the answer is B.", "I don't think so, so the answer is B.", "We do not need A; the answer is B.",
     "While some believe it is A, the correct answer is B.",
+    "Although it may be tempting to choose A, the correct answer is B.",
+    "A might be tempting to choose, yet the answer is B.",
+    "Never choose A; the answer is B.",
+    "While it might be tempting to think it is oxygen, the answer is B.",
+    "Although most people say oxygen, the correct answer is B.",
+    "Contrary to what many people think, the answer is B.",
+    "Plants had no other gas to use, so the answer would be B.",
+    "There is no doubt that the answer is B.",
+    "I have no doubt the answer is B.",
+    "Based on this, I would say that the answer is B.",
+    "From this we may conclude that the answer is B.",
+    "I'm not sure — the answer is B.",
+    "Don't be fooled: the answer is B.",
+    "Not oxygen, not nitrogen: the answer is B.",
+    "It is not hard to see that the answer is B.",
+    "The gases were compared and the answer is B.",
 ]  # fmt: skip
 DOUBTED = [
     "I do not really think that the answer is A.", "If they breathed it out, then the answer would be A.", "If so, the answer would be A.",
@@ -229,12 +247,42 @@ DOUBTED = [
     "Were it hot, the answer would be A.", "You may be tempted to say the answer is A.", "Nobody says the answer is A.",
     "I do not believe, as others do, that the answer is A.", "Had it been a metal, the answer would be A.", "Nor do I think the answer is A.",
     "Few think that the answer is A.", "He wrongly claims the answer is A.", "It can hardly be that the answer is A.",
+    "If oxygen were meant and thus the answer is A.",
+    "Some people think plants breathe, so the answer is A.",
+    "One might think that plants breathe and therefore the answer is A.",
+    "I don't think, however, that the answer is A.",
+    "It is not the case, however, that the answer is A.",
+    "We cannot therefore say the answer is A.",
+    "A common mistake is to think plants breathe, so the answer is A.",
+    "It is often thought that the answer is A.",
+    "It is commonly believed that the answer is A.",
+    "A common misconception is that the answer is A.",
+    "At first I thought that the answer is A.",
+    "It is wrong to say that the answer is A.",
+    "It is incorrect to state that the answer is A.",
+    "It is unlikely that the answer is A.",
+    "It is impossible that the answer is A.",
+    "Nothing suggests that the answer is A.",
+    "There is no reason to think the answer is A.",
+    "I disagree that the answer is A.",
+    "My brother says the answer is A.",
+    "The book said that the answer is A.",
+    "Suppose the answer is A.",
+    "Let's assume the answer is A.",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", REASONED)
 def test_a_denial_reaches_to_the_end_of_its_clause_and_not_to_what_is_concluded_from_it(asked, ending):
     assert read(asked, f"{WHY}\n{ending}") == "B"
+
+
+@pytest.mark.parametrize(
+    "had", ["He had 3 apples and 4 pears", "We were given 3 and 4", "Had he sold some, he would say so. They had 7"]
+)
+def test_what_was_is_no_supposition(had):
+    row = {"id": "q", "dataset": "SVAMP", "choices": {"label": [], "text": []}, "answer": "7"}
+    assert read(row, f"{had}, so the answer would be 7.") == "7"
 
 
 @pytest.mark.parametrize("ending", DOUBTED)

@@ -102,11 +102,11 @@ FINDINGS = [
      lambda: leads_both("micro_students", "other_pretraining", "small_student")),
     ("limitations", "On forms and domains that training never showed, two-stage is not told apart from rationale + answer;",
      lambda: found("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
-    ("full_study", "Two models are above that one model, with either number of steps.",
-     lambda: found("micro_full", "two_stage", "two_stage_shared", MAIN, "twice_the_steps") == {"above"}),
-    ("full_study", "that one model is above rationale + answer that was trained for as many, as written; ranked, and with half the steps, it is not above it.",
-     lambda: found("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps", measures=("generated",)) == {"above"}
-     and not SETTLED & found("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps", measures=("ranked",))
+    ("full_study", "Two models are above that one model trained for half as many steps as they take in all, and not told apart from it where it was trained for as many.",
+     lambda: found("micro_full", "two_stage", "two_stage_shared") == {"above"}
+     and not SETTLED & found("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
+    ("full_study", "that one model is above rationale + answer that was trained for as many; with half the steps, it is not above it.",
+     lambda: found("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
      and not SETTLED & found("micro_full", "two_stage_shared", "rationale_answer")),
     ("full_study", "A rationale that is only learned from, in the multi-task arm or after the answer, is told apart from answer only with neither number of steps.",
      lambda: not SETTLED & (found("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")

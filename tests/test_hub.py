@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -89,3 +90,27 @@ def test_a_name_that_nobody_has_is_one_line(cached):
     with pytest.raises(students.StudentError, match="student 'org/none' cannot be read") as error:
         students.load("org/none")
     assert "\n" not in str(error.value)
+
+
+def test_several_processes_pin_what_each_fetched(cached, tmp_path):
+    for number in range(6):
+        cached(f"org/tiny{number}", FIRST, paths.MICRO_STUDENT)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hub.folder, [f"org/tiny{number % 6}" for number in range(24)]))
+    assert set(json.loads(hub.PINS.read_text())) == {f"org/tiny{number}" for number in range(6)}
+
+
+def test_what_was_not_fetched_to_its_end_is_not_here(cached, tmp_path):
+    cached("org/tiny", FIRST, paths.MICRO_STUDENT)
+    assert hub.here("org/tiny") is None  # in the hub's cache, but nobody knows that it is whole
+    hub.folder("org/tiny")
+    assert hub.here("org/tiny").name == FIRST and hub.here("org/tiny/other.gguf") is None
+    assert hub.commit(tmp_path / "snapshots" / "2024-05" / "model") == ""
+
+
+def test_a_teacher_of_the_hub_is_among_what_a_recipe_reads(cached, tmp_path):
+    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only]\nseeds: [0]\n"
+    (tmp_path / "mine.yaml").write_text(
+        f"{text}teacher: {{teacher: local, teacher_model: org/teacher}}\n", encoding="utf-8"
+    )
+    assert [row["named"] for row in provenance.sources(recipes.load(str(tmp_path / "mine.yaml")))] == ["org/teacher"]

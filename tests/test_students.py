@@ -5,6 +5,8 @@ import os
 import string
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import shared_training
@@ -935,3 +937,62 @@ def test_what_is_learned_begins_with_the_very_tokens_that_stand_there_when_it_is
 def test_a_text_is_given_back_without_what_a_tokenizer_lacks():
     words = joining("#")
     assert students.given_back(words, ["yes", "no{2}"])[0] == "yes"
+
+
+@pytest.mark.parametrize("kind", ["random/micro", "random/t5-tiny", "random/gpt2-tiny"])
+def test_a_text_that_ended_with_a_stop_writes_no_more_whatever_else_is_in_its_batch(kind):
+    """Padding after a stop is not what was written; where padding is no end of text it is easily taken for it."""
+    run = students.load(kind)
+    more = {"steps": 80, "learning_rate": 3e-3, "freeze_embeddings": False, "dropout": 0.0}
+    long = " ".join(["robin cod oak raft"] * 10)
+    taught = [("raft robin?", "raft --> cod oak raft"), ("oak cod?", f"{long} --> oak"), ("cod?", "cod --> robin oak")]
+    with tempfile.TemporaryDirectory() as folder:
+        train(run, Path(folder), pairs=4 * taught, **more)
+    asked = [source for source, _ in taught]
+    limits = {"max_new_tokens": 50, "stop": "-->"}
+    alone = [students.generate(run, [text], batch_size=1, **limits)[0] for text in asked]
+    assert students.generate(run, asked, batch_size=3, **limits) == alone
+    assert sum(one.text.endswith("-->") for one in alone) >= 2
+
+
+def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
+    run = students.load("random/t5-tiny")
+    plain = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
+    first = run.model.generate(**encoding.batch(run, encoding.to_generate(run, ["raft"])), max_new_tokens=1)[
+        0, 1
+    ].item()
+    run.model.generation_config.eos_token_id = [run.tokenizer.eos_token_id, first]
+    found = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
+    assert not found.truncated and len(found.text) < len(plain.text)
+
+
+@pytest.mark.parametrize("kind", ["random/gpt2-tiny", "random/t5-tiny"])
+@pytest.mark.parametrize(("weigh", "micro_batches"), [("token", 1), ("pair", 2)])
+def test_losses_at_labels_are_those_of_the_model(monkeypatch, tmp_path, kind, weigh, micro_batches):
+    logs = []
+    for large in (10**9, 1):
+        monkeypatch.setattr(training, "LARGE", large)
+        run = students.load(kind)
+        log = train(
+            run, tmp_path / str(large), weigh=weigh, micro_batches=micro_batches, freeze_embeddings=False, dropout=0.0
+        )
+        logs.append([loss for _, loss in log.losses])
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+
+
+def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "LARGE", 1)
+    run = students.load("random/gpt2-tiny")
+    forward = type(run.model).forward
+
+    def scaled(self, *given, **more):
+        found = forward(self, *given, **more)
+        return found if found.loss is None else type(found)(loss=2 * found.loss, logits=found.logits)
+
+    monkeypatch.setattr(type(run.model), "forward", scaled)
+    doubled = train(run, tmp_path / "a", dropout=0.0, freeze_embeddings=False).losses[0][1]
+    monkeypatch.setattr(type(run.model), "forward", forward)
+    assert doubled == pytest.approx(
+        2 * train(students.load("random/gpt2-tiny"), tmp_path / "b", dropout=0.0, freeze_embeddings=False).losses[0][1],
+        rel=1e-3,
+    )

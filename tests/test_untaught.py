@@ -114,3 +114,17 @@ def test_each_is_run_once_and_in_no_variant(tmp_path):
     planned = recipe.load(str(file))
     assert [run for run in planned.runs() if run[1] == "few_shot"] == [("microsci", "few_shot", "main", 0)]
     assert planned.trained_arms("main") == ["answer_only"]
+
+
+def test_an_option_is_read_in_the_students_own_spelling_and_a_thought_that_was_cut_is_told(
+    monkeypatch, question, decoder
+):
+    monkeypatch.setattr(students, "given_back", lambda _, texts: [text.replace("^", "") for text in texts])
+    texts = iter(["A thought", " 6.2 x 108 J"])
+    monkeypatch.setattr(students, "generate", lambda _, inputs, **__: [Generated(next(texts), "^" not in inputs[0])])
+    [found] = untaught.answers("zero_shot_cot", decoder, [question(("6.2 x 10^8 J", "7 J"), answer="A")], [], SETTINGS)
+    assert found["answer"] == "A" and not found["truncated"]
+    texts, cut = iter(["A thought", " 7 J"]), iter([True, False])
+    monkeypatch.setattr(students, "generate", lambda _, inputs, **__: [Generated(next(texts), next(cut))])
+    [found] = untaught.answers("zero_shot_cot", decoder, [question(("6 J", "7 J"), answer="A")], [], SETTINGS)
+    assert found["answer"] == "B" and found["truncated"]

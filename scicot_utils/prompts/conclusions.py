@@ -82,20 +82,24 @@ RULES = (
     ),
 )  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
 
-ON = r"(?!\b(?:so|thus|therefore|hence|but|however|means|meaning)\b)"  # what opens a conclusion from what was said
-LED, CLAUSE = rf"(?:{ON}[^.])*", rf"(?:{ON}[^.,;])*"
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
+SAID = r"(?:says|said|claims|claimed|thinks|thought|believes|believed|assumed|argues|argued|wrote)\b"
+TURN = r"(?!\b(?:but|yet|however)\b(?!, that\b))"  # opens what the writer says
+ON = rf"(?!\b(?:(?<!if )so|but|yet|means|meaning)\b|\bhowever\b(?!, that\b)|\b(?:thus|therefore|hence)\b(?! (?:we )?{SAY}))"
+OTHERS, LED, CLAUSE = rf"(?:{TURN}[^.;])*", rf"(?:{ON}[^.;])*", rf"(?:{ON}[^.,;:—–])*"  # how far a doubt reaches
 NONE = re.compile(  # what stands before `answer`, in its sentence, where it concludes nothing
     r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # the answer that is meant is another one
-    rf"\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{LED}|"  # somebody else's
-    rf"(?<!\bwhile )(?<!although )\b(?:some|many|most|people|students?|others)\b{LED}\b{SAY}{LED}|"
-    rf"\b(?:some|many|people|students?(?: \d)?)\b{CLAUSE}|"
-    rf"(?:\b(?:not|never|nor|nobody|no one|few)|n't) (?:\w+ ){{0,2}}{SAY}{LED}|"  # denied
-    rf"(?:\b(?:not|doubt|false|mistake\w*|wrongly|hardly|unsure|no way)\b|n't\b){CLAUSE}|"
-    rf"\b(?:if|unless|were|whether)\b{CLAUSE})$",  # supposed
+    rf"(?<!\bI )(?<!\bwe )\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{OTHERS}|"  # somebody else's
+    rf"\b(?:some|many|most|people|students?|others|mistake|misconception)\b{OTHERS}\b(?:{SAY}|{SAID}){OTHERS}|"
+    rf"\b(?:some|many|people|students?(?: \d)?|misconception)\b{CLAUSE}|\b{SAID}(?: that|:)? $|"
+    rf"(?:\b(?:(?:can)?not(?! (?:hard|difficult|surprising)\b)|never|nor|nobody|no one|none|nothing|few|disagree)\b|n't) (?:\w+ ){{0,2}}{SAY}{LED}|"
+    rf"(?:\b(?:(?:can)?not(?! (?:hard|difficult|surprising)\b)|(?<!no )doubt|false|mistake\w*|wrongly|hardly|unsure|no way|nor|none|nothing|disagree|"
+    rf"wrong|incorrect|unlikely|impossible|no reason)\b|n't\b){CLAUSE}|not the case, however, that $|"  # denied
+    r"\bif so, ?$|\b(?:if|unless|whether)\b[^.,;]*$|^(?:were|suppose|assume|imagine|let's (?:say|assume|suppose))\b[^.,;]*)$",  # supposed
     re.IGNORECASE,
 )
-SUPPOSED = re.compile(r"\b(?:if|were|had|suppos\w+)\b[^.]*$", re.IGNORECASE)  # the same, before `would be`
+SUPPOSED = re.compile(rf"(?:\bif\b|^(?:were|had|suppos\w+)\b){LED}$", re.IGNORECASE)  # the same, before `would be`
+CONCEDED = re.compile(r"^(?:even )?(?:although|though|while|whereas|despite|contrary to)\b[^,.;]*, ", re.IGNORECASE)
 BOX = re.compile(r"\\boxed ?\{((?:[^{}\n]|\{[^{}\n]*\})*)\}")
 SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
 NEXT_QUESTION = re.compile(
@@ -208,14 +212,14 @@ def _last(text: str) -> Conclusion | None:
 def _says_nothing(bare: str, match: re.Match[str]) -> bool:
     """Whether a sentence speaks of a wrong answer, of what others might say, or of a case that is only supposed."""
     led = re.compile(LEAD, re.IGNORECASE).match(bare, match.start())
-    before = bare[_begin(bare, match.start()) : led.end() if led else match.start()]
+    before = CONCEDED.sub("", bare[_begin(bare, match.start()) : led.end() if led else match.start()])
     would = "would" in bare[match.start() : match.start("answer")].casefold()
     return bool(NONE.search(before) or (would and SUPPOSED.search(before)))
 
 
 def _begin(bare: str, at: int) -> int:
     """Where the sentence starts in which this place stands, as far as the last 200 characters tell."""
-    return max([0, *(one.end() for one in SENTENCE.finditer(bare, max(0, at - 200), at))])
+    return max([max(0, at - 200), *(one.end() for one in SENTENCE.finditer(bare, max(0, at - 200), at))])
 
 
 def _sentence(bare: str, match: re.Match[str]) -> int:

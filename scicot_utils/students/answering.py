@@ -51,22 +51,22 @@ def generate(
         written = _continue(student, [encoded[index] for index in indices], max_new_tokens, stop)
         decoded = student.tokenizer.batch_decode(written, skip_special_tokens=True)
         for index, ids, text in zip(indices, written, decoded, strict=True):
-            ended = student.tokenizer.eos_token_id in ids or (stop and stop in text)
+            ended = not _ends(student).isdisjoint(ids) or (stop and stop in text)
             texts[index] = Generated(text.strip(), not ended)
     return [texts[index] for index in range(len(inputs))]
 
 
 def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
     """The tokens that are written after each row. Every SEGMENT tokens the texts that have ended leave the batch."""
-    model, eos, given = student.model, student.tokenizer.eos_token_id, batch(student, rows, left=student.decoder_only)
+    model, given = student.model, batch(student, rows, left=student.decoder_only)
     config, mask = model.generation_config, given["attention_mask"]
     if student.decoder_only:
         ids, name, states = given["input_ids"], "input_ids", None
-        ends = {"pad_token_id": student.tokenizer.pad_token_id, "eos_token_id": eos}
+        pad = student.tokenizer.pad_token_id
     else:
         ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
         name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
-        ends = {"pad_token_id": config.pad_token_id, "eos_token_id": config.eos_token_id}
+        pad = config.pad_token_id
     # Before what is written stands the input, or the start token, which is EOS in many BART models.
     before, past = ids.shape[1], _cache(student)
     criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
@@ -74,15 +74,17 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
     while len(there):
         left = max_new_tokens - (ids.shape[1] - before)
         step = GenerationConfig(
-            max_new_tokens=left if past is None else min(SEGMENT, left), do_sample=False, num_beams=1, **ends
-        )
+            max_new_tokens=left if past is None else min(SEGMENT, left), do_sample=False, num_beams=1, pad_token_id=pad,
+            eos_token_id=[*_ends(student)],
+        )  # fmt: skip
         known = {"attention_mask": mask} | ({} if past is None else {"past_key_values": past})
         if states is not None:  # the decoder's mask tells the library how much of its sequence the cache holds
             known |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
         ids = model.generate(**{name: ids}, **known, generation_config=step, stopping_criteria=criteria)
-        ended = (ids[:, before:] == eos).any(dim=1)
-        for criterion in criteria:
-            ended |= criterion(ids, None)
+        ended = torch.isin(ids[:, before:], torch.tensor([*_ends(student)], device=ids.device)).any(dim=1)
+        if stop:  # in all that was written: what ended within the segment is followed by padding
+            texts = student.tokenizer.batch_decode(ids[:, before:], skip_special_tokens=True)
+            ended |= torch.tensor([stop in text for text in texts], device=ids.device)
         ended |= ids.shape[1] - before >= max_new_tokens
         for row in ended.nonzero()[:, 0].tolist():
             written[there[row]] = ids[row, before:].tolist()
@@ -93,6 +95,12 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
         if past is not None and len(kept) < len(ended):
             past.batch_select_indices(kept)
     return written
+
+
+def _ends(student: Student) -> set[int]:
+    """The tokens at which a text ends: the tokenizer's, and of an encoder-decoder those of its checkpoint."""
+    named = None if student.decoder_only else student.model.generation_config.eos_token_id
+    return {student.tokenizer.eos_token_id, *([] if named is None else [named] if isinstance(named, int) else named)}
 
 
 class _Roomy(DynamicLayer):

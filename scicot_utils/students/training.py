@@ -111,7 +111,9 @@ class _Trainer(Seq2SeqTrainer):
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *given: Any, **more: Any) -> Any:
         if self.loss_at_labels is None:
             return super().compute_loss(model, inputs, *given, **more)
-        return self.loss_at_labels(model, inputs)
+        loss = self.loss_at_labels(model, inputs)
+        # The library does so for a loss of one's own, since gradients are averaged over processes.
+        return loss if self.compute_loss_func is None else loss * self.accelerator.num_processes
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         self.model.eval()
@@ -211,7 +213,7 @@ def fine_tune(
         each = _loss_by_pair(logits, labels)
         return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
 
-    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], each: bool = weigh == "pair") -> torch.Tensor:
         """The same losses, from logits of the places that have a label: the output layer is shown no others."""
         labels = inputs.pop("labels")
         if student.decoder_only:
@@ -223,10 +225,10 @@ def fine_tune(
             logits = model(**inputs).logits.float()
         finally:
             chosen.remove()
-        if weigh == "token":
+        if not each:
             return torch.nn.functional.cross_entropy(logits, labels[learned])
-        each = torch.nn.functional.cross_entropy(logits, labels[learned], reduction="none")
-        sums = each.new_zeros(len(labels)).index_add(0, learned.nonzero()[:, 0], each)
+        losses = torch.nn.functional.cross_entropy(logits, labels[learned], reduction="none")
+        sums = losses.new_zeros(len(labels)).index_add(0, learned.nonzero()[:, 0], losses)
         means = sums / learned.sum(1).clamp(min=1)
         return means.sum() / batch_size if micro_batches > 1 else means.mean()
 
@@ -255,7 +257,9 @@ def fine_tune(
         data_collator=partial(_collate, student, weigh),
         compute_loss_func=mean_of_pairs if weigh == "pair" else None,
     )
-    if student.model.get_output_embeddings().weight.shape[0] >= LARGE:
+    if _has_large_head(student) and _same_loss(
+        student, _collate(student, "pair", examples[:1]), partial(loss_at_labels, each=False)
+    ):
         trainer.loss_at_labels = loss_at_labels
     trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
     trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
@@ -339,11 +343,31 @@ def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict
     """A padded batch as the model takes it; labels of what is given are left out of the loss."""
     encoded = batch(student, [row["input_ids"] for row in chosen])
     labels = padded([row["labels"] for row in chosen], IGNORED)
-    if not student.decoder_only:
-        encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
-    if student.decoder_only or any(row["given"] for row in chosen):
+    if student.decoder_only or weigh == "pair" or _has_large_head(student) or any(row["given"] for row in chosen):
+        if not student.decoder_only and hasattr(student.model, "prepare_decoder_input_ids_from_labels"):
+            encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
         labels = labels.masked_fill(~after([row["given"] for row in chosen], labels), IGNORED)
     return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
+
+
+def _has_large_head(student: Student) -> bool:
+    """Whether logits are worth computing only where they are needed."""
+    weight = getattr(student.model.get_output_embeddings(), "weight", None)
+    return weight is not None and weight.shape[0] >= LARGE
+
+
+@torch.inference_mode()
+def _same_loss(student: Student, batch: dict[str, torch.Tensor], loss_at_labels: Callable[..., Any]) -> bool:
+    """Whether this student's own loss of a pair is the one at labels: some add others to it, or have another head."""
+    model = student.model.eval()
+    given = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    try:
+        own, found = model(**given).loss, loss_at_labels(model, dict(given))
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return False
+    finally:
+        model.train()
+    return found.shape == own.shape and bool(torch.isclose(own, found, rtol=1e-3))
 
 
 def _take_best(student: Student, state: TrainerState) -> None:
