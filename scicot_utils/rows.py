@@ -34,8 +34,11 @@ def content(path: Path) -> bytes:
         return found
     try:
         return found.decode("utf-16" if found[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").encode()
-    except UnicodeError as error:
-        raise ValueError(f"{path.name} is neither UTF-8 nor UTF-16 ({error}); save it as UTF-8") from None
+    except UnicodeDecodeError as error:
+        line = found[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path.name}, line {line}: is neither UTF-8 nor UTF-16 ({error.reason}); save it as UTF-8"
+        ) from None
 
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:

@@ -245,7 +245,7 @@ def test_a_student_of_several_maps_learns_each_of_every_example(question):
 
 
 def test_every_arm_with_one_student_is_one_that_a_recipe_may_name():
-    assert {*arms.ONE_STUDENT, "untrained", "two_stage"} == set(recipe.ARMS)
+    assert {*arms.ONE_STUDENT, *recipe.UNTAUGHT, "untrained", "two_stage"} == set(recipe.ARMS)
 
 
 # How an arm answers
