@@ -330,7 +330,7 @@ class Spelling:
         example = f", as in {' for '.join(map(repr, reversed(self.changed[0])))}" if self.changed else ""
         return (
             f"This student's tokenizer lacks marks: {len(self.changed)} options are read in its own spelling{example}; "
-            f"{len(self.lost)} are lost, since two of a question become one text, and count as not written."
+            + (f"{len(self.lost)} are lost, since two of a question become one text." if self.lost else "none is lost.")
         )
 
 
