@@ -99,7 +99,7 @@ def main() -> None:
         if given.command in ("check", "run"):
             preflight(planned)
         if given.command in ("check", "run"):
-            from scicot_utils import provenance  # here, since the other commands need none
+            from scicot_utils import provenance, tasks  # here, since the other commands need none
         if given.command == "run":
             provenance.fetch(planned)
         if given.command == "check":
@@ -107,6 +107,8 @@ def main() -> None:
                 f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
                 for row in provenance.sources(planned)
             ]
+            path = planned.questions.dataset_path
+            read += [f"  {name}: {tasks.layout(name, path, planned.own)}" for name in planned.datasets]
             print("\n".join([f"{planned.name}: {planned.description}", *read, f"{len(planned.runs())} runs; valid."]))
         elif given.command == "where":
             index = paths.site(planned.name) / "index.html"

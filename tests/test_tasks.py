@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -799,3 +800,24 @@ def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
 def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data, name):
     with pytest.raises(TaskError, match=r"no file of split train in .*; needed: one for each of train, test"):
         whole(name, real_data / "zero_shot_cot")
+
+
+# Which layout is found is said
+
+
+def test_the_layout_that_is_read_is_named(tmp_path, real_data, hub):
+    found = {name: tasks.layout(name, str(real_data / place)) for name, place in (
+        ("microsci", ""), ("ARC-Easy", "ai2_arc"), ("SVAMP", "finetune_cot_completions"), ("SingleEq", "zero_shot_cot"),
+    )}  # fmt: skip
+    assert found == {
+        "microsci": "made here",
+        "ARC-Easy": "the hub's layout",
+        "SVAMP": "published completions, D_svamp.json",
+        "SingleEq": f"zero_shot_cot's file {Path(tasks.TASKS['SingleEq'].kojima).name}",
+    }
+    plain = files(tmp_path / "plain", LAYOUTS["publisher"], NAMED["ours"], ".jsonl")
+    assert tasks.layout("ARC-Easy", plain).startswith("files by split, ") and ".jsonl" in tasks.layout(
+        "ARC-Easy", plain
+    )
+    (tmp_path / "svamp.json").write_text("[]", encoding="utf-8")
+    assert tasks.layout("SVAMP", str(tmp_path)) == "a file of reasoning-teacher, svamp.json"

@@ -8,10 +8,10 @@ from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates,
 from scicot_utils.tasks.embedded import entities, entities_shared, export_dataset, facts, forms
 from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TESTS, TRANSFER, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
-from scicot_utils.tasks.reading import drawn, load, paper_split, preflight, sample, sizes_of, splits_of, unseen
+from scicot_utils.tasks.reading import drawn, layout, load, paper_split, preflight, sample, sizes_of, splits_of, unseen
 
 __all__ = [
     "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TESTS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
-    "drawn", "entities", "entities_shared", "export_dataset", "facts", "forms", "kind_of", "load", "near_duplicates", "overlaps",
+    "drawn", "entities", "entities_shared", "export_dataset", "facts", "forms", "kind_of", "layout", "load", "near_duplicates", "overlaps",
     "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen",
 ]  # fmt: skip

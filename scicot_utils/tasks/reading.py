@@ -256,14 +256,36 @@ def _asked(task: Task, number: int, row: Row) -> Row:
     return {"question": question.strip(), "answer": f"{answer:g}" if number_as_text else answer}
 
 
+def _folder(task: Task, dataset_path: str) -> Path:
+    folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
+    names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
+    own = (folder / name for name in names)  # several benchmarks side by side, each under a name of its own
+    return next((place for place in own if place.is_dir()), folder)
+
+
+def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> str:
+    """In which of the layouts that it knows `load` finds a benchmark, in words. Raises what `load` raises."""
+    task = entry(name)
+    if declared := _declared(name, own):
+        return f"a benchmark of one's own, {declared.path}"
+    if file := _file(task, dataset_path):
+        completed = "published completions, " if file.name.startswith(COMPLETED) else ""
+        kojima = "zero_shot_cot's file " if task.kojima and file.as_posix().endswith(task.kojima) else ""
+        return f"{completed or kojima or 'a file of reasoning-teacher, '}{file.name}"
+    if task.make:
+        return "made here"
+    if not dataset_path and hub.here(f"{hub.BENCHMARK}{task.hub}") is None:
+        return f"{task.hub} of the hub, not fetched yet"
+    place = _folder(task, dataset_path)
+    files = _plain_files(place, task)
+    return f"files by split, {', '.join(file.name for file in files.values())}" if files else "the hub's layout"
+
+
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
 
     try:
-        folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
-        names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
-        own = (folder / name for name in names)  # several benchmarks side by side, each under a name of its own
-        place = next((place for place in own if place.is_dir()), folder)
+        place = _folder(task, dataset_path)
         files = _plain_files(place, task)
         what = (FORMATS[next(iter(files.values())).suffix],) if files else (str(place), task.config or None)
         # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
