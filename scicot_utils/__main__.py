@@ -97,9 +97,9 @@ def main() -> None:
             given.recipe = paths.relative(Path(given.recipe).resolve())
         planned = recipe.load(given.recipe)
         if given.command in ("check", "run"):
-            preflight(planned)
-        if given.command in ("check", "run"):
             from scicot_utils import provenance, tasks  # here, since the other commands need none
+
+            preflight(planned)
         if given.command == "run":
             provenance.fetch(planned)
         if given.command == "check":

@@ -158,12 +158,7 @@ class Study:
             "settings": self.settings.model_dump(),
             "inputs": {paths.relative(path): tables.digest(path) for path in inputs},
             "outputs": {paths.relative(path): tables.digest(path) for path in outputs},
-            "outside": {
-                name: {"sha256": tables.digest(found), "bytes": tables.size(found)}
-                | ({"commit": hub.commit(found)} if hub.commit(found) else {})
-                for name in outside
-                if name and (found := _place(name))
-            },
+            "outside": {name: _identity(found) for name in outside if name and (found := _place(name))},
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),
             "scicot_utils": __version__,
@@ -305,17 +300,19 @@ def sources(recipe: Recipe) -> list[dict[str, str]]:
     what the hub holds. What was not fetched has neither size nor hash."""
     rows = []
     for key, named in _outside(recipe):
-        place = _place(named)
-        of_hub = f", commit {hub.commit(place)[:12]}" if place and hub.commit(place) else ""
-        rows.append(
-            {
-                "key": key,
-                "named": named,
-                "size": f"{tables.size(place) / 2**20:,.2f} MiB{of_hub}" if place else "not here before it is fetched",
-                "sha256": tables.digest(place) if place else "–",
-            }
-        )
+        row = {"key": key, "named": named, "size": "not here before it is fetched", "sha256": "–"}
+        if place := _place(named):
+            found = _identity(place)
+            of_hub = f", commit {found['commit'][:12]}" if "commit" in found else ""
+            row |= {"size": f"{found['bytes'] / 2**20:,.2f} MiB{of_hub}", "sha256": found["sha256"]}
+        rows.append(row)
     return rows
+
+
+def _identity(place: Path) -> dict[str, Any]:
+    """{sha256, bytes} of a file or folder, and the commit of what the hub holds."""
+    commit = hub.commit(place)
+    return {"sha256": tables.digest(place), "bytes": tables.size(place)} | ({"commit": commit} if commit else {})
 
 
 def fetch(recipe: Recipe) -> None:

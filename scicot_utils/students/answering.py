@@ -46,12 +46,12 @@ def generate(
     """
     encoded = to_generate(student, inputs)
     _check_room_to_write(student, encoded, max_new_tokens)
-    texts: dict[int, Generated] = {}
+    texts, ends = {}, _ends(student)
     for indices in by_length([len(ids) for ids in encoded], batch_size):
         written = _continue(student, [encoded[index] for index in indices], max_new_tokens, stop)
         decoded = student.tokenizer.batch_decode(written, skip_special_tokens=True)
         for index, ids, text in zip(indices, written, decoded, strict=True):
-            ended = not _ends(student).isdisjoint(ids) or (stop and stop in text)
+            ended = not ends.isdisjoint(ids) or (stop and stop in text)
             texts[index] = Generated(text.strip(), not ended)
     return [texts[index] for index in range(len(inputs))]
 
@@ -70,18 +70,18 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
     # Before what is written stands the input, or the start token, which is EOS in many BART models.
     before, past = ids.shape[1], _cache(student)
     criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
-    there, written = torch.arange(len(rows)), [[] for _ in rows]
+    there, written, ends = torch.arange(len(rows)), [[] for _ in rows], [*_ends(student)]
     while len(there):
         left = max_new_tokens - (ids.shape[1] - before)
         step = GenerationConfig(
             max_new_tokens=left if past is None else min(SEGMENT, left), do_sample=False, num_beams=1, pad_token_id=pad,
-            eos_token_id=[*_ends(student)],
+            eos_token_id=ends,
         )  # fmt: skip
         known = {"attention_mask": mask} | ({} if past is None else {"past_key_values": past})
         if states is not None:  # the decoder's mask tells the library how much of its sequence the cache holds
             known |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
         ids = model.generate(**{name: ids}, **known, generation_config=step, stopping_criteria=criteria)
-        ended = torch.isin(ids[:, before:], torch.tensor([*_ends(student)], device=ids.device)).any(dim=1)
+        ended = torch.isin(ids[:, before:], torch.tensor(ends, device=ids.device)).any(dim=1)
         if stop:  # in all that was written: what ended within the segment is followed by padding
             texts = student.tokenizer.batch_decode(ids[:, before:], skip_special_tokens=True)
             ended |= torch.tensor([stop in text for text in texts], device=ids.device)

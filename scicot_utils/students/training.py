@@ -206,12 +206,14 @@ def fine_tune(
         for row in rows
     ]
 
+    def over_batch(each: torch.Tensor) -> torch.Tensor:
+        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
+
     def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits
         if student.decoder_only:
             logits, labels = logits[:, :-1], labels[:, 1:]  # each place foretells the next one
-        each = _loss_by_pair(logits, labels)
-        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
+        return over_batch(_loss_by_pair(logits, labels))
 
     def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], each: bool = weigh == "pair") -> torch.Tensor:
         """The same losses, from logits of the places that have a label: the output layer is shown no others."""
@@ -229,8 +231,7 @@ def fine_tune(
             return torch.nn.functional.cross_entropy(logits, labels[learned])
         losses = torch.nn.functional.cross_entropy(logits, labels[learned], reduction="none")
         sums = losses.new_zeros(len(labels)).index_add(0, learned.nonzero()[:, 0], losses)
-        means = sums / learned.sum(1).clamp(min=1)
-        return means.sum() / batch_size if micro_batches > 1 else means.mean()
+        return over_batch(sums / learned.sum(1).clamp(min=1))
 
     choosing = choose_by == "validation_loss"
     arguments = Seq2SeqTrainingArguments(
