@@ -257,6 +257,7 @@ rule questions:
         failed=FAILED,
         about=ABOUT,
         data=BENCHMARKS,
+        declared=RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
         settings=settings("01_questions"),
     message:
         "01 questions"

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from scicot_utils import ScicotError, paths
 
+TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci: forms and domains that no training question has
+ELSEWHERE = "test_"  # before the name of a benchmark: the split of its questions in `tested_on`
 MAIN = "main"  # the variant in which nothing is changed
 DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
@@ -158,8 +160,8 @@ class Teacher(Section):
     )
     teacher_splits: str = Field(
         "train,validation,test",
-        pattern="^train(,validation|,test|,test_forms|,test_domain)*$",
-        description="splits asked; train is needed, others serve controls",
+        pattern=r"^train(,validation|,test|,test_[A-Za-z0-9_.-]+)*$",
+        description="splits asked; train is needed, others serve controls; test_<benchmark>: of one in tested_on",
     )
     teacher_error_rate: float = Field(0.05, ge=0, le=1, description="simulated: chance that a recalled fact is wrong")
     teacher_errors: Literal["random", "systematic"] = Field(
@@ -398,6 +400,9 @@ class Recipe(Section):
     plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
     datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
     distill: list[str] = Field(min_length=1, description="those that students are trained on")
+    tested_on: list[str] = Field(
+        [], description="benchmarks whose test questions each student answers, too, in splits test_<benchmark>"
+    )
     arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
     own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
@@ -414,12 +419,12 @@ class Recipe(Section):
         {}, description="variant → arms it is run for; missing: all trained ones"
     )
 
-    @field_validator("datasets", "distill")
+    @field_validator("datasets", "distill", "tested_on")
     @classmethod
     def _names_of_folders(cls, values: list[str]) -> list[str]:
         return [OWN + name.removeprefix("own/") if name.startswith("own/") else name for name in values]
 
-    @field_validator("datasets", "distill", "arms", "seeds")
+    @field_validator("datasets", "distill", "tested_on", "arms", "seeds")
     @classmethod
     def _no_duplicates(cls, values: list) -> list:
         if len(set(values)) != len(values):
@@ -448,6 +453,9 @@ class Recipe(Section):
         for name in self.distill:
             if name not in self.datasets:
                 raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
+        for name in self.tested_on:
+            if name not in self.datasets:
+                raise ValueError(f"tested_on: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
         for variant, names in self.variant_arms.items():
             if variant not in self.variants:
                 raise ValueError(
@@ -476,6 +484,11 @@ class Recipe(Section):
                 raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
+        known = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
+        for variant in [MAIN, *self.variants]:
+            for split in self.settings(variant=variant).teacher_splits.split(","):
+                if split not in known:
+                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(known)}")
         for variant in [MAIN, *self.variants]:
             for arm in self.trained_arms(variant):
                 settings = self.settings(arm, variant)

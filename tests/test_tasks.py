@@ -49,8 +49,8 @@ def splits(**changed):
 
 
 def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_variant_only():
-    rows = [{"split": split} for split in ("train", *tasks.TESTS, "validation")]
-    assert [row["split"] for row in tasks.unseen(rows)] == [*tasks.TESTS, "validation"]
+    rows = [{"split": split} for split in ("train", "test", *tasks.TRANSFER, "validation")]
+    assert [row["split"] for row in tasks.unseen(rows)] == ["test", *tasks.TRANSFER, "validation"]
     assert [row["split"] for row in tasks.unseen(rows, "fast")] == ["test", "validation"]
 
 
@@ -263,7 +263,7 @@ def test_things_of_a_question_are_its_subject_and_its_options(question):
 
 def test_no_thing_of_training_is_in_another_split_and_one_that_is_would_be_counted(embedded, question):
     shared = tasks.entities_shared(embedded)
-    assert [row["split"] for row in shared] == ["validation", *tasks.TESTS]
+    assert [row["split"] for row in shared] == ["validation", "test", *tasks.TRANSFER]
     assert all(row["things"] and not row["of them in training questions"] for row in shared)
     assert all(row["words of their names"] and not row["of them in names of training"] for row in shared)
     asked = {"question": "Which is the odd one out?", "split": "test", "group": "odd_one_out"}

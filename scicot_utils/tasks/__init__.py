@@ -4,14 +4,25 @@
 looks for repeated questions; `embedded` tells what can be told of MicroSci only.
 """
 
-from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps
+from scicot_utils.recipe import TRANSFER
+from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps, splits_of
 from scicot_utils.tasks.embedded import entities, entities_shared, export_dataset, facts, forms
-from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TESTS, TRANSFER, TRUTH, Task, TaskError
+from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
-from scicot_utils.tasks.reading import drawn, layout, load, paper_split, preflight, sample, sizes_of, splits_of, unseen
+from scicot_utils.tasks.reading import (
+    drawn,
+    layout,
+    load,
+    paper_split,
+    preflight,
+    sample,
+    sizes_of,
+    unseen,
+    with_others,
+)
 
 __all__ = [
-    "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TESTS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
+    "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
     "drawn", "entities", "entities_shared", "export_dataset", "facts", "forms", "kind_of", "layout", "load", "near_duplicates", "overlaps",
-    "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen",
+    "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen", "with_others",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from scicot_utils.tables import Row
-from scicot_utils.tasks.entries import TESTS, Task
+from scicot_utils.tasks.entries import SPLITS, TRANSFER, Task
 
 NEAR = 0.8  # share of common words from which two questions count as nearly the same
 
@@ -36,18 +37,28 @@ def fault(task: Task, row: Row) -> str:
     return "two equal options" if len({text.strip() for text in texts}) < len(texts) else ""
 
 
+def splits_of(rows: Iterable[Row]) -> list[str]:
+    """The splits that occur in `rows`, in their fixed order; those of other benchmarks last, as they come."""
+    found = dict.fromkeys(row["split"] for row in rows)
+    return [
+        *(split for split in (*SPLITS, *TRANSFER) if split in found),
+        *(split for split in found if split not in (*SPLITS, *TRANSFER)),
+    ]
+
+
 def content_key(row: Row) -> tuple[str, ...]:
     """What makes two questions the same: wording and set of options, whatever their order, case and spacing."""
     return (squeeze(row["question"]), *sorted(map(squeeze, row["choices"]["text"])))
 
 
 def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """(rows kept, rows removed): of equal questions the one in test stays, else in a transfer test, else in validation,
-    else the first.
+    """(rows kept, rows removed): of equal questions the one in test stays, else in a transfer test or another benchmark's,
+    else in validation, else the first.
 
     The test split thus keeps the published size, and nothing trained on occurs in it (rules of evidence, 3).
     """
-    rank = {split: place for place, split in enumerate((*TESTS, "validation", "train"))}
+    tests = [split for split in splits_of(rows) if split.startswith("test")]
+    rank = {split: place for place, split in enumerate((*tests, "validation", "train"))}
     first: dict[tuple[str, ...], Row] = {}
     for row in sorted(rows, key=lambda row: rank[row["split"]]):
         first.setdefault(content_key(row), row)  # the row, not its id: copies may share one
@@ -99,7 +110,7 @@ def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
             if share >= threshold:
                 pairs.append(
                     {
-                        "dataset": row["dataset"],
+                        "dataset": rows[other]["dataset"],
                         "train": rows[other]["id"],
                         "split": row["split"],
                         "other": row["id"],

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from scicot_utils import microsci, tables
 from scicot_utils.tables import Row
-from scicot_utils.tasks.checks import squeeze
-from scicot_utils.tasks.reading import splits_of
+from scicot_utils.tasks.checks import splits_of, squeeze
 
 FRONT_MATTER = {  # of the embedded benchmark's dataset card; the licence is LICENSE's for embedded data
     "pretty_name": "MicroSci",

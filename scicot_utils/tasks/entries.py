@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from scicot_utils import ScicotError, microsci
+from scicot_utils.recipe import TRANSFER
 from scicot_utils.tables import Row
 from scicot_utils.tasks import symbolic
 
 SPLITS = ("train", "validation", "test")
-TRANSFER = ("test_forms", "test_domain")  # of MicroSci: forms and domains that no training question has
-TESTS = ("test", *TRANSFER)
 EMBEDDED = "microsci"
 HELD_OUT = 0.1  # share of the training questions that serves as validation where a benchmark has none to choose on
 LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and the options in its text

@@ -14,10 +14,10 @@ from types import MappingProxyType
 import numpy as np
 
 from scicot_utils import hub, paths, tables
-from scicot_utils.recipe import MAIN, OWN, Own, Questions
+from scicot_utils.recipe import ELSEWHERE, MAIN, OWN, TRANSFER, Own, Questions
 from scicot_utils.tables import Row
-from scicot_utils.tasks.checks import fault
-from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, TRANSFER, Task, TaskError
+from scicot_utils.tasks.checks import fault, splits_of
+from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, Task, TaskError
 from scicot_utils.tasks.own import kind_of
 from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
@@ -129,27 +129,41 @@ def sizes_of(settings: Questions) -> dict[str, int]:
     return asked | dict.fromkeys(TRANSFER, settings.transfer_questions)
 
 
-def splits_of(rows: Iterable[Row]) -> list[str]:
-    """The splits that occur in `rows`, in their fixed order."""
-    found = {row["split"] for row in rows}
-    return [split for split in (*SPLITS, *TRANSFER) if split in found]
+def with_others(name: str, read: Mapping[str, list[Row]], others: Iterable[str]) -> list[Row]:
+    """The rows of a benchmark, and the test questions of `others`, which its students are tested on, too.
+
+    `read`: benchmark → its rows. Those of another have the split `test_<benchmark>` and its name before their ids.
+    """
+    rows = list(read[name])
+    for other in others:
+        if bool(read[other][0]["choices"]["label"]) != bool(rows[0]["choices"]["label"]):
+            raise TaskError(
+                f"tested_on: found {other} for {name}, allowed: benchmarks whose questions both have options, or both none"
+            )
+        asked = [row for row in read[other] if row["split"] == "test"] if other != name else []
+        rows += [row | {"id": f"{other}/{row['id']}", "split": f"{ELSEWHERE}{other}"} for row in asked]
+    return rows
 
 
 def unseen(rows: Iterable[Row], variant: str = MAIN) -> list[Row]:
-    """The questions that a run answers: all that are not trained on; those of transfer tests in the main variant only."""
-    left_out = ("train",) if variant == MAIN else ("train", *TRANSFER)
-    return [row for row in rows if row["split"] not in left_out]
+    """The questions that a run answers: all that are not trained on; those of transfer tests and of other benchmarks in
+    the main variant only."""
+    return [
+        row for row in rows if row["split"] != "train" and (variant == MAIN or not row["split"].startswith(ELSEWHERE))
+    ]
 
 
 def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
-    """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their old order."""
+    """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their old order; of another
+    benchmark as many as of test."""
     chosen = []
     for split in splits_of(rows):
         found = [row for row in rows if row["split"] == split]
-        if sizes[split] and sizes[split] < len(found):
+        size = sizes.get(split, sizes["test"])
+        if size and size < len(found):
             order = list(range(len(found)))
             random.Random(f"{seed}/{split}").shuffle(order)  # a prefix of it, so that larger samples hold smaller ones
-            found = [found[i] for i in sorted(order[: sizes[split]])]
+            found = [found[i] for i in sorted(order[:size])]
         chosen += found
     return chosen
 
