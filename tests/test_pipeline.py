@@ -299,6 +299,15 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
     assert changed(finished_copy, "scicot_utils/tasks/reading.py", comment) == everything
 
 
+def test_what_a_recipe_declares_of_its_benchmarks_reruns_what_reads_them(finished_copy):
+    listed = changed(
+        finished_copy,
+        "notebooks/recipes/smoke.yaml",
+        lambda text: text + "own: {mine: {path: mine.csv}}\n",
+    )
+    assert listed["questions"] == 1
+
+
 def test_prose_rebuilds_the_book_only(finished_copy):
     assert changed(finished_copy, "book/method.md", lambda text: text + "\nA sentence.\n") == {"book": 1}
 

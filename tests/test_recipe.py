@@ -98,6 +98,13 @@ REFUSED = {
     "no seed": ("seeds: []", "seeds"),
     "an arm that is not there": ("arms: [magic]", "arms.0", "found 'magic'", "two_stage"),
     "a dataset not read": ("distill: [ARC-Easy]", "distill", "found 'ARC-Easy'", "microsci"),
+    "tested on a benchmark that is not read": ("tested_on: [ARC-Easy]", "tested_on", "found 'ARC-Easy'", "microsci"),
+    "a teacher asked about a split that is not there": (
+        "teacher: {teacher_splits: 'train,test_ARC-Easy'}",
+        "teacher_splits",
+        "found 'test_ARC-Easy'",
+        "test_domain",
+    ),
     "an arm for a variant that is not run": (
         "variants: {fast: {steps: 2}}\nvariant_arms: {fast: [rationale_answer]}",
         "variant_arms.fast",
@@ -271,6 +278,12 @@ def test_a_recipe_cannot_be_changed_after_it_was_read(planned):
 def test_a_teacher_may_be_asked_about_any_split_beside_train(written, splits):
     planned = recipe.load(written(MINIMAL + f"teacher: {{teacher_splits: '{splits}'}}\n"))
     assert planned.teacher.teacher_splits == splits
+
+
+def test_a_teacher_may_be_asked_about_another_benchmark_that_students_are_tested_on(written):
+    text = MINIMAL.replace("datasets: [microsci]", "datasets: [microsci, ARC-Easy]")
+    asked = "tested_on: [ARC-Easy]\nteacher: {teacher_splits: 'train,test_ARC-Easy'}\n"
+    assert recipe.load(written(text + asked)).tested_on == ["ARC-Easy"]
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,32 @@ def test_a_copy_in_a_transfer_test_yields_to_test_only(question):
     assert [row["id"] for row in tasks.deduplicate(rows[:4])[0]] == ["test_forms"]
 
 
+def test_the_test_questions_of_another_benchmark_are_a_split_of_their_own_without_what_is_in_common(question):
+    read = {
+        "one": [question(("cat", text), id=text, dataset="one", split=split)
+                for text, split in (("owl", "train"), ("eel", "train"), ("bat", "validation"), ("fly", "test"))],
+        "other": [question(("cat", text), id=text, dataset="other", split=split)
+                  for text, split in (("elk", "train"), ("eel", "test"), ("bat", "test"), ("fly", "test"), ("ant", "test"))],
+    }  # fmt: skip
+    kept, removed = tasks.deduplicate(tasks.with_others("one", read, ["other", "one"]))
+    assert {row["id"]: row["split"] for row in kept} == {
+        "owl": "train", "fly": "test", "other/eel": "test_other", "other/bat": "test_other", "other/ant": "test_other",
+    }  # fmt: skip
+    assert [row["id"] for row in removed] == ["eel", "bat", "other/fly"]
+    assert [row["id"] for row in tasks.unseen(kept)] == ["fly", "other/eel", "other/bat", "other/ant"]
+    assert [row["id"] for row in tasks.unseen(kept, "fast")] == ["fly"]
+    assert Counter(row["split"] for row in tasks.sample(kept, {"train": 0, "validation": 0, "test": 2}, 0)) == {
+        "train": 1, "test": 1, "test_other": 2,
+    }  # fmt: skip
+    assert tasks.with_others("one", read, []) == read["one"]
+
+
+def test_a_benchmark_with_open_answers_is_no_test_of_one_with_options(question):
+    read = {"one": [question(dataset="one")], "open": [question(dataset="open", choices={"label": [], "text": []})]}
+    with pytest.raises(TaskError, match=r"tested_on: found open for one, allowed: benchmarks whose questions both"):
+        tasks.with_others("one", read, ["open"])
+
+
 def test_copies_that_share_an_id_are_told_apart(question):
     rows = [question(id="a", split="train"), question(id="a", split="test")]
     assert tasks.deduplicate(rows) == ([rows[1]], [rows[0]])
