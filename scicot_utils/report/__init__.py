@@ -85,13 +85,24 @@ from scicot_utils.report.style import (
     turned,
     visible,
 )
+from scicot_utils.report.worlds import (
+    beside,
+    beside_figure,
+    beside_told,
+    by_test,
+    by_test_figure,
+    by_test_table,
+    by_test_told,
+    lines_told,
+    tests_of,
+)
 
 __all__ = [
     "ARMS", "CLAIMS", "COMPARED", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "TOLD", "Explorer", "Folded", "Paragraph", "Picture",
-    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "argument_figure", "arm_name", "carried_table", "ceilings",
+    "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "argument_figure", "arm_name", "beside", "beside_figure", "beside_told", "by_test", "by_test_figure", "by_test_table", "by_test_told", "carried_table", "ceilings",
     "chance", "citation", "claims", "collect", "compare", "compare_carried", "compare_in_sweep", "compare_in_variants", "comparison_table", "costs", "counted", "dataset_card",
     "differences_figure", "direction", "diversity_told", "explored", "failures", "failures_told", "fairness", "first_answers", "flow_figure", "glue", "headline", "headline_short", "how_measured",
-    "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "measured_told", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
+    "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "lines_told", "loss_figure", "measured_on_tasks", "measured_told", "metrics", "orders", "orders_figure", "orders_table", "orders_told", "over_seeds", "percent", "published", "published_table", "quality_figure",
     "quality_of_rationales", "quality_table", "quality_told", "readings", "scores", "set_style", "shared", "sizes_figure", "sizes_told", "student_sizes",
-    "tasks_of_the_paper", "templates", "test_followed", "test_in_forms_of_transfer", "test_outcomes", "trained_with", "training_followed", "turned", "validation_table", "variants_table", "variants_told", "visible", "where", "would_settle", "yields",
+    "tasks_of_the_paper", "templates", "test_followed", "test_in_forms_of_transfer", "test_outcomes", "tests_of", "trained_with", "training_followed", "turned", "validation_table", "variants_table", "variants_told", "visible", "where", "would_settle", "yields",
 ]  # fmt: skip

@@ -17,9 +17,14 @@ from scicot_utils.report.failures import FAILURES
 from scicot_utils.report.style import ARMS, Paragraph, ReportError, arm_name
 from scicot_utils.tables import METRICS, Row
 
-KEPT = {  # tables of notebooks 07 to 09 that go into a record: one for "each" benchmark, the "first", or "all"
+KEPT = {  # tables that go into a record: one for "each" benchmark, for each in its "main" variant, the "first", or "all"
+    "01_splits": "all",
+    "01_fairness": "all",
+    "03_yield": "main",
+    "03_leakage": "main",
     "07_diversity": "each",
     "07_measured": "all",
+    "07_readings": "each",
     "08_carried": "first",
     "08_differences": "each",
     "08_failures": "each",
@@ -57,6 +62,7 @@ def metrics(recipe: Recipe) -> pd.DataFrame:
 def kept_tables(recipe: Recipe) -> list[str]:
     """The names of the tables that go into a recipe's record."""
     suffixes = {"all": [""], "first": [f"_{recipe.distill[0]}"], "each": [f"_{name}" for name in recipe.distill]}
+    suffixes["main"] = [f"{suffix}_{MAIN}" for suffix in suffixes["each"]]
     return [f"{name}{suffix}" for name, of in KEPT.items() for suffix in suffixes[of]]
 
 
@@ -64,7 +70,7 @@ def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
     metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the
-    tables of notebooks 07 to 09; what students know that were pretrained for it; of what ran, where and for how long,
+    tables of KEPT, none of which holds a text; what students know that were pretrained for it; of what ran, where and for how long,
     the sum over all runs. Raises ReportError where a table is missing.
     """
     frame, folder, made = metrics(recipe), paths.record(recipe.name), paths.tables(recipe.name)
@@ -91,7 +97,11 @@ def keep(recipe: Recipe) -> Path:
     when = {"started": min(begun).isoformat(), "ended": max(ended).isoformat()}
     with_what = {name: _distinct(one[name] for one in told) for name in RECORDED}
     weights = {name: value for one in told for name, value in one["inputs"].items() if name.endswith(".safetensors")}
-    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told), "weights": weights}
+    read = [paths.questions(recipe.name, name, MAIN).with_suffix(".provenance.json") for name in recipe.datasets]
+    read += [paths.rationales(recipe.name, name, MAIN).with_suffix(".provenance.json") for name in recipe.distill]
+    read = [json.loads(file.read_text(encoding="utf-8")) for file in read if file.is_file()]
+    outside = {name: found for one in (*read, *told) for name, found in one.get("outside", {}).items()}
+    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told), "weights": weights, "outside": outside}
     content |= summed | when | with_what
     tables.write_json(folder / "provenance.json", content)
     tables.write_text(
@@ -99,7 +109,7 @@ def keep(recipe: Recipe) -> Path:
         f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).told().text}\n\n"
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
-        "| `tables` | what notebooks 07 to 09 show |\n"
+        "| `tables` | what the notebooks show |\n"
         f"{STUDENTS_KEPT if made_first else ''}"
         "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
         f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",

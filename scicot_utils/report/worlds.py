@@ -1,0 +1,184 @@
+"""One study on several tests, and one comparison in two worlds: what carries over from benchmark to benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from scipy import stats
+
+from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER, Recipe
+from scicot_utils.report.differences import MEASURES
+from scicot_utils.report.results import over_seeds, where
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
+from scicot_utils.tables import Row
+
+SHOWN = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
+
+
+def tests_of(recipe: Recipe, dataset: str, frame: pd.DataFrame) -> dict[str, str]:
+    """Split → what is tested there, for every test that a benchmark's students answered: the benchmark itself, another
+    one (`tested_on`), or a transfer test by its own name. `frame`: metrics.csv."""
+    found = [split for split in dict.fromkeys(where(frame, dataset=dataset)["split"]) if split.startswith("test")]
+    return {
+        split: dataset if split == "test" else split if split in TRANSFER else split.removeprefix(ELSEWHERE)
+        for split in found
+    }
+
+
+def by_test(recipe: Recipe, dataset: str, frame: pd.DataFrame) -> list[Row]:
+    """Accuracy of each arm of the main variant on each test: rows with `arm`, `scoring`, `test`, `mean`, `low`, `high`,
+    `seeds` and `n`.
+
+    `low` and `high`: the interval over questions (Wilson) where there is one seed, else the least and greatest seed.
+    """
+    rows = []
+    main = where(frame, dataset=dataset, variant=MAIN)
+    for split, test in tests_of(recipe, dataset, frame).items():
+        for scoring in ("generated", "ranked"):
+            own = where(main, split=split, metric=scoring)
+            for one in over_seeds(own, ["arm"]).to_dict("records"):
+                first = where(own, arm=one["arm"]).iloc[0]
+                single = one["seeds"] == 1
+                low, high = (first["low"], first["high"]) if single else (one["min"], one["max"])
+                row = {"arm": one["arm"], "scoring": scoring, "test": test, "mean": one["mean"]}
+                rows.append(row | {"low": low, "high": high, "seeds": int(one["seeds"]), "n": int(one["n"])})
+    return [row for arm in ARMS for row in rows if row["arm"] == arm]
+
+
+def by_test_table(rows: Sequence[Row]) -> Table:
+    """`by_test` for reading: a row for each arm and scoring, a column for each test."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        of_arm = found.setdefault((row["arm"], row["scoring"]), {})
+        of_arm[f"{row['test']} ({row['n']} questions)"] = (
+            f"{percent(row['mean'])} ({interval(row['low'], row['high'])})"
+        )
+    columns = dict.fromkeys(column for cells in found.values() for column in cells)
+    return Table(
+        {"arm": arm_name(arm), "scoring": scoring} | {column: cells.get(column, "–") for column in columns}
+        for (arm, scoring), cells in found.items()
+    )
+
+
+def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapping[str, tuple[str, float]]) -> Picture:
+    """`by_test` as a panel for each test, arms from top to bottom. Raises ValueError where there are no rows.
+
+    `chance`: test → share that a guess is right; `lines`: test → (name, share) of a published figure to compare with.
+    """
+    if not rows:
+        raise ValueError("by_test_figure: found no rows, allowed: at least one arm on one test")
+    tests = list(dict.fromkeys(row["test"] for row in rows))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    size = (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms))
+    figure, panels = plt.subplots(1, len(tests), figsize=size, sharey=True, sharex=True, squeeze=False)
+    for axes, test in zip(panels[0], tests, strict=True):
+        for row in [row for row in rows if row["test"] == test]:
+            filled = row["scoring"] == "generated"
+            place, colour = arms.index(row["arm"]) + (-0.17 if filled else 0.17), ARMS[row["arm"]][1]
+            axes.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, lw=2)
+            axes.plot(100 * row["mean"], place, "o", color=colour, mfc=colour if filled else "white", ms=6)
+        if test in chance:
+            axes.axvline(100 * chance[test], color="#555555", ls=":", lw=1.2)
+        if test in lines:
+            axes.axvline(100 * lines[test][1], color="#555555", ls="--", lw=1.2)
+        axes.set_title(test, fontsize=10)
+        axes.set(xlabel="right answers, %", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
+        axes.grid(axis="y", visible=False)
+    panels[0, 0].set_yticks(range(len(arms)), [ARMS[arm][0] for arm in arms])
+    legend = [
+        plt.Line2D([], [], ls="", marker="o", color="#333333", label="generated"),
+        plt.Line2D([], [], ls="", marker="o", color="#333333", mfc="white", label="ranked"),
+        *([plt.Line2D([], [], ls=":", color="#555555", label="chance")] if chance else []),
+        *(plt.Line2D([], [], ls="--", color="#555555", label=name) for name in dict.fromkeys(name for name, _ in lines.values())),
+    ]  # fmt: skip
+    figure.legend(handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return Picture(figure, f"Right answers on each test. {by_test_told(rows, [arm for arm in arms if arm in SHOWN])}")
+
+
+def by_test_told(rows: Sequence[Row], arms: Iterable[str]) -> str:
+    """The accuracies of some arms on each test, as a sentence for each test."""
+    told, arms = [], list(arms)
+    for test in dict.fromkeys(row["test"] for row in rows):
+        parts = []
+        for arm in arms:
+            means = {row["scoring"]: row["mean"] for row in rows if (row["test"], row["arm"]) == (test, arm)}
+            if means:
+                parts.append(f"{arm_name(arm)} {', '.join(f'{percent(mean)} {how}' for how, mean in means.items())}")
+        of_test = next(row for row in rows if row["test"] == test)
+        if parts:
+            told.append(f"{test} ({of_test['n']} questions, {counted(of_test['seeds'], 'seed')}): {'; '.join(parts)}.")
+    return " ".join(told)
+
+
+def lines_told(rows: Sequence[Row], lines: Mapping[str, tuple[str, float]], arm: str) -> str:
+    """Whether an arm passes a published figure, a sentence for each test that has one; `lines` as in `by_test_figure`."""
+    told = []
+    for test, (name, share) in lines.items():
+        found = [row for row in rows if (row["test"], row["arm"]) == (test, arm)]
+        words = {True: "above", False: "below", None: "around"}
+        stands = [
+            f"{percent(row['mean'])} {row['scoring']}, its interval {words[None if row['low'] <= share <= row['high'] else row['low'] > share]} that figure"
+            for row in found
+        ]
+        if stands:
+            told.append(f"{test}, {name} {percent(share)}: {arm_name(arm)} {'; '.join(stands)}.")
+    return " ".join(told)
+
+
+def beside(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
+    """The comparisons that two studies have in common, from their rows of `differences.compare`: `first`, `second`,
+    `measure`, and of the second study's `difference`, `low`, `high`; of the first `foretold` and whether `settled`, its
+    interval without zero."""
+    found = {(row["first"], row["second"], row["measure"]): row for row in here}
+    both = [(found[key], row) for row in there if (key := (row["first"], row["second"], row["measure"])) in found]
+    return [
+        {name: two[name] for name in ("first", "second", "measure", "difference", "low", "high")}
+        | {"foretold": one["difference"], "settled": not one["low"] <= 0 <= one["high"]}
+        for one, two in both
+    ]
+
+
+def beside_told(rows: Sequence[Row], here: str, there: str) -> str:
+    """Whether the first study foretells the order of the arms in the second, in two sentences."""
+    if len(rows) < 2:
+        return f"{here} and {there} have no two comparisons in common, so the one foretells nothing of the other."
+    settled = [row for row in rows if row["settled"]]
+    same = [row for row in settled if row["foretold"] * row["difference"] > 0]
+    against = [row for row in settled if row["foretold"] * row["high"] < 0 and row["foretold"] * row["low"] < 0]
+    rank = stats.spearmanr([row["foretold"] for row in rows], [row["difference"] for row in rows]).statistic
+    listed = "; ".join(
+        f"{arm_name(row['first'])} minus {arm_name(row['second'])}, {row['measure']}, {row['foretold']:+z.1f} in {here} and {row['difference']:+z.1f} on {there}"
+        for row in against
+    )
+    return (
+        f"Of the {len(settled)} differences between arms that {here} tells from zero, {len(same)} have the same sign on {there}; "
+        f"{len(against)} have the other sign with an interval that leaves zero out{f' ({listed})' if listed else ''}. "
+        f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
+    )
+
+
+def beside_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
+    """Differences between arms, of one study against those of another, in percentage points, with the second's
+    intervals. Raises ValueError where there are no rows."""
+    if not rows:
+        raise ValueError("beside_figure: found no rows, allowed: at least one comparison in common")
+    figure, axes = plt.subplots(figsize=(7.4, 5.2))
+    axes.axhline(0, color="#555555", lw=1.2)
+    axes.axvline(0, color="#555555", lw=1.2)
+    marks = ("o", "s", "^", "D", "v", "P", "X", "*")
+    pairs = list(dict.fromkeys((row["first"], row["second"]) for row in rows))
+    for row in rows:
+        colour = next(colour for measure, _, _, colour in MEASURES if measure == row["measure"])
+        mark = marks[pairs.index((row["first"], row["second"])) % len(marks)]
+        axes.vlines(row["foretold"], row["low"], row["high"], color=colour, lw=1.5)
+        axes.plot(row["foretold"], row["difference"], mark, color=colour, ms=8)
+    axes.set(xlabel=f"difference in {here}, percentage points", ylabel=f"difference on {there}, percentage points")
+    legend = [
+        plt.Line2D([], [], ls="", marker=marks[i % len(marks)], color="#333333", label=f"{arm_name(one)} minus {arm_name(two)}")
+        for i, (one, two) in enumerate(pairs)
+    ]  # fmt: skip
+    legend += [plt.Line2D([], [], color=colour, label=measure) for measure, _, _, colour in MEASURES]
+    figure.legend(handles=legend, loc="outside lower center", ncols=1, frameon=False, fontsize=9)
+    return Picture(figure, beside_told(rows, here, there))
