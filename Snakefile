@@ -118,6 +118,7 @@ def record(recipe, *names):
     return [
         paths.relative(file)
         for file in (
+            paths.RECIPES / f"{recipe}.yaml",
             place / "provenance.json",
             place / "metrics.csv",
             *(place / "tables" / f"{name}.csv" for name in names),
@@ -173,6 +174,7 @@ PAGES = {
     "09_claims": f"{DONE}/09_claims.ipynb",
     "10_rationale_explorer": f"{DONE}/10_rationale_explorer.ipynb",
     "A2_what_it_knows": f"{DONE}/A2_what_it_knows.ipynb",
+    "A3_as_shipped": f"{DONE}/A3_as_shipped.ipynb",
 }
 
 
@@ -464,7 +466,6 @@ rule diverse_reasoning:
         code=provenance.code("07_diverse_reasoning"),
         metrics=f"{OUT}/metrics.csv",
         published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
-        record=record("symbolic", "07_measured"),
     output:
         notebook=PAGES["07_diverse_reasoning"],
     log:
@@ -514,14 +515,6 @@ rule claims:
         notebook="notebooks/09_claims.ipynb",
         code=provenance.code("09_claims"),
         metrics=f"{OUT}/metrics.csv",
-        record=record(
-            "micro_full",
-            "08_carried_microsci",
-            "08_variants_microsci",
-            "09_comparisons_microsci",
-            "08_differences_microsci",
-            "08_failures_microsci",
-        ),
     output:
         notebook=PAGES["09_claims"],
     log:
@@ -558,6 +551,38 @@ rule rationale_explorer:
         settings=settings("10_rationale_explorer"),
     message:
         "10 rationale explorer"
+    shell:
+        PAPERMILL
+
+
+# The studies that were run for this repository, from their records.
+rule as_shipped:
+    input:
+        notebook="notebooks/A3_as_shipped.ipynb",
+        code=provenance.code("A3_as_shipped"),
+        published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
+        record=record("symbolic")
+        + record(
+            "micro_full",
+            "08_carried_microsci",
+            "08_variants_microsci",
+            "09_comparisons_microsci",
+            "08_differences_microsci",
+            "08_failures_microsci",
+        ),
+    output:
+        notebook=PAGES["A3_as_shipped"],
+    log:
+        notebook=f"{LOGS}/A3_as_shipped.ipynb",
+        text=f"{LOGS}/A3_as_shipped.txt",
+    benchmark:
+        f"{TIMES}/A3_as_shipped.tsv"
+    params:
+        failed=FAILED,
+        about=ABOUT,
+        settings=settings("A3_as_shipped"),
+    message:
+        "A3 as shipped"
     shell:
         PAPERMILL
 

@@ -3,10 +3,9 @@
 import pandas as pd
 import pytest
 
-from scicot_utils import recipe, report
+from scicot_utils import report
 from scicot_utils.recipe import MAIN
 
-PLAN = recipe.load("arc_gemini_thin")
 CHANCE, LINES = {"ARC-Easy": 0.25}, {"ARC-Easy": ("a large one", 0.726), "GSM8K": ("a large one", 0.5)}
 
 
@@ -26,13 +25,13 @@ FRAME = pd.DataFrame([
 
 
 def test_every_test_has_the_name_of_its_benchmark():
-    assert report.tests_of(PLAN, "ARC-Challenge", FRAME) == {
+    assert report.tests_of("ARC-Challenge", FRAME) == {
         "test": "ARC-Challenge", "test_ARC-Easy": "ARC-Easy", "test_forms": "test_forms",
     }  # fmt: skip
 
 
 def test_arms_stand_beside_each_other_on_every_test_with_the_interval_of_one_seed():
-    rows = report.by_test(PLAN, "ARC-Challenge", FRAME)
+    rows = report.by_test("ARC-Challenge", FRAME)
     assert [(row["arm"], row["scoring"], row["test"], row["mean"]) for row in rows] == [
         ("answer_only", "generated", "ARC-Challenge", 0.2),
         ("two_stage", "generated", "ARC-Challenge", 0.3),
@@ -54,18 +53,27 @@ def test_arms_stand_beside_each_other_on_every_test_with_the_interval_of_one_see
 
 def test_several_seeds_have_the_least_and_the_greatest():
     frame = pd.DataFrame([metric("two_stage", "test", value, seed=seed) for seed, value in enumerate((0.2, 0.4))])
-    [row] = report.by_test(PLAN, "ARC-Challenge", frame)
+    [row] = report.by_test("ARC-Challenge", frame)
     assert (row["mean"], row["low"], row["high"], row["seeds"]) == pytest.approx((0.3, 0.2, 0.4, 2))
 
 
 def test_a_published_line_is_passed_only_where_the_whole_interval_lies_above_it():
-    rows = report.by_test(PLAN, "ARC-Challenge", FRAME)
-    assert report.lines_told(rows, LINES, "two_stage") == (
-        "ARC-Easy, a large one 72.6%: two-stage (Sci-CoT) 50.0% generated, its interval below that figure; "
-        "85.0% ranked, its interval above that figure."
+    rows = report.by_test("ARC-Challenge", FRAME)
+    assert report.reference_summary(rows, LINES, "two_stage") == (
+        "ARC-Easy, a large one 72.6%: two-stage (Sci-CoT) 50.0% generated, its interval lies below that figure; "
+        "85.0% ranked, its interval lies above that figure."
     )
-    around = report.by_test(PLAN, "ARC-Challenge", pd.DataFrame([metric("two_stage", "test_ARC-Easy", 0.7)]))
-    assert "its interval around that figure" in report.lines_told(around, LINES, "two_stage")
+    around = report.by_test("ARC-Challenge", pd.DataFrame([metric("two_stage", "test_ARC-Easy", 0.7)]))
+    assert "its interval includes that figure" in report.reference_summary(around, LINES, "two_stage")
+
+
+def test_chance_and_published_figures_are_of_a_test():
+    fairness = [{"dataset": "ARC-Challenge", "split": split, "chance": 0.25} for split in ("test", "test_ARC-Easy")]
+    assert report.chances([*fairness, {"dataset": "X", "split": "test", "chance": 0.5}], "ARC-Challenge") == {
+        "ARC-Challenge": 0.25, "ARC-Easy": 0.25,
+    }  # fmt: skip
+    found = report.reference_lines(report.published("arc"), "BLOOM", "zero-shot")
+    assert found["ARC-Easy"] == ("BLOOM-176B zero-shot", pytest.approx(0.726)) and len(found) == 2
 
 
 def compared(first, second, difference, measure="generated", width=2.0):
@@ -80,22 +88,22 @@ THERE = [compared("two_stage", "answer_only", -15.0), compared("two_stage", "rat
 
 
 def test_what_one_world_foretells_of_another_is_counted():
-    rows = report.beside(HERE, THERE)
-    assert [(row["foretold"], row["difference"], row["settled"]) for row in rows] == [
+    rows = report.common_comparisons(HERE, THERE)
+    assert [(row["predicted"], row["difference"], row["settled"]) for row in rows] == [
         (20.0, -15.0, True), (10.0, 4.0, True), (1.0, -20.0, False),
     ]  # fmt: skip
-    told = report.beside_told(rows, "A", "B")
+    told = report.agreement_summary(rows, "A", "B")
     assert told.startswith(
-        "Of the 2 differences between arms that A tells from zero, 1 have the same sign on B; 1 have the other sign with an "
-        "interval that leaves zero out (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
+        "A tells 2 differences between arms from zero. Of these, 1 on B with the same sign, and 1 with the opposite sign and an "
+        "interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
     )
     assert told.endswith("The rank correlation of all 3 differences is 0.50.")
-    assert report.beside_figure(rows, "A", "B").alt == told
+    assert report.agreement_figure(rows, "A", "B").alt == told
 
 
 def test_nothing_in_common_is_said():
-    assert "no two comparisons in common" in report.beside_told(report.beside(HERE, []), "A", "B")
+    assert "no two comparisons in common" in report.agreement_summary(report.common_comparisons(HERE, []), "A", "B")
     with pytest.raises(ValueError, match="found no rows"):
-        report.beside_figure([], "A", "B")
+        report.agreement_figure([], "A", "B")
     with pytest.raises(ValueError, match="found no rows"):
         report.by_test_figure([], {}, {})

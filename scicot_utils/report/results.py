@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scicot_utils import paths, tables
-from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.recipe import MAIN, Recipe, load
 from scicot_utils.report.failures import FAILURES
 from scicot_utils.report.style import ARMS, Paragraph, ReportError, arm_name
 from scicot_utils.tables import METRICS, Row
@@ -130,6 +130,10 @@ class Record:
     """What a recipe came to when it was run for this repository, as `keep` wrote it."""
 
     recipe: str
+
+    @property
+    def planned(self) -> Recipe:
+        return load(self.recipe)
 
     @property
     def metrics(self) -> pd.DataFrame:

@@ -232,6 +232,15 @@ def glue(name: str, value: object) -> None:
     myst_glue(name, value, display=False)
 
 
+def show(**named: object) -> None:
+    """Show values below each other, and hand each to the book's pages under its name."""
+    from IPython.display import display  # here, as above
+
+    for name, value in named.items():
+        glue(name, value)
+    display(*named.values())
+
+
 def percent(value: float) -> str:
     """0.8125 → '81.2%' (half to even)."""
     return f"{100 * value:.1f}%"

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from scipy import stats
 
-from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER, Recipe
+from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER
 from scicot_utils.report.differences import MEASURES
 from scicot_utils.report.results import over_seeds, where
 from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
@@ -17,17 +17,30 @@ from scicot_utils.tables import Row
 SHOWN = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
 
 
-def tests_of(recipe: Recipe, dataset: str, frame: pd.DataFrame) -> dict[str, str]:
+def tests_of(dataset: str, frame: pd.DataFrame) -> dict[str, str]:
     """Split → what is tested there, for every test that a benchmark's students answered: the benchmark itself, another
     one (`tested_on`), or a transfer test by its own name. `frame`: metrics.csv."""
-    found = [split for split in dict.fromkeys(where(frame, dataset=dataset)["split"]) if split.startswith("test")]
-    return {
-        split: dataset if split == "test" else split if split in TRANSFER else split.removeprefix(ELSEWHERE)
-        for split in found
-    }
+    found = dict.fromkeys(where(frame, dataset=dataset)["split"])
+    return {split: _tested(split, dataset) for split in found if split.startswith("test")}
 
 
-def by_test(recipe: Recipe, dataset: str, frame: pd.DataFrame) -> list[Row]:
+def _tested(split: str, dataset: str) -> str:
+    return dataset if split == "test" else split if split in TRANSFER else split.removeprefix(ELSEWHERE)
+
+
+def chances(fairness: Iterable[Row], dataset: str) -> dict[str, float]:
+    """Test → share of its questions that a random guess answers right; `fairness`: rows of the table 01_fairness."""
+    own = [row for row in fairness if row["dataset"] == dataset]
+    return {_tested(row["split"], dataset): row["chance"] for row in own}
+
+
+def reference_lines(published: pd.DataFrame, model: str, method: str) -> dict[str, tuple[str, float]]:
+    """Test → (name, share) of what another model is published to reach there; `published`: see `published("arc")`."""
+    own = where(published, model=model, method=method)
+    return {row["task"]: (f"{model}-{row['size']} {method}", row["accuracy"] / 100) for row in own.to_dict("records")}
+
+
+def by_test(dataset: str, frame: pd.DataFrame) -> list[Row]:
     """Accuracy of each arm of the main variant on each test: rows with `arm`, `scoring`, `test`, `mean`, `low`, `high`,
     `seeds` and `n`.
 
@@ -35,7 +48,7 @@ def by_test(recipe: Recipe, dataset: str, frame: pd.DataFrame) -> list[Row]:
     """
     rows = []
     main = where(frame, dataset=dataset, variant=MAIN)
-    for split, test in tests_of(recipe, dataset, frame).items():
+    for split, test in tests_of(dataset, frame).items():
         for scoring in ("generated", "ranked"):
             own = where(main, split=split, metric=scoring)
             for one in over_seeds(own, ["arm"]).to_dict("records"):
@@ -94,10 +107,12 @@ def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapp
         *(plt.Line2D([], [], ls="--", color="#555555", label=name) for name in dict.fromkeys(name for name, _ in lines.values())),
     ]  # fmt: skip
     figure.legend(handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    return Picture(figure, f"Right answers on each test. {by_test_told(rows, [arm for arm in arms if arm in SHOWN])}")
+    return Picture(
+        figure, f"Right answers on each test. {by_test_summary(rows, [arm for arm in arms if arm in SHOWN])}"
+    )
 
 
-def by_test_told(rows: Sequence[Row], arms: Iterable[str]) -> str:
+def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
     """The accuracies of some arms on each test, as a sentence for each test."""
     told, arms = [], list(arms)
     for test in dict.fromkeys(row["test"] for row in rows):
@@ -112,58 +127,60 @@ def by_test_told(rows: Sequence[Row], arms: Iterable[str]) -> str:
     return " ".join(told)
 
 
-def lines_told(rows: Sequence[Row], lines: Mapping[str, tuple[str, float]], arm: str) -> str:
+def reference_summary(rows: Sequence[Row], lines: Mapping[str, tuple[str, float]], arm: str) -> str:
     """Whether an arm passes a published figure, a sentence for each test that has one; `lines` as in `by_test_figure`."""
     told = []
     for test, (name, share) in lines.items():
         found = [row for row in rows if (row["test"], row["arm"]) == (test, arm)]
-        words = {True: "above", False: "below", None: "around"}
-        stands = [
-            f"{percent(row['mean'])} {row['scoring']}, its interval {words[None if row['low'] <= share <= row['high'] else row['low'] > share]} that figure"
-            for row in found
-        ]
+        stands = [f"{percent(row['mean'])} {row['scoring']}, its interval {_against(row, share)}" for row in found]
         if stands:
             told.append(f"{test}, {name} {percent(share)}: {arm_name(arm)} {'; '.join(stands)}.")
     return " ".join(told)
 
 
-def beside(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
+def _against(row: Row, share: float) -> str:
+    if row["low"] <= share <= row["high"]:
+        return "includes that figure"
+    return f"lies {'above' if row['low'] > share else 'below'} that figure"
+
+
+def common_comparisons(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
     """The comparisons that two studies have in common, from their rows of `differences.compare`: `first`, `second`,
-    `measure`, and of the second study's `difference`, `low`, `high`; of the first `foretold` and whether `settled`, its
+    `measure`, and of the second study's `difference`, `low`, `high`; of the first `predicted` and whether `settled`, its
     interval without zero."""
     found = {(row["first"], row["second"], row["measure"]): row for row in here}
     both = [(found[key], row) for row in there if (key := (row["first"], row["second"], row["measure"])) in found]
     return [
         {name: two[name] for name in ("first", "second", "measure", "difference", "low", "high")}
-        | {"foretold": one["difference"], "settled": not one["low"] <= 0 <= one["high"]}
+        | {"predicted": one["difference"], "settled": not one["low"] <= 0 <= one["high"]}
         for one, two in both
     ]
 
 
-def beside_told(rows: Sequence[Row], here: str, there: str) -> str:
-    """Whether the first study foretells the order of the arms in the second, in two sentences."""
+def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
+    """Whether the first study predicts the order of the arms in the second, in two sentences."""
     if len(rows) < 2:
-        return f"{here} and {there} have no two comparisons in common, so the one foretells nothing of the other."
+        return f"{here} and {there} have no two comparisons in common, so the one predicts nothing about the other."
     settled = [row for row in rows if row["settled"]]
-    same = [row for row in settled if row["foretold"] * row["difference"] > 0]
-    against = [row for row in settled if row["foretold"] * row["high"] < 0 and row["foretold"] * row["low"] < 0]
-    rank = stats.spearmanr([row["foretold"] for row in rows], [row["difference"] for row in rows]).statistic
+    same = [row for row in settled if row["predicted"] * row["difference"] > 0]
+    against = [row for row in settled if row["predicted"] * row["high"] < 0 and row["predicted"] * row["low"] < 0]
+    rank = stats.spearmanr([row["predicted"] for row in rows], [row["difference"] for row in rows]).statistic
     listed = "; ".join(
-        f"{arm_name(row['first'])} minus {arm_name(row['second'])}, {row['measure']}, {row['foretold']:+z.1f} in {here} and {row['difference']:+z.1f} on {there}"
+        f"{arm_name(row['first'])} minus {arm_name(row['second'])}, {row['measure']}, {row['predicted']:+z.1f} in {here} and {row['difference']:+z.1f} on {there}"
         for row in against
     )
     return (
-        f"Of the {len(settled)} differences between arms that {here} tells from zero, {len(same)} have the same sign on {there}; "
-        f"{len(against)} have the other sign with an interval that leaves zero out{f' ({listed})' if listed else ''}. "
+        f"{here} tells {counted(len(settled), 'difference')} between arms from zero. Of these, {len(same)} on {there} with the same sign, and "
+        f"{len(against)} with the opposite sign and an interval that excludes zero{f' ({listed})' if listed else ''}. "
         f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
     )
 
 
-def beside_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
+def agreement_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
     """Differences between arms, of one study against those of another, in percentage points, with the second's
     intervals. Raises ValueError where there are no rows."""
     if not rows:
-        raise ValueError("beside_figure: found no rows, allowed: at least one comparison in common")
+        raise ValueError("agreement_figure: found no rows, allowed: at least one comparison in common")
     figure, axes = plt.subplots(figsize=(7.4, 5.2))
     axes.axhline(0, color="#555555", lw=1.2)
     axes.axvline(0, color="#555555", lw=1.2)
@@ -172,8 +189,8 @@ def beside_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
     for row in rows:
         colour = next(colour for measure, _, _, colour in MEASURES if measure == row["measure"])
         mark = marks[pairs.index((row["first"], row["second"])) % len(marks)]
-        axes.vlines(row["foretold"], row["low"], row["high"], color=colour, lw=1.5)
-        axes.plot(row["foretold"], row["difference"], mark, color=colour, ms=8)
+        axes.vlines(row["predicted"], row["low"], row["high"], color=colour, lw=1.5)
+        axes.plot(row["predicted"], row["difference"], mark, color=colour, ms=8)
     axes.set(xlabel=f"difference in {here}, percentage points", ylabel=f"difference on {there}, percentage points")
     legend = [
         plt.Line2D([], [], ls="", marker=marks[i % len(marks)], color="#333333", label=f"{arm_name(one)} minus {arm_name(two)}")
@@ -181,4 +198,4 @@ def beside_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
     ]  # fmt: skip
     legend += [plt.Line2D([], [], color=colour, label=measure) for measure, _, _, colour in MEASURES]
     figure.legend(handles=legend, loc="outside lower center", ncols=1, frameon=False, fontsize=9)
-    return Picture(figure, beside_told(rows, here, there))
+    return Picture(figure, agreement_summary(rows, here, there))
