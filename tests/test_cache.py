@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from filelock import Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,78 +102,14 @@ def test_the_request_can_be_read_in_the_file(path):
     connection.close()
 
 
-def test_a_request_is_claimed_by_one_at_a_time(path):
-    with Cache(path) as one, Cache(path) as other:
-        assert one.claim(REQUEST) and not one.claim(REQUEST) and not other.claim(REQUEST)
-        assert other.claim({"another": 1}) and not one.claim({"another": 1})
-        one.release(REQUEST)
-        assert other.claim(REQUEST) and not one.claim(REQUEST)
-
-
-def test_a_claim_ends_with_its_cache_or_process(path):
-    code = "import pathlib, sys; from scicot_utils.cache import Cache; "
-    code += "opened = Cache(pathlib.Path(sys.argv[1])); print(opened.claim({'i': 1}), flush=True); sys.stdin.read()"
-    with Cache(path) as opened:
-        with Cache(path) as closed:
-            assert closed.claim({"i": 0})
-        assert opened.claim({"i": 0})
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout.readline() == "True\n" and not opened.claim({"i": 1})
-        process.kill()
-        process.communicate()
-        assert opened.claim({"i": 1})
-    assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
-
-
-def test_a_claim_whose_release_failed_can_be_made_again(path, monkeypatch):
-    with Cache(path) as opened:
-        assert opened.claim(REQUEST)
-        with monkeypatch.context() as full:
-            full.setattr(opened, "_change", lambda *_: (_ for _ in ()).throw(CacheError("disk is full")))
-            with pytest.raises(CacheError):
-                opened.release(REQUEST)
-        with Cache(path) as other:
-            assert not other.claim(REQUEST) and opened.claim(REQUEST) and not opened.claim(REQUEST)
-
-
-def test_what_a_dead_process_left_beside_a_cache_is_cleared_away_and_what_others_hold_is_not(path):
-    with Cache(path) as opened:
-        assert opened.claim(REQUEST)
-        left = path.with_name("cache.sqlite.owner-0123")
-        left.touch()
-        with Cache(path) as other:
-            assert not left.exists() and not other.claim(REQUEST)
-
-
-def test_a_folder_without_rights_is_told_of_in_one_line(path, monkeypatch):
-    def refused(_):
-        raise PermissionError(13, "Permission denied")
-
-    with Cache(path) as opened:
-        monkeypatch.setattr(cache, "Owner", refused)
-        with pytest.raises(CacheError, match=r"cannot be used as a cache .*Permission denied"):
-            opened.claim(REQUEST)
-
-
-def test_whoever_names_a_cache_through_a_link_shares_its_claims(path, tmp_path):
-    with Cache(path) as one:
-        for name in ("a.sqlite", "b.sqlite"):
-            (tmp_path / name).symlink_to(path)
-        with Cache(tmp_path / "a.sqlite") as a, Cache(tmp_path / "b.sqlite") as b:
-            assert a.claim(REQUEST) and not b.claim(REQUEST) and not one.claim(REQUEST)
-
-
 def test_threads_may_share_one(path):
     with Cache(path) as opened, ThreadPoolExecutor(8) as threads:
 
         def use(name):
             for i in range(50):
-                assert opened.claim({"own": [name, i]}) and opened.reserve(0.5, 0.0, 0)
+                assert opened.reserve(0.5, 0.0, 0)
                 opened.get({"shared": i})
                 opened.put([({"own": [name, i]}, response()), ({"shared": i}, response())], reserved=0.5)
-                opened.release({"own": [name, i]})
 
         list(threads.map(use, range(8)))
         assert len(opened) == 450 and opened.hits + opened.misses == 400
@@ -226,56 +163,15 @@ def damaged(path):
 @pytest.mark.parametrize(
     ("place", "length"), [(0, 4000), (100, 4000), (4096, 4000), (20_000, 4000), (8192, 0), (50_001, 0)]
 )
-def test_a_damaged_file_is_named_set_aside_and_not_built_anew(path, damaged, place, length):
+def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, place, length):
     content, told = damaged(place, length)
-    assert "cache.sqlite is no usable cache" in told and "\n" not in told
-    [aside] = path.parent.glob("*.damaged-*[0-9]")
-    assert aside.name in told and aside.read_bytes() == content and not path.exists()
-    with pytest.raises(
-        CacheError, match=f"was damaged and is set aside as {aside.name}.* export-cache .* or delete it"
-    ):
-        Cache(path)
-    assert not path.exists()
-    aside.unlink()
+    assert "cache.sqlite is no usable cache" in told and "export-cache" in told and "\n" not in told
+    assert path.read_bytes() == content
+    with pytest.raises(CacheError, match="is no usable cache"), Cache(path) as opened:
+        opened.get({"i": 299})
+    path.unlink()
     with Cache(path) as opened:
         assert len(opened) == 0
-
-
-def test_a_file_without_any_content_is_damaged_and_not_a_new_one(path):
-    path.parent.mkdir()
-    path.touch()
-    with pytest.raises(CacheError, match=r"no usable cache \(it holds nothing at all\); set aside as"):
-        Cache(path)
-    [aside] = path.parent.iterdir()
-    assert ".damaged-" in aside.name
-    with pytest.raises(CacheError, match=f"set aside as {aside.name}"):
-        Cache(path)
-
-
-def test_a_log_whose_file_is_gone_is_not_read_into_a_new_one(path):
-    with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
-        log = path.with_name("cache.sqlite-wal")
-        content = log.read_bytes()
-    path.unlink()
-    log.write_bytes(content)
-    with pytest.raises(CacheError, match=r"is gone, and its log cache\.sqlite-wal is not: put the file back"):
-        Cache(path)
-    log.unlink()
-    with Cache(path) as opened:
-        assert opened.get(REQUEST) is None
-
-
-def test_a_new_file_needs_no_hard_links(path, monkeypatch):
-    def refused(*_):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr("os.link", refused)
-    with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
-    assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
-    with Cache(path) as opened:
-        assert opened.get(REQUEST) == response()
 
 
 def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
@@ -290,59 +186,37 @@ def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
     assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
 
 
-@pytest.fixture
-def aside(path):
-    """A cache of 300 answers, paid for with 75.5 USD, that was damaged where responses lie, or where what was spent does."""
-
-    def damage(table):
-        with Cache(path) as opened:
-            for i in range(300):
-                opened.reserve(0.25, 0.0, 0)
-                opened.put([({"i": i}, response())], reserved=0.25)
-            opened.reserve(0.5, 0.0, 0)  # and was lost
-        connection = sqlite3.connect(path)
-        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-        connection.close()
-        content = bytearray(path.read_bytes())
-        content[4096 * (page - 1) : 4096 * page] = b"\xff" * 4096
-        path.write_bytes(content)
-        with pytest.raises(CacheError):
-            Cache(path)
-        [aside] = path.parent.glob("*.damaged-*[0-9]")
-        return aside
-
-    return damage
-
-
-def test_what_a_damaged_file_still_holds_can_be_saved(path, aside):
-    lines = list(cache.salvage(aside("sqlite_autoindex_responses_1")))
-    with Cache(path, anew=True) as opened:
-        assert opened.take_in(lines, "saved.jsonl") == 300
-        assert opened.get({"i": 0}) == response() and opened.spent() == (pytest.approx(75.5), 301)
+def test_what_a_damaged_file_still_holds_can_be_saved(path):
     with Cache(path) as opened:
-        assert len(opened) == 300, "and from now on it is the cache"
-        assert opened.take_in(lines, "saved.jsonl") == 0 and opened.spent()[1] == 301, "counted once"
-        assert not opened.reserve(0.25, 75.6, 0), "and a cap holds for what was spent before"
-
-
-def test_where_what_was_spent_cannot_be_read_the_prices_of_the_responses_stand_for_it(path, aside):
-    lines = list(cache.salvage(aside("ledger")))
-    [spent] = cache.spendings(lines, "x")
-    assert (spent.usd, spent.requests, spent.least) == (75.0, 300, True)
-    with Cache(path, anew=True) as opened:
+        for i in range(300):
+            opened.reserve(0.25, 0.0, 0)
+            opened.put([({"i": i}, response())], reserved=0.25)
+    connection = sqlite3.connect(path)
+    query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_responses_1'"
+    [page] = connection.execute(query).fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * (page - 1) : 4096 * page] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(CacheError):
+        Cache(path)
+    lines = cache.export(path)
+    path.unlink()
+    with Cache(path) as opened:
         assert opened.take_in(lines, "saved.jsonl") == 300 and opened.take_in(lines, "saved.jsonl") == 0
-        assert opened.spent() == (75.0, 300)
+        assert opened.get({"i": 0}) == response() and opened.spent() == (pytest.approx(75.0), 300), "counted once"
+        assert not opened.reserve(0.25, 75.1, 0), "and a cap holds for what was spent before"
 
 
 def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_for_empty(path, monkeypatch):
-    monkeypatch.setattr(cache, "OUT_OF_REACH", 2)  # five seconds each
+    monkeypatch.setattr(cache, "BUSY_SECONDS", 0.1)
     with Cache(path) as opened:
         opened.put([(REQUEST, response())])
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA journal_mode=DELETE")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(CacheError, match=r"cannot be read \(database is locked\)"):
-        list(cache.salvage(path))
+        cache.export(path)
     other.close()
 
 
@@ -354,49 +228,30 @@ def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path):
         connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
     connection.close()
     with Cache(path.with_name("other.sqlite")) as other:
-        assert other.take_in(cache.salvage(path), "saved.jsonl") == 2
+        assert other.take_in(cache.export(path), "saved.jsonl") == 2
 
 
 def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
     answers = [({"i": i, "text": "é\u2028\0"}, response("\u2028\x00é\n", usd=None, reasoning="why")) for i in range(9)]
     with Cache(path) as opened:
         opened.put(answers)
-        lines = list(opened.export())
+    lines = cache.export(path)
     with Cache(tmp_path / "other.sqlite") as other:
         assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
-        assert list(other.export()) == lines
+        assert cache.export(tmp_path / "other.sqlite") == lines
         assert all(other.get(request) == stored for request, stored in answers)
-
-
-def test_an_export_tells_what_was_spent_and_each_cache_counts_once(path, tmp_path):
-    with Cache(path) as opened, Cache(tmp_path / "other.sqlite") as other, Cache(tmp_path / "third.sqlite") as third:
-        opened.reserve(2.0, 0.0, 0)
-        early = list(opened.export())
-        opened.reserve(1.0, 0.0, 0)
-        other.reserve(0.25, 0.0, 0)
-        for lines in (opened.export(), opened.export(), early):
-            other.take_in(list(lines), "x")
-        assert other.spent() == (3.25, 3)
-        for lines in (early, other.export(), opened.export()):
-            third.take_in(list(lines), "x")
-        assert third.spent() == (3.25, 3) and list(third.export()) == list(other.export())
-        opened.take_in(list(third.export()), "x")
-        assert opened.spent() == (3.25, 3)
-        assert list(cache.exported(third.export(), "x")) == []
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None,
-        {"spent": 3}, {"spent": {"cache": "a", "usd": -1.0, "requests": 1}},
-        {"spent": {"cache": "a", "usd": "1", "requests": 1}},
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change):
     with Cache(path) as opened:
         opened.put([(REQUEST, response())])
-        [line] = opened.export()
+    [line] = cache.export(path)
     bad = "{" if change is None else json.dumps(json.loads(line) | change)
     with Cache(path.with_name("other.sqlite")) as other:
         with pytest.raises(CacheError, match=r"export\.jsonl, line 2: allowed: a line of `export-cache`") as caught:
@@ -461,10 +316,37 @@ def test_a_folder_is_no_cache(tmp_path):
 
 def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
     with Cache(tmp_path / "theirs.sqlite") as theirs:
-        assert theirs.reserve(2.0, 0, 0)
-        theirs.put([(REQUEST, response())], reserved=2.0)
-        lines = list(theirs.export())
-    for counted, spent in ((True, 1), (False, 0)):
-        with Cache(tmp_path / f"ours{counted}.sqlite") as ours:
-            assert ours.take_in(lines, "export", with_spending=counted) == 1
-            assert ours.spent()[1] == spent
+        theirs.put(
+            [(REQUEST, response()), ({"free": 1}, response(usd=0.0)), ({"of unknown price": 1}, response(usd=None))]
+        )
+    lines = cache.export(tmp_path / "theirs.sqlite")
+    for paid_here, spent in ((True, (0.25, 2)), (False, (0.0, 0))):
+        with Cache(tmp_path / f"ours{paid_here}.sqlite") as ours:
+            assert ours.take_in(lines, "export", paid_here=paid_here) == 3
+            assert ours.spent() == spent
+
+
+def test_an_export_of_an_earlier_version_is_taken_in_without_its_lines_of_spending(path):
+    with Cache(path) as opened:
+        opened.put([(REQUEST, response())])
+    lines = [*cache.export(path), '{"spent": {"cache": "a", "usd": 1.0, "requests": 1}}']
+    with Cache(path.with_name("other.sqlite")) as other:
+        assert other.take_in(lines, "x") == 1 and list(cache.exported(lines, "x")) == [(REQUEST, response())]
+
+
+def test_one_process_at_a_time_has_its_turn_and_a_killed_one_gives_it_up(path):
+    code = "import pathlib, sys; from scicot_utils.cache import Cache; "
+    code += "opened = Cache(pathlib.Path(sys.argv[1])); opened.turn.acquire(); print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "\n"
+    link = path.with_name("link.sqlite")
+    link.symlink_to(path)
+    for place in (path, link):
+        with Cache(place) as opened, pytest.raises(Timeout):
+            opened.turn.acquire(timeout=0)
+    process.kill()
+    process.communicate()
+    with Cache(path) as opened, opened.turn.acquire(timeout=0):
+        assert opened.turn.is_locked

@@ -1,8 +1,6 @@
 """A teacher's answers in files: the cache's export, recorded teachers of every kind, a provider's batches."""
 
 import json
-import sqlite3
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,7 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, spendings
+from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
@@ -71,7 +69,7 @@ def test_an_export_answers_as_the_teacher_did_and_needs_no_server(cache, tmp_pat
     questions = rows(5)
     with FaultyServer(rate=0.2, faults=("truncated",)) as server:
         asked = list(teachers.ask(served(server.url), prompt, questions, cache, samples=3, temperature=0.7))
-    path = file("\n".join(cache.export()))
+    path = file("\n".join(export(cache._path)))
     settings = Settings(teacher="recorded", teacher_path=path, prompt=prompt.name)
     assert teachers.prompt_of(settings) == prompt
     with Cache(tmp_path / "other.sqlite") as other:
@@ -88,7 +86,7 @@ def test_an_export_of_several_models_needs_one_named(cache, file):
         for model in ("m", "n"):
             settings = Settings(teacher="openai", teacher_model=model, teacher_base_url=server.url)
             list(teachers.ask(Served(settings), ONE_CALL, rows(1), cache))
-    path = file("\n".join(cache.export()))
+    path = file("\n".join(export(cache._path)))
     with pytest.raises(TeacherError, match='one prompt with model "m" and "n", allowed: one of them in teacher_model'):
         Recorded(path, {"model": ""})
     asked = ONE_CALL.question(rows(1)[0])
@@ -110,7 +108,7 @@ def test_where_an_export_holds_several_answers_to_one_prompt_the_recipe_chooses(
     for value in values:
         with FaultyServer(reply=f"Because {value}. The answer is (B).") as server:
             list(teachers.ask(served(server.url, **{key: value}), ONE_CALL, rows(2), cache, temperature=0.7))
-    recorded = {"teacher": "recorded", "teacher_path": file("\n".join(cache.export()))}
+    recorded = {"teacher": "recorded", "teacher_path": file("\n".join(export(cache._path)))}
     asked, identities = ONE_CALL.question(rows(1)[0]), []
     for value in values:
         teacher = teachers.open_teacher(Settings(**recorded, **{key: value}))
@@ -128,23 +126,16 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
     with FaultyServer() as server:
         list(teachers.ask(served(server.url), ONE_CALL, questions[:1], cache))
     written(served(), questions, cache)
-    teacher = Recorded(file("\n".join(cache.export())))
+    teacher = Recorded(file("\n".join(export(cache._path))))
     asked = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
     assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
-
-
-def test_an_export_without_answers_is_known_as_one(cache, file):
-    assert cache.reserve(0.1, 0.0, 0)
-    settings = Settings(teacher="recorded", teacher_path=file("\n".join(cache.export())))
-    with pytest.raises(TeacherError, match=r"answers\.json: holds no answer$"):
-        teachers.open_teacher(settings)
 
 
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
     request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
     cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])
     with pytest.raises(TeacherError, match="found 2 answers to one prompt that differ in nothing a recipe names"):
-        Recorded(file("\n".join(cache.export())))
+        Recorded(file("\n".join(export(cache._path))))
 
 
 def test_a_file_of_rationales_has_no_other_prompt_than_its_own(file):
@@ -357,32 +348,13 @@ def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, tmp_path)
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
 
-@pytest.mark.parametrize("with_spending", [True, False])
-def test_an_imported_mark_of_a_batch_is_counted_as_far_as_its_spending_came_along(cache, tmp_path, with_spending):
-    """As after damage with a batch outstanding."""
-    teacher = served(**PRICED)
-    lines = written(teacher, rows(3), cache)
-    with Cache(tmp_path / "other.sqlite") as other:
-        for _ in range(2):
-            other.take_in(cache.export(), "x", with_spending=with_spending)
-        assert other.spent() == (cache.spent() if with_spending else (0.0, 0))
-        batch.take_in(teacher, {}, answered(lines), other)
-        assert other.spent() == (pytest.approx(3 * 0.021), 3)
-        assert max(one.usd for one in spendings(other.export(), "x")) >= 3 * 0.021
-
-
-def test_what_is_being_asked_is_left_out_of_a_batch_and_so_is_what_was_answered_meanwhile(cache):
+def test_what_was_answered_meanwhile_is_left_out_of_a_batch(cache):
     teacher = served(**PRICED)
     requests = batch.pending(teacher, ONE_CALL, rows(4), cache)
-    asked, answer, *_ = requests.values()
     with Cache(cache._path) as other:
-        assert other.claim(asked)
-        other.put([(answer, Response("a", "stop", 1, 1, 0.0, ""))])
-        marked = batch.set_aside(teacher, requests, cache, NO_LIMITS)
-        assert list(marked) == [*requests][2:] and cache.spent()[1] == 2
+        other.put([([*requests.values()][1], Response("a", "stop", 1, 1, 0.0, ""))])
+        assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 3 and cache.spent()[1] == 3
         assert not batch.set_aside(teacher, requests, other, NO_LIMITS), "nor is it written twice"
-        other.release(asked)
-    assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 1
 
 
 def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
@@ -397,15 +369,15 @@ def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
 def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settles_it(cache, tmp_path):
     teacher = served(**PRICED)
     lines = written(teacher, rows(3), cache)
-    aside, own = cache.spent(), list(cache.export())
+    aside = cache.spent()
     with Cache(tmp_path / "other.sqlite") as other:
         requests = batch.pending(teacher, ONE_CALL, rows(3), other)
         other.put((request, Response("", "unanswered", 0, 0, 0.0, "")) for request in requests.values())
-        for export in (own, list(other.export())):
-            cache.take_in(export, "x")
-            assert cache.kinds() == {"batched": 3} and cache.spent() == aside
+        assert export(cache._path) == [], "what is in a batch is not exported"
+        cache.take_in(export(other._path), "x")
+        assert cache.kinds() == {"batched": 3} and cache.spent() == aside
         batch.take_in(teacher, requests, answered(lines[:2]), other)
-        cache.take_in(other.export(), "x", with_spending=False)
+        cache.take_in(export(other._path), "x", paid_here=False)
     assert cache.kinds() == {"stop": 2, "batched": 1}
     assert cache.spent() == (pytest.approx(2 * 0.021 + aside[0] / 3), 3)
     assert batch.take_in(teacher, {}, answered(lines), cache)[0] == {"not asked for": 2, "whole": 1}
@@ -480,27 +452,12 @@ def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
     results.write_text("\n".join(answered(more_asked.read_text().splitlines())))
     assert called("batch-read", results, "--price-factor", "0.5") == "6 whole; 0 requests are left to ask"
     assert called("batch-write", tmp_path / "none.jsonl") == "nothing to ask: every response is in the cache"
-    export = tmp_path / "export.jsonl"
-    assert called("export-cache", export).startswith("12 responses of ")
+    answers = tmp_path / "export.jsonl"
+    assert called("export-cache", answers).startswith("12 responses of ")
     paths.teacher_cache("mine").unlink()
-    told = called("import-cache", export)
+    told = called("import-cache", answers)
     assert told.startswith("12 new responses taken into ")
     assert told.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
-
-
-def test_an_export_of_a_damaged_cache_warns_where_it_cannot_tell_what_was_spent(called, tmp_path):
-    place, export = paths.teacher_cache("mine"), tmp_path / "export.jsonl"
-    with FaultyServer(tokens=(10, 20)) as server, Cache(place) as cache:
-        list(teachers.ask(served(server.url, teacher_prices="m=100/1000"), ONE_CALL, rows(3), cache))
-    assert "3 responses of " in (told := called("export-cache", export)) and "WARNING" not in told
-    assert told.endswith("with 0.0630 USD of known prices and 3 requests counted as spent")
-    connection = sqlite3.connect(place)
-    connection.execute("DROP TABLE ledger")
-    connection.close()
-    aside = place.rename(f"{place}.damaged-1")
-    words = [sys.executable, "-m", "scicot_utils", "export-cache", str(aside), str(export)]
-    told = subprocess.run(words, cwd=paths.ROOT, capture_output=True, text=True).stdout
-    assert "with 0.0630 USD of known prices and 3 requests counted as spent. WARNING: what was spent could not" in told
 
 
 @pytest.mark.parametrize(
@@ -537,22 +494,11 @@ def test_a_second_batch_leaves_the_first_alone(called, tmp_path):
     assert asked.read_text() == before and not (tmp_path / "more.jsonl").exists()
 
 
-def test_a_batch_is_written_without_what_another_asks_for_at_the_moment(called, tmp_path):
-    teacher = served()
-    requests = [*batch_of(teacher).values()]
-    with Cache(paths.teacher_cache("mine")) as other:
-        for request in requests[:2]:
-            assert other.claim(request)
-        told = called("batch-write", tmp_path / "asked.jsonl")
-        assert told.startswith("4 requests written to ") and "2 are left out, since another process asks" in told
-        assert len((tmp_path / "asked.jsonl").read_text().splitlines()) == 4
-        told = called("batch-write", tmp_path / "more.jsonl")
-        assert told.startswith("nothing to ask: another process asks") and not [*tmp_path.glob("more*")]
-
-
-def batch_of(teacher):
-    with Cache(paths.teacher_cache("mine")) as opened:
-        return batch.pending(teacher, TWO_CALLS, rows(3), opened, samples=2, temperature=0.7)
+def test_a_batch_is_not_written_while_another_process_asks(called, tmp_path):
+    told = "another process asks through the cache mine now; wait for it"
+    with Cache(paths.teacher_cache("mine")) as other, other.turn.acquire(), pytest.raises(SystemExit, match=told):
+        called("batch-write", tmp_path / "asked.jsonl")
+    assert not [*tmp_path.glob("asked*")]
 
 
 def test_a_batch_that_passes_a_cap_leaves_no_file(called, tmp_path):

@@ -1,6 +1,6 @@
 """A model on this machine as teacher: random weights, so only the way of asking is looked at, never the answers."""
 
-import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -155,11 +155,9 @@ def test_a_model_that_fails_ends_the_run_for_all_that_wait_for_its_batch(tmp_pat
     teacher = local(checkpoint(tmp_path / "m", "causal"))
     monkeypatch.setattr(teacher, "_generate", fails)
 
-    async def ask_all():
-        asked = (teacher.complete(f"Which {i}?", sample=0, temperature=0.0) for i in range(3))
-        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5.0)
-
-    found = asyncio.run(ask_all())
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(teacher.complete, f"Which {i}?", sample=0, temperature=0.0) for i in range(3)]
+        found = [one.exception(timeout=5.0) for one in asked]
     assert [type(one) for one in found] == [TeacherError] * 3 and str(error) in str(found[0])
 
 

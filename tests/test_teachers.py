@@ -60,7 +60,7 @@ class Forgetful:
     """No cache at all: for tests that ask much and are not about the cache."""
 
     def __init__(self):
-        self.users = []
+        self.pending = {}
 
     def get(self, request):
         return None

@@ -6,14 +6,32 @@ one way to ask any of them. Judging what they wrote is the business of `rational
 teachers, then asking, then batch files and what a recipe names.
 """
 
-from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known, money, spending
+from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known_usd, spending, usd_text
 from scicot_utils.teachers.choosing import exemplars, need_match, need_proofs, open_teacher, prompt_of
 from scicot_utils.teachers.planning import variants_ask
-from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable
+from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError
 from scicot_utils.teachers.recorded import Recorded
 from scicot_utils.teachers.simulated import REFUSAL, Habits, Simulated
 
 __all__ = [
-    "REFUSAL", "BudgetReached", "Habits", "Limits", "MayPass", "Recorded", "Simulated", "Teacher", "TeacherError",
-    "Unanswerable", "ask", "exemplars", "known", "money", "need_match", "need_proofs", "open_teacher", "prompt_of", "spending", "variants_ask",
+    "REFUSAL",
+    "BudgetReached",
+    "Habits",
+    "Limits",
+    "PermanentError",
+    "Recorded",
+    "Simulated",
+    "Teacher",
+    "TeacherError",
+    "TransientError",
+    "ask",
+    "exemplars",
+    "known_usd",
+    "need_match",
+    "need_proofs",
+    "open_teacher",
+    "prompt_of",
+    "spending",
+    "usd_text",
+    "variants_ask",
 ]  # fmt: skip

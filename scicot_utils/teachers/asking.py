@@ -1,24 +1,25 @@
-"""Asking a teacher: the one way in which completions come into being, whoever the teacher is.
+"""Ask a teacher: the only place where completions are made, whichever teacher it is.
 
-Many requests may be under way at once; rows come out in the order of questions and samples all the same. A response is
-in the cache before it is used, one request is never under way twice, what may pass is tried again, and a request that
-would pass a cap is not sent. A server that is paid for is asked one request at a time until it has answered, so that one
-that takes requests and gives nothing costs a few of them.
+Requests run in as many threads as the teacher may have in flight; rows come out in the order of questions and samples. A
+response is stored before it is used, transient errors are retried, and no request is sent that would exceed a cap. A paid
+server is asked one request at a time until it has answered, so that one that answers nothing costs a few requests only.
 """
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import math
-import queue
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from filelock import Timeout
 from tqdm import tqdm
 
 from scicot_utils import cache as caches
@@ -26,14 +27,13 @@ from scicot_utils.cache import Cache, Response
 from scicot_utils.prompts import TeacherPrompt, with_rationale
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
-from scicot_utils.teachers.protocol import MayPass, Teacher, TeacherError, Unanswerable, now, one_line
+from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError, now, one_line
 
-IN_A_ROW = 5  # requests in vain with none answered between: then it is not the questions, and the run ends
-HAND_OVER_SECONDS = 0.05  # for which rows that are ready are gathered
-BREATHER = 50  # rows after which the loop may see to other things
-LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
-AHEAD = 256  # rows that the reader has not come to yet, at which asking waits for it
-LOOK_AGAIN_SECONDS = 0.2  # between two looks at whether another process has got the response that it asks for
+MAX_FAILURES = 5  # in a row, with none answered between: then it is not the questions, and the run ends
+MAX_BACKOFF = 60.0  # seconds between two tries, where the server names none
+MAX_PENDING = 256  # rows that are asked ahead of the reader
+POLL_SECONDS = 0.2  # between two looks at whether another process has stopped asking
+STOPPED = "asking was stopped before its end, or its cache closed; what was answered is kept: rerun to go on"
 
 
 @dataclass(frozen=True)
@@ -53,32 +53,31 @@ NO_LIMITS = Limits()
 
 
 class BudgetReached(TeacherError):
-    """The next request would pass a cap."""
+    """The next request would exceed a cap."""
 
 
 @dataclass
 class Progress:
     """Where a run stands, in completions. `usd`: what its requests cost, at worst where they told no price; None once
-    the price of one was unknown.
-    """
+    the price of one was unknown."""
 
     cached: int = 0  # of those done, without any new request
     failed: int = 0  # of those done, not whole
     usd: float | None = 0.0
-    tries_again: int = 0
+    retries: int = 0
 
-    def told(self) -> str:
-        return f"cached {self.cached}, failed {self.failed}, tries again {self.tries_again}, {money(self.usd)}"
+    def __str__(self) -> str:
+        return f"cached {self.cached}, failed {self.failed}, retries {self.retries}, {usd_text(self.usd)}"
 
 
-def known(usd: float | None) -> float | str:
+def known_usd(usd: float | None) -> float | str:
     """The sum itself, or 'unknown': what has no known price is never shown as a number."""
     return "unknown" if usd is None or math.isnan(usd) else usd
 
 
-def money(usd: float | str | None) -> str:
+def usd_text(usd: float | str | None) -> str:
     """'0.42 USD', or that the price is unknown; small sums keep two digits, so that they do not look like nothing."""
-    usd = usd if isinstance(usd, str) else known(usd)
+    usd = usd if isinstance(usd, str) else known_usd(usd)
     if isinstance(usd, str):
         return "price unknown"
     return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
@@ -87,15 +86,15 @@ def money(usd: float | str | None) -> str:
 def spending(cache: Cache, settings: Settings) -> str:
     """What was ever spent through a cache, and the caps on it, as a sentence."""
     usd, requests = cache.spent()
-    cost = (
-        f"for at most {money(usd)} as far as prices were listed" if usd or settings.price() else "at an unknown price"
-    )
+    if not requests:
+        return "No paid request was ever sent through this cache."
+    cost = "at an unknown price"
+    if usd or settings.price():
+        cost = f"for at most {usd_text(usd)} as far as prices were listed"
     most_usd, most_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
     return (
         f"Requests ever sent through this cache: {requests} (max_requests: {most_requests}), {cost} (max_usd: {most_usd})."
         " What was written to a batch counts as sent."
-        if requests
-        else "No paid request was ever sent through this cache."
     )
 
 
@@ -117,156 +116,109 @@ def ask(
     be answered gets a row without text, and the reason as its finish_reason.
 
     Raises TeacherError when the run cannot go on. Then, and when the reader stops or closes the cache, nothing more is
-    sent, and what is under way is waited for and stored; a second KeyboardInterrupt leaves it.
+    sent, and what is in flight is waited for and stored; a second KeyboardInterrupt does not wait.
     """
     jobs = [(question, sample) for question in questions for sample in range(samples)]
     with tqdm(total=len(jobs), unit="completion", mininterval=2, disable=not show_progress) as bar:
-        yield from _Asking(teacher, prompt, cache, temperature, limits, jobs, bar).rows()
+        yield from _Run(teacher, prompt, cache, temperature, limits, bar).rows(jobs)
 
 
-class _Asking:
-    """One run of `ask`. Its event loop lives in a thread of its own, since a notebook's own loop is running already."""
+class _Run:
+    """One run of `ask`. `_state` guards what its threads share."""
 
     def __init__(
-        self,
-        teacher: Teacher,
-        prompt: TeacherPrompt,
-        cache: Cache,
-        temperature: float,
-        limits: Limits,
-        jobs: list[tuple[Row, int]],
-        bar: tqdm,
+        self, teacher: Teacher, prompt: TeacherPrompt, cache: Cache, temperature: float, limits: Limits, bar: tqdm
     ):
-        self.teacher, self.prompt, self.cache, self.temperature = teacher, prompt, cache, temperature
-        self.limits, self.progress, self._jobs, self._bar = limits, Progress(), jobs, bar
-        self._thread = threading.Thread(target=self._work, name="asking", daemon=True)
-        self._started = threading.Event()
-        self._arrived: queue.SimpleQueue[list[Row] | BaseException | None] = queue.SimpleQueue()
-        self._finished: dict[int, Row] = {}  # by place, not handed over yet
-        self._following = 0  # place of the row to be handed over next
-        self._unshown = self._untaken = 0  # rows finished and not in the bar; rows handed over and not read
-        self._under_way: dict[str, asyncio.Future[Response]] = {}
+        self.teacher, self.prompt, self.cache, self.temperature, self.limits = (
+            teacher,
+            prompt,
+            cache,
+            temperature,
+            limits,
+        )
+        self.progress, self._bar = Progress(), bar
+        self._state, self._alone, self._stop = threading.Condition(), threading.Lock(), threading.Event()
+        self._error: BaseException | None = None  # the first that a thread met
+        self._has_turn = False
         self._sent = 0  # requests that are with the server now
-        self._trusted = not teacher.paid  # whether it answers, so that many requests may be under way
-        self._in_vain = 0  # requests since the last answer that may be charged and gave nothing
-        self._given_up = 0  # requests, since the last that was answered
-        self._beyond = 0.0  # USD by which a request cost more than its worst, at most
-        self._welcome = 0.0  # the loop's time from which the server wants to be asked again
-        self._stopped: BaseException | None = None
+        self._proven = not teacher.paid  # whether it answers, so that many requests may be in flight
+        self._unusable = 0  # requests since the last answer that may be charged and gave nothing
+        self._given_up = 0  # requests since the last that was answered
+        self._overrun = 0.0  # USD by which a request cost more than its worst, at most
+        self._not_before = 0.0  # monotonic time from which the server wants to be asked again
 
-    # In the reader's thread
+    def rows(self, jobs: Iterable[tuple[Row, int]]) -> Iterator[Row]:
+        """Runs the jobs and gives out their rows in order."""
+        if self.teacher.in_flight == 1 and not self.teacher.paid:  # it never waits, so threads would only cost
+            with self.teacher:
+                for question, sample in jobs:
+                    yield self._shown(self._row(question, sample))
+            return
+        pool, pending, jobs = ThreadPoolExecutor(self.teacher.in_flight), deque[Future[Row]](), iter(jobs)
+        with ExitStack() as stack:  # left from the last to the first
+            stack.callback(self._end_turn)
+            stack.callback(pool.shutdown)
+            stack.enter_context(self.teacher)
+            stack.callback(self._finish, pool)
+            self.cache.closing.callback(stack.close)
+            while True:
+                if not self._stop.is_set():
+                    pending.extend(pool.submit(self._job, *job) for job in islice(jobs, MAX_PENDING - len(pending)))
+                if not pending:
+                    return self._check()
+                yield self._shown(self._result(pending.popleft()))
 
-    def rows(self) -> Iterator[Row]:
-        """Runs the jobs, and gives out their rows in order."""
-        self._thread.start()
-        self.cache.users.append(self)
-        try:
-            while (found := self._arrived.get()) is not None:
-                if isinstance(found, BaseException):
-                    raise found
-                yield from found
-                self._tell(self._taken, len(found))
-        finally:  # the reader may have stopped before the end
-            self.stop()
-            self.cache.users.remove(self)
-
-    def stop(self) -> None:
-        """Send nothing more, wait for what is under way, which takes as long as one try at most, and store it."""
-        self._started.wait()
+    def _finish(self, pool: ThreadPoolExecutor) -> None:
+        """Send nothing more, wait for what is in flight, which takes as long as one try at most, and store it."""
+        self._end()
         if self._sent:
-            self._bar.set_description_str("waiting for what is under way; interrupt again to leave it")
+            self._bar.set_description_str("waiting for what is in flight; interrupt again to leave it")
+        pool.shutdown(cancel_futures=True)
+
+    def _result(self, future: Future[Row]) -> Row:
         try:
-            self._tell(self._end)
-            self._thread.join()
-        except KeyboardInterrupt:  # once more: nor wait
-            self._tell(self._task.cancel)
-            self._thread.join()
+            return future.result()
+        except (Exception, CancelledError):
+            raise self._error or TeacherError(STOPPED) from None
+
+    def _shown(self, row: Row) -> Row:
+        self._bar.set_postfix_str(self.progress, refresh=False)
+        self._bar.update()
+        return row
+
+    # In the threads of the pool
+
+    def _job(self, question: Row, sample: int) -> Row:
+        try:
+            return self._row(question, sample)
+        except BaseException as error:
+            self._end(error)
             raise
 
-    def _tell(self, action: Callable[..., object], *given: object) -> None:
-        with suppress(RuntimeError, AttributeError):  # the loop has ended by itself, or never begun
-            self._loop.call_soon_threadsafe(action, *given)
+    def _end(self, error: BaseException | None = None) -> None:
+        with self._state:
+            self._error = self._error or error
+            self._stop.set()
+            self._state.notify_all()
 
-    # In the thread of the loop
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise self._error or TeacherError(STOPPED)
 
-    def _work(self) -> None:
-        try:
-            asyncio.run(self._all())
-            self._arrived.put(None)
-        except BaseException as error:  # whatever it is, the reader raises it
-            self._arrived.put(error)
-        finally:
-            self._started.set()  # also where the loop could not even begin
-
-    async def _all(self) -> None:
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self._settled, self._room, self._alone = asyncio.Event(), asyncio.Event(), asyncio.Lock()
-        self._started.set()
-        following = iter(enumerate(self._jobs))  # shared: each worker takes the next
-        async with self.teacher:
-            count = min(self.teacher.in_flight, len(self._jobs))
-            await asyncio.gather(*(self._work_through(following) for _ in range(count)))
-        self._hand_over()
-        if self._stopped:
-            raise self._stopped
-
-    async def _work_through(self, jobs: Iterator[tuple[int, tuple[Row, int]]]) -> None:
-        for place, (question, sample) in jobs:
-            try:
-                self._finished[place] = await self._row(question, sample)
-            except (Exception, KeyboardInterrupt) as error:
-                self._stopped = self._stopped or error
-            if self._stopped:  # the others end what they are at, and store it
-                return
-            self._unshown += 1
-            if self._unshown == 1:
-                self._loop.call_later(HAND_OVER_SECONDS, self._hand_over)
-            elif self._unshown >= AHEAD:
-                self._hand_over()
-            if place % BREATHER == 0:
-                await asyncio.sleep(0)  # a teacher that never waits must let itself be stopped
-            while self._unshown + self._untaken >= AHEAD and not self._stopped:
-                self._room.clear()
-                await self._room.wait()
-
-    def _hand_over(self) -> None:
-        """Several rows at once: waking the reader's thread for each would cost as much as the row."""
-        ready = []
-        while self._following in self._finished:
-            ready.append(self._finished.pop(self._following))
-            self._following += 1
-        self._bar.set_postfix_str(self.progress.told(), refresh=False)
-        self._bar.update(self._unshown)
-        self._unshown, self._untaken = 0, self._untaken + len(ready)
-        if ready:
-            self._arrived.put(ready)
-        self._room.set()  # rows that wait for an earlier one are not held against those that ask on
-
-    def _taken(self, count: int) -> None:
-        self._untaken -= count
-        self._room.set()
-
-    def _end(self) -> None:
-        self._stopped = self._stopped or TeacherError(
-            "asking was stopped before its end, or its cache closed; what was answered is kept: rerun to go on"
-        )
-        self._room.set()
-        self._settled.set()
-
-    async def _row(self, question: Row, sample: int) -> Row:
+    def _row(self, question: Row, sample: int) -> Row:
         """One row of the completions table, of one call or two."""
         prompt, shown = self.prompt, self.prompt.question(question)
-        first, anew = await self._response(shown, self.temperature, sample)
+        first, asked = self._response(shown, self.temperature, sample)
         calls, text = [first], first.text
-        second = follow_up(prompt, shown, first, self.limits)
-        if second:
-            answer, asked = await self._response(second, 0.0, sample)
-            calls, anew = [first, answer], anew or asked
+        if second := follow_up(prompt, shown, first, self.limits):
+            answer, asked_again = self._response(second, 0.0, sample)
+            calls, asked = [first, answer], asked or asked_again
             text = f"{rationale_of(first, self.limits)}{prompt.answer_cue} {answer.text}"
         elif first.finish_reason == "stop" and rationale_of(first, self.limits) != first.text:
             text = with_rationale(prompt, first.text, first.reasoning)
-        self.progress.cached += not anew
-        self.progress.failed += calls[-1].finish_reason != "stop"
+        with self._state:
+            self.progress.cached += not asked
+            self.progress.failed += calls[-1].finish_reason != "stop"
         # greedy samples are one request, which the first of them has paid for
         prices = [0.0] if sample and not self.temperature else [call.usd for call in calls]
         return {
@@ -284,158 +236,168 @@ class _Asking:
             "created": calls[-1].created,
         }
 
-    async def _response(self, text: str, temperature: float, sample: int) -> tuple[Response, bool]:
-        """The response to one request, and whether it was asked for now."""
+    def _response(self, text: str, temperature: float, sample: int) -> tuple[Response, bool]:
+        """The response to one request, and whether it was asked for now. One request is in flight once: who wants the
+        same waits for it."""
         request = request_of(self.teacher, self.prompt, text, temperature, sample)
-        digest = caches.key(request)
-        if digest in self._under_way:
-            response = await asyncio.shield(self._under_way[digest])
-            self.cache.hits += 1
-            return response, False
-        found = self.cache.get(request)
-        if found is not None:
-            return found, False
-        future = self._under_way[digest] = self._loop.create_future()
+        digest, mine = caches.key(request), Future[Response]()
+        while (future := self.cache.pending.setdefault(digest, mine)) is not mine:
+            with suppress(Exception):  # of another run, which has ended: this one asks
+                response = future.result()
+                with self.cache.lock:
+                    self.cache.hits += 1
+                return response, False
+            self._check()
         try:
-            response, anew = await self._claimed(request)
+            found = self.cache.get(request)
+            if found is None and self.teacher.paid:
+                self._take_turn()
+                found = self.cache.get(request, missed=True)
+            response = found or self._asked(request)
+            mine.set_result(response)
         except BaseException as error:
-            future.set_exception(error) if isinstance(error, Exception) else future.cancel()
-            future.cancelled() or future.exception()  # looked at, though nobody may wait for it
+            mine.set_exception(error)
             raise
-        else:
-            future.set_result(response)
         finally:
-            del self._under_way[digest]
-        return response, anew
+            del self.cache.pending[digest]
+        return response, found is None
 
-    async def _claimed(self, request: dict[str, Any]) -> tuple[Response, bool]:
-        """Asked for now; or by another, whose answer is waited for, so that it is not paid for twice."""
-        if not self.teacher.paid:
-            return await self._asked(request), True
-        while not self.cache.claim(request):
-            await self._pause(LOOK_AGAIN_SECONDS)
-        try:
-            found = self.cache.get(request, missed=True)
-            return (found, False) if found else (await self._asked(request), True)
-        finally:
-            self.cache.release(request)
+    def _take_turn(self) -> None:
+        """One process at a time asks a paid teacher through a cache. The lock is the kernel's: it ends with its process."""
+        with self._alone:
+            while not self._has_turn:
+                self._check()
+                with suppress(Timeout), self.cache.lock:
+                    self.cache.turn.acquire(timeout=0)
+                    self._has_turn = True
+                    return
+                self._stop.wait(POLL_SECONDS)
 
-    async def _asked(self, request: dict[str, Any]) -> Response:
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            with self.cache.lock:
+                self.cache.turn.release()
+
+    def _asked(self, request: dict[str, Any]) -> Response:
         """Tries until there is a response or none to be had, and stores which it is."""
-        pause, last, charged = 0.0, MayPass("never tried"), False
+        charged, last = False, None
         for attempt in range(self.teacher.tries):
-            await self._pause(pause)
+            backoff = min(self.teacher.pause * 2 ** (attempt - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)
+            self._pause(backoff if attempt else 0.0)
             try:
-                return await self._try(request)
-            except Unanswerable as error:
-                return self._without(request, error.reason, error, charged)
-            except MayPass as error:
+                return self._try(request)
+            except PermanentError as error:
+                return self._mark(request, error.reason, error, charged)
+            except TransientError as error:
                 last, charged = error, charged or error.sent
-                self.progress.tries_again += 1
-                self._welcome = max(self._welcome, self._loop.time() + error.wait)
-                pause = min(self.teacher.pause * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        return self._without(request, caches.UNANSWERED, last, charged)
+                with self._state:
+                    self.progress.retries += 1
+                    self._not_before = max(self._not_before, time.monotonic() + error.wait)
+        return self._mark(request, caches.UNANSWERED, last, charged)
 
-    async def _pause(self, seconds: float) -> None:
-        """Back off, and longer where the server said for how long it wants none; not once the run has stopped."""
-        until = self._loop.time() + seconds
-        while (left := max(until, self._welcome) - self._loop.time()) > 0:
-            if self._stopped:
-                raise self._stopped
-            await asyncio.sleep(min(left, 1.0) * random.uniform(1.0, 1.1))  # not all at one moment
-        if self._stopped:
-            raise self._stopped
+    def _pause(self, seconds: float) -> None:
+        """Back off, and longer where the server said for how long; not once the run has stopped."""
+        until = time.monotonic() + seconds
+        while (left := max(until, self._not_before) - time.monotonic()) > 0 and not self._stop.is_set():
+            self._stop.wait(min(left, 1.0) * random.uniform(1.0, 1.1))  # not all at one moment
+        self._check()
 
-    async def _try(self, request: dict[str, Any]) -> Response:
+    def _try(self, request: dict[str, Any]) -> Response:
         """One try: alone, as long as there is no answer that shows that others may be sent at once."""
-        if not self._trusted:
-            async with self._alone:
-                if not self._trusted:
-                    return await self._send(request, alone=True)
-        return await self._send(request)
+        if not self._proven:
+            with self._alone:
+                self._check()
+                if not self._proven:
+                    return self._send(request, alone=True)
+        return self._send(request)
 
-    async def _send(self, request: dict[str, Any], *, alone: bool = False) -> Response:
+    def _send(self, request: dict[str, Any], *, alone: bool = False) -> Response:
         """One request within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
-        reserved = await self._reserve(request["prompt"])
-        worst, charged = self.teacher.worst(request["prompt"]), False
+        reserved = self._reserve(request["prompt"])
+        worst, charged = self.teacher.worst(request["prompt"]), True  # also where it is answered and cannot be stored
         try:
-            asked = {"sample": request["sample"], "temperature": request["temperature"]}
-            found = self.teacher.complete(request["prompt"], **asked)
-            response = await found if inspect.isawaitable(found) else found
+            response = self.teacher.complete(
+                request["prompt"], sample=request["sample"], temperature=request["temperature"]
+            )
             [stored] = self.cache.put([(request, response)], reserved=reserved)
-            charged = True
-        except MayPass as error:
+        except TransientError as error:
             charged = error.sent
             self._cost(worst if charged else 0.0)
             if charged:
-                self._count_in_vain(error, alone)
+                self._count_unusable(error, alone)
             raise
-        except Unanswerable:
+        except PermanentError:
+            charged = False
             raise
         except TeacherError as error:
             charged = error.sent
             raise
-        except BaseException:  # cancelled, or answered and not stored: it may have been charged
-            charged = True
-            raise
         finally:
             if reserved is not None:
-                self._sent -= 1
-                self._settled.set()
-                if not charged:
-                    self.cache.give_back(reserved)
-        self._trusted, self._in_vain, self._given_up = True, 0, 0
-        if response.usd is not None:
-            self._beyond = max(self._beyond, response.usd - (self.teacher.worst(request["prompt"]) or 0.0))
+                try:
+                    if not charged:
+                        self.cache.give_back(reserved)
+                except BaseException as error:
+                    self._end(error)  # before those that wait at a cap go on
+                    raise
+                finally:
+                    with self._state:
+                        self._sent -= 1
+                        self._state.notify_all()
+        with self._state:
+            self._proven, self._unusable, self._given_up = True, 0, 0
+            if response.usd is not None:
+                self._overrun = max(self._overrun, response.usd - (worst or 0.0))
         self._cost(worst if response.usd is None else response.usd)
         return stored
 
-    def _count_in_vain(self, error: MayPass, alone: bool) -> None:
+    def _count_unusable(self, error: TransientError, alone: bool) -> None:
         """Too many in a row, and requests go one by one again; too many of those, and the run ends."""
-        if alone or self._trusted:  # else it was under way when the trust was lost
-            self._in_vain += 1
-        if self._in_vain < IN_A_ROW:
-            return
-        if alone:
-            raise TeacherError(
-                f"teacher '{self.teacher.name}' took the last {self._in_vain} requests, sent one by one, and gave nothing "
-                f"that can be used (the last: {one_line(error)}); they may be charged. See whether the recipe's teacher "
-                "section fits it, above all teacher_endpoint and teacher_timeout, then rerun: what was answered is kept"
-            ) from None
-        self._trusted, self._in_vain = False, 0
+        with self._state:
+            if alone or self._proven:  # else it was in flight when the trust was lost
+                self._unusable += 1
+            if self._unusable < MAX_FAILURES:
+                return
+            if not alone:
+                self._proven, self._unusable = False, 0
+                return
+        raise TeacherError(
+            f"teacher '{self.teacher.name}' took the last {self._unusable} requests, sent one by one, and gave nothing "
+            f"that can be used (the last: {one_line(error)}); they may be charged. See whether the recipe's teacher "
+            "section fits it, above all teacher_endpoint and teacher_timeout, then rerun: what was answered is kept"
+        ) from None
 
     def _cost(self, usd: float | None) -> None:
-        self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
+        with self._state:
+            self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
 
-    async def _reserve(self, text: str) -> float | None:
+    def _reserve(self, text: str) -> float | None:
         """USD set aside for a request at its worst, or at the worst that was seen; None for a teacher that is not paid.
 
-        BudgetReached at a cap. While others are under way it waits: they will cost less than their worst.
+        BudgetReached at a cap. While others are in flight it waits: they will cost less than their worst.
         """
-        if self._stopped:
-            raise self._stopped
+        self._check()
         if not self.teacher.paid:
             return None
         limits = self.limits
-        while True:
-            worst = (self.teacher.worst(text) or 0.0) + self._beyond
-            if self.cache.reserve(worst, limits.max_usd, limits.max_requests):
-                break
-            if not self._sent:
-                usd, requests = self.cache.spent()
-                raise BudgetReached(
-                    f"budget: {requests} requests and at most {usd:.4f} USD are spent, and the next, at most "
-                    f"{worst:.4f} USD, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} "
-                    "(0: none); all answers so far are kept: raise the cap and rerun to go on"
-                )
-            self._settled.clear()
-            await self._settled.wait()
-            if self._stopped:
-                raise self._stopped
-        self._sent += 1
-        return worst
+        with self._state:
+            while True:
+                worst = (self.teacher.worst(text) or 0.0) + self._overrun
+                if self.cache.reserve(worst, limits.max_usd, limits.max_requests):
+                    self._sent += 1
+                    return worst
+                if not self._sent:
+                    break
+                self._state.wait()
+                self._check()
+        usd, requests = self.cache.spent()
+        raise BudgetReached(
+            f"budget: {requests} requests and at most {usd:.4f} USD are spent, and the next, at most "
+            f"{worst:.4f} USD, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} "
+            "(0: none); all answers so far are kept: raise the cap and rerun to go on"
+        )
 
-    def _without(self, request: dict[str, Any], reason: str, error: Exception, charged: bool) -> Response:
+    def _mark(self, request: dict[str, Any], reason: str, error: Exception | None, charged: bool) -> Response:
         """The mark of a request that has no answer; what it cost is unknown where a try may have been `charged`.
 
         When none has an answer, the run ends: it is not for the question then.
@@ -443,10 +405,12 @@ class _Asking:
         told = one_line(error)
         response = Response("", reason, 0, 0, None if charged else 0.0, now(), note=told)
         [stored] = self.cache.put([(request, response)])
-        self._given_up += reason in caches.GIVEN_UP
-        if self._given_up >= IN_A_ROW:
+        with self._state:
+            self._given_up += reason in caches.GIVEN_UP
+            failures = self._given_up
+        if failures >= MAX_FAILURES:
             raise TeacherError(
-                f"teacher '{self.teacher.name}' answered none of the last {self._given_up} requests (the last: {told}); "
+                f"teacher '{self.teacher.name}' answered none of the last {failures} requests (the last: {told}); "
                 "see whether it runs and the recipe's teacher section fits it, then rerun: what was answered is kept"
             )
         return stored

@@ -18,7 +18,7 @@ from scicot_utils.cache import BATCHED, TO_BE_ASKED, UNANSWERED, Cache, Response
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.tables import Row
 from scicot_utils.teachers.asking import NO_LIMITS, BudgetReached, Limits, follow_up, request_of
-from scicot_utils.teachers.protocol import MayPass, TeacherError, Unanswerable, now, one_line
+from scicot_utils.teachers.protocol import PermanentError, TeacherError, TransientError, now, one_line
 from scicot_utils.teachers.served import Served
 
 
@@ -58,9 +58,8 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
 def set_aside(
     teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
 ) -> dict[str, dict[str, Any]]:
-    """Count a batch as spent, at its worst, and mark what is in it: all but what was answered in the meantime or is being
-    asked right now. BudgetReached where it would pass a cap.
-    """
+    """Count a batch as spent, at its worst, and mark what is in it: all but what was answered in the meantime.
+    BudgetReached where it would pass a cap."""
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
     marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
     if marked is None:
@@ -110,9 +109,9 @@ def take_in(
         try:
             response = _read(teacher, request["prompt"], status, body)
             kind = "whole" if response.finish_reason == "stop" else response.finish_reason
-        except Unanswerable as error:
+        except PermanentError as error:
             response, kind = _mark(error.reason, 0.0, error), error.reason
-        except MayPass as error:
+        except TransientError as error:
             response, kind = _mark(UNANSWERED, None if error.sent else 0.0, error), "to be asked again"
         except TeacherError as error:
             response, kind = _mark(UNANSWERED, 0.0, error), "refused"
@@ -132,7 +131,7 @@ def _read(teacher: Served, prompt: str, status: object, body: object) -> Respons
         return teacher.read(body, prompt)
     if isinstance(status, int):
         raise teacher.refused(status, body, {})
-    raise MayPass("the batch expired or was cancelled")  # and the request was not charged
+    raise TransientError("the batch expired or was cancelled")  # and the request was not charged
 
 
 def _mark(reason: str, usd: float | None, error: Exception) -> Response:

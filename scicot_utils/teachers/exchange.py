@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import Timeout
 
 from scicot_utils import ScicotError, cache, paths, tables
 from scicot_utils.cache import Cache
@@ -20,37 +23,21 @@ SHOWN = 3  # lines of a result file that are named
 
 
 def export_cache(path: Path, file: Path) -> str:
-    """Write a cache as JSON lines, and say what they hold. Of one that was set aside, each row that can still be read."""
-    if not path.is_file():
-        raise ScicotError(f"no cache at {paths.relative(path)}; run a notebook that asks the teacher first")
-    if ".damaged-" in path.name:
-        lines = list(cache.salvage(path))
-    else:
-        with Cache(path) as opened:
-            lines = list(opened.export())
+    """Write a cache as JSON lines, and say what they hold; of a damaged one, each row that can still be read."""
+    lines = cache.export(_there(path))
     _write(file, lines)
-    spent = cache.spendings(lines, file.name)
-    told = f"{len(lines) - len(spent)} responses of {paths.relative(path)} written to {file}"
-    if spent:
-        told += f", with {_counted(sum(one.usd for one in spent), sum(one.requests for one in spent))}"
-    if any(one.least for one in spent):
-        told += (
-            ". WARNING: what was spent could not be read, so the prices of these responses stand for it, as the least; "
-            "see the provider's bill, and lower max_usd and max_requests by what is missing"
-        )
-    return told
-
-
-def _counted(usd: float, requests: int) -> str:
-    return f"{usd:.4f} USD of known prices and {requests} requests counted as spent"
+    return f"{len(lines)} responses of {paths.relative(path)} written to {file}"
 
 
 def import_cache(planned: Recipe, file: Path, *, paid_elsewhere: bool = False) -> str:
     path = paths.teacher_cache(planned.name)
-    with Cache(path, anew=True) as opened:
-        added = opened.take_in(_lines(file), file.name, with_spending=not paid_elsewhere)
-        told = f"{added} new responses taken into {paths.relative(path)}, which holds {len(opened)}"
-        return f"{told}, with {_counted(*opened.spent())}{_waiting(opened)}"
+    with Cache(path) as opened:
+        added = opened.take_in(_lines(file), file.name, paid_here=not paid_elsewhere)
+        usd, requests = opened.spent()
+        return (
+            f"{added} new responses taken into {paths.relative(path)}, which holds {len(opened)}, with {usd:.4f} USD of known "
+            f"prices and {requests} requests counted as spent{_waiting(opened)}"
+        )
 
 
 def _lines(file: Path) -> list[str]:
@@ -83,7 +70,7 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
     teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
     if file.exists():
         raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
-    with Cache(paths.teacher_cache(planned.name)) as opened:
+    with Cache(paths.teacher_cache(planned.name)) as opened, _turn(opened):
         requests = batch.pending(teacher, prompt, wanted, opened, **asking)
         waiting = _waiting(opened)
         if not requests:
@@ -91,17 +78,24 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
         draft = file.with_name(f"{file.name}.draft")
         try:
             _write(draft, batch.lines(teacher, requests))  # so that a disk without room is met before it is counted
-            marked = batch.set_aside(teacher, requests, opened, asking["limits"])
-            if not marked:
-                return f"nothing to ask: another process asks for all of it now{_waiting(opened)}"
-            if len(marked) < len(requests):
-                waiting += f"; {len(requests) - len(marked)} are left out, since another process asks for them now"
-                _write(draft, batch.lines(teacher, marked))
+            batch.set_aside(teacher, requests, opened, asking["limits"])
             draft.replace(file)  # not sooner: what stands in a batch file is counted
         finally:
             draft.unlink(missing_ok=True)
     again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
-    return f"{len(marked)} requests written to {file}{again}{waiting}"
+    return f"{len(requests)} requests written to {file}{again}{waiting}"
+
+
+@contextmanager
+def _turn(opened: Cache) -> Iterator[None]:
+    """What a run asks for at the moment must not be in a batch, too."""
+    try:
+        with opened.turn.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise ScicotError(
+            f"another process asks through the cache {opened.name} now; wait for it, then try again"
+        ) from None
 
 
 def _write(file: Path, lines: Iterable[str]) -> None:
@@ -131,14 +125,14 @@ def _waiting(opened: Cache) -> str:
 
 def state(planned: Recipe) -> str:
     """What a recipe's cache holds, and what was ever spent through it."""
-    with Cache(_there(planned)) as opened:
+    with Cache(_there(paths.teacher_cache(planned.name))) as opened:
         held = ", ".join(f"{count} {'whole' if kind == 'stop' else kind}" for kind, count in opened.kinds().items())
         return f"{paths.relative(paths.teacher_cache(planned.name))}: {held or 'empty'}. {spending(opened, planned.settings())}"
 
 
 def forget(planned: Recipe, reason: str) -> str:
     """Delete what has no whole answer for that reason, and note it, which makes the pipeline ask again."""
-    with Cache(_there(planned)) as opened:
+    with Cache(_there(paths.teacher_cache(planned.name))) as opened:
         kinds = opened.kinds()
         kinds.pop("stop", None)  # whole answers, which were paid for
         if reason not in kinds:
@@ -150,8 +144,7 @@ def forget(planned: Recipe, reason: str) -> str:
     return f"{count} × {reason} forgotten; `make book` with this recipe asks again"
 
 
-def _there(planned: Recipe) -> Path:
-    path = paths.teacher_cache(planned.name)
+def _there(path: Path) -> Path:
     if not path.is_file():
         raise ScicotError(f"no cache at {paths.relative(path)}; run a notebook that asks the teacher first")
     return path

@@ -6,8 +6,10 @@ and sample, so that an answer does not depend on which other prompts happen to b
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import threading
+import time
+from concurrent.futures import Future
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from scicot_utils import hub, paths
 from scicot_utils.cache import Response
 from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers.protocol import Teacher, TeacherError, Unanswerable, clean, now, one_line
+from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, clean, now, one_line
 
 GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
 
@@ -64,20 +66,23 @@ class Local(Teacher):
             "max_tokens": settings.teacher_max_tokens,
             "seed": settings.teacher_seed,
         }
-        self._waiting: list[tuple[torch.Tensor, int, float, asyncio.Future[Response]]] = []
+        self._waiting: list[tuple[torch.Tensor, int, float, Future[Response]]] = []
+        self._gathering, self._answering = threading.Lock(), threading.Lock()
 
-    async def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         ids = self._ids(prompt)
         needed = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
         if self._room and needed > self._room:
-            raise Unanswerable("context_length", f"{needed} tokens, and the model has room for {self._room}")
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
+            raise PermanentError("context_length", f"{needed} tokens, and the model has room for {self._room}")
+        answer: Future[Response] = Future()
+        with self._gathering:
+            self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
         if len(self._waiting) < self.in_flight:
-            await asyncio.sleep(GATHER_SECONDS)
-        if not answer.done():
-            self._answer_all()
-        return await answer
+            time.sleep(GATHER_SECONDS)
+        with self._answering:  # one thread answers all that wait
+            if not answer.done():
+                self._answer_all()
+        return answer.result()
 
     def _seed(self, prompt: str, sample: int) -> int:
         text = f"{self._settings.teacher_seed}/{sample}/{prompt}"
@@ -92,7 +97,8 @@ class Local(Teacher):
 
     def _answer_all(self) -> None:
         """Answers whatever waits, in one batch for each temperature."""
-        waiting, self._waiting = self._waiting, []
+        with self._gathering:
+            waiting, self._waiting = self._waiting, []
         for temperature in {of for _, _, of, _ in waiting}:
             batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
             try:

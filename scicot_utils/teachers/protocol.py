@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -24,8 +23,8 @@ class TeacherError(ScicotError):
         self.sent = sent
 
 
-class MayPass(Exception):
-    """A request that failed as one does that may succeed when it is sent again.
+class TransientError(Exception):
+    """A request that failed and may succeed when it is sent again.
 
     `wait`: seconds that the server asked for. `sent`: whether it may have been worked on, and so be charged.
     """
@@ -35,8 +34,8 @@ class MayPass(Exception):
         self.wait, self.sent = wait, sent
 
 
-class Unanswerable(Exception):
-    """A request that cannot succeed, for a reason that lies in its own question: `reason` becomes its drop reason."""
+class PermanentError(Exception):
+    """A request that cannot succeed, because of its own question: `reason` becomes its drop reason."""
 
     def __init__(self, reason: str, told: str):
         super().__init__(told)
@@ -46,8 +45,8 @@ class Unanswerable(Exception):
 class Teacher:
     """`name` goes into tables; `identity` is all that decides its answers beside the prompt, and part of the cache's key.
 
-    Up to `in_flight` requests are under way at once, inside `async with`; each is tried up to `tries` times. What a
-    `paid` one is asked counts against the caps. `omitted` parameters are not sent to it, so that it decides them.
+    Up to `in_flight` requests are in flight at once, inside `with`; each is tried up to `tries` times. What a `paid` one
+    is asked counts against the caps. `omitted` parameters are not sent to it, so that it decides them.
     """
 
     name: str
@@ -58,14 +57,14 @@ class Teacher:
     tries: int = 1
     pause: float = 0.0  # seconds before the second try, doubled for each further one
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
-    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response | Awaitable[Response]:
-        """One try. Raises MayPass, Unanswerable or TeacherError."""
+    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        """One try, in one of several threads. Raises TransientError, PermanentError or TeacherError."""
         raise NotImplementedError
 
     def worst(self, prompt: str) -> float | None:

@@ -13,19 +13,21 @@ import os
 import time
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack
 from typing import Any, Self
 
 import httpx2
 import openai
+from anyio.from_thread import start_blocking_portal
 
 from scicot_utils.cache import Response
 from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers.protocol import (
-    MayPass,
+    PermanentError,
     Teacher,
     TeacherError,
-    Unanswerable,
+    TransientError,
     clean,
     finished,
     now,
@@ -85,8 +87,9 @@ class Served(Teacher):
         self.price = settings.price()
         self._settings = settings
         self._client: openai.AsyncOpenAI | None = None
+        self._stack = ExitStack()  # of what is open while it is asked
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         if not (self._key().isascii() and self._key().isprintable()):
             raise TeacherError(
                 f"environment variable {self._settings.teacher_api_key_env}: holds characters that no key has; set it anew"
@@ -105,10 +108,13 @@ class Served(Teacher):
             ) from None
         if not self._at_home():  # the client takes these from the environment, and they are no business of others
             self._client.organization = self._client.project = None
+        self._portal = self._stack.enter_context(start_blocking_portal())  # a loop in a thread of its own
+        self._stack.callback(lambda: self._portal.call(self._client.close))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+    def __exit__(self, *error: Any) -> None:
+        """An error, such as a second interrupt, cancels what is in flight."""
+        self._stack.__exit__(*error)
         self._client = None
 
     def _at_home(self) -> bool:
@@ -158,27 +164,31 @@ class Served(Teacher):
             return None
         return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / 1e6
 
-    async def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+    def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         if self._client is None:
-            raise RuntimeError("a served teacher is asked inside `async with`")
+            raise RuntimeError("a served teacher is asked inside `with`")
         body = self.body(prompt, sample=sample, temperature=temperature)
         try:
-            async with asyncio.timeout(self._settings.teacher_timeout):  # of the whole, however slowly it drips
-                # The client's call for any endpoint: its own types would leave out what they do not know, such as
-                # reasoning, and cost as much as the request itself.
-                reply = await self._client.post(self.path, cast_to=httpx2.Response, body=body)
-                content = reply.content
+            content = self._portal.call(self._post, body)
         except (TimeoutError, openai.APITimeoutError):
-            raise MayPass(f"no reply within {self._settings.teacher_timeout:g} s", sent=True) from None
+            raise TransientError(f"no reply within {self._settings.teacher_timeout:g} s", sent=True) from None
         except openai.APIStatusError as error:
             raise self.refused(error.status_code, error.body, error.response.headers) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__
             never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-            raise MayPass(f"no connection ({type(cause).__name__}){self._through()}", sent=not never_sent) from None
+            raise TransientError(
+                f"no connection ({type(cause).__name__}){self._through()}", sent=not never_sent
+            ) from None
         except openai.APIError as error:
-            raise MayPass(self.told(error), sent=True) from None
+            raise TransientError(self.told(error), sent=True) from None
         return self.read(content, prompt)
+
+    async def _post(self, body: dict[str, Any]) -> bytes:
+        """The client's call for any endpoint: its own types would leave out what they do not know, such as reasoning, and
+        cost as much as the request itself."""
+        async with asyncio.timeout(self._settings.teacher_timeout):  # of the whole, however slowly it drips
+            return (await self._client.post(self.path, cast_to=httpx2.Response, body=body)).content
 
     def refused(self, status: int, body: object, headers: Any) -> Exception:
         """What a status other than 200 means: try again, drop this question, or end the run."""
@@ -195,13 +205,13 @@ class Served(Teacher):
                     "rerun later: what was answered is kept",
                     sent=status not in NOT_WORKED_ON,
                 )
-            return MayPass(told, wait=wait, sent=status not in NOT_WORKED_ON)
+            return TransientError(told, wait=wait, sent=status not in NOT_WORKED_ON)
         if status in OF_THE_QUESTION and not lasting:
             if status == 413 or any(words in about for words in TOO_LONG):
-                return Unanswerable("context_length", told)
+                return PermanentError("context_length", told)
             if any(words in about for words in FILTERED):
-                return Unanswerable("content_filter", told)
-            return Unanswerable("rejected", told)
+                return PermanentError("content_filter", told)
+            return PermanentError("rejected", told)
         key = f"set the environment variable {self._settings.teacher_api_key_env} to a valid key"
         if self._settings.teacher_api_key_env == DEFAULT_KEY and not self._at_home():
             key = f"name the variable that holds its key in teacher_api_key_env: {DEFAULT_KEY} is for {DEFAULT_SERVER} only"
@@ -215,22 +225,22 @@ class Served(Teacher):
         return TeacherError(f"teacher '{self.name}' at {self._settings.teacher_base_url}: {told}; {hint}")
 
     def read(self, content: bytes | dict[str, Any], prompt: str) -> Response:
-        """The response in a reply's body. MayPass where it holds none, or is no JSON."""
+        """The response in a reply's body. TransientError where it holds none, or is no JSON."""
         try:
             reply = content if isinstance(content, dict) else json.loads(content)
         except (ValueError, RecursionError):
-            raise MayPass("the reply is not JSON", sent=True) from None
+            raise TransientError("the reply is not JSON", sent=True) from None
         choices = reply.get("choices") if isinstance(reply, dict) else None
         if not choices and isinstance(reply, dict) and reply.get("error"):  # some servers say so with status 200
             inner = reply["error"]
             code = inner.get("code") if isinstance(inner, dict) else None
             raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise MayPass("the reply has no choices", sent=True)
+            raise TransientError("the reply has no choices", sent=True)
         choice = choices[0]
         message = choice if self._settings.teacher_endpoint == "completion" else choice.get("message")
         if not isinstance(message, dict):
-            raise MayPass("the reply has no message", sent=True)
+            raise TransientError("the reply has no message", sent=True)
         text = message.get("text" if message is choice else "content")
         reasoning = message.get("reasoning_content") or message.get("reasoning")
         refusal, finish = message.get("refusal"), choice.get("finish_reason")
@@ -238,9 +248,9 @@ class Served(Teacher):
             parts, text = text, _said(text, "text")
             reasoning = _said(parts, "thinking") or reasoning
             if text is None and not reasoning:
-                raise MayPass("the reply's message has no part that is text", sent=True)
+                raise TransientError("the reply's message has no part that is text", sent=True)
         if not isinstance(text, (str, type(None))):
-            raise MayPass("the reply's message is no text", sent=True)
+            raise TransientError("the reply's message is no text", sent=True)
         finish = finished(finish)
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
