@@ -27,6 +27,7 @@ os.environ[provenance.ENGINE] = "1"
 
 OUT = paths.relative(paths.OUTPUTS / RECIPE.name)
 DONE = f"{OUT}/notebooks"
+METRICS = f"{OUT}/metrics.csv"
 LOGS = f"{OUT}/logs"
 TIMES = paths.relative(paths.benchmarks(RECIPE.name))
 FAILED = f"{LOGS}/failed.txt"
@@ -34,6 +35,7 @@ ABOUT = RECIPE.description + RECIPE.plumbing  # shown at the top of every notebo
 RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
 TWO_STAGE = RUN.replace("{arm}", "two_stage")
 EACH = "{dataset}/{variant}/seed{seed}"
+OF_RUN = {key: f"{{{key}}}" for key in ("dataset", "variant", "seed")}
 STUDENT = [
     paths.relative(paths.MICRO_STUDENT / name)
     for name in ("model.safetensors", "tokenizer.json")
@@ -59,11 +61,34 @@ def settings(notebook, **which):
         filled = {key: value.format(**wildcards) for key, value in which.items()}
         if "seed" in filled:
             filled["seed"] = int(filled["seed"])
+        name = notebook.format(**wildcards)
         return recipes.written(
-            recipes.parameters(RECIPE, notebook, recipe=REFERENCE, **filled)
+            recipes.parameters(RECIPE, name, recipe=REFERENCE, **filled)
         )
 
     return of
+
+
+def code(notebook):
+    """The inputs that every notebook has: itself, and the modules that it uses."""
+    return {
+        "notebook": f"notebooks/{notebook}.ipynb",
+        "code": provenance.code(notebook),
+    }
+
+
+def logs(notebook, part=""):
+    place = f"{LOGS}/{notebook}/{part}" if part else f"{LOGS}/{notebook}"
+    return {"notebook": f"{place}.ipynb", "text": f"{place}.txt"}
+
+
+def given(notebook, **which):
+    """The params that every notebook has; `which` part of the recipe it runs, as patterns of wildcards."""
+    return {
+        "failed": FAILED,
+        "about": ABOUT,
+        "settings": settings(notebook, **which),
+    }
 
 
 def table(kind, stage):
@@ -104,6 +129,12 @@ def student(wildcards):
     if place and place.is_file():
         return [str(place)]
     return sorted(map(str, place.glob("*.*"))) if place else []
+
+
+def threads(wildcards):
+    """As many as the training takes, so that all jobs at once take no more than there are."""
+    arm = wildcards.get("arm", "two_stage")
+    return RECIPE.settings(arm, wildcards.variant).threads
 
 
 def estimate(wildcards):
@@ -158,6 +189,51 @@ def recorded(wildcards):
     return provenance.content([RECIPE.settings(variant=variant).teacher_path])
 
 
+FACTS = sorted(paths.relative(path) for path in paths.MICROSCI.iterdir())
+PUBLISHED = paths.relative(paths.PUBLISHED / "finetune_cot.csv")
+
+# What notebooks read that run once and write tables and figures only.
+READS = {
+    "07_diverse_reasoning": [METRICS, PUBLISHED],
+    "08_ablations": [
+        METRICS,
+        *record("micro_tuning", "08_validation_microsci"),
+        *record("micro_ablations", "08_differences_microsci"),
+        *record("micro_students", "08_variants_microsci", "08_differences_microsci"),
+    ],
+    "09_claims": [METRICS],
+    "10_rationale_explorer": [
+        METRICS,
+        *sorted(paths.relative(path) for path in paths.EXPLORER.iterdir()),
+    ],
+    "A2_what_it_knows": [
+        *FACTS,
+        *STUDENT,
+        *(
+            paths.relative(place / name)
+            for place in (paths.MICRO_STUDENT, *OTHERS)
+            for name in ("knowledge.csv", "skills.csv", "provenance.json")
+        ),
+    ],
+    "A3_as_shipped": [
+        PUBLISHED,
+        *record("symbolic"),
+        *record(
+            "micro_full",
+            "08_carried_microsci",
+            "08_variants_microsci",
+            "09_comparisons_microsci",
+            "08_differences_microsci",
+            "08_failures_microsci",
+        ),
+    ],
+}
+
+# What of a recipe's variants a notebook shows: not only what its own parameters say.
+VARIED = dict.fromkeys(
+    ("07_diverse_reasoning", "08_ablations"),
+    json.dumps([RECIPE.variants, RECIPE.variant_arms]),
+)
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
 TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"]
 
@@ -169,12 +245,7 @@ PAGES = {
     "04_stage1_rationales": f"{DONE}/04_stage1_rationales/{EACH.format(**FIRST)}.ipynb",
     "05_stage2_answers": f"{DONE}/05_stage2_answers/{EACH.format(**FIRST)}.ipynb",
     "06_baselines": f"{DONE}/06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}.ipynb",
-    "07_diverse_reasoning": f"{DONE}/07_diverse_reasoning.ipynb",
-    "08_ablations": f"{DONE}/08_ablations.ipynb",
-    "09_claims": f"{DONE}/09_claims.ipynb",
-    "10_rationale_explorer": f"{DONE}/10_rationale_explorer.ipynb",
-    "A2_what_it_knows": f"{DONE}/A2_what_it_knows.ipynb",
-    "A3_as_shipped": f"{DONE}/A3_as_shipped.ipynb",
+    **{name: f"{DONE}/{name}.ipynb" for name in READS},
 }
 
 
@@ -239,9 +310,8 @@ rule book:
 
 rule questions:
     input:
-        notebook="notebooks/01_questions.ipynb",
-        code=provenance.code("01_questions"),
-        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+        **code("01_questions"),
+        facts=FACTS,
         card=[paths.relative(paths.DATASET_CARD), paths.relative(paths.CITATION)],
         ceiling=paths.relative(paths.CEILING),
     output:
@@ -251,16 +321,13 @@ rule questions:
             for name in RECIPE.datasets
         ],
     log:
-        notebook=f"{LOGS}/01_questions.ipynb",
-        text=f"{LOGS}/01_questions.txt",
+        **logs("01_questions"),
     benchmark:
         f"{TIMES}/01_questions.tsv"
     params:
-        failed=FAILED,
-        about=ABOUT,
+        **given("01_questions"),
         data=BENCHMARKS,
         declared=RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
-        settings=settings("01_questions"),
     message:
         "01 questions"
     shell:
@@ -269,22 +336,18 @@ rule questions:
 
 rule teacher_prompting:
     input:
-        notebook="notebooks/02_teacher_prompting.ipynb",
-        code=provenance.code("02_teacher_prompting"),
+        **code("02_teacher_prompting"),
         forgotten=FORGOTTEN,
         questions=table("questions", "questions"),
     output:
         notebook=f"{DONE}/02_teacher_prompting/{{dataset}}.ipynb",
     log:
-        notebook=f"{LOGS}/02_teacher_prompting/{{dataset}}.ipynb",
-        text=f"{LOGS}/02_teacher_prompting/{{dataset}}.txt",
+        **logs("02_teacher_prompting", "{dataset}"),
     benchmark:
         f"{TIMES}/02_teacher_prompting/{{dataset}}.tsv"
     params:
-        failed=FAILED,
-        about=ABOUT,
+        **given("02_teacher_prompting", dataset="{dataset}"),
         data=recorded,
-        settings=settings("02_teacher_prompting", dataset="{dataset}"),
         variants=json.dumps(ASKING),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
@@ -294,8 +357,7 @@ rule teacher_prompting:
 
 rule rationale_generation:
     input:
-        notebook="notebooks/03_rationale_generation.ipynb",
-        code=provenance.code("03_rationale_generation"),
+        **code("03_rationale_generation"),
         forgotten=FORGOTTEN,
         questions=table("questions", "questions"),
         estimate=estimate,
@@ -304,17 +366,12 @@ rule rationale_generation:
         rationales=f"{OUT}/rationales/{{dataset}}/{{variant}}.parquet",
         completions=f"{OUT}/completions/{{dataset}}/{{variant}}.parquet",
     log:
-        notebook=f"{LOGS}/03_rationale_generation/{{dataset}}/{{variant}}.ipynb",
-        text=f"{LOGS}/03_rationale_generation/{{dataset}}/{{variant}}.txt",
+        **logs("03_rationale_generation", "{dataset}/{variant}"),
     benchmark:
         f"{TIMES}/03_rationale_generation/{{dataset}}/{{variant}}.tsv"
     params:
-        failed=FAILED,
-        about=ABOUT,
+        **given("03_rationale_generation", dataset="{dataset}", variant="{variant}"),
         data=recorded,
-        settings=settings(
-            "03_rationale_generation", dataset="{dataset}", variant="{variant}"
-        ),
     message:
         "03 rationales: {wildcards.dataset}, {wildcards.variant}"
     shell:
@@ -323,8 +380,7 @@ rule rationale_generation:
 
 rule stage1:
     input:
-        notebook="notebooks/04_stage1_rationales.ipynb",
-        code=provenance.code("04_stage1_rationales"),
+        **code("04_stage1_rationales"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         student=student,
@@ -334,23 +390,15 @@ rule stage1:
         provenance=f"{TWO_STAGE}/stage1/provenance.json",
         model=directory(f"{TWO_STAGE}/stage1/model"),
     log:
-        notebook=f"{LOGS}/04_stage1_rationales/{EACH}.ipynb",
-        text=f"{LOGS}/04_stage1_rationales/{EACH}.txt",
+        **logs("04_stage1_rationales", EACH),
     benchmark:
         f"{TIMES}/04_stage1_rationales/{EACH}.tsv"
     priority: 1  # stage 2 waits for it: begun last, it would leave the other cores without work
+    threads: threads
     resources:
         gpu=1,
     params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings(
-            "04_stage1_rationales",
-            arm="two_stage",
-            dataset="{dataset}",
-            variant="{variant}",
-            seed="{seed}",
-        ),
+        **given("04_stage1_rationales", arm="two_stage", **OF_RUN),
     message:
         "04 stage 1: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -359,8 +407,7 @@ rule stage1:
 
 rule stage2:
     input:
-        notebook="notebooks/05_stage2_answers.ipynb",
-        code=provenance.code("05_stage2_answers"),
+        **code("05_stage2_answers"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         generations=stage1("generations.parquet"),
@@ -375,22 +422,14 @@ rule stage2:
         provenance=f"{TWO_STAGE}/provenance.json",
         model=directory(f"{TWO_STAGE}/model"),
     log:
-        notebook=f"{LOGS}/05_stage2_answers/{EACH}.ipynb",
-        text=f"{LOGS}/05_stage2_answers/{EACH}.txt",
+        **logs("05_stage2_answers", EACH),
     benchmark:
         f"{TIMES}/05_stage2_answers/{EACH}.tsv"
+    threads: threads
     resources:
         gpu=1,
     params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings(
-            "05_stage2_answers",
-            arm="two_stage",
-            dataset="{dataset}",
-            variant="{variant}",
-            seed="{seed}",
-        ),
+        **given("05_stage2_answers", arm="two_stage", **OF_RUN),
     message:
         "05 stage 2: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -399,8 +438,7 @@ rule stage2:
 
 rule baseline:
     input:
-        notebook="notebooks/06_baselines.ipynb",
-        code=provenance.code("06_baselines"),
+        **code("06_baselines"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         student=student,
@@ -410,24 +448,16 @@ rule baseline:
         metrics=f"{RUN}/metrics.json",
         provenance=f"{RUN}/provenance.json",
     log:
-        notebook=f"{LOGS}/06_baselines/{{arm}}/{EACH}.ipynb",
-        text=f"{LOGS}/06_baselines/{{arm}}/{EACH}.txt",
+        **logs("06_baselines", f"{{arm}}/{EACH}"),
     benchmark:
         f"{TIMES}/06_baselines/{{arm}}/{EACH}.tsv"
     wildcard_constraints:
         arm="(?!two_stage/)[A-Za-z0-9_]+",
+    threads: threads
     resources:
         gpu=1,
     params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings(
-            "06_baselines",
-            arm="{arm}",
-            dataset="{dataset}",
-            variant="{variant}",
-            seed="{seed}",
-        ),
+        **given("06_baselines", arm="{arm}", **OF_RUN),
     message:
         "06 {wildcards.arm}: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -449,7 +479,7 @@ rule metrics:
             )
         ],
     output:
-        f"{OUT}/metrics.csv",
+        METRICS,
     benchmark:
         f"{TIMES}/metrics.tsv"
     params:
@@ -460,182 +490,46 @@ rule metrics:
         "python -m scicot_utils metrics {params.recipe:q}"
 
 
-rule diverse_reasoning:
+# Notebooks that run once and write tables and figures only.
+rule page:
     input:
-        notebook="notebooks/07_diverse_reasoning.ipynb",
-        code=provenance.code("07_diverse_reasoning"),
-        metrics=f"{OUT}/metrics.csv",
-        published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
+        notebook="notebooks/{page}.ipynb",
+        code=lambda wildcards: provenance.code(wildcards.page),
+        reads=lambda wildcards: READS[wildcards.page],
     output:
-        notebook=PAGES["07_diverse_reasoning"],
+        notebook=f"{DONE}/{{page}}.ipynb",
     log:
-        notebook=f"{LOGS}/07_diverse_reasoning.ipynb",
-        text=f"{LOGS}/07_diverse_reasoning.txt",
+        **logs("{page}"),
     benchmark:
-        f"{TIMES}/07_diverse_reasoning.tsv"
-    params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("07_diverse_reasoning"),
-        variants=json.dumps([RECIPE.variants, RECIPE.variant_arms]),
-    message:
-        "07 diverse reasoning"
-    shell:
-        PAPERMILL
-
-
-rule ablations:
-    input:
-        notebook="notebooks/08_ablations.ipynb",
-        code=provenance.code("08_ablations"),
-        metrics=f"{OUT}/metrics.csv",
-        record=record("micro_tuning", "08_validation_microsci")
-        + record("micro_ablations", "08_differences_microsci")
-        + record("micro_students", "08_variants_microsci", "08_differences_microsci"),
-    output:
-        notebook=PAGES["08_ablations"],
-    log:
-        notebook=f"{LOGS}/08_ablations.ipynb",
-        text=f"{LOGS}/08_ablations.txt",
-    benchmark:
-        f"{TIMES}/08_ablations.tsv"
-    params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("08_ablations"),
-        variants=json.dumps([RECIPE.variants, RECIPE.variant_arms]),
-    message:
-        "08 ablations"
-    shell:
-        PAPERMILL
-
-
-rule claims:
-    input:
-        notebook="notebooks/09_claims.ipynb",
-        code=provenance.code("09_claims"),
-        metrics=f"{OUT}/metrics.csv",
-    output:
-        notebook=PAGES["09_claims"],
-    log:
-        notebook=f"{LOGS}/09_claims.ipynb",
-        text=f"{LOGS}/09_claims.txt",
-    benchmark:
-        f"{TIMES}/09_claims.tsv"
-    params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("09_claims"),
-    message:
-        "09 claims"
-    shell:
-        PAPERMILL
-
-
-rule rationale_explorer:
-    input:
-        notebook="notebooks/10_rationale_explorer.ipynb",
-        code=provenance.code("10_rationale_explorer"),
-        explorer=sorted(paths.relative(path) for path in paths.EXPLORER.iterdir()),
-        metrics=f"{OUT}/metrics.csv",
-    output:
-        notebook=PAGES["10_rationale_explorer"],
-    log:
-        notebook=f"{LOGS}/10_rationale_explorer.ipynb",
-        text=f"{LOGS}/10_rationale_explorer.txt",
-    benchmark:
-        f"{TIMES}/10_rationale_explorer.tsv"
-    params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("10_rationale_explorer"),
-    message:
-        "10 rationale explorer"
-    shell:
-        PAPERMILL
-
-
-# The studies that were run for this repository, from their records.
-rule as_shipped:
-    input:
-        notebook="notebooks/A3_as_shipped.ipynb",
-        code=provenance.code("A3_as_shipped"),
-        published=paths.relative(paths.PUBLISHED / "finetune_cot.csv"),
-        record=record("symbolic")
-        + record(
-            "micro_full",
-            "08_carried_microsci",
-            "08_variants_microsci",
-            "09_comparisons_microsci",
-            "08_differences_microsci",
-            "08_failures_microsci",
-        ),
-    output:
-        notebook=PAGES["A3_as_shipped"],
-    log:
-        notebook=f"{LOGS}/A3_as_shipped.ipynb",
-        text=f"{LOGS}/A3_as_shipped.txt",
-    benchmark:
-        f"{TIMES}/A3_as_shipped.tsv"
-    params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("A3_as_shipped"),
-    message:
-        "A3 as shipped"
-    shell:
-        PAPERMILL
-
-
-# What the shipped student knows, measured on the machine that runs this.
-rule student_knowledge:
-    input:
-        notebook="notebooks/A2_what_it_knows.ipynb",
-        code=provenance.code("A2_what_it_knows"),
-        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
-        student=STUDENT,
-        records=[
-            paths.relative(place / name)
-            for place in (paths.MICRO_STUDENT, *OTHERS)
-            for name in ("knowledge.csv", "skills.csv", "provenance.json")
-        ],
-    output:
-        notebook=PAGES["A2_what_it_knows"],
-    log:
-        notebook=f"{LOGS}/A2_what_it_knows.ipynb",
-        text=f"{LOGS}/A2_what_it_knows.txt",
-    benchmark:
-        f"{TIMES}/A2_what_it_knows.tsv"
+        f"{TIMES}/{{page}}.tsv"
+    wildcard_constraints:
+        page="|".join(READS),
     resources:
-        gpu=1,
+        gpu=lambda wildcards: int(wildcards.page == "A2_what_it_knows"),
     params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings("A2_what_it_knows"),
+        **given("{page}"),
+        variants=lambda wildcards: VARIED.get(wildcards.page, ""),
     message:
-        "A2 what the embedded student knows"
+        "{wildcards.page}"
     shell:
         PAPERMILL
 
 
 # Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names
 # another size or seed as its student has it made first.
-PRETRAINED = paths.relative(
-    paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model"
-)
-
-
 rule micro_student:
     input:
-        notebook="notebooks/A1_micro_student.ipynb",
-        code=provenance.code("A1_micro_student"),
-        facts=sorted(paths.relative(path) for path in paths.MICROSCI.iterdir()),
+        **code("A1_micro_student"),
+        facts=FACTS,
     output:
         notebook=f"{DONE}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
-        model=directory(PRETRAINED),
+        model=directory(
+            paths.relative(
+                paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model"
+            )
+        ),
     log:
-        notebook=f"{LOGS}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
-        text=f"{LOGS}/A1_micro_student/{{architecture}}/seed{{seed}}.txt",
+        **logs("A1_micro_student", "{architecture}/seed{seed}"),
     benchmark:
         f"{TIMES}/A1_micro_student/{{architecture}}/seed{{seed}}.tsv"
     wildcard_constraints:
@@ -644,11 +538,7 @@ rule micro_student:
     resources:
         gpu=1,
     params:
-        failed=FAILED,
-        about=ABOUT,
-        settings=settings(
-            "A1_micro_student", architecture="{architecture}", seed="{seed}"
-        ),
+        **given("A1_micro_student", architecture="{architecture}", seed="{seed}"),
     message:
         "A1 the embedded student: {wildcards.architecture}, seed {wildcards.seed}"
     shell:
