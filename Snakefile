@@ -62,7 +62,7 @@ def settings(notebook, **which):
         if "seed" in filled:
             filled["seed"] = int(filled["seed"])
         name = notebook.format(**wildcards)
-        return recipes.written(
+        return recipes.as_yaml(
             recipes.parameters(RECIPE, name, recipe=REFERENCE, **filled)
         )
 

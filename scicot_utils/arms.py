@@ -34,23 +34,23 @@ class ArmError(ScicotError):
 
 
 @dataclass(frozen=True)
-class Map:
+class InputTarget:
     """One thing that a student learns: a text to read, from (question, rationale, settings), and the text to write."""
 
     told: str
-    reads: Callable[[Row, str, Settings], str]
-    writes: Callable[[str, str], str]  # (rationale, answer) → text
+    input: Callable[[Row, str, Settings], str]
+    target: Callable[[str, str], str]  # (rationale, answer) → text
 
 
-ANSWER = Map("Q → A", lambda row, _, settings: _template(settings).ask_answer(row), lambda _, answer: answer)
-RATIONALE = Map("Q → R", lambda row, _, settings: _template(settings).ask_rationale(row), lambda why, _: why)
-BOTH = Map("Q → R A", RATIONALE.reads, prompts.write_rationale_answer)
-REVERSED = Map("Q → A R", ANSWER.reads, prompts.write_answer_rationale)
-ANSWER_FROM = Map("Q + R → A", lambda row, why, settings: _stage2_input(row, why, settings), ANSWER.writes)
+ANSWER = InputTarget("Q → A", lambda row, _, settings: _template(settings).ask_answer(row), lambda _, answer: answer)
+RATIONALE = InputTarget("Q → R", lambda row, _, settings: _template(settings).ask_rationale(row), lambda why, _: why)
+BOTH = InputTarget("Q → R A", RATIONALE.input, prompts.write_rationale_answer)
+REVERSED = InputTarget("Q → A R", ANSWER.input, prompts.write_answer_rationale)
+ANSWER_FROM = InputTarget("Q + R → A", lambda row, why, settings: _stage2_input(row, why, settings), ANSWER.target)
 
 
 @dataclass(frozen=True)
-class Written:
+class OutputFormat:
     """How a student's text holds its answer: `split` takes it apart into (rationale, answer).
 
     `cue`: after which Fine-tune-CoT's own reading looks for the answer in the whole text, if it does.
@@ -82,11 +82,11 @@ class OneStudent:
     target `token`, or each `pair`, so that the short targets of one map are not outweighed by the long ones of another.
     """
 
-    maps: tuple[Map, ...]
+    maps: tuple[InputTarget, ...]
     answers: Callable[[Student, Sequence[Row], Settings], list[Row]]
     source: str
     weigh: str = "token"
-    written: Written = Written()
+    written: OutputFormat = OutputFormat()
 
     @property
     def learns(self) -> str:
@@ -94,7 +94,7 @@ class OneStudent:
 
 
 def writing(
-    learned: Map, form: Written, lead: str = "{}", tail: str = ""
+    learned: InputTarget, form: OutputFormat, lead: str = "{}", tail: str = ""
 ) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
     """Answers by writing what `learned` taught, in texts of this form.
 
@@ -103,7 +103,7 @@ def writing(
     """
 
     def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-        inputs = [learned.reads(question, "", settings) for question in questions]
+        inputs = [learned.input(question, "", settings) for question in questions]
         written = _generate(student, inputs, settings, stop=tail)
         whys = [form.split(generated.text)[0] for generated in written]
         leads = [lead.format(why) for why in whys]
@@ -130,9 +130,9 @@ def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> 
     return answer_from(student, questions, generations(questions, written), settings)
 
 
-THE_ANSWER = Written()
-WHY_FIRST = Written(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
-WHY_LAST = Written(prompts.split_answer_rationale)
+THE_ANSWER = OutputFormat()
+WHY_FIRST = OutputFormat(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
+WHY_LAST = OutputFormat(prompts.split_answer_rationale)
 writing_the_answer = writing(ANSWER, THE_ANSWER)
 
 ONE_STUDENT = {
@@ -161,12 +161,12 @@ ONE_STUDENT = {
 }
 
 
-def maps_of(arm: str) -> tuple[Map, ...]:
+def maps_of(arm: str) -> tuple[InputTarget, ...]:
     """What the student of an arm learns, or each of the two of `two_stage`, in order."""
     return ONE_STUDENT[arm].maps if arm in ONE_STUDENT else (RATIONALE, ANSWER_FROM)
 
 
-def written(arm: str) -> Written:
+def output_format(arm: str) -> OutputFormat:
     """How the texts of an arm's predictions hold their answers."""
     return ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER
 
@@ -219,11 +219,11 @@ def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[t
     ]
 
 
-def pairs(maps: Iterable[Map], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
+def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
     """What a student is trained on that learns these maps: for each example one pair of each."""
     maps = tuple(maps)
     return [
-        (one.reads(question, why, settings), one.writes(why, _gold(question, settings)))
+        (one.input(question, why, settings), one.target(why, _gold(question, settings)))
         for question, why in examples
         for one in maps
     ]
@@ -289,7 +289,7 @@ def generations(questions: Sequence[Row], written: Sequence[Generated]) -> list[
 
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
     """Stage 1 at work: a rationale for each question."""
-    return _generate(student, [RATIONALE.reads(question, "", settings) for question in questions], settings)
+    return _generate(student, [RATIONALE.input(question, "", settings) for question in questions], settings)
 
 
 def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row], settings: Settings) -> list[Row]:

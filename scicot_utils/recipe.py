@@ -752,7 +752,7 @@ def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, 
     return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
 
 
-def written(values: Mapping[str, Scalar]) -> str:
+def as_yaml(values: Mapping[str, Scalar]) -> str:
     """Parameters as one line of YAML, for papermill's `-y`. JSON will not do, though YAML reads it: what it writes as
     5e-05 is a text there, and an emoji becomes two halves of one.
     """

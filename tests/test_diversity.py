@@ -91,9 +91,9 @@ def test_what_d_brings_is_told_from_least_to_most():
         for variant, value in (("main", 0.2), ("d_4", 0.5))
         for seed in (0, 1)
     ]
-    told = report.diversity_told(measured(*rows), planned(), "CoinFlip")
+    told = report.diversity_summary(measured(*rows), planned(), "CoinFlip")
     assert "25.0% with D = 1 and 55.0% with D = 4 (2 seeds)" in told
-    assert report.diversity_told(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
+    assert report.diversity_summary(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
 
 
 def test_answers_are_shown_with_either_reading_of_the_same_texts(tmp_path, monkeypatch):

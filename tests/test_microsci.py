@@ -537,24 +537,24 @@ def test_probes_ask_for_every_atomic_fact_once(world, rules):
     }
     expected |= {facts.order_rule(relation) for relation in microsci.ORDERED}
     found = microsci.probes(world)
-    assert {probe.writes for probe in found} == expected
+    assert {probe.target for probe in found} == expected
     assert len(found) == len(expected) == world.size()
 
 
 def test_what_a_probe_reads_has_one_right_completion(world):
     found = microsci.probes(world)
-    assert len({probe.reads.lower() for probe in found}) == len(found)
+    assert len({probe.input.lower() for probe in found}) == len(found)
 
 
 def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
     for probe in microsci.probes(world):
-        if probe.reads.startswith("Fill: "):
-            before, after = probe.reads.removeprefix("Fill: ").split(microsci.MASK)
-            hidden = probe.writes.removeprefix(before).removesuffix(after)
-            assert f"{before}{hidden}{after}" == probe.writes and hidden
+        if probe.input.startswith("Fill: "):
+            before, after = probe.input.removeprefix("Fill: ").split(microsci.MASK)
+            hidden = probe.target.removeprefix(before).removesuffix(after)
+            assert f"{before}{hidden}{after}" == probe.target and hidden
         else:
-            about = probe.reads.removeprefix("Rule: ")
-            assert probe.about == "order" or about.lower() in probe.writes.lower()
+            about = probe.input.removeprefix("Rule: ")
+            assert probe.about == "order" or about.lower() in probe.target.lower()
 
 
 def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):

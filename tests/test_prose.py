@@ -23,12 +23,14 @@ def test_a_table_keeps_its_heads_and_cells(tmp_path):
 
 
 def test_a_folded_table_is_one_line_that_says_where_it_can_be_read(tmp_path):
-    (found,) = pasted(style.Folded("Every number", style.Table(ROWS))._repr_html_(), tmp_path)
+    (found,) = pasted(style.Details("Every number", style.Table(ROWS))._repr_html_(), tmp_path)
     assert found.astext() == "Every number (table of 2 rows): to be read in the book on the web."
 
 
 def test_of_things_one_below_the_other_each_arrives(tmp_path):
-    stack = style.Stack([style.Table(ROWS), style.Folded("All", style.Table(ROWS)), style.Paragraph("On one machine.")])
+    stack = style.Stack(
+        [style.Table(ROWS), style.Details("All", style.Table(ROWS)), style.Paragraph("On one machine.")]
+    )
     found = [node for node in pasted(stack._repr_html_(), tmp_path) if not isinstance(node, nodes.raw)]
     assert [type(node) for node in found] == [nodes.table, nodes.paragraph, nodes.paragraph]
     assert found[1].astext().startswith("All (table of 2 rows): to be read") and found[2].astext() == "On one machine."

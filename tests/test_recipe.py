@@ -561,7 +561,7 @@ VALUES = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, allo
 @given(st.dictionaries(st.sampled_from(sorted(recipe.SECTION_OF)), VALUES, min_size=1))
 def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
     """By the parsers that are on the way: papermill's of `-y`, its writer of the injected cell, and Python."""
-    parsed = yaml.load(recipe.written(values), Loader=NoDatesSafeLoader)
+    parsed = yaml.load(recipe.as_yaml(values), Loader=NoDatesSafeLoader)
     namespace: dict[str, object] = {}
     exec(PythonTranslator.codify(parsed), namespace)
     arrived = {key: namespace[key] for key in values}
@@ -575,7 +575,7 @@ def test_a_low_learning_rate_reaches_the_notebook(rate):
     planned = recipe.load("smoke")
     training = planned.training.model_copy(update={"learning_rate": rate})
     passed = recipe.parameters(planned.model_copy(update={"training": training}), "04_stage1_rationales")
-    assert yaml.load(recipe.written(passed), Loader=NoDatesSafeLoader)["learning_rate"] == rate
+    assert yaml.load(recipe.as_yaml(passed), Loader=NoDatesSafeLoader)["learning_rate"] == rate
 
 
 def test_the_architectures_that_a_recipe_may_name_are_those_that_there_are():

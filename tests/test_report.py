@@ -66,7 +66,7 @@ def test_a_table_shows_hostile_text_as_text():
 
 
 def test_a_folded_table_is_closed_at_first_and_shows_hostile_text_as_text():
-    folded = report.Folded(HOSTILE, Table([{"text": HOSTILE}, {"text": "b"}]))
+    folded = report.Details(HOSTILE, Table([{"text": HOSTILE}, {"text": "b"}]))
     seen = Reader(folded._repr_html_())
     assert seen.tags[:2] == ["details", "summary"] and "open" not in seen.attributes
     assert {"script", "img"} & set(seen.tags) == set() and seen.words.count(HOSTILE) == 2
@@ -260,11 +260,11 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
 def test_the_difference_of_each_pair_is_told_by_variant():
     settings = recipe.load("micro").settings()
     rows = DIFFERENCES
-    told = report.variants_told(rows, settings, report.HEADLINE)
+    told = report.variants_summary(rows, settings, report.HEADLINE)
     assert "; terse -1.0 (-3.0 to +1.0), no different." in told
-    assert told.startswith(report.variants_told(rows, settings)) and told.count("By variant, ") == 2
+    assert told.startswith(report.variants_summary(rows, settings)) and told.count("By variant, ") == 2
     assert "minus answer only, generated, in points: main +26.0 (+24.0 to +28.0)." in told
-    assert report.variants_told(rows, settings, report.OTHER_ARMS) == ""
+    assert report.variants_summary(rows, settings, report.OTHER_ARMS) == ""
 
 
 @pytest.mark.parametrize("rows", [
@@ -318,7 +318,7 @@ def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
 
 
 def test_what_the_order_of_options_does_is_told_for_each_arm():
-    told = report.orders_told(ordered())
+    told = report.orders_summary(ordered())
     assert "answer only for 80.0% of 50 questions (right for 60.0% to 60.0%, by the place" in told
     assert "two-stage (Sci-CoT) for 30.0% of 50 questions (right for 50.0% to 87.5%, by the place" in told
     row = report.orders_table(ordered()).frame.to_dict("records")[0]
@@ -329,14 +329,14 @@ def test_what_the_order_of_options_does_is_told_for_each_arm():
 
 def test_where_nothing_was_asked_in_another_order_this_is_said():
     nothing = report.orders(pd.DataFrame(metric_rows()), "microsci")
-    assert nothing == [] and "order_questions is 0" in report.orders_told(nothing)
+    assert nothing == [] and "order_questions is 0" in report.orders_summary(nothing)
     assert "order_questions is 0" in report.orders_table(nothing)._repr_html_()
     with pytest.raises(ValueError, match="found no rows"):
         report.orders_figure(nothing)
 
 
 def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_parameters():
-    told = report.sizes_told(sized())
+    told = report.sizes_summary(sized())
     assert "two-stage (Sci-CoT) 51.0% (1,000 parameters, variant small); with at least as many parameters: " in told
     assert "answer only 31.0% (1,000 parameters, variant main)" in told
     assert "(2,000 parameters, variant main); with at least as many parameters: answer only 31.0% (3,000" in told
@@ -344,13 +344,13 @@ def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_param
     assert "9,000" not in told  # the variant that also changes the steps
     only = sized()
     assert "nan" not in report.sizes_figure(only[only["metric"] == "generated"]).alt  # of open answers
-    assert "no two-stage" in report.sizes_told(only[only["arm"] == "answer_only"])
+    assert "no two-stage" in report.sizes_summary(only[only["arm"] == "answer_only"])
     with pytest.raises(ValueError, match="found no rows"):
         report.sizes_figure(only.iloc[:0])
 
 
 def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
-    told = report.quality_told(quality_rows())
+    told = report.quality_summary(quality_rows())
     assert "two-stage (Sci-CoT) with fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; " in told
     assert told.endswith("rank correlation with being right: fact recall +1.00, ROUGE-L +1.00.")
     table = report.quality_table(quality_rows()).frame.set_index("arm")
@@ -360,7 +360,7 @@ def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
 
 
 def test_without_proofs_there_is_rouge_l_only():
-    told, table = report.quality_told(quality_rows(False)), report.quality_table(quality_rows(False)).frame
+    told, table = report.quality_summary(quality_rows(False)), report.quality_table(quality_rows(False)).frame
     assert "fact precision" not in told and told.endswith("there are no facts to count, only ROUGE-L.")
     assert table["fact recall"].tolist() == [None, None] and table["ROUGE-L"].tolist() == pytest.approx([0.85, 0.85])
     assert report.quality_figure(quality_rows(False)).svg != report.quality_figure(quality_rows()).svg
@@ -368,7 +368,7 @@ def test_without_proofs_there_is_rouge_l_only():
 
 def test_where_no_arm_writes_rationales_there_is_no_quality_to_show():
     nothing = quality_rows().iloc[:0]
-    assert report.quality_told(nothing) == "No arm writes rationales that can be measured."
+    assert report.quality_summary(nothing) == "No arm writes rationales that can be measured."
     assert "no arm writes rationales" in report.quality_table(nothing)._repr_html_()
     with pytest.raises(ValueError, match="found no rationales"):
         report.quality_figure(nothing)
@@ -675,15 +675,15 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
 
 def test_the_headlines_difference_is_told_for_every_variant(varied):
     rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
-    told = report.variants_told(rows, SETTINGS)
+    told = report.variants_summary(rows, SETTINGS)
     assert told.startswith(
         "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
     )
     assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", told) and told.count(";") == 1
     undecided = [row | {"p corrected": 1.0} for row in rows]
     undecided = [row | {"seeds": 3} for row in undecided]
-    assert report.variants_told(undecided, SETTINGS).count(", not told apart") == 2
-    assert report.variants_told([], SETTINGS) == ""
+    assert report.variants_summary(undecided, SETTINGS).count(", not told apart") == 2
+    assert report.variants_summary([], SETTINGS) == ""
 
 
 def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant(outputs, question):
@@ -751,7 +751,7 @@ def compared(difference, p, off=8.0, **columns):
     ],
 )
 def test_the_one_rule_of_all_verdicts(row, told):
-    assert report.direction(row, SETTINGS) == told and told in report.TOLD
+    assert report.direction(row, SETTINGS) == told and told in report.DIRECTIONS
     [shown] = report.comparison_table([row], SETTINGS).frame["the first is"]
     assert shown == told.removesuffix(" from")
     assert report.direction(row, recipe.Settings(margin=1.0)) != "no different from"
@@ -885,7 +885,7 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
                 for name in further
             ]
             tables.write("predictions", [first, *rows, *more], place)
-    rows = report.compare_carried(plan, "microsci", questions | further, SETTINGS)
+    rows = report.compare_transfer(plan, "microsci", questions | further, SETTINGS)
     found = {(row["split"], row["first"], row["second"]): row for row in rows if row["measure"] == "generated"}
     assert found["test", "two_stage", "rationale_answer"]["difference"] == 50.0
     assert found["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
@@ -893,13 +893,13 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
     assert {row["n"] for row in rows if row["split"] == "test_forms"} == {20}
     [shown] = [
         row
-        for row in report.carried_table(rows, SETTINGS).frame.to_dict("records")
+        for row in report.transfer_table(rows, SETTINGS).frame.to_dict("records")
         if (row["arms"], row["measure"]) == ("two-stage (Sci-CoT) minus answer only", "generated")
     ]
     [of_test, of_forms] = [value for name, value in shown.items() if name.startswith("test")]
     assert of_forms == "+0.0 (-10.5 to +10.5), too few seeds" and of_test.endswith(", too few seeds")
     assert "test_forms (20 questions)" in shown
-    only = report.carried_table([row for row in rows if row["split"] == "test"], SETTINGS)
+    only = report.transfer_table([row for row in rows if row["split"] == "test"], SETTINGS)
     assert "no transfer tests" in repr(only)
 
 
@@ -970,7 +970,7 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
     """Rules of evidence, 2."""
     row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
     assert row["verdict"] == ("too few seeds" if seeds < 3 else "reproduced")
-    assert (f"{report.counted(seeds, 'seed')};" in row["measured on microsci, points"]) == (seeds < 3)
+    assert (f"{report.plural(seeds, 'seed')};" in row["measured on microsci, points"]) == (seeds < 3)
 
 
 def test_a_plumbing_run_settles_nothing():
@@ -1081,7 +1081,8 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
         (place / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
     [row] = rows = report.how_measured(plan)
     assert (
-        report.measured_told(rows) == "Machine: P, 2 cores, 4.0 GiB. Torch: 2.13. Commit: 0123456789 and 0123456789+."
+        report.measured_summary(rows)
+        == "Machine: P, 2 cores, 4.0 GiB. Torch: 2.13. Commit: 0123456789 and 0123456789+."
     )
     assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
     assert row["commit"] == "0123456789, 0123456789+"
@@ -1235,7 +1236,7 @@ def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
 
 def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
     shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.0, 0.2), strict=True))
-    told = report.failures_told(
+    told = report.failures_summary(
         [
             {"arm": "One"} | shares,
             {"arm": "Two"} | dict.fromkeys(rationales.OUTCOMES, 0.0) | {"right answer, right rationale": 1.0},
@@ -1245,7 +1246,7 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
         "One writes the whole proof for 80.0% of the questions, answers 75.0% of those and 50.0% of the others right. "
         "Two writes the whole proof for 100.0% of the questions, answers 100.0% of those right."
     )
-    assert report.failures_told([]) == ""
+    assert report.failures_summary([]) == ""
 
 
 def test_every_form_that_is_trained_on_can_be_learned_by_the_shipped_record():
@@ -1270,7 +1271,7 @@ def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
     if name != "symbolic":  # whose students start from random weights
         assert told["weights"].pop(paths.relative(weights)) == tables.digest(weights)
     assert len(told["weights"]) == len(recipe.load(name).students())  # and those that were pretrained for it
-    assert ("changes that were not committed" in report.Record(name).told().text) == (True in told["modified"])
+    assert ("changes that were not committed" in report.Record(name).summary().text) == (True in told["modified"])
 
 
 @pytest.mark.parametrize("name", ["micro", "micro_full", "micro_students", "micro_ablations"])
@@ -1311,11 +1312,11 @@ def test_scores_of_single_forms_are_folded():
 
 def test_rows_of_many_columns_are_turned():
     rows = [{"arm": "one", "steps": 3, "rate": 0.5}, {"arm": "two", "steps": 4, "rate": 0.25}]
-    assert report.turned(rows, "arm", "key") == [
+    assert report.pivot(rows, "arm", "key") == [
         {"key": "steps", "one": 3, "two": 4},
         {"key": "rate", "one": 0.5, "two": 0.25},
     ]
-    assert report.turned([], "arm", "key") == []
+    assert report.pivot([], "arm", "key") == []
 
 
 def test_a_line_break_in_a_table_is_shown_as_one():

@@ -489,9 +489,9 @@ def test_writes_is_what_generate_would_write(student):
         for index, found in enumerate(students.generate(student, inputs, max_new_tokens=12, batch_size=2))
         if not found.truncated
     ]
-    right = students.writes(student, inputs, written, batch_size=2)
+    right = students.is_greedy(student, inputs, written, batch_size=2)
     assert [index for index, same in enumerate(right) if same] == whole
-    assert not any(students.writes(student, inputs, [f"{text} robin" for text in written], batch_size=2))
+    assert not any(students.is_greedy(student, inputs, [f"{text} robin" for text in written], batch_size=2))
 
 
 def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
@@ -502,7 +502,7 @@ def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
     with torch.no_grad():
         best = student.model(**encoded, decoder_input_ids=decoder).logits[0].argmax(-1).tolist()
     expected = best[-2:] == ids[-2:]
-    assert students.writes(student, [source], [target], batch_size=1, prefixes=[prefix]) == [expected]
+    assert students.is_greedy(student, [source], [target], batch_size=1, prefixes=[prefix]) == [expected]
 
 
 # Decoder-only students
@@ -595,7 +595,7 @@ def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, de
 
 def test_a_decoder_only_student_writes_what_it_says_it_would_write(decoder):
     inputs, targets = ["(A) raft (B) robin Answer:", "Copy: rain", "Copy: rain"], ["robin", "rain", "oak"]
-    assert students.writes(decoder, inputs, targets, batch_size=2) == [True, True, False]
+    assert students.is_greedy(decoder, inputs, targets, batch_size=2) == [True, True, False]
 
 
 def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_input(tmp_path):
@@ -634,7 +634,7 @@ def test_a_decoder_only_students_loss_is_on_the_completion_only(tmp_path, parts,
 
 def test_the_input_its_separator_and_the_prefix_are_given_and_the_end_is_not():
     rows, _ = encoding.encode(students.load("random/gpt2-tiny"), ["a raft", "rain"], ["oak", "robin"], ["So", ""])
-    assert [len(row.writes) - row.given for row in rows] == [2, 2]  # a word and the end
+    assert [len(row.decoder_ids) - row.given for row in rows] == [2, 2]  # a word and the end
     assert [row.given for row in rows] == [4, 2]  # the input, its separator, the prefix
 
 
@@ -684,7 +684,7 @@ def test_a_subword_tokenizer_that_marks_no_end_learns_the_end_too(tmp_path):
 def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
     limits = {"max_input_tokens": 4, "max_target_tokens": 3}
     [row], cut = encoding.encode(decoder, ["raft " * 9], ["robin " * 9], **limits)
-    assert decoder.tokenizer.convert_ids_to_tokens(row.writes) == ["raft"] * 3 + ["###"] + ["robin"] * 2 + ["</s>"]
+    assert decoder.tokenizer.convert_ids_to_tokens(row.decoder_ids) == ["raft"] * 3 + ["###"] + ["robin"] * 2 + ["</s>"]
     assert row.given == 4 and (cut.inputs, cut.targets, cut.pairs) == (1, 1, 1)
     assert (cut.longest_input, cut.longest_target) == (10, 10)
 
@@ -823,11 +823,11 @@ def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
 
 
 def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student, few_probes):
-    def writes(student, inputs, targets, **_):
-        assert dict(zip(inputs, targets, strict=True)) == {one.reads: one.writes for one in few_probes}
+    def is_greedy(student, inputs, targets, **_):
+        assert dict(zip(inputs, targets, strict=True)) == {one.input: one.target for one in few_probes}
         return [index < len(inputs) // 2 for index in range(len(inputs))]
 
-    monkeypatch.setattr(probing, "writes", writes)
+    monkeypatch.setattr(probing, "is_greedy", is_greedy)
     rows = students.knowledge(student)
     assert rows[-1]["right"] == len(few_probes) // 2 == sum(row["right"] for row in rows[:-1])
 
@@ -842,11 +842,11 @@ def test_skills_has_a_row_for_each_task_of_pretraining():
 def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, student):
     asked = []
 
-    def writes(student, inputs, targets, *, prefixes, **_):
+    def is_greedy(student, inputs, targets, *, prefixes, **_):
         asked.append((inputs, targets, prefixes))
         return [False] * len(inputs)
 
-    monkeypatch.setattr(probing, "writes", writes)
+    monkeypatch.setattr(probing, "is_greedy", is_greedy)
     for seed in (0, 0, 1):
         assert [row["task"] for row in students.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])] == [
             "find_back",
@@ -859,8 +859,8 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
     shares = {"copy": 0.9, "read": 0.6}
     monkeypatch.setattr(probing, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
-    assert students.masters(student, ["copy", "read"], 0.6, stream=0)
-    assert not students.masters(student, ["copy", "read"], 0.7, stream=0)
+    assert students.has_mastered(student, ["copy", "read"], 0.6, stream=0)
+    assert not students.has_mastered(student, ["copy", "read"], 0.7, stream=0)
 
 
 # Checkpoints that others made
@@ -929,9 +929,9 @@ def test_what_is_learned_begins_with_the_very_tokens_that_stand_there_when_it_is
     given = encoding.to_generate(student, ["why?"])[0]
     assert student.tokenizer("why?# yes")["input_ids"][: len(given)] != given  # read as one text, they would be others
     [row], _ = encoding.encode(student, ["why?"], ["yes"], [prefix] if prefix else ())
-    assert row.writes[: len(given)] == given
-    assert student.tokenizer.decode(row.writes) == f"why?# {f'{prefix} ' if prefix else ''}yes</s>"
-    assert student.tokenizer.decode(row.writes[row.given :]) == " yes</s>"
+    assert row.decoder_ids[: len(given)] == given
+    assert student.tokenizer.decode(row.decoder_ids) == f"why?# {f'{prefix} ' if prefix else ''}yes</s>"
+    assert student.tokenizer.decode(row.decoder_ids[row.given :]) == " yes</s>"
 
 
 def test_a_text_is_given_back_without_what_a_tokenizer_lacks():

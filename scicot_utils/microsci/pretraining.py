@@ -94,8 +94,8 @@ def options_line(options: Sequence[str]) -> str:
 class Lesson(NamedTuple):
     """What is read, what must be written, and what stands written already, to be gone on from."""
 
-    reads: str
-    writes: str
+    input: str
+    target: str
     given: str = ""
 
 
@@ -359,8 +359,8 @@ class Probe:
 
     domain: str
     about: str
-    reads: str
-    writes: str
+    input: str
+    target: str
 
 
 def probes(world: World) -> list[Probe]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scicot_utils.recipe import MAIN, NOT_LEARNED, Recipe
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, percent, plural
 
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
@@ -48,7 +48,7 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     told = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
     return Picture(
         figure,
-        f"Generated test accuracy on {dataset}, mean over {counted(seeds, 'seed')}: {told}; chance {percent(chance)}.",
+        f"Generated test accuracy on {dataset}, mean over {plural(seeds, 'seed')}: {told}; chance {percent(chance)}.",
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction, points, word, would_settle
 from scicot_utils.report.results import where
-from scicot_utils.report.style import Table, arm_name, counted, percent
+from scicot_utils.report.style import Table, arm_name, percent, plural
 from scicot_utils.tables import Row
 
 
@@ -119,7 +119,7 @@ def claims(
         elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
             measured = f"needs {' or '.join(claim.datasets)}"
         elif found and found[0]["seeds"] < MIN_SEEDS:
-            verdict, measured = "too few seeds", f"{counted(found[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}"
+            verdict, measured = "too few seeds", f"{plural(found[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}"
         elif found:
             verdict = judged([direction(row, settings) for row in found])
             held: dict[str, list[str]] = {}
@@ -175,7 +175,7 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
     found = [row for row in comparisons if (row["first"], row["second"]) in HEADLINE[:2]]
     if recipe.plumbing or not found:
         return []
-    over = f"{found[0]['n']} test questions of {recipe.distill[0]}, {counted(found[0]['seeds'], 'seed')}"
+    over = f"{found[0]['n']} test questions of {recipe.distill[0]}, {plural(found[0]['seeds'], 'seed')}"
     measures = list(dict.fromkeys(row["measure"] for row in found))
     rows = []
     for arm in dict.fromkeys(arm for row in found for arm in (row["first"], row["second"])):
@@ -212,4 +212,4 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     if comparisons[0]["seeds"] < MIN_SEEDS:
         told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
     seeds = comparisons[0]["seeds"]
-    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {counted(seeds, 'seed')}). {' '.join(told)}"
+    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {plural(seeds, 'seed')}). {' '.join(told)}"

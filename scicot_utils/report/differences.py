@@ -27,7 +27,7 @@ OTHER_ARMS = (  # what two models bring over one, and what rationales bring that
 COMPARED = (*HEADLINE, *OTHER_ARMS, ("two_stage", "two_stage_shuffled_rationale"))
 MIN_SEEDS = 3  # fewer carry no verdict (rules of evidence, 2)
 # What the first arm is, seen from the second.
-TOLD = ("above", "below", "no different from", "not told apart from", "of too few seeds for a verdict on")
+DIRECTIONS = ("above", "below", "no different from", "not told apart from", "of too few seeds for a verdict on")
 POWER = 0.8  # the chance with which a larger study is to settle what this one leaves open
 
 
@@ -69,7 +69,7 @@ def compare(
     return scoring.compare(outcomes, COMPARED, groups=shared(questions or {}), confidence=settings.confidence)
 
 
-def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
+def compare_transfer(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
     """The headline's comparisons on the test split and on each transfer test that the benchmark has, in the main variant:
     rows of `scoring.compare` with `split`, corrected within each split.
     """
@@ -83,8 +83,8 @@ def compare_carried(recipe: Recipe, dataset: str, questions: Mapping[str, Row], 
     return found
 
 
-def carried_table(rows: Sequence[Row], settings: Settings) -> Table:
-    """`compare_carried` for reading: a row for each pair of arms and scoring, a column for each test."""
+def transfer_table(rows: Sequence[Row], settings: Settings) -> Table:
+    """`compare_transfer` for reading: a row for each pair of arms and scoring, a column for each test."""
     found: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         cell = f"{points(row)}{aside(row, settings)}"
@@ -188,7 +188,7 @@ def comparison_table(comparisons: Sequence[Row], settings: Settings, *, by_seed:
     return Table(rows, formats, show) if rows else Table([{"arms": "this recipe runs no two arms to compare"}])
 
 
-def variants_told(
+def variants_summary(
     comparisons: Sequence[Row], settings: Settings, pairs: Sequence[tuple[str, str]] = HEADLINE[:1]
 ) -> str:
     """A pair's difference in each variant, from the rows of `compare_in_variants`, a sentence a pair."""
@@ -206,13 +206,13 @@ def variants_told(
 
 
 def direction(row: Row, settings: Settings) -> str:
-    """Where the first arm stands to the second, one of TOLD: the one rule that every verdict, sentence and figure has.
+    """Where the first arm stands to the second, one of DIRECTIONS: the one rule that every verdict, sentence and figure has.
 
     Above or below: the corrected p is below one minus the confidence. No different: it is not, and the whole interval
     holds zero and lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the
     confidence each). Fewer seeds than MIN_SEEDS tell nothing.
     """
-    above, below, alike, open_, too_few = TOLD
+    above, below, alike, open_, too_few = DIRECTIONS
     if row["seeds"] < MIN_SEEDS:
         return too_few
     if row["p corrected"] < 1 - settings.confidence:
@@ -233,7 +233,7 @@ def points(row: Row) -> str:
 def aside(row: Row, settings: Settings) -> str:
     """What is to be said beside a difference that is neither above nor below; else nothing."""
     said = word(row, settings)
-    return "" if said in TOLD[:2] else f", {said}"
+    return "" if said in DIRECTIONS[:2] else f", {said}"
 
 
 def would_settle(row: Row, settings: Settings) -> str:
@@ -305,7 +305,7 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
         axes.set_title(textwrap.fill(title, 24), fontsize=9)
         axes.set(xlabel="percentage points", ylim=(len(variants) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
-        told.append(_told(first, second, rows, settings))
+        told.append(_summary(first, second, rows, settings))
     panels[0, 0].set_yticks(range(len(variants)), variants)
     legend = [
         plt.Line2D([], [], ls="", marker=mark, color=colour, label=measure)
@@ -316,7 +316,7 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
     return Picture(figure, f"Differences in percentage points, by variant: {'; '.join(told)}.")
 
 
-def _told(first: str, second: str, rows: Sequence[Row], settings: Settings) -> str:
+def _summary(first: str, second: str, rows: Sequence[Row], settings: Settings) -> str:
     """From least to greatest, and in how many variants the first arm is above, as written by the student."""
     found = [row for row in rows if (row["first"], row["second"], row["measure"]) == (first, second, "generated")]
     name = f"{arm_name(first)} minus {arm_name(second)}"

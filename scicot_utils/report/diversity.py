@@ -11,7 +11,7 @@ from scicot_utils import arms, paths, prompts, rationales, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.accuracy import ablation
 from scicot_utils.report.results import over_seeds
-from scicot_utils.report.style import Table, arm_name, counted, percent
+from scicot_utils.report.style import Table, arm_name, percent, plural
 from scicot_utils.tables import Row
 from scicot_utils.tasks import task as entry
 
@@ -111,7 +111,7 @@ def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
             file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
             found += [row for row in tables.read("predictions", file) if row["split"] == "test"]
         answers = [
-            [arms.written(arm).read(questions[row["question_id"]], row["text"], reading) for row in found]
+            [arms.output_format(arm).read(questions[row["question_id"]], row["text"], reading) for row in found]
             for reading in READINGS
         ]
         rows.append(_both_read(arm, len(recipe.seeds), answers, questions, found))
@@ -127,7 +127,7 @@ def _both_read(who: str, seeds: int, answers: list[list[str]], questions: Mappin
     return {"who": arm_name(who), "seeds": seeds, "texts": len(gold)} | shares | {"differ": differ}
 
 
-def diversity_told(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
+def diversity_summary(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
     """The difference between the most and the fewest rationales a question in each sweep, as a sentence."""
     if "samples" not in recipe.sweeps():
         return ""
@@ -138,6 +138,6 @@ def diversity_told(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
         few, many = min(means.index), max(means.index)
         told.append(
             f"{arm_name(arm)}{f' ({given})' if given else ''} answers {percent(means['mean'][few])} with D = {few} and "
-            f"{percent(means['mean'][many])} with D = {many} ({counted(means['seeds'].min(), 'seed')})"
+            f"{percent(means['mean'][many])} with D = {many} ({plural(means['seeds'].min(), 'seed')})"
         )
     return f"On {dataset}{f', with {common}' if common else ''}: {'; '.join(told)}." if told else ""

@@ -88,13 +88,13 @@ def _met(arm: str, question: Row, prediction: Row, recipe: Recipe) -> list[Told]
     read = f"({_shown(question, prediction['answer'])}: {verdict})" if prediction["answer"] else "(no answer: wrong)"
     if maps != IN_TWO_STEPS:
         return [
-            (f"{arm_name(arm)} reads", maps[0].reads(question, "", settings)),
+            (f"{arm_name(arm)} reads", maps[0].input(question, "", settings)),
             (f"and writes {read}", prediction["text"]),
         ]
     return [
-        (f"{arm_name(arm)}, first step, reads", arms.RATIONALE.reads(question, "", settings)),
+        (f"{arm_name(arm)}, first step, reads", arms.RATIONALE.input(question, "", settings)),
         ("and writes", why),
-        (f"{arm_name(arm)}, second step, reads", arms.ANSWER_FROM.reads(question, why, settings)),
+        (f"{arm_name(arm)}, second step, reads", arms.ANSWER_FROM.input(question, why, settings)),
         (f"and writes {read}", prediction["text"]),
     ]
 
@@ -104,7 +104,7 @@ def _pairs(recipe: Recipe, question: Row, why: str, written: Mapping[str, str]) 
 
     `written`: question id → the rationale of a student that had not seen it, where stage 2 learns from that.
     """
-    learned: dict[tuple[arms.Map, str], list[str]] = {}
+    learned: dict[tuple[arms.InputTarget, str], list[str]] = {}
     for arm in recipe.trained_arms(MAIN):
         for one in arms.maps_of(arm):
             given = [(question, why)]

@@ -60,7 +60,7 @@ def explored(
 
 
 def _answer(recipe: Recipe, arm: str, question: Row, prediction: Row) -> Row:
-    reading, form = recipe.settings(arm).answer_reading, arms.written(arm)
+    reading, form = recipe.settings(arm).answer_reading, arms.output_format(arm)
     rule = form.by(question, prediction["text"])[1] if reading == "strict" else "the paper's reading"
     scores, labels = prediction["option_scores"], question["choices"]["label"]
     ranked = labels[max(range(len(labels)), key=scores.__getitem__)] if labels and scores else ""

@@ -53,7 +53,7 @@ def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
     }
 
 
-def failures_told(rows: Sequence[Row]) -> str:
+def failures_summary(rows: Sequence[Row]) -> str:
     """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
     told = []
     for row in rows:

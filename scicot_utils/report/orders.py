@@ -57,10 +57,10 @@ def orders_figure(rows: list[Row]) -> Picture:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
     )
-    return Picture(figure, f"Accuracy by the place of the right option. {orders_told(rows)}")
+    return Picture(figure, f"Accuracy by the place of the right option. {orders_summary(rows)}")
 
 
-def orders_told(rows: list[Row]) -> str:
+def orders_summary(rows: list[Row]) -> str:
     """How often each arm stays with its choice, and between which accuracies the places differ; generated."""
     told = []
     for row in [row for row in rows if row["scoring"] == "generated"]:

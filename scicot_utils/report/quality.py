@@ -109,10 +109,10 @@ def quality_figure(frame: pd.DataFrame) -> Picture:
     figure.legend(
         *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
     )
-    return Picture(figure, f"Accuracy by the quality of the rationale. {quality_told(frame)}")
+    return Picture(figure, f"Accuracy by the quality of the rationale. {quality_summary(frame)}")
 
 
-def quality_told(frame: pd.DataFrame) -> str:
+def quality_summary(frame: pd.DataFrame) -> str:
     """How much of the proof the main variant's arms write, how like the teacher, and what that does to the answer."""
     told = []
     for arm in [arm for arm in ARMS if arm in set(where(frame, variant=MAIN)["arm"])]:

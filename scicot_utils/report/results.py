@@ -106,7 +106,7 @@ def keep(recipe: Recipe) -> Path:
     tables.write_json(folder / "provenance.json", content)
     tables.write_text(
         folder / "README.md",
-        f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).told().text}\n\n"
+        f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).summary().text}\n\n"
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
         "| `tables` | what the notebooks show |\n"
@@ -160,7 +160,7 @@ class Record:
             found.append(row)
         return sorted(found, key=lambda row: row["parameters"])
 
-    def told(self) -> Paragraph:
+    def summary(self) -> Paragraph:
         """What the record is of."""
         found = json.loads((paths.record(self.recipe) / "provenance.json").read_text(encoding="utf-8"))
         begun, ended = (datetime.fromisoformat(found[when]).astimezone(UTC) for when in ("started", "ended"))
@@ -233,7 +233,7 @@ def how_measured(recipe: Recipe) -> list[Row]:
     ]
 
 
-def measured_told(rows: Sequence[Row]) -> str:
+def measured_summary(rows: Sequence[Row]) -> str:
     """On what the rows of `how_measured` were measured: what is the same for all is said once."""
     told = []
     for name, between in (("machine", "; "), ("torch", ", "), ("commit", ", ")):

@@ -50,10 +50,10 @@ def sizes_figure(sizes: pd.DataFrame) -> Picture:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
     )
-    return Picture(figure, f"Test accuracy over parameters used to answer. {sizes_told(sizes)}")
+    return Picture(figure, f"Test accuracy over parameters used to answer. {sizes_summary(sizes)}")
 
 
-def sizes_told(sizes: pd.DataFrame) -> str:
+def sizes_summary(sizes: pd.DataFrame) -> str:
     """Each two-stage student beside the least run of every other arm that answers with at least as many parameters.
 
     `sizes`: of `student_sizes`; generated accuracy. Nothing is picked by what it scores.

@@ -149,7 +149,7 @@ class Table:
         return self.frame.to_string(index=False)
 
 
-class Folded:
+class Details:
     """A table behind a line that opens it, so that a long one does not stand in a reader's way."""
 
     def __init__(self, told: str, shown: Table):
@@ -162,13 +162,13 @@ class Folded:
         return f"{self.line}\n{self.shown!r}"
 
 
-def turned(rows: Sequence[Mapping[str, object]], name: str, told: str) -> list[dict[str, object]]:
+def pivot(rows: Sequence[Mapping[str, object]], name: str, told: str) -> list[dict[str, object]]:
     """Columns as rows, for few rows of many columns: what stands under `name` heads the new columns, `told` the first."""
     rest = [column for column in (rows[0] if rows else ()) if column != name]
     return [{told: column} | {str(row[name]): row[column] for row in rows} for column in rest]
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """1, seed → '1 seed'; 3, seed → '3 seeds'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
@@ -176,7 +176,7 @@ def counted(number: int, noun: str) -> str:
 class Stack:
     """Several of these one below the other, as one thing to paste."""
 
-    def __init__(self, shown: Iterable[Picture | Table | Folded | Paragraph]):
+    def __init__(self, shown: Iterable[Picture | Table | Details | Paragraph]):
         self.shown = list(shown)
 
     def _repr_html_(self) -> str:
@@ -195,7 +195,7 @@ def scores(rows: Sequence[Mapping[str, object]]) -> Stack:
     shown, of_form = [], []
     for row in rows:
         (of_form if ":" in str(row["metric"]) else shown).append({name: row[name] for name in SCORE_COLUMNS})
-    folded = [Folded("By form of question", Table(of_form, formats))] if of_form else []
+    folded = [Details("By form of question", Table(of_form, formats))] if of_form else []
     return Stack([Table(shown, formats), *folded])
 
 

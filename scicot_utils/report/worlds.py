@@ -11,7 +11,7 @@ from scipy import stats
 from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER
 from scicot_utils.report.differences import MEASURES
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, counted, interval, percent
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, percent, plural
 from scicot_utils.tables import Row
 
 SHOWN = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
@@ -123,7 +123,7 @@ def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
                 parts.append(f"{arm_name(arm)} {', '.join(f'{percent(mean)} {how}' for how, mean in means.items())}")
         of_test = next(row for row in rows if row["test"] == test)
         if parts:
-            told.append(f"{test} ({of_test['n']} questions, {counted(of_test['seeds'], 'seed')}): {'; '.join(parts)}.")
+            told.append(f"{test} ({of_test['n']} questions, {plural(of_test['seeds'], 'seed')}): {'; '.join(parts)}.")
     return " ".join(told)
 
 
@@ -170,7 +170,7 @@ def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
         for row in against
     )
     return (
-        f"{here} tells {counted(len(settled), 'difference')} between arms from zero. Of these, {len(same)} on {there} with the same sign, and "
+        f"{here} tells {plural(len(settled), 'difference')} between arms from zero. Of these, {len(same)} on {there} with the same sign, and "
         f"{len(against)} with the opposite sign and an interval that excludes zero{f' ({listed})' if listed else ''}. "
         f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
     )

@@ -11,17 +11,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scicot_utils.students.answering import Generated, generate, score, writes
+    from scicot_utils.students.answering import Generated, generate, is_greedy, score
     from scicot_utils.students.encoding import given_back
     from scicot_utils.students.fetching import fetch
     from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
-    from scicot_utils.students.probing import knowledge, masters, skills
+    from scicot_utils.students.probing import has_mastered, knowledge, skills
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
     from scicot_utils.students.training import TrainingLog, fine_tune
 
 __all__ = [
-    "ARCHITECTURES", "PROVIDER_FORMS", "Generated", "Student", "StudentError", "TrainingLog", "fetch", "fine_tune", "generate", "given_back", "knowledge", "load",
-    "masters", "parameters", "publish", "save", "score", "skills", "write_pairs", "writes",
+    "ARCHITECTURES",
+    "PROVIDER_FORMS",
+    "Generated",
+    "Student",
+    "StudentError",
+    "TrainingLog",
+    "fetch",
+    "fine_tune",
+    "generate",
+    "given_back",
+    "has_mastered",
+    "is_greedy",
+    "knowledge",
+    "load",
+    "parameters",
+    "publish",
+    "save",
+    "score",
+    "skills",
+    "write_pairs",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from scicot_utils.students.encoding import (
 from scicot_utils.students.loading import Student, StudentError
 
 SEGMENT = 16  # tokens after which texts that have ended leave their batch
-AHEAD = 64  # tokens for which there is room in a cache
+ROOM_AHEAD = 64  # tokens for which there is room in a cache
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class _Roomy(DynamicLayer):
         old, new = self.get_seq_length(), self.get_seq_length() + key_states.shape[-2]
         states = (key_states, value_states)
         if self.room is None or self.room[0].shape[-2] < new:
-            self.room = tuple(one.new_empty((*one.shape[:2], new + AHEAD, one.shape[-1])) for one in states)
+            self.room = tuple(one.new_empty((*one.shape[:2], new + ROOM_AHEAD, one.shape[-1])) for one in states)
             for room, kept in zip(self.room, (self.keys, self.values), strict=True):
                 if old:
                     room[:, :, :old] = kept
@@ -191,7 +191,7 @@ def score(
 
 
 @torch.inference_mode()
-def writes(
+def is_greedy(
     student: Student,
     inputs: Sequence[str],
     targets: Sequence[str],
@@ -256,8 +256,8 @@ def _forward(
 def _asked(student: Student, row: Encoded) -> _Asked:
     """Where a decoder-only student is given nothing, its first token is foretold by none."""
     start = [] if student.decoder_only else [student.model.config.decoder_start_token_id]
-    sequence, first = [*start, *row.writes], max(len(start) + row.given, 1)
-    return _Asked(tuple(row.reads), tuple(sequence[:first]), sequence[first:])
+    sequence, first = [*start, *row.decoder_ids], max(len(start) + row.given, 1)
+    return _Asked(tuple(row.encoder_ids), tuple(sequence[:first]), sequence[first:])
 
 
 def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:

@@ -20,16 +20,16 @@ IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 class Encoded:
     """One input and target as token ids.
 
-    `reads` goes to the encoder and is empty in a decoder-only student; `writes` is what the decoder reads and predicts,
+    `encoder_ids` goes to the encoder and is empty in a decoder-only student; `decoder_ids` is what the decoder reads and predicts,
     with EOS at its end; the first `given` of its tokens stand there already, and are not counted in a loss or a score.
     """
 
-    reads: list[int]
-    writes: list[int]
+    encoder_ids: list[int]
+    decoder_ids: list[int]
     given: int
 
     def __len__(self) -> int:
-        return len(self.reads) + len(self.writes)
+        return len(self.encoder_ids) + len(self.decoder_ids)
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def _common(full: Sequence[int], part: Sequence[int]) -> int:
 
 def check_room(student: Student, rows: Sequence[Encoded]) -> None:
     """Raise StudentError where a sequence has more tokens than the student has positions."""
-    longest_read = max((len(row.reads) for row in rows), default=0)
-    longest_written = max((len(row.writes) for row in rows), default=0)
+    longest_read = max((len(row.encoder_ids) for row in rows), default=0)
+    longest_written = max((len(row.decoder_ids) for row in rows), default=0)
     for side, longest, told in (
         ("reads", longest_read, "reads {} tokens; an input"),
         (

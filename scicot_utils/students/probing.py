@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from scicot_utils import microsci
-from scicot_utils.students.answering import writes
+from scicot_utils.students.answering import is_greedy
 from scicot_utils.students.loading import Student
 
 
 def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
     """Which single facts of MicroSci a student completes word for word: {domain, n, right}, and a row for all."""
     asked = microsci.probes(microsci.load_world())
-    right = writes(student, [one.reads for one in asked], [one.writes for one in asked], batch_size=batch_size)
+    right = is_greedy(student, [one.input for one in asked], [one.target for one in asked], batch_size=batch_size)
     rows = []
     for domain in (*dict.fromkeys(probe.domain for probe in asked), "all"):
         found = [ok for ok, probe in zip(right, asked, strict=True) if domain in (probe.domain, "all")]
@@ -31,17 +31,17 @@ def skills(
 ) -> list[dict[str, Any]]:
     """How many of `count` newly drawn lessons of each pretraining task a student completes word for word.
 
-    `stream` says which are drawn; those that stopped a training are no test of what came of it (`masters`).
+    `stream` says which are drawn; those that stopped a training are no test of what came of it (`has_mastered`).
     """
     rows = []
     for task in tasks:
         lessons = microsci.lessons(microsci.load_world(), count, stream, {task: 1})
-        reads, given, targets = ([getattr(one, part) for one in lessons] for part in ("reads", "given", "writes"))
-        right = sum(writes(student, reads, targets, prefixes=given, batch_size=batch_size))
+        inputs, given, targets = ([getattr(one, part) for one in lessons] for part in ("input", "given", "target"))
+        right = sum(is_greedy(student, inputs, targets, prefixes=given, batch_size=batch_size))
         rows.append({"task": task, "n": count, "right": right, "share": right / count})
     return rows
 
 
-def masters(student: Student, tasks: Iterable[str], share: float, *, stream: int | str, count: int = 200) -> bool:
+def has_mastered(student: Student, tasks: Iterable[str], share: float, *, stream: int | str, count: int = 200) -> bool:
     """Whether a student completes at least this share of newly drawn lessons in each of the tasks."""
     return all(row["share"] >= share for row in skills(student, count=count, stream=stream, tasks=tasks))

@@ -202,7 +202,12 @@ def fine_tune(
     if freeze_embeddings:
         student.model.get_input_embeddings().requires_grad_(False)
     examples = [
-        {"input_ids": row.reads or row.writes, "labels": row.writes, "given": row.given, "length": len(row)}
+        {
+            "input_ids": row.encoder_ids or row.decoder_ids,
+            "labels": row.decoder_ids,
+            "given": row.given,
+            "length": len(row),
+        }
         for row in rows
     ]
 
@@ -421,7 +426,7 @@ def _prints(callback: TrainerCallback) -> bool:
 def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int, weigh: str) -> float:
     """Mean negative log-likelihood of a target token, or with `weigh` "pair" the mean over pairs of that."""
     inputs, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    counts = [len(row.writes) - row.given for row in encode(student, inputs, targets)[0]]
+    counts = [len(row.decoder_ids) - row.given for row in encode(student, inputs, targets)[0]]
     sums = score(student, inputs, targets, batch_size=batch_size)
     if weigh == "pair":
         return -sum(total / count for total, count in zip(sums, counts, strict=True)) / len(counts)

@@ -41,7 +41,7 @@ DEFAULT_SERVER, DEFAULT_KEY = (
 PAUSE = 0.5  # seconds before the second try
 LONGEST_WAIT = 900.0  # seconds; a server that asks for more, as at the end of a day's quota, ends the run
 SEEDS_APART = 1000  # the samples of one teacher_seed never meet those of the next: there are at most 64
-AROUND = 256  # tokens that a chat template may put around a prompt, at most
+TEMPLATE_TOKENS = 256  # tokens that a chat template may put around a prompt, at most
 PASSING = (408, 409, 429)  # and all from 500: statuses that another try may change
 NOT_WORKED_ON = (409, 429, 500, 501, 503, 529)  # of those; behind others an answer may be lost, as at a gateway
 OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
@@ -133,7 +133,7 @@ class Served(Teacher):
             return ""
         return f" through the proxy that {used[0]} names; add {server.hostname} to NO_PROXY to go straight"
 
-    def told(self, message: object) -> str:
+    def _redacted(self, message: object) -> str:
         """A message from elsewhere for one line of ours, without the key, should the server repeat it."""
         text, secret = str(message), self._key()
         return one_line(text.replace(secret, "…") if secret else text)
@@ -157,7 +157,7 @@ class Served(Teacher):
 
     def worst(self, prompt: str) -> float | None:
         """A token is a byte at least, and a chat template puts some around; the completion may take all it is given."""
-        return self.cost(len(prompt.encode()) + AROUND, self._settings.teacher_max_tokens)
+        return self.cost(len(prompt.encode()) + TEMPLATE_TOKENS, self._settings.teacher_max_tokens)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         if self.price is None:
@@ -181,7 +181,7 @@ class Served(Teacher):
                 f"no connection ({type(cause).__name__}){self._through()}", sent=not never_sent
             ) from None
         except openai.APIError as error:
-            raise TransientError(self.told(error), sent=True) from None
+            raise TransientError(self._redacted(error), sent=True) from None
         return self.read(content, prompt)
 
     async def _post(self, body: dict[str, Any]) -> bytes:
@@ -195,7 +195,7 @@ class Served(Teacher):
         inner = body.get("error", body) if isinstance(body, dict) else body
         inner = inner if isinstance(inner, dict) else {"message": inner or ""}
         code, message = str(inner.get("code") or inner.get("type") or ""), str(inner.get("message") or inner)
-        about, told = f"{code} {message}".lower(), f"status {status}: {self.told(message or code)}"
+        about, told = f"{code} {message}".lower(), f"status {status}: {self._redacted(message or code)}"
         lasting = any(word in about for word in OF_ALL)
         if (status in PASSING or status >= 500) and not lasting:
             wait = _wait(headers)

@@ -165,13 +165,13 @@ def as_whole_sequences(student: Student, inputs: list[str], targets: list[str], 
     sums = [0.0] * len(rows)
     for indices in encoding.by_length([len(row) for row in rows], ASKED):
         chosen = [rows[index] for index in indices]
-        labels = encoding.padded([row.writes for row in chosen], encoding.IGNORED)
+        labels = encoding.padded([row.decoder_ids for row in chosen], encoding.IGNORED)
         counted = (labels != encoding.IGNORED) & encoding.after([row.given for row in chosen], labels)
         if student.decoder_only:
-            logits = student.model(**encoding.batch(student, [row.writes for row in chosen])).logits[:, :-1]
+            logits = student.model(**encoding.batch(student, [row.decoder_ids for row in chosen])).logits[:, :-1]
             labels, counted = labels[:, 1:], counted[:, 1:]
         else:
-            logits = student.model(**encoding.batch(student, [row.reads for row in chosen]), labels=labels).logits
+            logits = student.model(**encoding.batch(student, [row.encoder_ids for row in chosen]), labels=labels).logits
         found = logits.log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         for index, total in zip(indices, (found * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
