@@ -217,6 +217,16 @@ READS = {
     ],
     "A3_as_shipped": [
         PUBLISHED,
+        paths.relative(paths.PUBLISHED / "arc.csv"),
+        *record(
+            "arc_gemini_thin",
+            "01_fairness",
+            "01_splits",
+            "03_leakage_ARC-Challenge_main",
+            "03_yield_ARC-Challenge_main",
+            "08_carried_ARC-Challenge",
+            "09_comparisons_ARC-Challenge",
+        ),
         *record("symbolic"),
         *record(
             "micro_full",

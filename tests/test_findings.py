@@ -67,7 +67,39 @@ def sixteen_against_one(task):
 
 
 SYMBOLIC = ("CoinFlip", "LastLetter", "ShuffledObjects")
+
+
+def arc_results(*arms, above_chance=None):
+    """Results of these arms of the record on ARC: (test, scoring, share), all or those whose interval excludes chance."""
+    record = report.Record("arc_gemini_thin")
+    chance = report.chances(record.table("01_fairness"), "ARC-Challenge")
+    found = [row for row in report.by_test("ARC-Challenge", record.metrics) if row["arm"] in arms]
+    apart = {
+        None: lambda row: True,
+        True: lambda row: row["low"] > chance[row["test"]],
+        False: lambda row: row["high"] < chance[row["test"]],
+    }[above_chance]
+    return [(row["test"], row["scoring"], row["mean"]) for row in found if apart(row)]
+
+
+ARC_TRAINED = ("answer_only", "rationale_answer", "two_stage")
 FINDINGS = [
+    ("arc", "So none of the students that were trained here can be told from chance, on any test.",
+     lambda: arc_results(*ARC_TRAINED) and not arc_results(*ARC_TRAINED, above_chance=True) and not arc_results(*ARC_TRAINED, above_chance=False)),
+    ("arc", "The same student, untrained, ranks the right option of ARC-Easy first about twice as often as chance.",
+     lambda: [share for test, scoring, share in arc_results("zero_shot", above_chance=True)] == [0.52]),
+    ("index", "Here no student that was trained can be told from chance.",
+     lambda: not arc_results(*ARC_TRAINED, above_chance=True)),
+    ("arc", "Given the teacher's rationale, the second stage is right far more often than with its own.",
+     lambda: min(share for *_, share in arc_results("two_stage_teacher_rationale")) > 1.8 * max(
+         share for test, _, share in arc_results("two_stage") if test == "ARC-Challenge")),
+    ("arc", "With its own, it cannot be told from reading another question's rationale.",
+     lambda: [row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge")
+              if row["second"] == "two_stage_shuffled_rationale"] == [True, True]),
+    ("arc", "The file holds answers for 1,055 of the 1,118 training questions.",
+     lambda: (1118, 1055) in {(row["rationales"], row["kept"]) for row in rows("arc_gemini_thin", "03_yield_ARC-Challenge_main")}),
+    ("arc", "so ARC-Challenge tells none of these differences from zero.",
+     lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
     ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs,",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
     ("ablations", "and its lead over rationale + answer is smaller with 3,000 than with 300.",

@@ -1289,6 +1289,14 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     }
 
 
+def test_the_record_on_arc_is_of_the_recipe_as_it_is_and_of_data_with_checksums():
+    told = json.loads((paths.record("arc_gemini_thin") / "provenance.json").read_text(encoding="utf-8"))
+    assert recipe.Recipe(**told["recipe"]) == recipe.load("arc_gemini_thin")
+    assert [name.rpartition("/")[2] for name in told["outside"]] == ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"]
+    assert all(re.fullmatch("[0-9a-f]{64}", found["sha256"]) for found in told["outside"].values())
+    assert len(told["weights"]) == 1 and told["modified"] == [False]
+
+
 def test_scores_of_single_forms_are_folded():
     rows = [
         {

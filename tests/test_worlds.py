@@ -51,6 +51,23 @@ def test_arms_stand_beside_each_other_on_every_test_with_the_interval_of_one_see
     assert "ARC-Easy (100 questions, 1 seed): two-stage (Sci-CoT) 50.0% generated, 85.0% ranked." in told
 
 
+def test_a_result_of_fewer_questions_says_so_in_its_cell():
+    few = metric("two_stage", "test", 0.3) | {"n": 57}
+    rows = report.by_test("ARC-Challenge", pd.DataFrame([metric("answer_only", "test", 0.2), few]))
+    table = report.by_test_table(rows).frame
+    assert list(table["ARC-Challenge (100 questions)"]) == ["20.0% (10.0–30.0%)", "30.0% (20.0–40.0%, 57 questions)"]
+
+
+def test_results_whose_interval_excludes_chance_are_listed():
+    rows = report.by_test("ARC-Challenge", FRAME)
+    assert report.chance_summary(rows, CHANCE | {"ARC-Challenge": 0.5}, ["two_stage", "answer_only"]) == (
+        "2 of 5 results lie above chance (two-stage (Sci-CoT) on ARC-Easy, generated, 50.0%; "
+        "two-stage (Sci-CoT) on ARC-Easy, ranked, 85.0%). "
+        "2 of 5 results lie below chance (answer only on ARC-Challenge, generated, 20.0%; "
+        "two-stage (Sci-CoT) on ARC-Challenge, generated, 30.0%)."
+    )
+
+
 def test_several_seeds_have_the_least_and_the_greatest():
     frame = pd.DataFrame([metric("two_stage", "test", value, seed=seed) for seed, value in enumerate((0.2, 0.4))])
     [row] = report.by_test("ARC-Challenge", frame)

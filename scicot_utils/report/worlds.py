@@ -62,12 +62,13 @@ def by_test(dataset: str, frame: pd.DataFrame) -> list[Row]:
 
 def by_test_table(rows: Sequence[Row]) -> Table:
     """`by_test` for reading: a row for each arm and scoring, a column for each test."""
+    most = {row["test"]: max(other["n"] for other in rows if other["test"] == row["test"]) for row in rows}
     found: dict[tuple[str, str], Row] = {}
     for row in rows:
+        fewer = f", {row['n']} questions" if row["n"] < most[row["test"]] else ""
+        cell = f"{percent(row['mean'])} ({interval(row['low'], row['high'])}{fewer})"
         of_arm = found.setdefault((row["arm"], row["scoring"]), {})
-        of_arm[f"{row['test']} ({row['n']} questions)"] = (
-            f"{percent(row['mean'])} ({interval(row['low'], row['high'])})"
-        )
+        of_arm[f"{row['test']} ({most[row['test']]} questions)"] = cell
     columns = dict.fromkeys(column for cells in found.values() for column in cells)
     return Table(
         {"arm": arm_name(arm), "scoring": scoring} | {column: cells.get(column, "–") for column in columns}
@@ -124,6 +125,22 @@ def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
         of_test = next(row for row in rows if row["test"] == test)
         if parts:
             told.append(f"{test} ({of_test['n']} questions, {plural(of_test['seeds'], 'seed')}): {'; '.join(parts)}.")
+    return " ".join(told)
+
+
+def chance_summary(rows: Sequence[Row], chance: Mapping[str, float], arms: Iterable[str]) -> str:
+    """Which results of `arms` have an interval that excludes chance, in two sentences; `chance` as in `by_test_figure`."""
+    own = [row for row in rows if row["arm"] in {*arms} and row["test"] in chance]
+    sides = {
+        "above": [row for row in own if row["low"] > chance[row["test"]]],
+        "below": [row for row in own if row["high"] < chance[row["test"]]],
+    }
+    told = []
+    for side, found in sides.items():
+        listed = "; ".join(
+            f"{arm_name(row['arm'])} on {row['test']}, {row['scoring']}, {percent(row['mean'])}" for row in found
+        )
+        told.append(f"{len(found)} of {len(own)} results lie {side} chance{f' ({listed})' if listed else ''}.")
     return " ".join(told)
 
 
