@@ -187,8 +187,8 @@ def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
         for row in against
     )
     return (
-        f"{here} tells {plural(len(settled), 'difference')} between arms from zero. Of these, {len(same)} on {there} with the same sign, and "
-        f"{len(against)} with the opposite sign and an interval that excludes zero{f' ({listed})' if listed else ''}. "
+        f"{here} tells {plural(len(settled), 'difference')} between arms from zero: {len(same)} of {len(settled)} have the same sign on {there}; "
+        f"{len(against)} of {len(settled)} have the opposite sign there, with an interval that excludes zero{f' ({listed})' if listed else ''}. "
         f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
     )
 
