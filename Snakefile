@@ -482,12 +482,14 @@ rule metrics:
             for name in (
                 "__main__",
                 "paths",
-                "recipe",
                 "report/results",
                 "report/style",
                 "tables",
             )
-        ],
+        ]
+        + sorted(
+            paths.relative(path) for path in (paths.PACKAGE / "recipe").glob("*.py")
+        ),
     output:
         METRICS,
     benchmark:

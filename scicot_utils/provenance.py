@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import grimp
 
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
-SINGLE_ARMS = tuple(arm for arm in recipes.ARMS if arm != "two_stage")  # those that one notebook runs
 WHICH = ("recipe", "dataset", "arm", "variant", "seed")  # parameters that say which part of a recipe to run
 PLACED = ("architecture", *recipes.REACHED_BY)  # with a folder of its own, or without effect: never changed by hand
 PACKAGES = (
@@ -257,9 +256,10 @@ def begin(notebook: str, namespace: Mapping[str, Any], arm: str = "", stage: str
         dataset = recipe.distill[0]  # the default cell names the default recipe's
     if "dataset" in defaults and dataset not in recipe.datasets:
         raise RecipeError(f"{notebook}: dataset: found '{dataset}', allowed: {', '.join(recipe.datasets)}")
-    if "arm" in defaults and arm not in SINGLE_ARMS:
+    single = [name for name in recipes.ARMS if name != "two_stage"]
+    if "arm" in defaults and arm not in single:
         raise RecipeError(
-            f"{notebook}: arm: found '{arm}', allowed: {', '.join(SINGLE_ARMS)}; two_stage has notebooks 04, 05"
+            f"{notebook}: arm: found '{arm}', allowed: {', '.join(single)}; two_stage has notebooks 04, 05"
         )
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise RecipeError(f"{notebook}: seed: found {seed!r}, allowed: a whole number from 0 to 2**32 - 1")

@@ -22,6 +22,8 @@ from scicot_utils.students import Generated
 SETTINGS = Settings(max_target_tokens=16, evaluation_batch_size=4)
 NAMES = ("raft", "robin", "copper", "ant", "oak", "wolf", "lamp", "river", "fern", "crab")
 
+WRITE_TWO = [name for name, arm in recipe.REGISTRY.items() if arm.writes_two]
+
 
 def settings(**changes):
     return Settings(**SETTINGS.model_dump() | changes)
@@ -283,7 +285,7 @@ COMBINATIONS = [
     for arm in (*arms.ONE_STUDENT, "two_stage")
     for template in prompts.STUDENT_TEMPLATES
     for answer_format in ("text", "label", "letter")
-    if not (arm in recipe.TOLD_WHAT_TO_WRITE and template == "finetune_cot")
+    if not (arm in WRITE_TWO and template == "finetune_cot")
 ]
 
 

@@ -377,7 +377,9 @@ def test_where_no_arm_writes_rationales_there_is_no_quality_to_show():
 def test_every_arm_of_a_recipe_has_a_name_and_a_colour_of_its_own():
     trained = [arm for arm in recipe.ARMS if arm != "untrained"]
     assert set(trained) <= report.ARMS.keys()
-    assert len({report.ARMS[arm] for arm in trained}) == len({report.ARMS[arm][1] for arm in trained}) == len(trained)
+    assert (
+        len({report.ARMS[arm] for arm in trained}) == len({report.ARMS[arm].colour for arm in trained}) == len(trained)
+    )
     assert {arm for pair in report.COMPARED for arm in pair} <= report.ARMS.keys()
     assert report.arm_name("a new arm") == "a new arm"
 

@@ -22,7 +22,7 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
             values = 100 * where(chosen, arm=arm, metric=measure)["value"]
             if values.empty:  # open answers are not ranked
                 continue
-            colour = ARMS[arm][1]
+            colour = ARMS[arm].colour
             axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
             axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
             axes.annotate(
@@ -37,7 +37,7 @@ def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: 
     axes.annotate(
         "chance", (100 * chance, len(arms) - 0.5), (3, 0), textcoords="offset points", fontsize=9, color="#555555"
     )
-    axes.set_yticks(range(len(arms)), [ARMS[arm][0] for arm in reversed(arms)])
+    axes.set_yticks(range(len(arms)), [ARMS[arm].label for arm in reversed(arms)])
     axes.set(
         xlim=(0, 107),
         ylim=(-0.6, len(arms) - 0.2),
@@ -149,7 +149,7 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
             found = 100 * found.loc[[level for level in levels if level in found.index]]
             aside = 0.0 if ordered else 0.4 / len(rows) * (number - (len(rows) - 1) / 2)
             places = [levels.index(level) + aside for level in found.index]
-            name, colour = ARMS[arm]
+            name, colour = ARMS[arm].label, ARMS[arm].colour
             style, label = styles.get(given, "x-"), ", ".join(filter(None, (name.replace("\n", " "), given)))
             if ordered:
                 axes.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)

@@ -17,7 +17,7 @@ from scicot_utils import arms, paths
 from scicot_utils.report.style import ARMS, Picture, arm_name
 
 LINE = "#808080"
-BOX = {"boxstyle": "round,pad=0.4", "fc": "#eef4fa", "ec": ARMS["two_stage"][1]}
+BOX = {"boxstyle": "round,pad=0.4", "fc": "#eef4fa", "ec": ARMS["two_stage"].colour}
 
 # The flow picture: notebook → (x, y, what it makes), and its arrows.
 FLOW_BOXES = {
@@ -65,8 +65,8 @@ def argument_figure() -> Picture:
     axes.axis("off")
     told, ways = [], []
     for height, arm in enumerate(("two_stage", "rationale_answer", "answer_only")):  # from below
-        maps, colour, place = arms.maps_of(arm), ARMS[arm][1], 3.9
-        _box(axes, 0.25, height, ARMS[arm][0], colour, "left")
+        maps, colour, place = arms.maps_of(arm), ARMS[arm].colour, 3.9
+        _box(axes, 0.25, height, ARMS[arm].label, colour, "left")
         asked = before = _box(axes, place, height, _words(maps[0].told.split(" → ")[0]), LINE, "left")
         for number, learned in enumerate(maps, 1):
             reads, writes = learned.told.split(" → ")

@@ -48,7 +48,7 @@ def orders_figure(rows: list[Row]) -> Picture:
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
     for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
         for row in [row for row in rows if row["scoring"] == measure]:
-            name, colour = ARMS[row["arm"]]
+            name, colour = ARMS[row["arm"]].label, ARMS[row["arm"]].colour
             places = [place for place in row if place.startswith("(")]
             accuracy = [100 * row[place] for place in places]
             axes.plot(places, accuracy, "o-", color=colour, label=name.replace("\n", " "))

@@ -99,7 +99,7 @@ def quality_figure(frame: pd.DataFrame) -> Picture:
             step = np.digitize(part[measure], EDGES[:-1]) + (part[measure] >= EDGES[-1])
             by = part.groupby(step)["right"].agg(["mean", "size"])
             by = by[by["size"] >= FEW]
-            name, colour = ARMS[arm]
+            name, colour = ARMS[arm].label, ARMS[arm].colour
             places = by.index + 0.08 * (number - (len(arms) - 1) / 2)
             axes.plot(places, 100 * by["mean"], "-", color=colour, lw=1.5, label=name.replace("\n", " "))
             axes.scatter(places, 100 * by["mean"], s=20 + 300 * by["size"] / max(1, len(part)), color=colour)

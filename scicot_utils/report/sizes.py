@@ -38,7 +38,7 @@ def sizes_figure(sizes: pd.DataFrame) -> Picture:
     panels, counts = panels[0], sorted(set(sizes["parameters"]))
     for axes, measure in zip(panels, measures, strict=True):
         for arm in [arm for arm in ARMS if arm in set(sizes["arm"])]:
-            name, colour = ARMS[arm]
+            name, colour = ARMS[arm].label, ARMS[arm].colour
             part = where(sizes, arm=arm, metric=measure)
             axes.vlines(part["parameters"], 100 * part["min"], 100 * part["max"], color=colour, lw=1.5)
             axes.plot(part["parameters"], 100 * part["mean"], "o", color=colour, label=name.replace("\n", " "))

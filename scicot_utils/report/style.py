@@ -18,32 +18,9 @@ import pandas as pd
 import seaborn as sns
 
 from scicot_utils import ScicotError, tables
+from scicot_utils.recipe import REGISTRY
 
-# One colour and one name for each arm, everywhere. Colours: Okabe and Ito's palette, told apart in greyscale too.
-ARMS = {
-    "answer_only": ("answer only", "#E69F00"),
-    "rationale_answer": ("rationale + answer\n(Fine-tune-CoT)", "#56B4E9"),
-    "answer_rationale": ("answer + rationale", "#A65628"),
-    "multitask": ("multi-task\n(step-by-step)", "#808000"),
-    "two_stage_shared": ("two-stage,\none model", "#5E3C99"),
-    "two_stage": ("two-stage\n(Sci-CoT)", "#005B96"),
-    "two_stage_teacher_rationale": ("two-stage, teacher's\nrationale (ceiling)", "#009E73"),
-    "two_stage_shuffled_rationale": ("two-stage, shuffled\nrationale", "#999999"),
-    "two_stage_counterfactual_rationale": ("two-stage, rationale\nfor another option", "#CC79A7"),
-    "two_stage_no_rationale": ("two-stage,\nno rationale", "#BBBBBB"),
-    "zero_shot": ("zero-shot", "#8C8C8C"),
-    "zero_shot_cot": ("zero-shot-CoT", "#A3A3A3"),
-    "few_shot": ("few-shot", "#6B6B6B"),
-    "few_shot_cot": ("few-shot-CoT", "#525252"),
-    "random": ("random", "#777777"),
-    "majority_label": ("most frequent\nposition", "#777777"),
-    "longest_option": ("longest option", "#777777"),
-    "shortest_option": ("shortest option", "#777777"),
-    "frequent_answer": ("most frequent\nright answer", "#777777"),
-    "word_overlap": ("word overlap", "#777777"),
-    "bag_of_words": ("bag of words", "#777777"),
-    "teacher": ("teacher", "#D55E00"),
-}
+ARMS = {name: arm for name, arm in REGISTRY.items() if arm.kind != "untrained"}  # those that have results of their own
 LONGEST = 4000  # characters of one cell that a page shows; a file holds all
 
 
@@ -53,7 +30,7 @@ class ReportError(ScicotError):
 
 def arm_name(arm: str) -> str:
     """An arm's name for readers, on one line."""
-    return ARMS[arm][0].replace("\n", " ") if arm in ARMS else arm
+    return ARMS[arm].label.replace("\n", " ") if arm in ARMS else arm
 
 
 def set_style() -> None:

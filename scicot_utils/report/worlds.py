@@ -90,7 +90,7 @@ def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapp
     for axes, test in zip(panels[0], tests, strict=True):
         for row in [row for row in rows if row["test"] == test]:
             filled = row["scoring"] == "generated"
-            place, colour = arms.index(row["arm"]) + (-0.17 if filled else 0.17), ARMS[row["arm"]][1]
+            place, colour = arms.index(row["arm"]) + (-0.17 if filled else 0.17), ARMS[row["arm"]].colour
             axes.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, lw=2)
             axes.plot(100 * row["mean"], place, "o", color=colour, mfc=colour if filled else "white", ms=6)
         if test in chance:
@@ -100,7 +100,7 @@ def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapp
         axes.set_title(test, fontsize=10)
         axes.set(xlabel="right answers, %", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
-    panels[0, 0].set_yticks(range(len(arms)), [ARMS[arm][0] for arm in arms])
+    panels[0, 0].set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
     legend = [
         plt.Line2D([], [], ls="", marker="o", color="#333333", label="generated"),
         plt.Line2D([], [], ls="", marker="o", color="#333333", mfc="white", label="ranked"),

@@ -1,0 +1,56 @@
+"""What cannot be run, as one line: which key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from scicot_utils.recipe.schema import HIDDEN, SECTIONS, Own, RecipeError, Section, Settings
+
+
+def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = None) -> Settings:
+    """`changes` over `base` as Settings; RecipeError names the first key that cannot be."""
+    try:
+        return Settings(**(base or {}) | changes)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {first(error, Settings)}") from None
+
+
+def first(error: ValidationError, model: type[Section]) -> str:
+    """A validation error as one line: key, what was found, what is allowed."""
+    errors = error.errors()
+    first = next(
+        (found for found in errors if found["type"] == "extra_forbidden"), errors[0]
+    )  # a misspelt key tells most
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    key = ".".join(str(part) for part in first["loc"])
+    message = (
+        first["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should be", "allowed:")
+        .replace("String should", "allowed: must")
+    )
+    if first["type"] == "extra_forbidden":
+        inside = str(first["loc"][0]) if len(first["loc"]) > 1 else ""
+        section = Own if inside == "own" else SECTIONS.get(inside, model)
+        return f"{key}: {unknown(str(first['loc'][-1]), [key for key in section.model_fields if key != 'name'])}{more}"
+    if first["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{message}{more}"
+    if first["type"] == "missing":
+        return f"{key}: missing; it has no default, so the recipe must say it{more}"
+    found = first["input"]
+    if str(first["loc"][-1]) in HIDDEN:
+        return f"{key}: found something else, {message}; the key itself never goes into a recipe{more}"
+    hint = ""
+    if isinstance(found, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", found):
+        hint = "; YAML reads a power as a number only with a point in it, as in 3.0e-4"
+    return f"{key}: found {found!r}, {message}{hint}{more}"
+
+
+def unknown(name: str, allowed: Any) -> str:
+    """What to say of a name that nothing is called by."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"unknown key '{name}'; {f'did you mean {near[0]}? ' if near else ''}allowed: {', '.join(allowed)}"

@@ -1,0 +1,68 @@
+"""A recipe's values as the papermill parameters of notebooks, and variants that are made by hand."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+import yaml
+
+from scicot_utils import paths
+from scicot_utils.recipe.plan import MAIN, Recipe
+from scicot_utils.recipe.schema import RecipeError, Scalar
+
+
+def notebook_defaults(notebook: str) -> dict[str, Scalar]:
+    """Name → default of every parameter in the notebook's cell tagged `parameters`."""
+    content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            return assigned("".join(cell["source"]))
+    raise RecipeError(f"{notebook}.ipynb: no cell is tagged 'parameters'")
+
+
+def assigned(source: str) -> dict[str, Scalar]:
+    """The literals that a cell's plain assignments give to names; what is no literal is left out."""
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
+
+
+def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, Scalar]:
+    """What the engine passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
+    settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
+    chosen = settings | {"recipe": planned.name} | which
+    return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
+
+
+def as_yaml(values: Mapping[str, Scalar]) -> str:
+    """Parameters as one line of YAML, for papermill's `-y`. JSON will not do, though YAML reads it: what it writes as
+    5e-05 is a text there, and an emoji becomes two halves of one.
+    """
+    return yaml.safe_dump(
+        dict(values), default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf")
+    ).strip()
+
+
+def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
+    """The name of a variant that no recipe declares, made from what was changed by hand."""
+    if not changes:
+        return variant
+    named = ",".join(f"{key}={_tidy(value)}" for key, value in sorted(changes.items()))
+    return named if variant == MAIN else f"{variant}+{named}"
+
+
+def _tidy(value: Scalar) -> str:
+    """A value as part of a folder's name; a checksum tells apart those that look alike without their odd characters."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", str(value))
+    if plain == str(value) and len(plain) <= 40:
+        return plain
+    return f"{plain[:40]}-{hashlib.sha256(str(value).encode()).hexdigest()[:8]}"

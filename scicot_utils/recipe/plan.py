@@ -1,0 +1,278 @@
+"""A recipe as a whole: which runs it asks for, and how its variants hang together."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from scicot_utils import paths
+from scicot_utils.recipe.arms import ARMS, REGISTRY
+from scicot_utils.recipe.messages import checked
+from scicot_utils.recipe.schema import (
+    AFTER_STAGE1,
+    NOT_LEARNED,
+    OWN,
+    SECTION_OF,
+    STAGES,
+    Evidence,
+    Own,
+    Pretraining,
+    Questions,
+    Rationales,
+    RecipeError,
+    Scalar,
+    Section,
+    Settings,
+    Teacher,
+    Training,
+)
+
+TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci: forms and domains that no training question has
+ELSEWHERE = "test_"  # before the name of a benchmark: the split of its questions in `tested_on`
+MAIN = "main"  # the variant in which nothing is changed
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
+TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
+SAME_FOR_ALL = (
+    "train_pool",
+    "train_size",
+    "steps",
+    "epochs",
+    "batch_size",
+    "micro_batches",
+)  # what arms may not differ in (one budget rule)
+
+
+class Recipe(Section):
+    name: str
+    description: str = Field(min_length=1)
+    plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
+    datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
+    distill: list[str] = Field(min_length=1, description="those that students are trained on")
+    tested_on: list[str] = Field(
+        [], description="benchmarks whose test questions each student answers, too, in splits test_<benchmark>"
+    )
+    arms: list[Literal[ARMS]] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
+    questions: Questions = Questions()
+    teacher: Teacher = Teacher()
+    rationales: Rationales = Rationales()
+    pretraining: Pretraining = Pretraining()
+    training: Training = Training()
+    evidence: Evidence = Evidence()
+    arm_settings: dict[str, dict[str, Scalar]] = Field({})
+    variants: dict[str, dict[str, Scalar]] = Field({})
+    variant_seeds: int = Field(0, ge=0, description="seeds that variants are run with, the first ones; 0: all")
+    variant_arms: dict[str, list[str]] = Field(
+        {}, description="variant → arms it is run for; missing: all trained ones"
+    )
+
+    @field_validator("datasets", "distill", "tested_on")
+    @classmethod
+    def _names_of_folders(cls, values: list[str]) -> list[str]:
+        return [OWN + name.removeprefix("own/") if name.startswith("own/") else name for name in values]
+
+    @field_validator("datasets", "distill", "tested_on", "arms", "seeds")
+    @classmethod
+    def _no_duplicates(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("names something twice")
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if not NAME.fullmatch(self.name) or self.name in TAKEN:
+            raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise ValueError(f"seeds: found {seed}, allowed: whole numbers from 0 to 2**32 - 1")
+        if self.variant_seeds > len(self.seeds):
+            raise ValueError(
+                f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
+            )
+        for name in self.datasets:
+            if name.startswith(OWN) and name.removeprefix(OWN) not in self.own:
+                raise ValueError(
+                    f"datasets: found 'own/{name.removeprefix(OWN)}', allowed: one declared under own ({', '.join(self.own)})"
+                )
+        for name in self.own:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"own: found '{name}', allowed: letters, digits, _ . -")
+        for name in self.distill:
+            if name not in self.datasets:
+                raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
+        for name in self.tested_on:
+            if name not in self.datasets:
+                raise ValueError(f"tested_on: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
+        for variant, names in self.variant_arms.items():
+            if variant not in self.variants:
+                raise ValueError(
+                    f"variant_arms: found '{variant}', allowed: one of variants ({', '.join(self.variants)})"
+                )
+            for name in names:
+                if name not in self.arms:
+                    raise ValueError(
+                        f"variant_arms.{variant}: found '{name}', allowed: one of arms ({', '.join(self.arms)})"
+                    )
+        for name, changes in self.arm_settings.items():
+            if name not in ARMS:
+                raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
+            for key in changes:
+                if key in SAME_FOR_ALL:
+                    raise ValueError(
+                        f"arm_settings.{name}.{key}: the comparison rests on its being the same for all arms"
+                    )
+                if SECTION_OF.get(key, "training") != "training":
+                    raise ValueError(f"arm_settings.{name}.{key}: belongs to '{SECTION_OF[key]}', which all arms share")
+        for name, changes in self.variants.items():
+            for key in changes:
+                if SECTION_OF.get(key) in ("questions", "pretraining", "evidence"):
+                    raise ValueError(f"variants.{name}.{key}: belongs to '{SECTION_OF[key]}', which all variants share")
+            if not NAME.fullmatch(name) or name == MAIN:
+                raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
+        for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
+            checked(changes, f"change '{name}'", base=self.flat())
+        known = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
+        for variant in [MAIN, *self.variants]:
+            for split in self.settings(variant=variant).teacher_splits.split(","):
+                if split not in known:
+                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(known)}")
+        for variant in [MAIN, *self.variants]:
+            for arm in self.trained_arms(variant):
+                settings = self.settings(arm, variant)
+                for key, most, what in _limits(settings):
+                    if getattr(settings, key) > most:
+                        raise ValueError(
+                            f"{key} of {arm}, {variant}: found {getattr(settings, key)}, allowed: at most {most}, {what}, or 0 for all"
+                        )
+                if REGISTRY[arm].writes_two and settings.template == "finetune_cot":
+                    raise ValueError(
+                        f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
+                        "(options_first, multimodal_cot), or arms of which each student writes one thing only"
+                    )
+        return self
+
+    def flat(self) -> dict[str, Scalar]:
+        """Every leaf key with the recipe's value, before arms and variants."""
+        return {key: getattr(getattr(self, SECTION_OF[key]), key) for key in SECTION_OF}
+
+    def settings(self, arm: str = "", variant: str = MAIN) -> Settings:
+        """The values that hold for one arm and variant: a variant's change outranks an arm's."""
+        if variant != MAIN and variant not in self.variants:
+            raise RecipeError(
+                f"recipe {self.name}: no variant '{variant}'; allowed: {', '.join([MAIN, *self.variants])}"
+            )
+        changes = self.arm_settings.get(arm, {}) | self.variants.get(variant, {})
+        return Settings(**self.flat() | changes)
+
+    def variant_at(self, stage: str, variant: str) -> str:
+        """The variant under which lies what `stage` makes: what of `variant` changes a key of that stage or before.
+
+        `stage`: a section of the recipe, or `stage1`, the first student of `two_stage`.
+        """
+        last = STAGES.index("training" if stage == "stage1" else stage)
+        reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= last}
+        reached -= {*AFTER_STAGE1} if stage == "stage1" else set()
+        parts = []
+        for part in variant.split("+"):
+            if "=" in part:
+                part = ",".join(change for change in part.split(",") if change.split("=")[0] in reached)
+            elif not reached & self.variants.get(part, {}).keys():
+                part = ""
+            parts.append(part)
+        return "+".join(filter(None, parts)) or MAIN
+
+    def trained_arms(self, variant: str) -> list[str]:
+        """Arms with a student, in the recipe's order, that `variant` is run for."""
+        wanted = self.variant_arms.get(variant, self.arms)
+        return [arm for arm in wanted if REGISTRY[arm].kind == "trained"]
+
+    def seeds_of(self, variant: str) -> list[int]:
+        """The seeds that a variant is run with."""
+        return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
+
+    def students(self) -> list[str]:
+        """The names of students that its runs start from and that appendix A1 makes first."""
+        named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
+        return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
+
+    def sweeps(self) -> dict[str, list[list[str]]]:
+        """Key → its sweeps, each a list of variants, the main one among them, that differ in the value of this key only.
+
+        Which splits the teacher is asked about and how it is reached do not count: they change nothing of what is learned.
+        A variant that changes no value at all is none.
+        """
+        own = self.flat()
+        changes = {MAIN: {}}
+        for name, changed in self.variants.items():
+            told = {k: v for k, v in changed.items() if v != own[k] and k not in NOT_LEARNED}
+            if told:
+                changes[name] = told
+        found = {}
+        for key in dict.fromkeys(key for changed in changes.values() for key in changed):
+            alike: dict[frozenset, list[str]] = {}
+            for name, changed in changes.items():
+                rest = frozenset((other, value) for other, value in changed.items() if other != key)
+                alike.setdefault(rest, []).append(name)
+            if sweeps := [names for names in alike.values() if len(names) > 1]:
+                found[key] = sweeps
+        return found
+
+    def taken_from(self, arm: str, variant: str) -> str:
+        """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
+        it is run for and that shares most of this one's changes and has no other (so a one-stage arm of twice the steps
+        meets a two-stage student of the same rationales); the main one has none.
+        """
+        wanted = self.variants.get(variant, {}).items()
+        parts = {
+            name: len(changes)
+            for name, changes in {MAIN: {}, **self.variants}.items()
+            if changes.items() <= wanted and arm in self.trained_arms(name)
+        }
+        return max(parts, key=parts.__getitem__) if parts else MAIN
+
+    def comparable(self, arm: str, variant: str) -> bool:
+        """Whether an arm may stand beside others in a variant: it is run for it, or what is taken in its place
+        (`taken_from`) lacks changes only that do not concern it, or another student (sizes are compared so), or has
+        between half and twice the steps (two budget rules).
+        """
+        here, there = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
+        lacking = {key for key in SECTION_OF if getattr(here, key) != getattr(there, key)} - {"student"}
+        for budget in ("steps", "epochs"):
+            if max(getattr(here, budget), getattr(there, budget)) <= 2 * min(
+                getattr(here, budget), getattr(there, budget)
+            ):
+                lacking -= {budget}
+        if arm == "answer_only" and here.train_size:  # of rationales it sees only which questions have one
+            lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")} | (
+                lacking & {"answer_reading"}
+            )
+        return lacking <= {*REGISTRY[arm].ignores}
+
+    def runs(self) -> list[tuple[str, str, str, int]]:
+        """Every run as (dataset, arm, variant, seed)."""
+        found = []
+        for dataset in self.distill:
+            untrained = [arm for arm in self.arms if REGISTRY[arm].kind != "trained"]
+            found += [(dataset, arm, MAIN, self.seeds[0]) for arm in untrained]
+            for variant in [MAIN, *self.variants]:
+                found += [
+                    (dataset, arm, variant, seed)
+                    for arm in self.trained_arms(variant)
+                    for seed in self.seeds_of(variant)
+                ]
+        return found
+
+
+def _limits(settings: Settings) -> list[tuple[str, int, str]]:
+    """(key, greatest value, what it is) of the sizes of the training set, as far as a recipe can tell them."""
+    asked = settings.train_questions
+    if not asked:
+        return []
+    rationales = (settings.train_pool or asked) * settings.samples
+    return [
+        ("train_pool", asked, "the train_questions"),
+        ("train_size", rationales, "the rationales that are asked for"),
+    ]

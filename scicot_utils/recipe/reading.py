@@ -1,0 +1,66 @@
+"""Recipes from their files, validated before any work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from scicot_utils import paths
+from scicot_utils.recipe.messages import first, unknown
+from scicot_utils.recipe.plan import NAME, Recipe
+from scicot_utils.recipe.schema import RecipeError
+
+DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error, not the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def load(recipe: str) -> Recipe:
+    """The recipe of that name in notebooks/recipes, or at that path, read and validated.
+
+    Raises RecipeError with one line that names file, key, what was found and what is allowed.
+    """
+    path = paths.RECIPES / f"{recipe}.yaml" if NAME.fullmatch(recipe) and not recipe.endswith(".yaml") else Path(recipe)
+    path = path if path.is_file() else paths.ROOT / path  # a path counts from here, else from the repository
+    shown = paths.relative(path)
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
+        raise RecipeError(f"no recipe at {shown}; allowed: one of {there}, or the path of a .yaml file")
+    shipped = paths.RECIPES / path.name
+    if shipped.is_file() and not shipped.samefile(path):
+        raise RecipeError(
+            f"{shown}: {paths.relative(shipped)} has the same name, so both would write to one folder; rename it"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{shown}: not UTF-8: {error.reason}, byte {error.start}") from None
+    if not text.startswith("#"):
+        raise RecipeError(f"{shown}: line 1 must be a comment with the hardware and the time it takes")
+    try:
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{shown}: found {type(content).__name__}, allowed: a mapping of keys to values")
+    if "name" in content:
+        raise RecipeError(
+            f"{shown}: {unknown('name', [k for k in Recipe.model_fields if k != 'name'])}; the file's name is its name"
+        )
+    try:
+        return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets its line, too
+    except ValidationError as error:
+        raise RecipeError(f"{shown}: {first(error, Recipe)}") from None
+    except RecipeError as error:
+        raise RecipeError(f"{shown}: {error}") from None
