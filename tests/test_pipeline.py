@@ -303,7 +303,7 @@ def test_what_a_recipe_declares_of_its_benchmarks_reruns_what_reads_them(finishe
     listed = changed(
         finished_copy,
         "notebooks/recipes/smoke.yaml",
-        lambda text: text + "own: {mine: {path: mine.csv}}\n",
+        lambda text: text + "own: {mine: {path: notebooks/recipes/own_example/questions.csv}}\n",
     )
     assert listed["questions"] == 1
 

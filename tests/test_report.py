@@ -1297,6 +1297,10 @@ def test_the_record_on_arc_is_of_the_recipe_as_it_is_and_of_data_with_checksums(
     assert [name.rpartition("/")[2] for name in told["outside"]] == ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"]
     assert all(re.fullmatch("[0-9a-f]{64}", found["sha256"]) for found in told["outside"].values())
     assert len(told["weights"]) == 1 and told["modified"] == [False]
+    rows = report.Record("arc_gemini_thin").table("09_comparisons_ARC-Challenge")
+    assert "nan" not in report.comparison_table(rows, recipe.Settings())._repr_html_(), (
+        "one seed has no error over seeds"
+    )
 
 
 def test_scores_of_single_forms_are_folded():

@@ -740,6 +740,8 @@ def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_s
         with Cache(tmp_path / "c.sqlite") as cache:
             found = teachers.ask(served(server, teacher_in_flight=8), ONE_CALL, rows(500), cache)
             next(found)
+            while sum(server.asked.values()) < 2:  # until the next are on their way
+                time.sleep(0.005)
         asked = server.charged
         with pytest.raises(TeacherError, match=r"asking was stopped before its end.* rerun to go on"):
             list(found)

@@ -142,7 +142,7 @@ class Record:
     def table(self, name: str) -> list[Row]:
         """The rows of one of its tables."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        numbers = {name: [""] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
+        numbers = {name: ["", "nan"] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
         return pd.read_csv(file, keep_default_na=False, na_values=numbers).to_dict("records")
 
     def students(self) -> list[Row]:
