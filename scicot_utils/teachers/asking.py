@@ -162,8 +162,9 @@ class _Run:
             stack.callback(self._finish, pool)
             self.cache.closing.callback(stack.close)
             while True:
-                if not self._stop.is_set():
-                    pending.extend(pool.submit(self._job, *job) for job in islice(jobs, MAX_PENDING - len(pending)))
+                if not self._stop.is_set():  # in order, as long as requests go one by one
+                    ahead = (MAX_PENDING if self._proven else 1) - len(pending)
+                    pending.extend(pool.submit(self._job, *job) for job in islice(jobs, max(ahead, 0)))
                 if not pending:
                     return self._check()
                 yield self._shown(self._result(pending.popleft()))
