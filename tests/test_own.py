@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from scicot_utils import prompts, recipe, tasks
+from scicot_utils import paths, prompts, recipe, tasks
 from scicot_utils.recipe import Own, RecipeError
 from scicot_utils.tasks import TaskError
 
@@ -166,7 +166,7 @@ def test_the_shipped_example_is_whole_and_its_teacher_known_for_each_question():
 
 def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
-    text = (recipe.paths.RECIPES / "own_example.yaml").read_text(encoding="utf-8")
+    text = (paths.RECIPES / "own_example.yaml").read_text(encoding="utf-8")
     path.write_text(text.replace("    question: asked", "    queston: asked"), encoding="utf-8")
     with pytest.raises(RecipeError, match="queston"):
         recipe.load(str(path))
