@@ -4,10 +4,10 @@ A recipe's leaf keys are the notebooks' papermill parameters (`schema`). What on
 `arm_settings`; an ablation is a named set of changed keys under `variants` (`plan`). Every arm has its entry in `arms`.
 """
 
-from scicot_utils.recipe.arms import ARMS, REGISTRY, UNTAUGHT, Arm
+from scicot_utils.recipe.arms import ARMS, REGISTRY, UNTAUGHT
 from scicot_utils.recipe.messages import checked, unknown
 from scicot_utils.recipe.parameters import ad_hoc, as_yaml, assigned, notebook_defaults, parameters
-from scicot_utils.recipe.plan import ELSEWHERE, MAIN, NAME, SAME_FOR_ALL, TAKEN, TRANSFER, Recipe
+from scicot_utils.recipe.plan import ELSEWHERE, MAIN, TRANSFER, Recipe
 from scicot_utils.recipe.reading import DEFAULT, load
 from scicot_utils.recipe.schema import (
     AFTER_STAGE1,
@@ -18,21 +18,19 @@ from scicot_utils.recipe.schema import (
     REACHED_BY,
     SECTION_OF,
     SECTIONS,
-    STAGES,
     Own,
     Pretraining,
     Questions,
     RecipeError,
     Scalar,
-    Section,
     Settings,
     Teacher,
     Training,
 )
 
 __all__ = [
-    "AFTER_STAGE1", "ARCHITECTURES", "ARMS", "DEFAULT", "ELSEWHERE", "HIDDEN", "MAIN", "NAME", "NOT_LEARNED", "OWN", "REACHED_BY", "REGISTRY",
-    "SAME_FOR_ALL", "SECTIONS", "SECTION_OF", "STAGES", "TAKEN", "TRANSFER", "UNTAUGHT", "Arm", "Own", "Pretraining", "Questions", "Recipe",
-    "RecipeError", "Scalar", "Section", "Settings", "Teacher", "Training", "ad_hoc", "as_yaml", "assigned", "checked", "load", "notebook_defaults",
+    "AFTER_STAGE1", "ARCHITECTURES", "ARMS", "DEFAULT", "ELSEWHERE", "HIDDEN", "MAIN", "NOT_LEARNED", "OWN", "REACHED_BY", "REGISTRY",
+    "SECTIONS", "SECTION_OF", "TRANSFER", "UNTAUGHT", "Own", "Pretraining", "Questions", "Recipe",
+    "RecipeError", "Scalar", "Settings", "Teacher", "Training", "ad_hoc", "as_yaml", "assigned", "checked", "load", "notebook_defaults",
     "parameters", "unknown",
 ]  # fmt: skip

@@ -129,13 +129,8 @@ class _Run:
     def __init__(
         self, teacher: Teacher, prompt: TeacherPrompt, cache: Cache, temperature: float, limits: Limits, bar: tqdm
     ):
-        self.teacher, self.prompt, self.cache, self.temperature, self.limits = (
-            teacher,
-            prompt,
-            cache,
-            temperature,
-            limits,
-        )
+        self.teacher, self.prompt, self.cache = teacher, prompt, cache
+        self.temperature, self.limits = temperature, limits
         self.progress, self._bar = Progress(), bar
         self._state, self._alone, self._stop = threading.Condition(), threading.Lock(), threading.Event()
         self._error: BaseException | None = None  # the first that a thread met
