@@ -13,6 +13,7 @@ import shared_training
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     BertConfig,
     BertForMaskedLM,
@@ -578,6 +579,41 @@ def test_what_a_decoder_only_student_writes_does_not_depend_on_what_else_is_in_i
         written = run.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
         assert found == students.Generated(written, truncated=ids[-1] != run.tokenizer.eos_token_id)
     assert not trained or [found.text for found in together[:1]] == ["rain"]
+
+
+WINDOWED = ("mistral", "gemma2")
+
+
+def decoder_of(kind):
+    """An untaught decoder-only student of a kind, whose positions are learned, rotated, a bias, or in a window."""
+    words = students.load("random/gpt2-tiny").tokenizer
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=16, n_layer=2, n_head=2, word_embed_proj_dim=32, ffn_dim=64, **({"sliding_window": 24} if kind in WINDOWED else {}),
+        bos_token_id=words.eos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return students.Student(AutoModelForCausalLM.from_config(config).eval(), words, kind, separator=SEPARATOR)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "mistral", "qwen2", "gemma2"])
+def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_or_score(kind):
+    run, shots = decoder_of(kind), 6 * f"{SENTENCE} (A) cod (B) oak Answer: oak "
+    inputs = [shots + text for text in ("Copy: rain", "oak", "Which of these has feathers?", "Copy: rain oak")]
+    targets = ["robin", "rain", SENTENCE, "oak"]
+
+    def answers(batch_size):
+        found = students.generate(run, inputs, max_new_tokens=20, batch_size=batch_size)
+        return found, students.score(run, inputs, targets, batch_size=batch_size)
+
+    shapes = []
+    embeddings = run.model.get_input_embeddings()
+    embeddings.register_forward_pre_hook(lambda _, given: shapes.append(given[0].shape))
+    texts, scores = answers(4)
+    rows = {rows for rows, length in shapes if length > 100}
+    alone = answers(1)
+    assert texts == alone[0] and scores == pytest.approx(alone[1], abs=1e-4)
+    assert rows == ({1, 4} if kind in WINDOWED else {1})  # padding within a window would move what it holds
 
 
 def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, decoder):

@@ -17,6 +17,7 @@ from scicot_utils.students.encoding import (
     batch,
     by_length,
     check_room,
+    common,
     encode,
     padded,
     to_generate,
@@ -24,6 +25,7 @@ from scicot_utils.students.encoding import (
 from scicot_utils.students.loading import Student, StudentError
 
 SEGMENT = 16  # tokens after which texts that have ended leave their batch
+SHARED = 32  # tokens that a batch's rows begin with, from which on they are read once
 ROOM_AHEAD = 64  # tokens for which there is room in a cache
 
 
@@ -58,17 +60,16 @@ def generate(
 
 def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
     """The tokens that are written after each row. Every SEGMENT tokens the texts that have ended leave the batch."""
-    model, given = student.model, batch(student, rows, left=student.decoder_only)
-    config, mask = model.generation_config, given["attention_mask"]
+    model, past = student.model, _cache(student)
     if student.decoder_only:
-        ids, name, states = given["input_ids"], "input_ids", None
+        (ids, mask), name, states = _given(student, rows, past), "input_ids", None
         pad = student.tokenizer.pad_token_id
     else:
+        config, given = model.generation_config, batch(student, rows)
         ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
         name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
-        pad = config.pad_token_id
-    # Before what is written stands the input, or the start token, which is EOS in many BART models.
-    before, past = ids.shape[1], _cache(student)
+        mask, pad = given["attention_mask"], config.pad_token_id
+    before = ids.shape[1]  # what is written comes after the input, or the start token, which is EOS in many BART models
     criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
     there, written, ends = torch.arange(len(rows)), [[] for _ in rows], [*_ends(student)]
     while len(there):
@@ -95,6 +96,37 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
         if past is not None and len(kept) < len(ended):
             past.batch_select_indices(kept)
     return written
+
+
+def _given(student: Student, rows: Sequence[list[int]], past: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of what a decoder-only student goes on from, each of shape (rows, longest).
+
+    The beginning that all rows share (exemplars, say) is read into `past` once. Padding comes after it; positions are
+    counted by the mask, so it moves none.
+    """
+    shared = _shared(rows) if past is not None and all(type(layer) is _Roomy for layer in past.layers) else 0
+    given = batch(student, [row[shared:] for row in rows], left=True)
+    if not shared:
+        return given["input_ids"], given["attention_mask"]
+    opening = _read_once(student, rows[0][:shared], len(rows), past)
+    return (
+        torch.cat([opening, given["input_ids"]], dim=1),
+        torch.cat([torch.ones_like(opening), given["attention_mask"]], dim=1),
+    )
+
+
+def _read_once(student: Student, opening: Sequence[int], rows: int, past: Any) -> torch.Tensor:
+    """Reads `opening` into `past` for that many rows; gives it as ids of shape (rows, length)."""
+    ids = torch.tensor([opening], device=student.model.device)
+    student.model.base_model(input_ids=ids, past_key_values=past, use_cache=True)
+    past.batch_select_indices(torch.zeros(rows, dtype=torch.long, device=ids.device))
+    return ids.expand(rows, -1)
+
+
+def _shared(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with, where reading them once pays; one of each row is left to read."""
+    count = min(common(min(rows), max(rows)), min(map(len, rows)) - 1)
+    return count if count >= SHARED and len(rows) > 1 else 0
 
 
 def _ends(student: Student) -> set[int]:
@@ -271,7 +303,7 @@ def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
         sources = batch(student, [source for source, _ in shared])
         states, mask = student.model.get_encoder()(**sources).last_hidden_state, sources["attention_mask"]
         name, known = "decoder_input_ids", {"encoder_outputs": (states,), "attention_mask": mask}
-    read = student.model(**known, **{name: leads}, use_cache=True)
+    read = _read(student, leads) if student.decoder_only else student.model(**known, **{name: leads}, use_cache=True)
     first = read.logits[each, -1:]
     if all(len(row.labels) == 1 for row in rows):
         return first
@@ -285,6 +317,15 @@ def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
     past.batch_select_indices(each)
     others = student.model(**known, **{name: labels}, past_key_values=past).logits
     return torch.cat([first, others], dim=1)
+
+
+def _read(student: Student, leads: torch.Tensor) -> Any:
+    """What a decoder-only student says after leads of one length; the beginning that all of them share is read once."""
+    past, shared = _cache(student), _shared(leads.tolist())
+    if past is None or not shared:
+        return student.model(input_ids=leads, use_cache=True)
+    _read_once(student, leads[0, :shared].tolist(), len(leads), past)
+    return student.model(input_ids=leads[:, shared:], past_key_values=past, use_cache=True)
 
 
 def _keeps_what_it_read(past: Any) -> bool:

@@ -69,7 +69,7 @@ def encode(
         target_cut.append(0 < max_target_tokens < len(target))
         source_kept = [*source[: max_input_tokens - 1], source[-1]] if input_cut[-1] else source
         target_kept = [*target[: max_target_tokens - 1], target[-1]] if target_cut[-1] else target
-        rows.append(Encoded(source_kept, target_kept, _common(target_kept, lead[:-1]) if prefix else 0))
+        rows.append(Encoded(source_kept, target_kept, common(target_kept, lead[:-1]) if prefix else 0))
     return rows, _cut(input_cut, target_cut, map(len, reads), map(len, writes))
 
 
@@ -90,14 +90,14 @@ def _encode_joined(
     mark = len(_without_end(student, _ids(student, [student.separator]))[0]) if student.separator else 0
     rows, input_cut, target_cut, input_lengths, target_lengths = [], [], [], [], []
     for place, (source, full, lead) in enumerate(zip(questions, whole, leads, strict=True)):
-        target, given = full[len(source) :], max(_common(full, lead) - len(source), 0)
+        target, given = full[len(source) :], max(common(full, lead) - len(source), 0)
         if full[: len(source)] != source:
             led, written = f" {prefixes[place]}" if prefixes[place] else "", f" {targets[place]}"
             ahead, alone = (
                 student.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
                 for text in (led, f"{led}{written}")
             )
-            target, given = [*alone, student.tokenizer.eos_token_id], _common(alone, ahead)
+            target, given = [*alone, student.tokenizer.eos_token_id], common(alone, ahead)
         input_lengths.append(len(source))
         target_lengths.append(len(target))
         input_cut.append(0 < max_input_tokens < len(source))
@@ -140,7 +140,7 @@ def _without_end(student: Student, encoded: list[list[int]]) -> list[list[int]]:
     return [ids[:-1] for ids in encoded]
 
 
-def _common(full: Sequence[int], part: Sequence[int]) -> int:
+def common(full: Sequence[int], part: Sequence[int]) -> int:
     """Length of the common beginning: subword tokenizers may join the last token of a part to what follows."""
     count = 0
     while count < min(len(full), len(part)) and full[count] == part[count]:
