@@ -19,9 +19,7 @@ except ScicotError as error:
     raise WorkflowError(str(error))
 
 # papermill and jupyter-book are this environment's, also where it was not activated.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Notebooks take what is missing from the pipeline; under the pipeline nothing may be.
 os.environ[provenance.ENGINE] = "1"
 
@@ -36,10 +34,7 @@ RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
 TWO_STAGE = RUN.replace("{arm}", "two_stage")
 EACH = "{dataset}/{variant}/seed{seed}"
 OF_RUN = {key: f"{{{key}}}" for key in ("dataset", "variant", "seed")}
-STUDENT = [
-    paths.relative(paths.MICRO_STUDENT / name)
-    for name in ("model.safetensors", "tokenizer.json")
-]
+STUDENT = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
 
 SEEDS = r"\d+"
 NAMES = r"[A-Za-z0-9_.-]+"
@@ -62,9 +57,7 @@ def settings(notebook, **which):
         if "seed" in filled:
             filled["seed"] = int(filled["seed"])
         name = notebook.format(**wildcards)
-        return recipes.as_yaml(
-            recipes.parameters(RECIPE, name, recipe=REFERENCE, **filled)
-        )
+        return recipes.as_yaml(recipes.parameters(RECIPE, name, recipe=REFERENCE, **filled))
 
     return of
 
@@ -96,9 +89,7 @@ def table(kind, stage):
 
     def of(wildcards):
         variant = RECIPE.variant_at(stage, wildcards.get("variant", recipes.MAIN))
-        return paths.relative(
-            getattr(paths, kind)(RECIPE.name, wildcards.dataset, variant)
-        )
+        return paths.relative(getattr(paths, kind)(RECIPE.name, wildcards.dataset, variant))
 
     return of
 
@@ -158,21 +149,14 @@ def record(recipe, *names):
 
 
 # Students that were pretrained for the record of another recipe.
-OTHERS = [
-    paths.student_record("micro_students", name)
-    for name in recipes.load("micro_students").students()
-]
+OTHERS = [paths.student_record("micro_students", name) for name in recipes.load("micro_students").students()]
 
 ASKING = {
-    name: changes
-    for name, changes in RECIPE.variants.items()
-    if RECIPE.variant_at("teacher", name) != recipes.MAIN
+    name: changes for name, changes in RECIPE.variants.items() if RECIPE.variant_at("teacher", name) != recipes.MAIN
 }
 
 # What was deleted from the teacher's cache on purpose is to be asked again.
-FORGOTTEN = [
-    paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()
-]
+FORGOTTEN = [paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()]
 
 
 def folder(run):
@@ -195,12 +179,7 @@ PUBLISHED = paths.relative(paths.PUBLISHED / "finetune_cot.csv")
 # What notebooks read that run once and write tables and figures only.
 READS = {
     "07_diverse_reasoning": [METRICS, PUBLISHED],
-    "08_ablations": [
-        METRICS,
-        *record("micro_tuning", "08_validation_microsci"),
-        *record("micro_ablations", "08_differences_microsci"),
-        *record("micro_students", "08_variants_microsci", "08_differences_microsci"),
-    ],
+    "08_ablations": [METRICS],
     "09_claims": [METRICS],
     "10_rationale_explorer": [
         METRICS,
@@ -236,6 +215,9 @@ READS = {
             "08_differences_microsci",
             "08_failures_microsci",
         ),
+        *record("micro_ablations", "08_differences_microsci"),
+        *record("micro_students", "08_variants_microsci", "08_differences_microsci"),
+        *record("micro_tuning", "08_validation_microsci"),
     ],
 }
 
@@ -326,10 +308,7 @@ rule questions:
         ceiling=paths.relative(paths.CEILING),
     output:
         notebook=PAGES["01_questions"],
-        tables=[
-            paths.relative(paths.questions(RECIPE.name, name, recipes.MAIN))
-            for name in RECIPE.datasets
-        ],
+        tables=[paths.relative(paths.questions(RECIPE.name, name, recipes.MAIN)) for name in RECIPE.datasets],
     log:
         **logs("01_questions"),
     benchmark:
@@ -487,9 +466,7 @@ rule metrics:
                 "tables",
             )
         ]
-        + sorted(
-            paths.relative(path) for path in (paths.PACKAGE / "recipe").glob("*.py")
-        ),
+        + sorted(paths.relative(path) for path in (paths.PACKAGE / "recipe").glob("*.py")),
     output:
         METRICS,
     benchmark:
@@ -535,11 +512,7 @@ rule micro_student:
         facts=FACTS,
     output:
         notebook=f"{DONE}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
-        model=directory(
-            paths.relative(
-                paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model"
-            )
-        ),
+        model=directory(paths.relative(paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model")),
     log:
         **logs("A1_micro_student", "{architecture}/seed{seed}"),
     benchmark:

@@ -28,6 +28,7 @@ import psutil
 from scicot_utils import ScicotError, __version__, hub, paths, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
+from scicot_utils.report import style
 
 if TYPE_CHECKING:
     import grimp
@@ -70,6 +71,7 @@ class Study:
     unused: dict[str, Scalar] = field(default_factory=dict)  # what the cell shows, of a default that did not hold
     started: float = field(default_factory=time.time)
     commit: dict[str, Any] = field(default_factory=lambda: commit())  # of the code that runs, whatever comes after
+    outputs: list[Path] = field(default_factory=list)  # what was saved
 
     @property
     def name(self) -> str:
@@ -134,9 +136,28 @@ class Study:
             told = failed.read_text(encoding="utf-8") if failed.exists() else done.stdout[-300:]
             raise InputError(f"{self.notebook}: could not make {shown}: {' '.join(told.split())}")
 
+    def show(self, dataset: str = "", /, **named: Any) -> None:
+        """Show results below each other, save them, and hand each to the book's pages under its name.
+
+        `dataset`: the one that they are of, where there are several; pages show those of the recipe's first.
+        """
+        self.save(dataset, **named)
+        style.show(paste=dataset in ("", self.recipe.distill[0]), **named)
+
+    def save(self, dataset: str = "", /, **named: Any) -> None:
+        """Save a table `name` as tables/NN_name.csv and a figure `name_figure` as figures/NN_name.svg, NN being the
+        notebook's number; `dataset` is added to their names. They become outputs of the record. A paragraph has no file.
+        """
+        for name, result in named.items():
+            if ending := getattr(result, "ending", ""):
+                folder = self.figures() if ending == "svg" else self.tables()
+                parts = [self.notebook.split("_")[0], name.removesuffix("_figure"), *filter(None, [dataset])]
+                self.outputs.append(folder / f"{'_'.join(parts)}.{ending}")
+                result.save(self.outputs[-1])
+
     def record(
         self,
-        place: Path,
+        place: Path | None = None,
         *,
         inputs: Iterable[Path] = (),
         outputs: Iterable[Path] = (),
@@ -145,7 +166,7 @@ class Study:
     ) -> None:
         """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by.
 
-        `outside`: files and folders from elsewhere, as the recipe spells them, empty ones left out.
+        Without `place` it stands beside the notebook's tables. Outputs are those given and all that was saved. `outside`: files and folders from elsewhere, as the recipe spells them, empty ones left out.
         """
         content = {
             "notebook": f"notebooks/{self.notebook}.ipynb",
@@ -156,7 +177,7 @@ class Study:
             "seed": self.seed,
             "settings": self.settings.model_dump(),
             "inputs": {paths.relative(path): tables.digest(path) for path in inputs},
-            "outputs": {paths.relative(path): tables.digest(path) for path in outputs},
+            "outputs": {paths.relative(path): tables.digest(path) for path in (*outputs, *self.outputs)},
             "outside": {name: _identity(found) for name in outside if name and (found := _place(name))},
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),
@@ -165,7 +186,7 @@ class Study:
             **machine(),
             **more,
         }
-        tables.write_json(place, content)
+        tables.write_json(place or self.tables() / f"{self.notebook}.provenance.json", content)
 
     def _repr_markdown_(self) -> str:
         """What the notebook shows after its parameters."""

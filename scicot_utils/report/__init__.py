@@ -10,9 +10,9 @@ from scicot_utils.report.accuracy import (
     ablation_figure,
     accuracy_figure,
     accuracy_table,
+    seeds_table,
     test_in_forms_of_transfer,
     validation_table,
-    variants_table,
 )
 from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
 from scicot_utils.report.claims import CLAIMS, Verdicts, claims, headline, headline_short
@@ -111,7 +111,7 @@ __all__ = [
     "how_measured", "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks",
     "measured_summary", "metrics", "orders", "orders_figure", "orders_summary", "orders_table", "over_seeds", "percent", "pivot", "plural",
     "published", "published_table", "quality_figure", "quality_of_rationales", "quality_summary", "quality_table", "readings", "reference_lines",
-    "reference_summary", "scores", "set_style", "shared", "show", "sizes_figure", "sizes_summary", "student_sizes", "tasks_of_the_paper", "templates",
+    "reference_summary", "scores", "seeds_table", "set_style", "shared", "show", "sizes_figure", "sizes_summary", "student_sizes", "tasks_of_the_paper", "templates",
     "test_followed", "test_in_forms_of_transfer", "test_outcomes", "tests_of", "trained_with", "training_followed", "transfer_table",
-    "validation_table", "variants_summary", "variants_table", "visible", "where", "would_settle", "yields",
+    "validation_table", "variants_summary", "visible", "where", "would_settle", "yields",
 ]  # fmt: skip

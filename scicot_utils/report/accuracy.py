@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -214,11 +214,11 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
 
 
-def variants_table(frame: pd.DataFrame) -> Table:
-    """Variant × arm × scoring over seeds, of the rows of metrics.csv in `frame`, all of one split.
+def seeds_table(frame: pd.DataFrame, by: Sequence[str]) -> Table:
+    """Values over seeds for each group of the columns `by`, of rows of metrics.csv; a column that is empty is left out.
 
     `parameters` are those used to answer: for a two-stage student, of both models.
     """
-    rows = over_seeds(frame, ["variant", "arm", "parameters", "metric"]).to_dict("records")
-    rows = [row | {"arm": arm_name(row["arm"])} for row in rows]
+    by = [name for name in by if frame[name].astype(bool).any()]
+    rows = [row | {"arm": arm_name(row["arm"])} for row in over_seeds(frame, by).to_dict("records")]
     return Table(rows, dict.fromkeys(("mean", "min", "max", "sd"), "{:.3f}"))

@@ -89,6 +89,8 @@ def _letter(question: Row, answer: str) -> str:
 class Explorer:
     """`explored` as a page: one row a question, filters, and all that was written of it on request."""
 
+    ending = "json"
+
     def __init__(self, found: Mapping[str, object]):
         self.found = found
 

@@ -56,6 +56,8 @@ class Picture:
     `ground`: the colour behind it, or "none" for a drawing that both themes can bear.
     """
 
+    ending = "svg"
+
     def __init__(self, figure: plt.Figure, alt: str, ground: str = "white"):
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", facecolor=ground, metadata={"Date": None})
@@ -85,6 +87,8 @@ class Table:
 
     `formats`: column → format string for its numbers. `show`: the columns that are displayed, all if empty.
     """
+
+    ending = "csv"
 
     def __init__(
         self, rows: Iterable[Mapping[str, object]], formats: Mapping[str, str] | None = None, show: Sequence[str] = ()
@@ -129,8 +133,11 @@ class Table:
 class Details:
     """A table behind a line that opens it, so that a long one does not stand in a reader's way."""
 
+    ending = "csv"
+
     def __init__(self, told: str, shown: Table):
         self.line, self.shown = f"{told} (table of {len(shown.frame)} rows)", shown
+        self.save = shown.save
 
     def _repr_html_(self) -> str:
         return f"<details><summary>{html.escape(self.line)}</summary>{self.shown._repr_html_()}</details>"
@@ -202,19 +209,20 @@ class Paragraph:
         return self.text
 
 
-def glue(name: str, value: object) -> None:
-    """Hand a value to the book's prose pages, which paste it by name; nothing is shown here."""
+def glue(**named: object) -> None:
+    """Hand values to the book's prose pages, which paste them by name; nothing is shown here."""
     from myst_nb import glue as myst_glue  # here, since only notebooks that feed prose need it
 
-    myst_glue(name, value, display=False)
+    for name, value in named.items():
+        myst_glue(name, value, display=False)
 
 
-def show(**named: object) -> None:
-    """Show values below each other, and hand each to the book's pages under its name."""
+def show(*, paste: bool = True, **named: object) -> None:
+    """Show results below each other, and hand each to the book's pages under its name."""
     from IPython.display import display  # here, as above
 
-    for name, value in named.items():
-        glue(name, value)
+    if paste:
+        glue(**named)
     display(*named.values())
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Student",
     "StudentError",
     "TrainingLog",
+    "as_tokens",
     "fetch",
     "fine_tune",
     "generate",

@@ -115,6 +115,22 @@ def _cut(inputs: Sequence[bool], targets: Sequence[bool], *lengths: Iterator[int
     return Cut(sum(inputs), sum(targets), pairs, *(max(found, default=0) for found in lengths))
 
 
+def as_tokens(student: Student, source: str, target: str) -> list[dict[str, object]]:
+    """One pair as its tokens and back: a row each for what is read and what must be written, where the loss is."""
+    (row,), _ = encode(student, [source], [target])
+    given = row.decoder_ids[: row.given] if student.decoder_only else row.encoder_ids
+    tokens = student.tokenizer
+    return [
+        {
+            "part": part,
+            "tokens": " · ".join(tokens.convert_ids_to_tokens(ids)),
+            "number": len(ids),
+            "decoded": tokens.decode(ids),
+        }
+        for part, ids in (("reads", given), ("must write", row.decoder_ids[row.given :]))
+    ]
+
+
 def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
     """What a student is given to go on from: its encoder's input, or the beginning of its one sequence."""
     if not student.decoder_only:

@@ -150,6 +150,7 @@ class _Run:
                     yield self._shown(self._row(question, sample))
             return
         pool, pending, jobs = ThreadPoolExecutor(self.teacher.in_flight), deque[Future[Row]](), iter(jobs)
+        row: Row | None = None
         with ExitStack() as stack:  # left from the last to the first
             stack.callback(self._end_turn)
             stack.callback(pool.shutdown)
@@ -157,12 +158,14 @@ class _Run:
             stack.callback(self._finish, pool)
             self.cache.closing.callback(stack.close)
             while True:
-                if not self._stop.is_set():  # in order, as long as requests go one by one
-                    ahead = (MAX_PENDING if self._proven else 1) - len(pending)
+                ahead = (MAX_PENDING if self._proven else 1) - len(pending)  # in order, while requests go one by one
+                if not self._stop.is_set():
                     pending.extend(pool.submit(self._job, *job) for job in islice(jobs, max(ahead, 0)))
+                if row:  # while its reader works, the next are under way
+                    yield self._shown(row)
                 if not pending:
                     return self._check()
-                yield self._shown(self._result(pending.popleft()))
+                row = self._result(pending.popleft())
 
     def _finish(self, pool: ThreadPoolExecutor) -> None:
         """Send nothing more, wait for what is in flight, which takes as long as one try at most, and store it."""
