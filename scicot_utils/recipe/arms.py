@@ -20,6 +20,11 @@ class Arm:
     ignores: tuple[str, ...] = OF_STAGE2
     writes_two: bool = False
 
+    @property
+    def name(self) -> str:
+        """The label on one line."""
+        return self.label.replace("\n", " ")
+
 
 REGISTRY = {
     "answer_only": Arm("answer only", "#E69F00", "trained"),

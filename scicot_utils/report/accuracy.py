@@ -9,7 +9,18 @@ import pandas as pd
 
 from scicot_utils.recipe import MAIN, NOT_LEARNED, Recipe
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, percent, plural
+from scicot_utils.report.style import (
+    ARMS,
+    Picture,
+    Table,
+    arm_name,
+    interval,
+    legend_below,
+    measures_of,
+    panels,
+    percent,
+    plural,
+)
 
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
@@ -139,35 +150,30 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
     rows = [(arm, given) for given in dict.fromkeys(frame["given"]) for arm in arms]
     rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
     styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
-    measures = [name for name in ("generated", "ranked") if name in set(frame["metric"])]  # open answers are not ranked
-    size = (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(rows))
-    figure, panels = plt.subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
-    panels, told = panels[0], []
-    for axes, measure in zip(panels, measures, strict=True):
+    measures, told = measures_of(frame["metric"]), []
+    figure, axes = panels(measures, (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(rows)))
+    for panel, measure in zip(axes, measures, strict=True):
         for number, (arm, given) in enumerate(rows):
             found = over_seeds(where(frame, arm=arm, given=given, metric=measure), ["level"]).set_index("level")
             found = 100 * found.loc[[level for level in levels if level in found.index]]
             aside = 0.0 if ordered else 0.4 / len(rows) * (number - (len(rows) - 1) / 2)
             places = [levels.index(level) + aside for level in found.index]
-            name, colour = ARMS[arm].label, ARMS[arm].colour
-            style, label = styles.get(given, "x-"), ", ".join(filter(None, (name.replace("\n", " "), given)))
+            colour, label = ARMS[arm].colour, ", ".join(filter(None, (ARMS[arm].name, given)))
+            style = styles.get(given, "x-")
             if ordered:
-                axes.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
+                panel.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
             else:
-                axes.vlines(places, found["min"], found["max"], color=colour, lw=2)
-            axes.plot(places, found["mean"], style if ordered else style[0], color=colour, label=label)
+                panel.vlines(places, found["min"], found["max"], color=colour, lw=2)
+            panel.plot(places, found["mean"], style if ordered else style[0], color=colour, label=label)
             if measure == "generated":
                 points = [
                     f"{percent(mean / 100)} at {level}" for level, mean in zip(found.index, found["mean"], strict=True)
                 ]
                 told.append(f"{arm_name(arm)}{f' ({given})' if given else ''} {', '.join(points)}")
-        axes.set(title=measure, xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
-        axes.set_xticks(range(len(levels)), levels)
-    panels[0].set_ylabel("test accuracy, %")
-    columns = 1 if any(given for _, given in rows) else 3
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
-    )
+        panel.set(xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
+        panel.set_xticks(range(len(levels)), levels)
+    axes[0].set_ylabel("test accuracy, %")
+    legend_below(figure, columns=1 if any(given for _, given in rows) else 3)
     seeds = frame["seed"].nunique()
     of_seeds = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
     return Picture(
@@ -201,7 +207,7 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
     """
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
-    measures = [name for name in ("generated", "ranked") if name in wide]  # open answers are not ranked
+    measures = measures_of(wide)
     wide["mean"] = wide[measures].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
     keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))

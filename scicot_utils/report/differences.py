@@ -13,7 +13,7 @@ from scipy import stats
 
 from scicot_utils import paths, prompts, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.style import Picture, Table, arm_name
+from scicot_utils.report.style import Picture, Table, arm_name, legend_below, panels
 from scicot_utils.tables import Row
 
 # The comparisons that are tested, first minus second; the first pair is the headline.
@@ -288,31 +288,29 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
         raise ValueError("differences_figure: found no rows, allowed: at least one comparison")
     variants = list(dict.fromkeys(row.get("variant", "") for row in rows))
     pairs = [pair for pair in COMPARED if any((row["first"], row["second"]) == pair for row in rows)]
-    size = (1.8 + 2.3 * len(pairs), 1.7 + 0.42 * len(variants))
-    figure, panels = plt.subplots(1, len(pairs), figsize=size, sharey=True, sharex=True, squeeze=False)
+    titles = [textwrap.fill(f"{arm_name(first)} minus {arm_name(second)}", 24) for first, second in pairs]
+    figure, axes = panels(titles, (1.8 + 2.3 * len(pairs), 1.7 + 0.42 * len(variants)), sharex=True)
     told = []
-    for axes, (first, second) in zip(panels[0], pairs, strict=True):
-        axes.axvline(0, color="#555555", lw=1.2)
-        axes.axvspan(-settings.margin, settings.margin, color="#888888", alpha=0.15, lw=0)
+    for panel, (first, second) in zip(axes, pairs, strict=True):
+        panel.axvline(0, color="#555555", lw=1.2)
+        panel.axvspan(-settings.margin, settings.margin, color="#888888", alpha=0.15, lw=0)
         for measure, aside, mark, colour in MEASURES:
             for row in rows:
                 if (row["first"], row["second"], row["measure"]) == (first, second, measure):
                     place = variants.index(row.get("variant", "")) + aside
-                    axes.hlines(place, row["low"], row["high"], color=colour, lw=2)
+                    panel.hlines(place, row["low"], row["high"], color=colour, lw=2)
                     fill = colour if direction(row, settings) in ("above", "below") else "white"
-                    axes.plot(row["difference"], place, mark, color=colour, mfc=fill, ms=6)
-        title = f"{arm_name(first)} minus {arm_name(second)}"
-        axes.set_title(textwrap.fill(title, 24), fontsize=9)
-        axes.set(xlabel="percentage points", ylim=(len(variants) - 0.5, -0.5))
-        axes.grid(axis="y", visible=False)
+                    panel.plot(row["difference"], place, mark, color=colour, mfc=fill, ms=6)
+        panel.set(xlabel="percentage points", ylim=(len(variants) - 0.5, -0.5))
+        panel.grid(axis="y", visible=False)
         told.append(_summary(first, second, rows, settings))
-    panels[0, 0].set_yticks(range(len(variants)), variants)
+    axes[0].set_yticks(range(len(variants)), variants)
     legend = [
         plt.Line2D([], [], ls="", marker=mark, color=colour, label=measure)
         for measure, _, mark, colour in MEASURES
         if any(row["measure"] == measure for row in rows)
     ]
-    figure.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    legend_below(figure, legend, 2)
     return Picture(figure, f"Differences in percentage points, by variant: {'; '.join(told)}.")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from scicot_utils.recipe import MAIN
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, percent
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, legend_below, measures_of, panels, percent
 from scicot_utils.tables import Row
 
 SAME, GOLD_AT = "same", "gold at "  # how the names of `scoring.order_effects` start and go on
@@ -45,18 +44,15 @@ def orders_figure(rows: list[Row]) -> Picture:
     """Accuracy by where the right option stood, mean over seeds, from `orders`. Raises ValueError without rows."""
     if not rows:
         raise ValueError("orders_figure: found no rows, allowed: at least one arm that answered in several orders")
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
-    for axes, measure in zip(panels, ("generated", "ranked"), strict=True):
-        for row in [row for row in rows if row["scoring"] == measure]:
-            name, colour = ARMS[row["arm"]].label, ARMS[row["arm"]].colour
-            places = [place for place in row if place.startswith("(")]
-            accuracy = [100 * row[place] for place in places]
-            axes.plot(places, accuracy, "o-", color=colour, label=name.replace("\n", " "))
-        axes.set(title=measure, xlabel="place of the right option", ylim=(0, 103))
-    panels[0].set_ylabel("test accuracy, %")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
-    )
+    measures = measures_of(row["scoring"] for row in rows)
+    figure, axes = panels(measures, (8, 3.6))
+    for row in rows:
+        arm, panel = ARMS[row["arm"]], axes[measures.index(row["scoring"])]
+        places = [place for place in row if place.startswith("(")]
+        panel.plot(places, [100 * row[place] for place in places], "o-", color=arm.colour, label=arm.name)
+        panel.set(xlabel="place of the right option", ylim=(0, 103))
+    axes[0].set_ylabel("test accuracy, %")
+    legend_below(figure)
     return Picture(figure, f"Accuracy by the place of the right option. {orders_summary(rows)}")
 
 

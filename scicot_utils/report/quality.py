@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -12,7 +11,7 @@ from scipy import stats
 from scicot_utils import paths, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.results import where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, percent
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, legend_below, panels, percent
 from scicot_utils.tables import Row
 
 QUALITY = {"precision": "fact precision", "recall": "fact recall", "rouge_l": "ROUGE-L"}  # measure → its name
@@ -91,24 +90,21 @@ def quality_figure(frame: pd.DataFrame) -> Picture:
         raise ValueError(
             "quality_figure: found no rationales with a measure, allowed: at least one in the main variant"
         )
-    figure, panels = plt.subplots(1, len(measures), figsize=(4 * len(measures), 3.8), sharey=True, squeeze=False)
-    for axes, measure in zip(panels[0], measures, strict=True):
+    figure, axes = panels([""] * len(measures), (4 * len(measures), 3.8))
+    for panel, measure in zip(axes, measures, strict=True):
         for number, arm in enumerate(arms):
             part = where(main, arm=arm)
             part = part[part[measure].notna()]
             step = np.digitize(part[measure], EDGES[:-1]) + (part[measure] >= EDGES[-1])
             by = part.groupby(step)["right"].agg(["mean", "size"])
             by = by[by["size"] >= FEW]
-            name, colour = ARMS[arm].label, ARMS[arm].colour
-            places = by.index + 0.08 * (number - (len(arms) - 1) / 2)
-            axes.plot(places, 100 * by["mean"], "-", color=colour, lw=1.5, label=name.replace("\n", " "))
-            axes.scatter(places, 100 * by["mean"], s=20 + 300 * by["size"] / max(1, len(part)), color=colour)
-        axes.set_xticks(range(len(EDGES) + 1), ["under\n0.2", "0.2", "0.4", "0.6", "0.8", "1"])
-        axes.set(xlabel=f"{STEPS[measure]}, from", ylim=(0, 103), xlim=(-0.5, len(EDGES) + 0.5))
-    panels[0, 0].set_ylabel("answers right, %")
-    figure.legend(
-        *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
-    )
+            places, colour = by.index + 0.08 * (number - (len(arms) - 1) / 2), ARMS[arm].colour
+            panel.plot(places, 100 * by["mean"], "-", color=colour, lw=1.5, label=ARMS[arm].name)
+            panel.scatter(places, 100 * by["mean"], s=20 + 300 * by["size"] / max(1, len(part)), color=colour)
+        panel.set_xticks(range(len(EDGES) + 1), ["under\n0.2", "0.2", "0.4", "0.6", "0.8", "1"])
+        panel.set(xlabel=f"{STEPS[measure]}, from", ylim=(0, 103), xlim=(-0.5, len(EDGES) + 0.5))
+    axes[0].set_ylabel("answers right, %")
+    legend_below(figure)
     return Picture(figure, f"Accuracy by the quality of the rationale. {quality_summary(frame)}")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, arm_name, percent
+from scicot_utils.report.style import ARMS, Picture, arm_name, legend_below, measures_of, panels, percent
 
 TWO_MODELS = "two_stage"  # the arm that answers with two students
 
@@ -33,23 +32,19 @@ def sizes_figure(sizes: pd.DataFrame) -> Picture:
     """
     if sizes.empty:
         raise ValueError("sizes_figure: found no rows, allowed: at least one arm with a student")
-    measures = [name for name in ("generated", "ranked") if name in set(sizes["metric"])]  # open answers are not ranked
-    figure, panels = plt.subplots(1, len(measures), figsize=(4 * len(measures), 3.8), sharey=True, squeeze=False)
-    panels, counts = panels[0], sorted(set(sizes["parameters"]))
-    for axes, measure in zip(panels, measures, strict=True):
-        for arm in [arm for arm in ARMS if arm in set(sizes["arm"])]:
-            name, colour = ARMS[arm].label, ARMS[arm].colour
-            part = where(sizes, arm=arm, metric=measure)
-            axes.vlines(part["parameters"], 100 * part["min"], 100 * part["max"], color=colour, lw=1.5)
-            axes.plot(part["parameters"], 100 * part["mean"], "o", color=colour, label=name.replace("\n", " "))
-        axes.set(title=measure, xlabel="million parameters used to answer", xscale="log", ylim=(0, 103))
-        axes.set(xlim=(counts[0] / 1.5, counts[-1] * 1.5))
-        axes.set_xticks(counts, [f"{count / 1e6:.2g}" for count in counts])
-        axes.set_xticks([], minor=True)
-    panels[0].set_ylabel("test accuracy, %")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
-    )
+    measures, counts = measures_of(sizes["metric"]), sorted(set(sizes["parameters"]))
+    figure, axes = panels(measures, (4 * len(measures), 3.8))
+    for panel, measure in zip(axes, measures, strict=True):
+        for name, arm in [(name, arm) for name, arm in ARMS.items() if name in set(sizes["arm"])]:
+            part = where(sizes, arm=name, metric=measure)
+            panel.vlines(part["parameters"], 100 * part["min"], 100 * part["max"], color=arm.colour, lw=1.5)
+            panel.plot(part["parameters"], 100 * part["mean"], "o", color=arm.colour, label=arm.name)
+        panel.set(xlabel="million parameters used to answer", xscale="log", ylim=(0, 103))
+        panel.set(xlim=(counts[0] / 1.5, counts[-1] * 1.5))
+        panel.set_xticks(counts, [f"{count / 1e6:.2g}" for count in counts])
+        panel.set_xticks([], minor=True)
+    axes[0].set_ylabel("test accuracy, %")
+    legend_below(figure)
     return Picture(figure, f"Test accuracy over parameters used to answer. {sizes_summary(sizes)}")
 
 

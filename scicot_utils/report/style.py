@@ -16,6 +16,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 
 from scicot_utils import ScicotError, tables
 from scicot_utils.recipe import REGISTRY
@@ -30,7 +31,7 @@ class ReportError(ScicotError):
 
 def arm_name(arm: str) -> str:
     """An arm's name for readers, on one line."""
-    return ARMS[arm].label.replace("\n", " ") if arm in ARMS else arm
+    return ARMS[arm].name if arm in ARMS else arm
 
 
 def set_style() -> None:
@@ -48,6 +49,26 @@ def set_style() -> None:
             "axes.spines.right": False,
         }
     )
+
+
+def panels(titles: Sequence[str], size: tuple[float, float], **shared: bool) -> tuple[plt.Figure, list[plt.Axes]]:
+    """A row of panels with one y axis, each under its title; `size` in inches."""
+    figure, (axes,) = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False, **shared)
+    for one, title in zip(axes, titles, strict=True):
+        one.set_title(title, fontsize=10)
+    return figure, list(axes)
+
+
+def legend_below(figure: plt.Figure, handles: Sequence[Artist] = (), columns: int = 3) -> None:
+    """One legend for all panels; without `handles`, of what the first panel labels."""
+    handles = handles or figure.axes[0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+
+
+def measures_of(names: Iterable[str]) -> list[str]:
+    """The scorings among `names`, in their order; open answers are not ranked."""
+    found = {*names}
+    return [name for name in ("generated", "ranked") if name in found]
 
 
 class Picture:

@@ -11,7 +11,7 @@ from scipy import stats
 from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER
 from scicot_utils.report.differences import MEASURES
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, percent, plural
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, legend_below, panels, percent, plural
 from scicot_utils.tables import Row
 
 SHOWN = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
@@ -85,29 +85,27 @@ def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapp
         raise ValueError("by_test_figure: found no rows, allowed: at least one arm on one test")
     tests = list(dict.fromkeys(row["test"] for row in rows))
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    size = (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms))
-    figure, panels = plt.subplots(1, len(tests), figsize=size, sharey=True, sharex=True, squeeze=False)
-    for axes, test in zip(panels[0], tests, strict=True):
+    figure, axes = panels(tests, (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms)), sharex=True)
+    for panel, test in zip(axes, tests, strict=True):
         for row in [row for row in rows if row["test"] == test]:
             filled = row["scoring"] == "generated"
             place, colour = arms.index(row["arm"]) + (-0.17 if filled else 0.17), ARMS[row["arm"]].colour
-            axes.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, lw=2)
-            axes.plot(100 * row["mean"], place, "o", color=colour, mfc=colour if filled else "white", ms=6)
+            panel.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, lw=2)
+            panel.plot(100 * row["mean"], place, "o", color=colour, mfc=colour if filled else "white", ms=6)
         if test in chance:
-            axes.axvline(100 * chance[test], color="#555555", ls=":", lw=1.2)
+            panel.axvline(100 * chance[test], color="#555555", ls=":", lw=1.2)
         if test in lines:
-            axes.axvline(100 * lines[test][1], color="#555555", ls="--", lw=1.2)
-        axes.set_title(test, fontsize=10)
-        axes.set(xlabel="right answers, %", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
-        axes.grid(axis="y", visible=False)
-    panels[0, 0].set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
+            panel.axvline(100 * lines[test][1], color="#555555", ls="--", lw=1.2)
+        panel.set(xlabel="right answers, %", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
+        panel.grid(axis="y", visible=False)
+    axes[0].set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
     legend = [
         plt.Line2D([], [], ls="", marker="o", color="#333333", label="generated"),
         plt.Line2D([], [], ls="", marker="o", color="#333333", mfc="white", label="ranked"),
         *([plt.Line2D([], [], ls=":", color="#555555", label="chance")] if chance else []),
         *(plt.Line2D([], [], ls="--", color="#555555", label=name) for name in dict.fromkeys(name for name, _ in lines.values())),
     ]  # fmt: skip
-    figure.legend(handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    legend_below(figure, legend, 4)
     return Picture(
         figure, f"Right answers on each test. {by_test_summary(rows, [arm for arm in arms if arm in SHOWN])}"
     )
@@ -214,5 +212,5 @@ def agreement_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
         for i, (one, two) in enumerate(pairs)
     ]  # fmt: skip
     legend += [plt.Line2D([], [], color=colour, label=measure) for measure, _, _, colour in MEASURES]
-    figure.legend(handles=legend, loc="outside lower center", ncols=1, frameon=False, fontsize=9)
+    legend_below(figure, legend, 1)
     return Picture(figure, agreement_summary(rows, here, there))
