@@ -9,34 +9,33 @@ sys.path.insert(0, workflow.basedir)
 
 from snakemake.exceptions import WorkflowError
 
-from scicot_utils import ScicotError, hub, paths, provenance
+from scicot_utils import ScicotError, paths, provenance
 from scicot_utils import recipe as recipes
+from scicot_utils.pipeline import SHIPPED, Pipeline, code, files, records
 
 REFERENCE = str(config.get("recipe", recipes.DEFAULT))
 try:
     RECIPE = recipes.load(REFERENCE)
 except ScicotError as error:
     raise WorkflowError(str(error))
+PIPELINE = Pipeline(REFERENCE, RECIPE)
+given, table, student, threads = PIPELINE.given, PIPELINE.table, PIPELINE.student, PIPELINE.threads
 
 # papermill and jupyter-book are this environment's, also where it was not activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Notebooks take what is missing from the pipeline; under the pipeline nothing may be.
 os.environ[provenance.ENGINE] = "1"
 
-OUT = paths.relative(paths.OUTPUTS / RECIPE.name)
+OUT = PIPELINE.out
 DONE = f"{OUT}/notebooks"
 METRICS = f"{OUT}/metrics.csv"
 LOGS = f"{OUT}/logs"
 TIMES = paths.relative(paths.benchmarks(RECIPE.name))
 FAILED = f"{LOGS}/failed.txt"
-ABOUT = RECIPE.description + RECIPE.plumbing  # shown at the top of every notebook
 RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
 TWO_STAGE = RUN.replace("{arm}", "two_stage")
 EACH = "{dataset}/{variant}/seed{seed}"
 OF_RUN = {key: f"{{{key}}}" for key in ("dataset", "variant", "seed")}
-STUDENT = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
-
-SEEDS = r"\d+"
 NAMES = r"[A-Za-z0-9_.-]+"
 
 # A notebook is run into the log; only a success is copied to the outputs. What failed stays readable, half-run.
@@ -49,83 +48,9 @@ PAPERMILL = (
 )
 
 
-def settings(notebook, **which):
-    """The parameters of a notebook, for papermill's -y; a change of one reruns the rule."""
-
-    def of(wildcards):
-        filled = {key: value.format(**wildcards) for key, value in which.items()}
-        if "seed" in filled:
-            filled["seed"] = int(filled["seed"])
-        name = notebook.format(**wildcards)
-        return recipes.as_yaml(recipes.parameters(RECIPE, name, recipe=REFERENCE, **filled))
-
-    return of
-
-
-def code(notebook):
-    """The inputs that every notebook has: itself, and the modules that it uses."""
-    return {
-        "notebook": f"notebooks/{notebook}.ipynb",
-        "code": provenance.code(notebook),
-    }
-
-
 def logs(notebook, part=""):
     place = f"{LOGS}/{notebook}/{part}" if part else f"{LOGS}/{notebook}"
     return {"notebook": f"{place}.ipynb", "text": f"{place}.txt"}
-
-
-def given(notebook, **which):
-    """The params that every notebook has; `which` part of the recipe it runs, as patterns of wildcards."""
-    return {
-        "failed": FAILED,
-        "about": ABOUT,
-        "settings": settings(notebook, **which),
-    }
-
-
-def table(kind, stage):
-    """The table of a stage that a variant reads: its own where it changes that stage, else the recipe's main one."""
-
-    def of(wildcards):
-        variant = RECIPE.variant_at(stage, wildcards.get("variant", recipes.MAIN))
-        return paths.relative(getattr(paths, kind)(RECIPE.name, wildcards.dataset, variant))
-
-    return of
-
-
-def stage1(name):
-    """What a stage 1 made, the one that this variant shares with others that change stage 2 alone."""
-
-    def of(wildcards):
-        variant = RECIPE.variant_at("stage1", wildcards.variant)
-        run = (wildcards.dataset, "two_stage", variant, wildcards.seed)
-        return f"{folder(run)}/stage1/{name}"
-
-    return of
-
-
-def student(wildcards):
-    """The shipped checkpoint, where a run starts from it, the folder of one that is made first, or the files of one that
-    lies elsewhere or comes from the hub."""
-    variant = wildcards.get("variant", recipes.MAIN)
-    named = RECIPE.settings(wildcards.get("arm", "two_stage"), variant).student
-    if named == "micro":
-        return STUDENT
-    if made := paths.pretrained(RECIPE.name, named):
-        return [paths.relative(place) for place in made]
-    place = Path(paths.source(named))
-    if not place.exists():
-        place = None if named.startswith("random/") else hub.here(named)
-    if place and place.is_file():
-        return [str(place)]
-    return sorted(map(str, place.glob("*.*"))) if place else []
-
-
-def threads(wildcards):
-    """As many as the training takes, so that all jobs at once take no more than there are."""
-    arm = wildcards.get("arm", "two_stage")
-    return RECIPE.settings(arm, wildcards.variant).threads
 
 
 def estimate(wildcards):
@@ -134,98 +59,23 @@ def estimate(wildcards):
     return [f"{DONE}/02_teacher_prompting/{wildcards.dataset}.ipynb"] if paid else []
 
 
-def record(recipe, *names):
-    """Files of a shipped record."""
-    place = paths.record(recipe)
-    return [
-        paths.relative(file)
-        for file in (
-            paths.RECIPES / f"{recipe}.yaml",
-            place / "provenance.json",
-            place / "metrics.csv",
-            *(place / "tables" / f"{name}.csv" for name in names),
-        )
-    ]
-
-
-# Students that were pretrained for the record of another recipe.
-OTHERS = [paths.student_record("micro_students", name) for name in recipes.load("micro_students").students()]
-
-ASKING = {
-    name: changes for name, changes in RECIPE.variants.items() if RECIPE.variant_at("teacher", name) != recipes.MAIN
-}
-
+FACTS = files(paths.MICROSCI)
+RECORDED = ("arc_gemini_thin", "symbolic", "micro_full", "micro_ablations", "micro_students", "micro_tuning")
 # What was deleted from the teacher's cache on purpose is to be asked again.
 FORGOTTEN = [paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()]
 
-
-def folder(run):
-    return paths.relative(paths.run(RECIPE.name, *run))
-
-
-# What a recipe reads from outside the checkout, by content: another file of the same name or time reruns what reads it.
-BENCHMARKS = provenance.content(name for _, name in provenance.benchmarks(RECIPE))
-
-
-def recorded(wildcards):
-    """The content of the completions that a variant's teacher replays."""
-    variant = wildcards.get("variant", recipes.MAIN)
-    return provenance.content([RECIPE.settings(variant=variant).teacher_path])
-
-
-FACTS = sorted(paths.relative(path) for path in paths.MICROSCI.iterdir())
-PUBLISHED = paths.relative(paths.PUBLISHED / "finetune_cot.csv")
-
 # What notebooks read that run once and write tables and figures only.
 READS = {
-    "07_diverse_reasoning": [METRICS, PUBLISHED],
+    "07_diverse_reasoning": [METRICS, *files(paths.PUBLISHED)],
     "08_ablations": [METRICS],
     "09_claims": [METRICS],
-    "10_rationale_explorer": [
-        METRICS,
-        *sorted(paths.relative(path) for path in paths.EXPLORER.iterdir()),
-    ],
-    "A2_what_it_knows": [
-        *FACTS,
-        *STUDENT,
-        *(
-            paths.relative(place / name)
-            for place in (paths.MICRO_STUDENT, *OTHERS)
-            for name in ("knowledge.csv", "skills.csv", "provenance.json")
-        ),
-    ],
-    "A3_as_shipped": [
-        PUBLISHED,
-        paths.relative(paths.PUBLISHED / "arc.csv"),
-        *record(
-            "arc_gemini_thin",
-            "01_fairness",
-            "01_splits",
-            "03_leakage_ARC-Challenge_main",
-            "03_yield_ARC-Challenge_main",
-            "08_carried_ARC-Challenge",
-            "09_comparisons_ARC-Challenge",
-        ),
-        *record("symbolic"),
-        *record(
-            "micro_full",
-            "08_carried_microsci",
-            "08_variants_microsci",
-            "09_comparisons_microsci",
-            "08_differences_microsci",
-            "08_failures_microsci",
-        ),
-        *record("micro_ablations", "08_differences_microsci"),
-        *record("micro_students", "08_variants_microsci", "08_differences_microsci"),
-        *record("micro_tuning", "08_validation_microsci"),
-    ],
+    "10_rationale_explorer": [METRICS, *files(paths.EXPLORER)],
+    "A2_what_it_knows": [*FACTS, *files(paths.MICRO_STUDENT), *records("micro_students")],
+    "A3_as_shipped": [*files(paths.PUBLISHED), *records(*RECORDED)],
 }
 
 # What of a recipe's variants a notebook shows: not only what its own parameters say.
-VARIED = dict.fromkeys(
-    ("07_diverse_reasoning", "08_ablations"),
-    json.dumps([RECIPE.variants, RECIPE.variant_arms]),
-)
+VARIED = dict.fromkeys(("07_diverse_reasoning", "08_ablations"), json.dumps([RECIPE.variants, RECIPE.variant_arms]))
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
 TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"]
 
@@ -245,7 +95,7 @@ wildcard_constraints:
     dataset=NAMES,
     arm=NAMES,
     variant=NAMES,
-    seed=SEEDS,
+    seed=r"\d+",
 
 
 # A teacher's cache is one SQLite file, which nodes of a cluster cannot share: what asks runs where Snakemake does.
@@ -270,12 +120,8 @@ onerror:
 rule book:
     input:
         list(PAGES.values()),
-        [f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
-        prose=sorted(
-            paths.relative(path)
-            for path in paths.BOOK.rglob("*")
-            if path.is_file() and path.suffix != ".pyc"  # made by the build itself
-        ),
+        [f"{PIPELINE.folder(run)}/metrics.json" for run in RECIPE.runs()],
+        prose=files(paths.BOOK),
         config="_config.yml",
     output:
         index=f"{OUT}/site/index.html",
@@ -315,7 +161,7 @@ rule questions:
         f"{TIMES}/01_questions.tsv"
     params:
         **given("01_questions"),
-        data=BENCHMARKS,
+        data=PIPELINE.benchmarks,
         declared=RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
     message:
         "01 questions"
@@ -336,8 +182,8 @@ rule teacher_prompting:
         f"{TIMES}/02_teacher_prompting/{{dataset}}.tsv"
     params:
         **given("02_teacher_prompting", dataset="{dataset}"),
-        data=recorded,
-        variants=json.dumps(ASKING),  # they are in the estimate
+        data=PIPELINE.recorded,
+        variants=json.dumps(PIPELINE.asking()),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
     shell:
@@ -360,7 +206,7 @@ rule rationale_generation:
         f"{TIMES}/03_rationale_generation/{{dataset}}/{{variant}}.tsv"
     params:
         **given("03_rationale_generation", dataset="{dataset}", variant="{variant}"),
-        data=recorded,
+        data=PIPELINE.recorded,
     message:
         "03 rationales: {wildcards.dataset}, {wildcards.variant}"
     shell:
@@ -399,8 +245,8 @@ rule stage2:
         **code("05_stage2_answers"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
-        generations=stage1("generations.parquet"),
-        stage1=stage1("model"),
+        generations=PIPELINE.stage1("generations.parquet"),
+        stage1=PIPELINE.stage1("model"),
         student=student,
     output:
         notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",
@@ -455,18 +301,8 @@ rule baseline:
 
 rule metrics:
     input:
-        runs=[f"{folder(run)}/metrics.json" for run in RECIPE.runs()],
-        code=[
-            f"scicot_utils/{name}.py"
-            for name in (
-                "__main__",
-                "paths",
-                "report/results",
-                "report/style",
-                "tables",
-            )
-        ]
-        + sorted(paths.relative(path) for path in (paths.PACKAGE / "recipe").glob("*.py")),
+        runs=[f"{PIPELINE.folder(run)}/metrics.json" for run in RECIPE.runs()],
+        code=provenance.modules("scicot_utils.report.results"),
     output:
         METRICS,
     benchmark:
@@ -483,7 +319,7 @@ rule metrics:
 rule page:
     input:
         notebook="notebooks/{page}.ipynb",
-        code=lambda wildcards: provenance.code(wildcards.page),
+        code=lambda wildcards: code(wildcards.page)["code"],
         reads=lambda wildcards: READS[wildcards.page],
     output:
         notebook=f"{DONE}/{{page}}.ipynb",

@@ -414,7 +414,12 @@ def code(notebook: str) -> list[str]:
             named |= (inside & graph.modules) or {node.module or ""}
         elif isinstance(node, ast.Import):
             named |= {alias.name for alias in node.names}
-    found = (named & graph.modules).union(*map(graph.find_upstream_modules, named & graph.modules))
+    return modules(*(named & graph.modules))
+
+
+def modules(*names: str) -> list[str]:
+    """The files of some modules of the package, and of all that they import from it."""
+    found = {*names}.union(*map(_imports().find_upstream_modules, names))
     return sorted(paths.relative(_file(module)) for module in found)
 
 
