@@ -84,76 +84,76 @@ def arc_results(*arms, above_chance=None):
 
 ARC_TRAINED = ("answer_only", "rationale_answer", "two_stage")
 FINDINGS = [
-    ("arc", "So none of the students that were trained here can be told from chance, on any test.",
+    ("arc", "So no student trained here is distinguishable from chance on any test.",
      lambda: arc_results(*ARC_TRAINED) and not arc_results(*ARC_TRAINED, above_chance=True) and not arc_results(*ARC_TRAINED, above_chance=False)),
     ("arc", "The same student, untrained, ranks the right option of ARC-Easy first about twice as often as chance.",
      lambda: [share for test, scoring, share in arc_results("zero_shot", above_chance=True)] == [0.52]),
-    ("index", "Here no student that was trained can be told from chance.",
+    ("index", "Here no trained student is distinguishable from chance.",
      lambda: not arc_results(*ARC_TRAINED, above_chance=True)),
-    ("arc", "Given the teacher's rationale, the second stage is right far more often than with its own.",
+    ("arc", "The second stage is right far more often with the teacher's rationale than with the first stage's.",
      lambda: min(share for *_, share in arc_results("two_stage_teacher_rationale")) > 1.8 * max(
          share for test, _, share in arc_results("two_stage") if test == "ARC-Challenge")),
-    ("arc", "With its own, it cannot be told from reading another question's rationale.",
+    ("arc", "With the first stage's rationale, its accuracy is not distinguishable from that with another question's rationale.",
      lambda: [row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge")
               if row["second"] == "two_stage_shuffled_rationale"] == [True, True]),
     ("arc", "The file holds answers for 1,055 of the 1,118 training questions.",
      lambda: (1118, 1055) in {(row["rationales"], row["kept"]) for row in rows("arc_gemini_thin", "03_yield_ARC-Challenge_main")}),
-    ("arc", "so ARC-Challenge tells none of these differences from zero.",
+    ("arc", "so no difference on ARC-Challenge is distinguishable from zero.",
      lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
-    ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs,",
+    ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs.",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
-    ("ablations", "and its lead over rationale + answer is smaller with 3,000 than with 300.",
+    ("ablations", "Its lead over rationale + answer is smaller with 3,000 than with 300.",
      lambda: all(lead("micro_ablations", "two_stage", "rationale_answer", "train_3000", measure)
                  < lead("micro_ablations", "two_stage", "rationale_answer", "train_300", measure) for measure in BOTH)),
-    ("ablations", "Unfiltered, rationale + answer stays above answer only at the default rate of the teacher's errors;",
+    ("ablations", "At the teacher's default error rate, unfiltered rationale + answer stays above answer only.",
      lambda: found("micro_ablations", "rationale_answer", "answer_only", "unfiltered") == {"above"}),
-    ("ablations", "where it recalls 30% of its facts wrongly it is not told apart from answer only, filtered or not, and two-stage stays above both.",
+    ("ablations", "When the teacher recalls 30% of its facts wrongly, rationale + answer is not told apart from answer only, filtered or not; two-stage stays above both.",
      lambda: found("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
      and leads_both("micro_ablations", "error_30", "error_30_unfiltered")),
-    ("ablations", "Sixteen rationales a question in place of one help where there are 250 questions; at 1,000 questions four in place of one are not told apart from one.",
+    ("ablations", "With 250 questions, sixteen rationales per question are better than one. With 1,000 questions, four are not told apart from one.",
      lambda: found("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
      and found("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
      <= {"no different from", "not told apart from"}),
-    ("ablations", "Two-stage is above both rivals also with stage 2 on the teacher's and on students' rationales, and with the question before the rationale.",
+    ("ablations", "Two-stage is also above both rivals when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale.",
      lambda: leads_both("micro_ablations", "both", "question_first")),
-    ("ablations", "the one-stage arms are no different from each other, and the seeds of two-stage lie so far apart that it is not told apart from them.",
+    ("ablations", "the one-stage arms are no different from each other. The seeds of two-stage then vary so much that it is not told apart from them.",
      lambda: found("micro_ablations", "rationale_answer", "answer_only", "label") == {"no different from"}
      and found("micro_ablations", "two_stage", "rationale_answer", "label") == {"not told apart from"}
      and found("micro_ablations", "two_stage", "answer_only", "label") == {"not told apart from"}),
-    ("ablations", "Two-stage is above both rivals from each of the three students, and its lead over rationale + answer is greatest from the one with the other pretraining seed.",
+    ("ablations", "Two-stage is above both rivals with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
      lambda: leads_both("micro_students", MAIN, "other_pretraining", "small_student")
      and all(max((MAIN, "other_pretraining", "small_student"), key=lambda name: lead("micro_students", "two_stage", "rationale_answer", name, measure))
              == "other_pretraining" for measure in BOTH)),
-    ("ablations", "Rationale + answer is above answer only from the shipped student alone.",
+    ("ablations", "Only with the shipped student is rationale + answer above answer only.",
      lambda: found("micro_students", "rationale_answer", "answer_only") == {"above"}
      and "above" not in found("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
     ("model_card", "seed 2, whose record is shipped, reads, but seldom finds a statement when it is asked for in its own text.",
      lambda: [skills["read"] > 0.9 and skills["find_own"] < 0.5 for skills in
               (one["skills"] for one in report.Record("micro_students").students() if one["student"] == "micro/seed2")] == [True]),
-    ("limitations", "From another pretraining seed and from a smaller size two-stage is above its rivals, too,",
+    ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above its rivals,",
      lambda: leads_both("micro_students", "other_pretraining", "small_student")),
-    ("limitations", "On forms and domains that training never showed, two-stage is not told apart from rationale + answer;",
+    ("limitations", "On forms and domains not seen in training, two-stage is not told apart from rationale + answer;",
      lambda: found("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
-    ("full_study", "Two models are above that one model trained for half as many steps as they take in all, and not told apart from it where it was trained for as many.",
+    ("full_study", "Two models are above this one model when it is trained for half as many steps as both take together. They are not told apart from it when it is trained for as many steps as both.",
      lambda: found("micro_full", "two_stage", "two_stage_shared") == {"above"}
      and not SETTLED & found("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
-    ("full_study", "that one model is above rationale + answer that was trained for as many; with half the steps, it is not above it.",
+    ("full_study", "the one model is above rationale + answer trained for as many steps. With half the steps, it is not above it.",
      lambda: found("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
      and not SETTLED & found("micro_full", "two_stage_shared", "rationale_answer")),
-    ("full_study", "A rationale that is only learned from, in the multi-task arm or after the answer, is told apart from answer only with neither number of steps.",
+    ("full_study", "In the multi-task arm, and with the rationale after the answer, the rationale is only a training target: with neither number of steps is either arm told apart from answer only.",
      lambda: not SETTLED & (found("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")
                             | found("micro_full", "answer_rationale", "answer_only", MAIN, "twice_the_steps"))),
-    ("fine_tune_cot", "On coin flip, students that learn answers alone are right on every question, as the paper's own T5 and Flan-T5 students are;",
+    ("fine_tune_cot", "On coin flip, students that learn answers alone are right on every question, as are the paper's own T5 and Flan-T5 students.",
      lambda: set(accuracy("symbolic", "CoinFlip", "answer_only")) == {1.0}
      and set(report.where(report.published(), task="CoinFlip", method="fine-tuning on answers", size="60M")["accuracy"]) == {100.0}),
-    ("fine_tune_cot", "the encoder–decoder is below that with one rationale a question.",
+    ("fine_tune_cot", "The encoder–decoder is below that with one rationale per question.",
      lambda: found("symbolic", "rationale_answer", "answer_only", table="09_comparisons_CoinFlip", measures=("generated",)) == {"below"}),
-    ("fine_tune_cot", "On last letters the encoder–decoder learns nothing from so few questions, whatever it is taught.",
+    ("fine_tune_cot", "On last letters, the encoder–decoder learns nothing from so few questions, with answers or rationales.",
      lambda: report.where(report.Record("symbolic").metrics, dataset="LastLetter", split="test", metric="generated")
      .query("parameters == 311168")["value"].max() < 0.02),
-    ("fine_tune_cot", "On shuffled objects no student is more than two points above chance.",
+    ("fine_tune_cot", "On shuffled objects, no student is more than two points above chance.",
      lambda: max(accuracy("symbolic", "ShuffledObjects", arm).max() for arm in ("answer_only", "rationale_answer")) < 1 / 3 + 0.02),
-    ("fine_tune_cot", "So with one rationale a question none of the three tasks has rationales told apart above answers alone, and in none of the six comparisons are sixteen told apart from one:",
+    ("fine_tune_cot", "So with one rationale per question, rationales are above answers alone on none of the three tasks. In none of the six comparisons are sixteen told apart from one:",
      lambda: all("above" not in found("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
                  for task in SYMBOLIC)
      and [bool(SETTLED & one) for task in SYMBOLIC for one in sixteen_against_one(task)].count(True) == 0
