@@ -127,7 +127,7 @@ FINDINGS = [
     ("ablations", "Only with the shipped student is rationale + answer above answer only.",
      lambda: found("micro_students", "rationale_answer", "answer_only") == {"above"}
      and "above" not in found("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
-    ("model_card", "seed 2, whose record is shipped, reads, but seldom finds a statement when it is asked for in its own text.",
+    ("model_card", "Seed 2, whose record is shipped, reads, but seldom finds a statement that is asked for in its own text.",
      lambda: [skills["read"] > 0.9 and skills["find_own"] < 0.5 for skills in
               (one["skills"] for one in report.Record("micro_students").students() if one["student"] == "micro/seed2")] == [True]),
     ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above its rivals,",
