@@ -25,7 +25,7 @@ from transformers import (
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import facts
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import answering, encoding, loading, probing, training
+from scicot_utils.students import answering, building, encoding, probing, training
 from scicot_utils.tasks import symbolic
 
 PAIRS = 4 * [
@@ -739,7 +739,7 @@ def test_a_model_that_writes_no_text_is_refused(tmp_path):
 
 def test_a_tokenizer_of_another_student_is_refused(student, tmp_path):
     students.save(student, tmp_path)
-    larger = loading.word_tokenizer([f"word{i}" for i in range(2000)])
+    larger = building.word_tokenizer([f"word{i}" for i in range(2000)])
     larger.save_pretrained(tmp_path)
     with pytest.raises(students.StudentError, match="knows 1431 tokens, its tokenizer has 2005: name its own one"):
         students.load(str(tmp_path))

@@ -14,6 +14,13 @@ from scicot_utils.report.results import over_seeds, where
 from scicot_utils.report.style import ARMS, Picture, Table, arm_name, interval, legend_below, panels, percent, plural
 from scicot_utils.tables import Row
 
+PUBLISHED_AS = {  # the methods of Fine-tune-CoT's tables, as arms
+    "zero-shot": "zero_shot",
+    "few-shot CoT": "few_shot_cot",
+    "fine-tuning on answers": "answer_only",
+    "Fine-tune-CoT": "rationale_answer",
+    "zero-shot CoT (teacher)": "teacher",
+}
 SHOWN = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
 
 
@@ -76,22 +83,66 @@ def by_test_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapping[str, tuple[str, float]]) -> Picture:
+Beside = Mapping[tuple[str, str], Mapping[str, float]]  # (test, arm) → whose published figure → share
+
+
+def published_beside(published: pd.DataFrame, students: Sequence[tuple[str, str]]) -> Beside:
+    """What is published of an arm on a test, of some `students` (model, size) and of the teacher; see `published()`."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in published.to_dict("records"):
+        arm, whose = PUBLISHED_AS.get(row["method"], ""), (row["model"], row["size"])
+        if arm and (arm == "teacher" or whose in students):
+            found.setdefault((row["task"], arm), {})[" ".join(whose)] = row["accuracy"] / 100
+    return found
+
+
+def beside_table(rows: Sequence[Row], beside: Beside) -> Table:
+    """Accuracies of `by_test` with what is published of the same arm on the same test, a row for each of both."""
+    names = list(dict.fromkeys(name for found in beside.values() for name in found))
+    shown = [
+        {
+            "task": row["test"],
+            "arm": arm_name(row["arm"]),
+            "measured": row["mean"],
+            "interval": interval(row["low"], row["high"]),
+            "questions": row["n"],
+        }
+        | {f"published, {name}": beside.get((row["test"], row["arm"]), {}).get(name) for name in names}
+        for test in dict.fromkeys(row["test"] for row in rows)
+        for row in rows
+        if row["test"] == test
+    ]
+    return Table(shown, dict.fromkeys(("measured", *(f"published, {name}" for name in names)), "{:.1%}"))
+
+
+def by_test_figure(
+    rows: Sequence[Row],
+    chance: Mapping[str, float],
+    lines: Mapping[str, tuple[str, float]],
+    beside: Beside | None = None,
+) -> Picture:
     """`by_test` as a panel for each test, arms from top to bottom. Raises ValueError where there are no rows.
 
-    `chance`: test → share that a guess is right; `lines`: test → (name, share) of a published figure to compare with.
+    `chance`: test → share that a guess is right; `lines`: test → (name, share) of a published figure to compare with;
+    `beside`: published figures of the arms themselves.
     """
     if not rows:
         raise ValueError("by_test_figure: found no rows, allowed: at least one arm on one test")
     tests = list(dict.fromkeys(row["test"] for row in rows))
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     figure, axes = panels(tests, (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms)), sharex=True)
+    names = dict.fromkeys(name for found in (beside or {}).values() for name in found)
+    marks = dict(zip(names, ("D", "s", "^", "v"), strict=False))
     for panel, test in zip(axes, tests, strict=True):
         for row in [row for row in rows if row["test"] == test]:
             filled = row["scoring"] == "generated"
             place, colour = arms.index(row["arm"]) + (-0.17 if filled else 0.17), ARMS[row["arm"]].colour
             panel.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, lw=2)
             panel.plot(100 * row["mean"], place, "o", color=colour, mfc=colour if filled else "white", ms=6)
+        for (_, arm), found in ((key, found) for key, found in (beside or {}).items() if key[0] == test):
+            for name, share in found.items():
+                if arm in arms:
+                    panel.plot(100 * share, arms.index(arm), marks[name], color="#333333", mfc="none", ms=7)
         if test in chance:
             panel.axvline(100 * chance[test], color="#555555", ls=":", lw=1.2)
         if test in lines:
@@ -101,7 +152,8 @@ def by_test_figure(rows: Sequence[Row], chance: Mapping[str, float], lines: Mapp
     axes[0].set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
     legend = [
         plt.Line2D([], [], ls="", marker="o", color="#333333", label="generated"),
-        plt.Line2D([], [], ls="", marker="o", color="#333333", mfc="white", label="ranked"),
+        *([plt.Line2D([], [], ls="", marker="o", color="#333333", mfc="white", label="ranked")] if any(row["scoring"] == "ranked" for row in rows) else []),
+        *(plt.Line2D([], [], ls="", marker=mark, color="#333333", mfc="none", label=f"published, {name}") for name, mark in marks.items()),
         *([plt.Line2D([], [], ls=":", color="#555555", label="chance")] if chance else []),
         *(plt.Line2D([], [], ls="--", color="#555555", label=name) for name in dict.fromkeys(name for name, _ in lines.values())),
     ]  # fmt: skip

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scicot_utils.students.answering import Generated, generate, is_greedy, score
-    from scicot_utils.students.encoding import given_back
+    from scicot_utils.students.building import ARCHITECTURES
+    from scicot_utils.students.encoding import as_tokens, given_back
     from scicot_utils.students.fetching import fetch
-    from scicot_utils.students.loading import ARCHITECTURES, Student, StudentError, load, parameters, save
+    from scicot_utils.students.loading import Student, StudentError, load, parameters, save
     from scicot_utils.students.probing import has_mastered, knowledge, skills
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
     from scicot_utils.students.training import TrainingLog, fine_tune
@@ -46,7 +47,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for part in ("loading", "encoding", "answering", "training", "probing", "publishing", "fetching"):
+        for part in ("building", "loading", "encoding", "answering", "training", "probing", "publishing", "fetching"):
             if hasattr(module := import_module(f"{__name__}.{part}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,41 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_lowercase, digits, punctuation
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import Model, WordLevel, WordPiece
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
-    BartConfig,
     GenerationConfig,
-    GPT2Config,
     PreTrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
     T5Config,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from scicot_utils import ScicotError, hub, microsci, paths
+from scicot_utils import ScicotError, hub, paths
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.tasks import symbolic
+from scicot_utils.students.building import ARCHITECTURES, built, own_tokenizer
 
-SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
-MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
 GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-GPT2_POSITIONS = 1024  # those of every published GPT-2
 
 
 class StudentError(ScicotError):
@@ -63,79 +54,6 @@ class Student:
         return not self.model.config.is_encoder_decoder
 
 
-# Tokenizer and architectures
-
-
-def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer: one token a word, label "(a)" or mark of `words`; others are unknown to it."""
-    tokens = [*SPECIAL_TOKENS.values(), *words]
-    model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, microsci.WORD.pattern, tokens)
-
-
-def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer: one token a word, label, mark or separator of `words`; others it spells, in letters."""
-    letters = [*ascii_lowercase, *digits]
-    known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
-    tokens = [*SPECIAL_TOKENS.values(), *known]
-    model = WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, f"{SEPARATOR.strip()}|{microsci.WORD.pattern}", tokens)
-
-
-def _lower_cased(model: Model, word: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(word), "removed", invert=True)
-    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {SPECIAL_TOKENS['eos']}",
-        special_tokens=[(SPECIAL_TOKENS["eos"], tokens.index(SPECIAL_TOKENS["eos"]))],
-    )
-    named = {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **named)
-
-
-def _micro(width: int, layers: int) -> Callable[[Any], BartConfig]:
-    def configure(tokenizer: Any) -> BartConfig:
-        return BartConfig(
-            vocab_size=len(tokenizer), d_model=width, encoder_layers=layers, decoder_layers=layers,
-            encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=2 * width,
-            decoder_ffn_dim=2 * width, max_position_embeddings=MICRO_POSITIONS, dropout=0.1,
-            pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=tokenizer.bos_token_id,
-            forced_eos_token_id=None,
-        )  # fmt: skip
-
-    return configure
-
-
-def _t5_tiny(tokenizer: Any) -> T5Config:
-    return T5Config(
-        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_decoder_layers=2,
-        num_heads=4, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-
-
-def _gpt2_tiny(tokenizer: Any) -> GPT2Config:
-    return GPT2Config(
-        vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=4, n_positions=GPT2_POSITIONS,
-        bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-
-
-ARCHITECTURES = {
-    "micro": _micro(128, 2),  # the embedded student: BART with absolute positions, 2+2 layers of width 128
-    "micro-small": _micro(64, 2),
-    "micro-large": _micro(192, 3),
-    "t5-tiny": _t5_tiny,  # a T5 of width 64
-    # A BART of width 64: absolute positions are learned from little, unlike T5's relative ones.
-    "bart-tiny": _micro(64, 2),
-    "gpt2-tiny": _gpt2_tiny,  # a GPT-2 of width 64
-}
-DECODER_ONLY = ("gpt2-tiny",)
-
-
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     """The student named: "micro" (shipped), "random/<architecture>", a hub name or folder of safetensors, or a GGUF file.
 
@@ -144,7 +62,7 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
     one line, for an unknown architecture, where nothing of that name can be read, and for a model that writes no text.
     """
     if student.startswith("random/"):
-        return _random(student, _architecture(student), tokenizer, seed)
+        return _random(student, tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
         place, form = _form(source)
@@ -165,31 +83,15 @@ def _form(source: str) -> tuple[Path, dict[str, str]]:
     return (place.parent, {"gguf_file": place.name}) if place.suffix == ".gguf" else (place, {})
 
 
-def _architecture(student: str) -> str:
-    """`random/t5-tiny` → `t5-tiny`; raises StudentError where it is none of ARCHITECTURES."""
-    name = student.removeprefix("random/")
-    if name not in ARCHITECTURES:
+def _random(student: str, tokenizer: str, seed: int) -> Student:
+    """Raises StudentError where no architecture has that name."""
+    named = student.removeprefix("random/")
+    if named not in ARCHITECTURES:
         allowed = ", ".join(f"random/{known}" for known in ARCHITECTURES)
         raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
-    return name
-
-
-def _random(student: str, named: str, tokenizer: str, seed: int) -> Student:
-    embedded = named.startswith("micro")
-    if tokenizer:
-        words = _tokenizer(tokenizer, None if embedded else T5Config())
-    else:
-        known = microsci.vocabulary(microsci.load_world())
-        words = word_tokenizer(known) if embedded else spelling_tokenizer([*known, *_symbolic_words()])
-    kind = AutoModelForCausalLM if named in DECODER_ONLY else AutoModelForSeq2SeqLM
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = kind.from_config(ARCHITECTURES[named](words))
-    return put_together(model, words, student)
-
-
-def _symbolic_words() -> list[str]:
-    return [word for text in symbolic.words() for word in microsci.WORD.findall(text.lower())]
+    family = None if named.startswith("micro") else T5Config()
+    words = _tokenizer(tokenizer, family) if tokenizer else own_tokenizer(named)
+    return put_together(built(named, words, seed), words, student)
 
 
 def _writes_text(config: PreTrainedConfig) -> bool:

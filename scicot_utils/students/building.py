@@ -1,0 +1,115 @@
+"""Students that are built here: small architectures of random weights, and tokenizers of the words that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from string import ascii_lowercase, digits, punctuation
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Model, WordLevel, WordPiece
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
+    GPT2Config,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+)
+
+from scicot_utils import microsci
+from scicot_utils.prompts import SEPARATOR
+from scicot_utils.tasks import symbolic
+
+SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
+MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
+GPT2_POSITIONS = 1024  # those of every published GPT-2
+
+
+def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing tokenizer: one token a word, label "(a)" or mark of `words`; others are unknown to it."""
+    tokens = [*SPECIAL_TOKENS.values(), *words]
+    model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    return _lower_cased(model, microsci.WORD.pattern, tokens)
+
+
+def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing tokenizer: one token a word, label, mark or separator of `words`; others it spells, in letters."""
+    letters = [*ascii_lowercase, *digits]
+    known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
+    tokens = [*SPECIAL_TOKENS.values(), *known]
+    model = WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    return _lower_cased(model, f"{SEPARATOR.strip()}|{microsci.WORD.pattern}", tokens)
+
+
+def _lower_cased(model: Model, word: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(word), "removed", invert=True)
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {SPECIAL_TOKENS['eos']}",
+        special_tokens=[(SPECIAL_TOKENS["eos"], tokens.index(SPECIAL_TOKENS["eos"]))],
+    )
+    named = {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **named)
+
+
+def _micro(width: int, layers: int) -> Callable[[Any], BartConfig]:
+    def configure(tokenizer: Any) -> BartConfig:
+        return BartConfig(
+            vocab_size=len(tokenizer), d_model=width, encoder_layers=layers, decoder_layers=layers,
+            encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=2 * width,
+            decoder_ffn_dim=2 * width, max_position_embeddings=MICRO_POSITIONS, dropout=0.1,
+            pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=tokenizer.bos_token_id,
+            forced_eos_token_id=None,
+        )  # fmt: skip
+
+    return configure
+
+
+def _t5_tiny(tokenizer: Any) -> T5Config:
+    return T5Config(
+        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_decoder_layers=2,
+        num_heads=4, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+def _gpt2_tiny(tokenizer: Any) -> GPT2Config:
+    return GPT2Config(
+        vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=4, n_positions=GPT2_POSITIONS,
+        bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+ARCHITECTURES = {
+    "micro": _micro(128, 2),  # the embedded student: BART with absolute positions, 2+2 layers of width 128
+    "micro-small": _micro(64, 2),
+    "micro-large": _micro(192, 3),
+    "t5-tiny": _t5_tiny,  # a T5 of width 64
+    # A BART of width 64: absolute positions are learned from little, unlike T5's relative ones.
+    "bart-tiny": _micro(64, 2),
+    "gpt2-tiny": _gpt2_tiny,  # a GPT-2 of width 64
+}
+
+
+def own_tokenizer(architecture: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of an architecture: of the embedded world's words, or those and the symbolic tasks', others spelled."""
+    known = microsci.vocabulary(microsci.load_world())
+    if architecture.startswith("micro"):
+        return word_tokenizer(known)
+    symbols = [word for text in symbolic.words() for word in microsci.WORD.findall(text.lower())]
+    return spelling_tokenizer([*known, *symbols])
+
+
+def built(architecture: str, tokenizer: Any, seed: int) -> PreTrainedModel:
+    """A model of one of ARCHITECTURES for a tokenizer's vocabulary; the same seed gives the same weights."""
+    config = ARCHITECTURES[architecture](tokenizer)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return kind.from_config(config)
