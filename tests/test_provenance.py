@@ -12,6 +12,7 @@ from scicot_utils import paths, provenance, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.provenance import begin
 from scicot_utils.recipe import MAIN, RecipeError
+from scicot_utils.report import style
 
 NOTEBOOK = "06_baselines"
 
@@ -136,6 +137,28 @@ def test_the_record_holds_what_it_takes_to_run_again_and_names_no_host_or_user(t
     assert set(content["packages"]) >= {"torch", "transformers"} and content["seconds"] >= 0
     assert list(content["outputs"].values()) == [tables.digest(made)]
     assert not {"host", "hostname", "user", "node"} & content.keys()
+
+
+def test_what_is_shown_is_saved_under_the_notebooks_number_and_goes_to_pages_of_the_first_benchmark(
+    monkeypatch, tmp_path
+):
+    study, shown, pasted = opened(injected={"recipe": "smoke"}, notebook="09_claims"), [], {}
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    monkeypatch.setattr("IPython.display.display", lambda *things: shown.extend(things))
+    monkeypatch.setattr("myst_nb.glue", lambda name, value, display: pasted.update({name: value}))
+    figure, _ = style.panels(["one"], (2, 2))
+    results = {"seen_figure": style.Picture(figure, "seen"), "seen": style.Details("all", style.Table([{"a": 1}]))}
+    study.show("microsci", **results, told=style.Paragraph("told"))
+    study.show("other", seen=style.Table([{"a": 2}]))
+    study.save(alone=style.Table([{"a": 3}]))
+    places = [paths.figures("smoke"), *3 * [paths.tables("smoke")]]
+    names = ("09_seen_microsci.svg", "09_seen_microsci.csv", "09_seen_other.csv", "09_alone.csv")
+    assert study.outputs == [place / name for place, name in zip(places, names, strict=True)]
+    assert (places[1] / "09_seen_other.csv").read_text() == "a\n2\n" and len(shown) == 4
+    assert [*pasted] == ["seen_figure", "seen", "told"]
+    study.record()
+    recorded = json.loads((places[1] / "09_claims.provenance.json").read_text())
+    assert len(recorded["outputs"]) == 4
 
 
 def test_a_missing_input_under_the_pipeline_is_one_line(monkeypatch, tmp_path):

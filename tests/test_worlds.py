@@ -51,6 +51,21 @@ def test_arms_stand_beside_each_other_on_every_test_with_the_interval_of_one_see
     assert "ARC-Easy (100 questions, 1 seed): two-stage (Sci-CoT) 50.0% generated, 85.0% ranked." in told
 
 
+def test_published_figures_stand_beside_the_same_arm_on_the_same_task():
+    published = report.published()
+    beside = report.published_beside(published, [("GPT-3", "6.7B")])
+    assert beside["SingleEq", "rationale_answer"] == {"GPT-3 6.7B": pytest.approx(0.2039)}
+    assert beside["SingleEq", "teacher"] == {"text-davinci-002 175B": pytest.approx(0.815)}
+    assert not [arm for _, arm in beside if arm == "two_stage"]
+    rows = [metric("rationale_answer", "test", 0.3), metric("two_stage", "test", 0.4)]
+    rows = report.by_test("SingleEq", pd.DataFrame(rows).assign(dataset="SingleEq"))
+    [first, second] = report.beside_table(rows, beside).frame.to_dict("records")
+    assert (first["measured"], first["interval"]) == (0.3, "20.0–40.0%")
+    assert first["published, GPT-3 6.7B"] == pytest.approx(0.2039) and second["published, GPT-3 6.7B"] is None
+    with_marks, without = (report.by_test_figure(rows, {}, {}, given).svg for given in (beside, None))
+    assert len(with_marks) > len(without)
+
+
 def test_a_result_of_fewer_questions_says_so_in_its_cell():
     few = metric("two_stage", "test", 0.3) | {"n": 57}
     rows = report.by_test("ARC-Challenge", pd.DataFrame([metric("answer_only", "test", 0.2), few]))

@@ -1,0 +1,30 @@
+"""Formulas of the book: MathML in pages, and LaTeX's own in the PDF."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import formulas
+import pytest
+from docutils import nodes
+from latex2mathml.exceptions import NoAvailableTokensError
+
+
+class Writer:
+    def __init__(self):
+        self.body = []
+
+
+@pytest.mark.parametrize(("write", "kind"), [(formulas._inline, nodes.math), (formulas._block, nodes.math_block)])
+def test_a_formula_is_mathml_that_needs_no_script(write, kind):
+    writer = Writer()
+    with pytest.raises(nodes.SkipNode):
+        write(writer, kind("", r"\frac{1}{T} \sum_{t=1}^{T} \log p_\theta(r_t \mid q, r_{<t})"))
+    (found,) = writer.body
+    names = {one.tag.rpartition("}")[2] for one in ElementTree.fromstring(found).iter()}
+    assert names >= {"math", "mfrac", "msub"} and "script" not in found
+
+
+def test_a_formula_that_is_none_ends_the_build():
+    with pytest.raises(NoAvailableTokensError):
+        formulas._inline(Writer(), nodes.math("", r"\frac{1}{"))
