@@ -7,7 +7,8 @@ ratios of two ways that are measured in turn in one run, on the same pairs, mode
 - fine-tuning against three loops of others, rebuilt from their descriptions: every input and target padded to 512 tokens
   (Fine-tune-CoT's released code), the Trainer of transformers with its collator for sequence pairs, and two forward
   passes a batch, one for answers and one for rationales (Distilling step-by-step's released code);
-- generation against the library's `generate` on the same batches, and against one question at a time, with the same texts;
+- generation against the library's `generate` on the same batches, also after four exemplars that all prompts share, and
+  against one question at a time, with the same texts;
 - the scores of options after a rationale of the student's own, with what they share read once, against every option as a
   whole sequence.
 """
@@ -188,6 +189,8 @@ def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int
     rounds, count, long = (1, ASKED // 4, 8 * NEW_TOKENS) if large else (ROUNDS, ASKED, 3 * NEW_TOKENS)
     lengths = [len(student.tokenizer(f"{one} {other}")["input_ids"]) for one, other in taught]
     asked = [source for source, _ in taught[:count]]
+    exemplars = "".join(f"{source} {target}\n\n" for source, target in taught[-4:])
+    few_shot = [f"{exemplars}{text}" for text in asked]
     scored = [(source, f"option {place}", f"{why} =>") for source, why in taught[:count] for place in range(4)]
     options = [list(texts) for texts in zip(*scored, strict=True)]
     took: dict[str, list[float]] = {}
@@ -208,6 +211,10 @@ def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int
         library = timed("generate", by_the_library, student, asked, long)
         ours = timed("ours", in_batches, student, asked, long)
         assert library == [one.text for one in ours], "leaving the batch changes what is written"
+        if student.decoder_only:
+            library = timed("generate, few-shot", by_the_library, student, few_shot, NEW_TOKENS)
+            ours = timed("ours, few-shot", in_batches, student, few_shot)
+            assert library == [one.text for one in ours], "reading exemplars once changes what is written"
         whole, shared = (
             timed(way, work, student, *options) for way, work in (("whole", as_whole_sequences), ("shared", sharing))
         )
@@ -217,6 +224,9 @@ def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int
     def ratio(other: str, own: str) -> str:
         return f"{other} {best[other]:.2f} s, {own} {best[own]:.2f} s, ratio {best[other] / best[own]:.2f}"
 
+    few = ""
+    if student.decoder_only:
+        few = f"    {NEW_TOKENS} tokens at most after four exemplars: {ratio('generate, few-shot', 'ours, few-shot')}\n"
     tokens = steps * BATCH * statistics.mean(lengths) / best["fine_tune"]
     print(
         f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average "
@@ -226,6 +236,7 @@ def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int
         f"    {ratio('two passes', 'fine_tune, two maps')}\n"
         f"  {count} questions, {long} tokens at most: {ratio('generate', 'ours')}\n"
         f"    {NEW_TOKENS} tokens at most: {ratio('one', 'batches')}\n"
+        f"{few}"
         f"  four options each after a rationale: {ratio('whole', 'shared')}",
         flush=True,
     )
