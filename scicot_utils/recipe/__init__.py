@@ -1,7 +1,7 @@
-"""What to run: a recipe is a small YAML file, validated before any work starts; it runs nothing itself.
+"""Recipes: small YAML files that declare what to run. They are validated before any work starts; nothing runs here.
 
-A recipe's leaf keys are the notebooks' papermill parameters (`schema`). What one arm needs differently stands under
-`arm_settings`; an ablation is a named set of changed keys under `variants` (`plan`). Every arm has its entry in `arms`.
+A recipe's leaf keys are the notebooks' papermill parameters (`schema`). Values that differ for one arm are given under
+`arm_settings`. An ablation is a named set of changed keys under `variants` (`plan`). Every arm has its entry in `arms`.
 """
 
 from scicot_utils.recipe.arms import ARMS, REGISTRY, UNTAUGHT

@@ -1,4 +1,4 @@
-"""Every arm and baseline by name, in the order in which tables and figures show them; how each learns stands in `arms`."""
+"""Every arm and baseline by name, in the order of tables and figures. `scicot_utils.arms` defines how they learn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ OF_STAGE2 = ("stage2_order", "stage2_source", "crossfit_folds")  # keys that con
 
 @dataclass(frozen=True)
 class Arm:
-    """`label` may break the line. `kind`: a recipe names those that are trained, untaught (the student as it is) or
-    untrained (the baselines); controls and baselines come with them. `ignores`: keys of stage 2 that do not concern it.
-    `writes_two`: its one student learns to write two things, so it must be told which."""
+    """How an arm is shown, and what concerns it. `label` may contain a line break.
+
+    `kind`: a recipe lists arms that are trained, untaught (the student without fine-tuning) or untrained (all
+    baselines). Controls and baselines are not listed; they are run with these. `ignores`: keys of stage 2 that do not
+    affect the arm. `writes_two`: its one student learns to write two things, so its input must say which.
+    """
 
     label: str
-    colour: str  # Okabe and Ito's palette, told apart in greyscale too
+    colour: str  # Okabe and Ito's palette, distinguishable in greyscale, too
     kind: Literal["trained", "untaught", "untrained", "control", "baseline"]
     ignores: tuple[str, ...] = OF_STAGE2
     writes_two: bool = False

@@ -1,4 +1,4 @@
-"""What cannot be run, as one line: which key, what was found, what is allowed."""
+"""Validation errors as one line: which key, what was found, what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scicot_utils.recipe.schema import HIDDEN, SECTIONS, Own, RecipeError, Secti
 
 
 def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = None) -> Settings:
-    """`changes` over `base` as Settings; RecipeError names the first key that cannot be."""
+    """`base` with `changes` as Settings. Raises RecipeError that names the first invalid key."""
     try:
         return Settings(**(base or {}) | changes)
     except ValidationError as error:
@@ -24,7 +24,7 @@ def first(error: ValidationError, model: type[Section]) -> str:
     errors = error.errors()
     first = next(
         (found for found in errors if found["type"] == "extra_forbidden"), errors[0]
-    )  # a misspelt key tells most
+    )  # a misspelt key is the most telling error
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     key = ".".join(str(part) for part in first["loc"])
     message = (
@@ -51,6 +51,6 @@ def first(error: ValidationError, model: type[Section]) -> str:
 
 
 def unknown(name: str, allowed: Any) -> str:
-    """What to say of a name that nothing is called by."""
+    """Message for an unknown key: the most similar allowed name, if any, and all allowed names."""
     near = difflib.get_close_matches(name, list(allowed), n=1)
     return f"unknown key '{name}'; {f'did you mean {near[0]}? ' if near else ''}allowed: {', '.join(allowed)}"

@@ -1,4 +1,4 @@
-"""A recipe's values as the papermill parameters of notebooks, and variants that are made by hand."""
+"""A recipe's values as papermill parameters of notebooks, and names of variants that were changed by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from scicot_utils.recipe.schema import RecipeError, Scalar
 
 
 def notebook_defaults(notebook: str) -> dict[str, Scalar]:
-    """Name → default of every parameter in the notebook's cell tagged `parameters`."""
+    """Name → default of every parameter in the notebook's cell tagged `parameters`. Raises RecipeError if there is no
+    such cell.
+    """
     content = json.loads(paths.notebook(notebook).read_text(encoding="utf-8"))
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
@@ -25,7 +27,7 @@ def notebook_defaults(notebook: str) -> dict[str, Scalar]:
 
 
 def assigned(source: str) -> dict[str, Scalar]:
-    """The literals that a cell's plain assignments give to names; what is no literal is left out."""
+    """Name → value of a cell's plain assignments. Values that are not literals are left out."""
     found = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -37,15 +39,16 @@ def assigned(source: str) -> dict[str, Scalar]:
 
 
 def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, Scalar]:
-    """What the engine passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
+    """What the pipeline passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
     settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
     chosen = settings | {"recipe": planned.name} | which
     return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
 
 
 def as_yaml(values: Mapping[str, Scalar]) -> str:
-    """Parameters as one line of YAML, for papermill's `-y`. JSON will not do, though YAML reads it: what it writes as
-    5e-05 is a text there, and an emoji becomes two halves of one.
+    """Parameters as one line of YAML, for papermill's `-y`.
+
+    JSON is no substitute, although YAML can read it: YAML takes 5e-05 as text, and an emoji becomes two surrogates.
     """
     return yaml.safe_dump(
         dict(values), default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf")
@@ -53,7 +56,7 @@ def as_yaml(values: Mapping[str, Scalar]) -> str:
 
 
 def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
-    """The name of a variant that no recipe declares, made from what was changed by hand."""
+    """The name of a variant that no recipe declares, built from the values that were changed by hand."""
     if not changes:
         return variant
     named = ",".join(f"{key}={_tidy(value)}" for key, value in sorted(changes.items()))
@@ -61,7 +64,7 @@ def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
 
 
 def _tidy(value: Scalar) -> str:
-    """A value as part of a folder's name; a checksum tells apart those that look alike without their odd characters."""
+    """A value as part of a folder's name. A checksum keeps values apart if characters were replaced or cut off."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", str(value))
     if plain == str(value) and len(plain) <= 40:
         return plain

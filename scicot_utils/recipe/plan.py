@@ -1,4 +1,4 @@
-"""A recipe as a whole: which runs it asks for, and how its variants hang together."""
+"""A recipe as a whole: the runs that it asks for, and how its variants relate to each other."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from scicot_utils.recipe.schema import (
     Training,
 )
 
-TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci: forms and domains that no training question has
-ELSEWHERE = "test_"  # before the name of a benchmark: the split of its questions in `tested_on`
-MAIN = "main"  # the variant in which nothing is changed
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are for changes made by hand
+TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci with question forms and domains that are not in training
+ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of a benchmark in `tested_on`
+MAIN = "main"  # the variant without changes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are reserved for changes made by hand
 TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 SAME_FOR_ALL = (
     "train_pool",
@@ -41,10 +41,12 @@ SAME_FOR_ALL = (
     "epochs",
     "batch_size",
     "micro_batches",
-)  # what arms may not differ in (one budget rule)
+)  # keys in which arms may not differ (one budget rule)
 
 
 class Recipe(Section):
+    """A validated recipe. The methods derive from it what is run, and which runs may be compared."""
+
     name: str
     description: str = Field(min_length=1)
     plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
@@ -122,7 +124,7 @@ class Recipe(Section):
             for key in changes:
                 if key in SAME_FOR_ALL:
                     raise ValueError(
-                        f"arm_settings.{name}.{key}: the comparison rests on its being the same for all arms"
+                        f"arm_settings.{name}.{key}: must be the same for all arms, or they cannot be compared"
                     )
                 if SECTION_OF.get(key, "training") != "training":
                     raise ValueError(f"arm_settings.{name}.{key}: belongs to '{SECTION_OF[key]}', which all arms share")
@@ -155,11 +157,11 @@ class Recipe(Section):
         return self
 
     def flat(self) -> dict[str, Scalar]:
-        """Every leaf key with the recipe's value, before arms and variants."""
+        """Leaf key → the recipe's value, before changes by arms and variants."""
         return {key: getattr(getattr(self, SECTION_OF[key]), key) for key in SECTION_OF}
 
     def settings(self, arm: str = "", variant: str = MAIN) -> Settings:
-        """The values that hold for one arm and variant: a variant's change outranks an arm's."""
+        """Values for one arm and variant. A variant's change overrides an arm's. RecipeError for an unknown variant."""
         if variant != MAIN and variant not in self.variants:
             raise RecipeError(
                 f"recipe {self.name}: no variant '{variant}'; allowed: {', '.join([MAIN, *self.variants])}"
@@ -168,7 +170,8 @@ class Recipe(Section):
         return Settings(**self.flat() | changes)
 
     def variant_at(self, stage: str, variant: str) -> str:
-        """The variant under which lies what `stage` makes: what of `variant` changes a key of that stage or before.
+        """The variant under which the output of `stage` is stored: the part of `variant` that changes keys of that
+        stage or an earlier one.
 
         `stage`: a section of the recipe, or `stage1`, the first student of `two_stage`.
         """
@@ -185,7 +188,7 @@ class Recipe(Section):
         return "+".join(filter(None, parts)) or MAIN
 
     def trained_arms(self, variant: str) -> list[str]:
-        """Arms with a student, in the recipe's order, that `variant` is run for."""
+        """Arms with a trained student that `variant` is run for, in the recipe's order."""
         wanted = self.variant_arms.get(variant, self.arms)
         return [arm for arm in wanted if REGISTRY[arm].kind == "trained"]
 
@@ -194,15 +197,15 @@ class Recipe(Section):
         return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
 
     def students(self) -> list[str]:
-        """The names of students that its runs start from and that appendix A1 makes first."""
+        """Names of the students that runs start from and that appendix A1 must pretrain first."""
         named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
         return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
 
     def sweeps(self) -> dict[str, list[list[str]]]:
-        """Key → its sweeps, each a list of variants, the main one among them, that differ in the value of this key only.
+        """Key → its sweeps: lists of variants, perhaps with the main one, that differ in the value of this key only.
 
-        Which splits the teacher is asked about and how it is reached do not count: they change nothing of what is learned.
-        A variant that changes no value at all is none.
+        The teacher's splits and the keys for access to it are ignored, since they change nothing that is learned. A
+        variant that changes no value is left out.
         """
         own = self.flat()
         changes = {MAIN: {}}
@@ -221,9 +224,11 @@ class Recipe(Section):
         return found
 
     def taken_from(self, arm: str, variant: str) -> str:
-        """The variant whose run of an arm stands in a comparison: this one where it is run for the arm, else the one that
-        it is run for and that shares most of this one's changes and has no other (so a one-stage arm of twice the steps
-        meets a two-stage student of the same rationales); the main one has none.
+        """The variant whose run represents an arm in a comparison under `variant`.
+
+        It is `variant` itself if it is run for the arm. Otherwise it is a variant that is run for the arm and has only
+        changes of `variant`; of several, the one with the most changes. The main variant has none. For example, a
+        one-stage arm of twice the steps is compared with a two-stage student of the same rationales.
         """
         wanted = self.variants.get(variant, {}).items()
         parts = {
@@ -234,9 +239,10 @@ class Recipe(Section):
         return max(parts, key=parts.__getitem__) if parts else MAIN
 
     def comparable(self, arm: str, variant: str) -> bool:
-        """Whether an arm may stand beside others in a variant: it is run for it, or what is taken in its place
-        (`taken_from`) lacks changes only that do not concern it, or another student (sizes are compared so), or has
-        between half and twice the steps (two budget rules).
+        """Whether an arm may be shown beside others in a variant: it is run for it, or its substitute is close enough.
+
+        The substitute (`taken_from`) may lack changes that do not affect the arm, have another student (to compare
+        sizes), or have between half and twice the steps (two budget rules).
         """
         here, there = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
         lacking = {key for key in SECTION_OF if getattr(here, key) != getattr(there, key)} - {"student"}
@@ -245,7 +251,7 @@ class Recipe(Section):
                 getattr(here, budget), getattr(there, budget)
             ):
                 lacking -= {budget}
-        if arm == "answer_only" and here.train_size:  # of rationales it sees only which questions have one
+        if arm == "answer_only" and here.train_size:  # rationales only decide which questions it is trained on
             lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")} | (
                 lacking & {"answer_reading"}
             )
@@ -267,7 +273,7 @@ class Recipe(Section):
 
 
 def _limits(settings: Settings) -> list[tuple[str, int, str]]:
-    """(key, greatest value, what it is) of the sizes of the training set, as far as a recipe can tell them."""
+    """(key, maximum, name of the maximum) for the sizes of the training set, as far as the recipe determines them."""
     asked = settings.train_questions
     if not asked:
         return []

@@ -1,4 +1,4 @@
-"""Recipes from their files, validated before any work starts."""
+"""Read recipe files and validate them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scicot_utils.recipe.messages import first, unknown
 from scicot_utils.recipe.plan import NAME, Recipe
 from scicot_utils.recipe.schema import RecipeError
 
-DEFAULT = "micro"  # the recipe whose values stand in the notebooks' parameter cells
+DEFAULT = "micro"  # the recipe whose values are the defaults in the notebooks' parameter cells
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error, not the last value."""
+    """A YAML loader that rejects a key given twice, in place of keeping the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -27,12 +27,12 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def load(recipe: str) -> Recipe:
-    """The recipe of that name in notebooks/recipes, or at that path, read and validated.
+    """Read and validate the recipe called `recipe` in notebooks/recipes, or at that path.
 
-    Raises RecipeError with one line that names file, key, what was found and what is allowed.
+    Raises RecipeError: one line with the file, the key, what was found and what is allowed.
     """
     path = paths.RECIPES / f"{recipe}.yaml" if NAME.fullmatch(recipe) and not recipe.endswith(".yaml") else Path(recipe)
-    path = path if path.is_file() else paths.ROOT / path  # a path counts from here, else from the repository
+    path = path if path.is_file() else paths.ROOT / path  # relative to the working directory, else to the repository
     shown = paths.relative(path)
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
@@ -59,7 +59,7 @@ def load(recipe: str) -> Recipe:
             f"{shown}: {unknown('name', [k for k in Recipe.model_fields if k != 'name'])}; the file's name is its name"
         )
     try:
-        return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets its line, too
+        return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets one line, too
     except ValidationError as error:
         raise RecipeError(f"{shown}: {first(error, Recipe)}") from None
     except RecipeError as error:

@@ -1,4 +1,4 @@
-"""Every key of a recipe: its section, unit, allowed values and default, here and nowhere else."""
+"""Every key of a recipe: its section, unit, allowed values and default. They are declared only here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from scicot_utils import ScicotError
 
-# Keys that say how a teacher is reached and what it may cost, but not what it answers: a change makes no variant.
+# Keys for access to a teacher and for its cost. They do not affect its answers, so a change makes no variant.
 REACHED_BY = (
     "teacher_base_url",
     "teacher_api_key_env",
@@ -20,9 +20,9 @@ REACHED_BY = (
     "max_usd",
     "max_requests",
 )
-NOT_LEARNED = ("teacher_splits", *REACHED_BY)  # keys that change nothing of what is learned from training questions
-HIDDEN = ("teacher_api_key_env",)  # never repeated in a message: somebody may have put the key itself there
-# Keys of training that stage 1 does not know.
+NOT_LEARNED = ("teacher_splits", *REACHED_BY)  # keys that do not affect what is learned from training questions
+HIDDEN = ("teacher_api_key_env",)  # values never shown in a message: somebody may have put the API key itself there
+# Keys of training that do not affect stage 1.
 AFTER_STAGE1 = ("stage2_order", "stage2_source", "crossfit_folds", "answer_format")
 
 ARCHITECTURES = ("micro", "micro-small", "micro-large", "t5-tiny", "bart-tiny", "gpt2-tiny")  # of random/<architecture>
@@ -31,14 +31,18 @@ Scalar = str | int | float | bool
 
 
 class RecipeError(ScicotError):
-    """A recipe, or a parameter given to a notebook, that cannot be run."""
+    """A recipe, or a parameter given to a notebook, is invalid."""
 
 
 class Section(BaseModel):
+    """Base class of all sections: strict types, no unknown keys, immutable."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Questions(Section):
+    """Where questions come from, and how many are used."""
+
     dataset_path: str = Field(
         "", description="local folder in the hub's layout, or one of such folders or files; empty: embedded or hub data"
     )
@@ -52,6 +56,8 @@ class Questions(Section):
 
 
 class Teacher(Section):
+    """Which teacher is asked, how it is reached, what it may cost, and how it is prompted."""
+
     teacher: Literal["simulated", "openai", "local", "recorded"] = Field(
         "simulated", description="openai: any server with that interface; local: a transformers model on this machine"
     )
@@ -166,7 +172,7 @@ class Teacher(Section):
         return self
 
     def price(self) -> tuple[float, float] | None:
-        """USD per million tokens of (input, output) of the teacher's model; None: not known."""
+        """(input, output) price of the teacher's model in USD per million tokens; None if unknown."""
         listed = dict(entry.strip().rsplit("=", 1) for entry in self.teacher_prices.split(",") if entry)
         if self.teacher_model not in listed:
             return None
@@ -175,6 +181,8 @@ class Teacher(Section):
 
 
 class Rationales(Section):
+    """Which rationales are kept, and how answers of teachers and students are read."""
+
     filter: Literal["correct", "correct_or_cut", "all"] = Field(
         "correct",
         description="keep a rationale iff its answer is right; correct_or_cut: though its text was cut, as Fine-tune-CoT",
@@ -190,6 +198,8 @@ class Rationales(Section):
 
 
 class Training(Section):
+    """The student, its templates, its training set and the hyperparameters of fine-tuning."""
+
     student: str = Field(
         "micro", description="micro | smollm2-135m | random/<architecture> | hub name | local folder | GGUF file"
     )
@@ -278,7 +288,7 @@ class Training(Section):
 
 
 class Pretraining(Section):
-    """Of the embedded student, in appendix notebook A1."""
+    """Pretraining of the embedded student, in appendix notebook A1."""
 
     architecture: Literal["micro-small", "micro", "micro-large"] = Field("micro", description="sizes of one family")
     pretraining_steps: int = Field(20_000, ge=20, description="most optimiser steps of all phases together")
@@ -287,6 +297,8 @@ class Pretraining(Section):
 
 
 class Evidence(Section):
+    """How results are tested and shown."""
+
     confidence: float = Field(0.95, gt=0.5, le=0.99, description="of every interval")
     margin: float = Field(
         5.0, gt=0, le=50, description="percentage points within which the whole interval of no difference must lie"
@@ -297,11 +309,13 @@ class Evidence(Section):
     )
 
 
-OWN = "own-"  # before the name of a benchmark of the user's own, `own/<name>` in a recipe
+OWN = "own-"  # internal prefix of the user's own benchmarks; a recipe writes `own/<name>`
 
 
 class Own(Section):
-    """A benchmark of the user's own: where it is, and which column holds what; places like `question.stem` reach inside."""
+    """A benchmark of the user's own: where it is, and which column holds what. A name with dots, such as
+    `question.stem`, reaches into nested values.
+    """
 
     path: str = Field(
         min_length=1, description="a file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one a split"
@@ -334,8 +348,8 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 class Settings(Questions, Teacher, Rationales, Pretraining, Training, Evidence):
-    """All leaf keys with the values that hold for one arm and variant."""
+    """All leaf keys with their values for one arm and variant."""
 
 
 SECTION_OF = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
-STAGES = tuple(SECTIONS)  # a key of one section changes what is made at that stage and at those to its right
+STAGES = tuple(SECTIONS)  # in order: a key affects the output of its stage and of all later ones
