@@ -1,7 +1,7 @@
 """The embedded benchmark MicroSci: facts of a closed world, questions that combine them, pretraining texts.
 
-Pure values in, pure values out. It knows nothing of prompts, teachers or students: the texts it writes are facts and
-questions; how a student is asked is written in `prompts`. Layers: facts, then reasoning, then questions and pretraining.
+Pure functions, without prompts, teachers or students. This package writes facts and questions; `prompts` decides how a
+student is asked. Layers: facts, then reasoning, then questions and pretraining.
 """
 
 from scicot_utils.microsci.facts import LABELS, ORDERED, WORD, World, fingerprint, load_world

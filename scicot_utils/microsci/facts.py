@@ -1,6 +1,6 @@
-"""The facts of MicroSci: read from the tables in `data/microsci`, checked, and put into sentences.
+"""The facts of MicroSci: read from the tables in `data/microsci`, checked, and written as sentences.
 
-It asks nothing: questions are made in `questions` and answered in `reasoning`.
+Questions are generated in `questions` and answered in `reasoning`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ HELD_OUT_DOMAINS = ("space", "body")  # never seen in fine-tuning: the transfer 
 HELD_OUT = "held_out"
 LABELS = "ABCDE"
 WORD = re.compile(r"\([a-e]\)|-->|[a-z0-9]+(?:'[a-z]+)?|[^\sa-z0-9]")  # tokens of lower-cased text
-ORDERED = {  # relations whose values have an order, smallest first; the units themselves
+ORDERED = {  # relations with ordered values, smallest first; the values are units
     "size": ("millimeters", "centimeters", "meters", "kilometers"),
     "mass": ("milligrams", "grams", "kilograms", "tonnes"),
 }
-SAYINGS = {  # relation → what may be said of an entity's value; the first is the usual one, {} is the value
+SAYINGS = {  # relation → wordings for an entity's value, which is {}; the first is the default
     "kind": ("is {}", "counts as {}", "can be called {}"),
     "place": ("lives in {}", "is at home in {}", "can be found in {}"),
     "diet": ("eats {}", "feeds on {}", "lives on {}"),
@@ -41,7 +41,7 @@ FILES = ("entities", "kinds", "attributes", "properties", "consequences", "value
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of things and the class it belongs to; `article` is empty for mass nouns."""
+    """A kind of entities and the class it belongs to. `article` is empty for mass nouns."""
 
     name: str
     article: str
@@ -52,7 +52,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Entity:
-    """A thing; it belongs to one kind, and all questions that name it belong to one split."""
+    """An entity of one kind. All questions that name it belong to one split."""
 
     name: str
     article: str
@@ -80,13 +80,13 @@ class Consequence:
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a relation, such as the ocean, and what is true of it and of no other value of that relation."""
+    """A value of a relation, such as the ocean. `rule`: what is true of it and of no other value of that relation."""
 
     name: str
     relation: str
     article: str
     rule: str
-    event: str  # an event that would do away with it; empty for none
+    event: str  # an event that would remove it; empty for none
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,15 @@ class World:
         return self.entities[name].kind if relation == "kind" else self.attributes[name][relation]
 
     def groups(self, kind: str) -> tuple[str, str]:
-        """The kind and its class."""
+        """The kind and its class, the groups that a member of `kind` belongs to."""
         return kind, self.kinds[kind].class_name
 
     def domain(self, name: str) -> str:
+        """The domain of an entity, such as animals."""
         return self.kinds[self.entities[name].kind].domain
 
     def size(self) -> int:
-        """Number of atomic facts: rows of all tables, and the two orders."""
+        """Number of atomic facts: the rows of all tables, and the two orders."""
         events = sum(bool(value.event) for value in self.values.values())
         attributes = sum(len(found) for found in self.attributes.values())
         tables = (self.entities, self.kinds, self.properties, self.consequences, self.values, ORDERED)
@@ -125,7 +126,7 @@ class World:
 
 
 def load_world(folder: Path = paths.MICROSCI) -> World:
-    """Read and check the fact tables; a fault raises ValueError with one line that names file and value."""
+    """Read and check the fact tables. Raises ValueError, one line that names file and value."""
     columns = ("kind", "article", "class", "class_article", "domain")
     kinds = {row["kind"]: Kind(*row.values()) for row in _rows(folder / "kinds.csv", columns)}
     entity_rows = _rows(folder / "entities.csv", ("entity", "article", "kind"))
@@ -177,7 +178,7 @@ def load_world(folder: Path = paths.MICROSCI) -> World:
 
 
 def fingerprint(folder: Path = paths.MICROSCI) -> str:
-    """SHA-256 of the fact tables: what was made from another world has another fingerprint."""
+    """SHA-256 of the fact tables. It identifies the world from which something was made."""
     digest = hashlib.sha256()
     for name in FILES:
         digest.update((folder / f"{name}.csv").read_bytes())
@@ -187,10 +188,10 @@ def fingerprint(folder: Path = paths.MICROSCI) -> str:
 def _splits(
     kinds: dict[str, Kind], members: Sequence[tuple[str, str]], attributes: dict[str, dict[str, str]]
 ) -> dict[str, str]:
-    """Entity → split: a quarter of each kind, and two at least, for validation and for test; the rest for training.
+    """Entity → split. Of each kind, a quarter, and at least two, go to validation and to test; the rest go to training.
 
-    Within a kind an entity goes where the values of its attributes are rarest so far, so that every split has some
-    entity for every place, food and material.
+    Within a kind, an entity goes to the split in which its values are rarest so far, so that every split has some
+    entity for every place, food and material. Entities of held-out domains are in none of the three.
     """
     found: dict[str, str] = {}
     taken: Counter[tuple[str, str, str]] = Counter()
@@ -224,7 +225,7 @@ def _known(file: str, what: str, name: object, allowed: object, where: str) -> N
 
 
 def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, str]]:
-    """Rows of a table with these columns; the first `key` columns together name a row."""
+    """Rows of a table with these columns. The first `key` columns together identify a row."""
     with file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
         if tuple(reader.fieldnames or ()) != tuple(columns):
@@ -243,6 +244,7 @@ def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, st
 
 
 def noun(article: str, name: str) -> str:
+    """A name with its article, if it has one."""
     return f"{article} {name}".strip()
 
 
@@ -257,11 +259,12 @@ def group_noun(world: World, group: str) -> str:
 
 
 def eaten(group: str) -> str:
-    """How a group is called as food: the plural of its name."""
+    """The name of a group as food: its plural."""
     return group if group.endswith("fish") else f"{group}s"
 
 
 def sentence(text: str) -> str:
+    """`text` as a sentence: with a capital letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}."
 
 
@@ -287,7 +290,7 @@ def class_fact(world: World, kind: str) -> str:
 
 
 def rule(world: World, text: str) -> str:
-    """Who holds a property: "Every bird has feathers.", and for mass nouns "All meat …"."""
+    """Who has a property: "Every bird has feathers.", and for mass nouns "All meat …"."""
     holder = world.properties[text].holder
     article = world.kinds[holder].article if holder in world.kinds else world.classes[holder]
     return f"{'Every' if article else 'All'} {holder} {text}."
@@ -306,7 +309,7 @@ def value_rule(world: World, relation: str, value: str) -> str:
 
 
 def event_rule(world: World, relation: str, value: str) -> str:
-    """What an event does away with: "If the power lines fell down, there would be no electricity."."""
+    """What an event removes: "If the power lines fell down, there would be no electricity."."""
     return f"If {world.values[relation, value].event}, there would be no {value}."
 
 

@@ -1,7 +1,7 @@
-"""What the embedded student is taught before any fine-tuning: single facts, and generic skills of reading.
+"""Lessons for pretraining the embedded student: single facts, and generic reading skills.
 
-It stands for what a pretrained language model brings along. No task here is a form of question, and none joins facts
-that have to be recalled: whoever is to combine two facts is given both.
+They stand for what a pretrained language model already has. No task is a form of question, and none combines recalled
+facts: where two facts are to be combined, both are given.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ READING = {"read": 1, "read_back": 1, "read_own": 1, "find": 3, "find_back": 3, 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of pretraining: its share of the steps, task → weight, the rate's factor and schedule.
+    """A phase of pretraining: its share of the steps, task → weight, factor and schedule of the learning rate.
 
-    It ends early when this share `until` of held-out lessons is right in each of its tasks; 0: it does not.
+    It ends early once a share `until` of held-out lessons is right in each of its tasks; 0: never.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Phase:
     until: float = 0
 
 
-# Finding of whom something was said takes a circuit that forms suddenly, after some thousand steps in which it is
-# practised alone on short texts, and not at all in nine thousand in which it is one task of ten. When it forms depends
-# on the seed, so it is practised until it has. Doing it where the question, too, is in the student's own text takes a
-# further one, which forms sooner once the first is there.
+# To find the entity that a statement is about, the model needs a circuit that forms suddenly. It forms after some
+# thousand steps if the task is practised alone on short texts, but not within nine thousand steps as one task of ten.
+# The step depends on the seed, so the task is practised until it is mastered. If the question, too, is in the student's
+# own output, a further circuit is needed, which forms sooner once the first one exists.
 PHASES = (
     Phase("know", 0.128, KNOWING, 1, "constant_with_warmup"),
     Phase("read", 0.4, {"read": 1, "read_back": 1}, 2 / 3, "constant_with_warmup", until=0.97),
@@ -64,7 +64,7 @@ OTHER_WORDS = (
 
 
 def vocabulary(world: World) -> list[str]:
-    """The words of a word-level student, sorted and in lower case: of facts, tasks and questions."""
+    """The words of facts, tasks and questions, in lower case and sorted: the vocabulary of a word-level student."""
     texts = [OTHER_WORDS, *(facts.order_rule(relation) for relation in ORDERED), *RELATIONS, *CRITERIA.values()]
     texts += [facts.group_noun(world, group) for group in (*world.kinds, *world.classes)]
     texts += [facts.entity_noun(world, name) for name in world.entities]
@@ -87,12 +87,12 @@ def _rules(world: World) -> list[str]:
 
 
 def options_line(options: Sequence[str]) -> str:
-    """Options at their places: "(A) raft (B) robin"."""
+    """Options with their labels: "(A) raft (B) robin"."""
     return " ".join(f"({label}) {option}" for label, option in zip(LABELS, options, strict=False))
 
 
 class Lesson(NamedTuple):
-    """What is read, what must be written, and what stands written already, to be gone on from."""
+    """`input` is read, `target` must be written, and `given` is a beginning of the output that is continued."""
 
     input: str
     target: str
@@ -100,7 +100,7 @@ class Lesson(NamedTuple):
 
 
 class Lessons:
-    """Makes lessons of the tasks; the same stream always gives the same ones."""
+    """Draws lessons of the tasks. The same stream always gives the same lessons."""
 
     def __init__(self, world: World, stream: int | str):
         self.world = world
@@ -114,7 +114,7 @@ class Lessons:
         self.sizes = [len(self.names[relation]) for relation in RELATIONS]
 
     def draw(self, size: int, mix: Mapping[str, float]) -> list[Lesson]:
-        """`size` lessons, tasks drawn with the weights of `mix`; ValueError for an unknown task."""
+        """`size` lessons, with tasks drawn by the weights of `mix`. Raises ValueError for an unknown task."""
         for task in mix:
             if task not in TASKS:
                 raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
@@ -124,11 +124,11 @@ class Lessons:
         return self.rng.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 8, 1))[0]
 
     def _relation(self) -> str:
-        """A relation, as often as it has facts, but the small ones not too rarely."""
+        """A random relation, weighted by its number of facts; small ones get some extra weight."""
         return self.rng.choices(RELATIONS, weights=[size + 60 for size in self.sizes])[0]
 
     def _some(self, relation: str, count: int) -> list[str]:
-        """Different entities with that relation; half of the time from few kinds, as in questions."""
+        """Different entities with that relation. Half of the time they are from few kinds, as in questions."""
         names = self.names[relation]
         if self.rng.random() < 0.5:
             kinds = {self.world.entities[name].kind for name in self.rng.sample(names, min(4, len(names)))}
@@ -137,7 +137,7 @@ class Lessons:
         return self.rng.sample(names, count)
 
     def infill(self) -> Lesson:
-        """A fact with a hole, in any wording → the fact."""
+        """A fact with a gap, in any wording → the fact."""
         if self.rng.random() < 0.6:
             relation = self._relation()
             name = self.rng.choice(self.names[relation])
@@ -164,7 +164,7 @@ class Lessons:
         return Lesson(f"{options_line(names)} Tell: {relation}", told)
 
     def rule(self) -> Lesson:
-        """What a rule is about → the rule."""
+        """The part of a rule that identifies it → the rule."""
         world = self.world
         which = self.rng.choices(
             ("property", "consequence", "value", "event", "order"),
@@ -199,7 +199,9 @@ class Lessons:
         return Lesson(f"{options_line(names)} Find: {asked}", found)
 
     def check(self) -> Lesson:
-        """A rule and statements about nobody → does each fall under it? Any number may, none and all included."""
+        """A rule and statements without a subject → whether each falls under the rule. Any number of them may,
+        including none and all.
+        """
         if self.rng.random() < 0.6:
             entry = self.world.properties[self.rng.choice(list(self.world.properties))]
             stated = facts.rule(self.world, entry.text)
@@ -219,7 +221,7 @@ class Lessons:
         return Lesson(f"{stated} {listed} Check:", f"{stated} {verdicts}")
 
     def member(self) -> Lesson:
-        """Options and what one single fact says → the option of which it is a fact."""
+        """Options and what one fact says → the option that the fact is about."""
         relation = self._relation()
         gold = self.rng.choice(self.names[relation])
         value = self.world.value(gold, relation)
@@ -249,32 +251,34 @@ class Lessons:
         )
 
     def read(self) -> Lesson:
-        """One to four statements, true of nobody in particular, and one kind again → who was said to be of it."""
+        """One to four invented statements and one of their kinds → the entity that was said to be of that kind."""
         told, asked, name = self._kinds_said()
         return Lesson(f"{told} Find: {asked}", name)
 
     def read_back(self) -> Lesson:
-        """As `read`, but the statements stand where the student itself writes."""
+        """As `read`, but the statements are in the student's own output."""
         told, asked, name = self._kinds_said()
         return Lesson(f"Find: {asked}", name, f"{told} -->")
 
     def read_own(self) -> Lesson:
-        """As `read_back`, and what is asked stands there, too."""
+        """As `read_back`, and the question is in the output, too."""
         told, asked, name = self._kinds_said()
         return Lesson("Find:", name, f"{told} Find: {asked} -->")
 
     def find(self) -> Lesson:
-        """As `read`, of any relation, with the options listed, and sometimes asked for by a class said beside the kind."""
+        """As `read`, for any relation and with the options listed. Sometimes the question names a class that was stated
+        beside the kind.
+        """
         told, listed, asked, name = self._anything_said()
         return Lesson(self.rng.choice((f"{told} {listed} Find: {asked}", f"{listed} {told} Find: {asked}")), name)
 
     def find_back(self) -> Lesson:
-        """As `find`, but the statements stand where the student itself writes."""
+        """As `find`, but the statements are in the student's own output."""
         told, listed, asked, name = self._anything_said()
         return Lesson(f"{listed} Find: {asked}", name, f"{told} -->")
 
     def find_own(self) -> Lesson:
-        """As `find_back`, and what is asked stands there, too."""
+        """As `find_back`, and the question is in the output, too."""
         told, listed, asked, name = self._anything_said()
         return Lesson(f"{listed} Find:", name, f"{told} Find: {asked} -->")
 
@@ -294,7 +298,7 @@ class Lessons:
     def _statements(
         self, names: Sequence[str], relation: str, *, chain: bool = False
     ) -> tuple[list[tuple[str, str]], str]:
-        """Something said of each name, shuffled, and what was said of the first name alone."""
+        """A statement about each name, shuffled, and a description that fits the first name only."""
         if relation == "kind":
             kinds = self.rng.sample(list(self.world.kinds), len(names))
             classes = [self.world.groups(kind)[1] for kind in kinds]
@@ -313,7 +317,7 @@ class Lessons:
         return told, asked
 
     def order(self) -> Lesson:
-        """Units → the greatest or the least of them."""
+        """Units → the largest or the smallest of them."""
         units = ORDERED[self.rng.choice(list(ORDERED))]
         shown = self.rng.choices(units, k=self.rng.randint(2, 4))
         most = self.rng.random() < 0.5
@@ -349,13 +353,13 @@ TASKS: dict[str, Callable[[Lessons], Lesson]] = {
 
 
 def lessons(world: World, size: int, stream: int | str, mix: Mapping[str, float]) -> list[Lesson]:
-    """`size` lessons of the tasks in `mix`, drawn with its weights; ValueError for an unknown task."""
+    """`size` lessons of the tasks in `mix`, drawn by its weights. Raises ValueError for an unknown task."""
     return Lessons(world, stream).draw(size, mix)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A single fact, asked so that one answer is right; `domain` is where the fact belongs."""
+    """A single fact as a test item with one right answer. `domain`: the domain of the fact."""
 
     domain: str
     about: str
@@ -364,7 +368,7 @@ class Probe:
 
 
 def probes(world: World) -> list[Probe]:
-    """Every atomic fact of the world, once."""
+    """One test item for every atomic fact of the world."""
     found = []
     for name in world.entities:
         for relation in ("kind", *world.attributes[name]):

@@ -1,7 +1,7 @@
-"""Making the questions of MicroSci: a form, what fills its slots, one right option and three near misses.
+"""Generate the questions of MicroSci: a form, what fills its slots, one right option and three near misses.
 
-All entities of a question belong to its split. Options are drawn so that they alone do not give the answer away;
-where options are texts that come again and again, every text of a set is as likely to be right as any other.
+All entities of a question belong to its split. Options are drawn so that they alone do not give the answer away. Where
+the same texts recur as a set of options, each text of the set is right equally often.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scicot_utils.microsci.reasoning import COMPARED, FORMS, HELD_OUT_FORMS, Ask
 
 OPTIONS = 4
 SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
-DOMAIN_FORMS = ("kind_property", "can_do", "odd_one_out", "same_kind", "true_of")  # those two classes are enough for
+DOMAIN_FORMS = ("kind_property", "can_do", "odd_one_out", "same_kind", "true_of")  # those that need only two classes
 SPLITS: dict[str, tuple[str, tuple[str, ...]]] = {  # split of questions → split of entities, forms
     "train": ("train", SEEN_FORMS),
     "validation": ("validation", SEEN_FORMS),
@@ -27,21 +27,22 @@ SPLITS: dict[str, tuple[str, tuple[str, ...]]] = {  # split of questions → spl
     "test_domain": (HELD_OUT, DOMAIN_FORMS),
 }
 TEXT_FORMS = ("true_of", "classify", "home_like")  # their options are texts, not entities
-SHARE = 10  # of a form's questions at most a tenth have the same thing as right option, or three where they are few
-PATIENCE = 400  # draws without a new question after which a form counts as used up
+SHARE = 10  # an entity is the right option of at most 1 in 10 of a form's questions, or of 3 if they are few
+PATIENCE = 400  # draws without a new question after which a form counts as exhausted
 
-Drawn = tuple[tuple[str, ...], list[str]]  # what fills the slots; the options, the right one first
+Drawn = tuple[tuple[str, ...], list[str]]  # (what fills the slots, the options with the right one first)
 
 
 class Rejected(Exception):
-    """A draw that makes no fair question."""
+    """A draw does not make a fair question."""
 
 
 def questions(world: World, sizes: Mapping[str, int], seed: int) -> list[dict[str, object]]:
-    """Four-option questions, `sizes[split]` for each split; the same arguments always give the same list.
+    """Questions with four options, `sizes[split]` for each split. The same arguments always give the same list.
 
-    Rows of the questions table; `group` is the form. Forms come in turn; one that has no new question left gives its
-    turns to the others. Raises ValueError for an unknown split and a size that no form can reach any more.
+    The rows have the columns of the questions table except `proof`; `group` is the form. Forms come in turn. A form
+    without new questions gives its turns to the others. Raises ValueError for an unknown split, and for a size that the
+    forms cannot reach.
     """
     rows = []
     for split, size in sizes.items():
@@ -56,8 +57,8 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
     rng = random.Random(f"microsci {split} {seed}")
     solver, pool = Solver(world), _Pool(world, of_entities)
     seen: set[tuple[object, ...]] = set()
-    right: dict[tuple[object, ...], Counter[str]] = {}  # in a set of options that comes again, each is right in turn
-    often: Counter[tuple[str, str]] = Counter()  # how often a thing was right, so that none decides what a form shows
+    right: dict[tuple[object, ...], Counter[str]] = {}  # set of options → how often each was right; they take turns
+    often: Counter[tuple[str, str]] = Counter()  # how often an entity was right, so that none dominates a form
     left, drawn = list(forms), []
     while len(drawn) < size:
         if not left:
@@ -105,7 +106,7 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
 
 
 def _home(options: Sequence[str]) -> str:
-    """The split of entities that a set of texts belongs to, so that no set is asked in two splits."""
+    """The entities' split to which a set of option texts is assigned, so that no set is used in two splits."""
     number = int(hashlib.sha256("|".join(sorted(options)).encode()).hexdigest(), 16)
     return ("validation", "test", "train", "train")[number % 4]
 
@@ -134,12 +135,13 @@ class _Pool:
         self.class_properties = [text for text, entry in world.properties.items() if entry.holder in self.of_class]
 
     def lacks(self, kind: str, text: str) -> bool:
-        """Do the tables say that no member of `kind` has the property?"""
+        """Whether the tables say that no member of `kind` has the property."""
         return bool({*self.world.groups(kind)} & {*self.world.properties[text].contrast})
 
     def four_kinds(self, text: str, rng: random.Random) -> list[str]:
-        """The kind that has a property; a kind of the same class; two kinds of one other class. Two and two, so that
-        no option stands out by its class."""
+        """The kind that has a property, a kind of the same class, and two kinds of one other class. Two and two, so
+        that no option stands out by its class.
+        """
         gold = self.world.properties[text].holder
         siblings = [kind for kind in self.of_class[self.world.kinds[gold].class_name] if kind != gold]
         near = [kind for kind in siblings if self.lacks(kind, text)]
@@ -152,11 +154,15 @@ class _Pool:
         return [gold, rng.choice(near), *rng.sample(chosen, 2)]
 
     def one_of_each(self, kinds: Sequence[str], rng: random.Random) -> list[str]:
+        """A random entity of each kind."""
         return [rng.choice(self.of_kind[kind]) for kind in kinds]
 
     def subject(self, groups: Sequence[Sequence[str]], rng: random.Random) -> tuple[int, str]:
-        """Which group, and a member of it to ask about; its article is one that members of every group have, since
-        "What is the Nile?" must not tell a water from a metal. In a held-out domain, never trained on, any article."""
+        """Choose a group and one of its members to ask about: (index of the group, entity).
+
+        The member has an article that occurs in every group, since "What is the Nile?" must not tell a water from a
+        metal. Held-out domains are never trained on, so there any article will do.
+        """
         articles = [[self.world.entities[name].article for name in names] for names in groups]
         shared = [article for of in articles for article in of if all(article in other for other in articles)]
         if not shared and self.split != HELD_OUT:
@@ -174,13 +180,14 @@ class _Pool:
         return self.one_of_each([rng.choice(self.of_class[c]) for c in [gold, *rng.sample(lacking, 3)]], rng)
 
     def four_values(self, relation: str, gold: str, rng: random.Random) -> list[str]:
-        """Entities with four different values of a relation, `gold` first."""
+        """Entities with four different values of a relation; the one with `gold` comes first."""
         others = [value for value in self.having[relation] if value != gold]
         if len(others) < OPTIONS - 1:
             raise Rejected
         return [rng.choice(self.having[relation][value]) for value in [gold, *rng.sample(others, OPTIONS - 1)]]
 
     def animals(self, names: Sequence[str]) -> bool:
+        """Whether all these entities are animals."""
         return all(self.world.domain(name) == "animals" for name in names)
 
 
@@ -226,7 +233,7 @@ def _by_value(relation: str, *, event: bool = False) -> Callable[[_Pool, random.
         gold = rng.choice([value for value in known if value in pool.having[relation]])
         options = pool.four_values(relation, gold, rng)
         if event and relation == "place" and not pool.animals(options):
-            raise Rejected  # only they can move away
+            raise Rejected  # only animals can move away
         return (f"{relation}/{gold}",), options
 
     return draw
@@ -257,7 +264,7 @@ def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
 
 
 def _true_of(pool: _Pool, rng: random.Random) -> Drawn:
-    """The four kinds must each lack what the others have, so that any of the four texts could have been right."""
+    """Each of the four kinds must lack the properties of the others, so that any of the four texts could be right."""
     of_kind: dict[str, list[str]] = {}
     for text in pool.kind_properties:
         of_kind.setdefault(pool.world.properties[text].holder, []).append(text)

@@ -1,7 +1,7 @@
-"""Reading a question of MicroSci and answering it from the facts, one recalled fact at a time.
+"""The solver: it parses a question of MicroSci and answers it from the facts, one recalled fact at a time.
 
-This is the solver: it sees the text of a question and the fact tables, and knows nothing of how `questions` made it.
-Given another memory than the tables', it reasons as somebody would who remembers those facts wrongly.
+It sees only the question's text and the fact tables, not how `questions` made it. With another memory than the tables,
+it reasons like somebody who remembers those facts wrongly.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.facts import ORDERED, World
 
-Recall = Callable[[str, str], str]  # (entity, relation) → value; World.value, or a worse memory
+Recall = Callable[[str, str], str]  # (entity, relation) → value; World.value, or a memory with errors
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form of question. `slots` says what stands in its wordings; `hops` counts the facts on the way to the answer."""
+    """A form of question. `slots`: what fills its wordings. `hops`: number of facts on the way to the answer."""
 
     slots: tuple[str, ...]
     hops: int
@@ -28,7 +28,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a question text asks: its form and what fills its slots."""
+    """A parsed question: its form and what fills its slots."""
 
     form: str
     slots: tuple[str, ...]
@@ -36,9 +36,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reasoning:
-    """`head` is about the question's subject, `lines` about each option, in order; `rules` lead to the answer.
+    """The sentences of a solution. `head`: about the question's subject. `lines`: about each option, in order; empty if
+    options need no fact. `rules`: lead to the answer.
 
-    `fits[i]`: whether option i is an answer, by what was recalled. `lines` is empty where options need no fact.
+    `fits[i]`: whether option i is an answer, according to what was recalled.
     """
 
     head: tuple[str, ...]
@@ -47,15 +48,15 @@ class Reasoning:
     fits: tuple[bool, ...]
 
 
-CRITERIA = {  # how an attribute is asked for by what is true of its value
+CRITERIA = {  # relation → how a question describes a value by what is true of it
     "place": "lives in a place that {}",
     "material": "is made of something that {}",
     "power": "is worked by something that {}",
     "measures": "measures what {}",
 }
-# A form stays if a student that is given the teacher's rationale learns to answer it. Dropped for that: asking for two
-# conditions at once ("floats on water and is made of wood"), at which it stayed far below 90%. Dropped for want of
-# material: what is true of the stuff of a thing, with too few sets of options for three splits.
+# A form is included if a student that is given the teacher's rationale learns to answer it. One form failed this test:
+# two conditions at once ("floats on water and is made of wood"), with accuracy far below 90%. Another form had too few
+# sets of options for three splits: what is true of the material of a thing.
 FORMS = {
     "kind_property": Form(
         ("property",), 2,
@@ -164,12 +165,12 @@ FORMS = {
     ),
 }  # fmt: skip
 HELD_OUT_FORMS = ("example_of", "loses_food", "lightest")  # never seen in fine-tuning: the transfer test `test_forms`
-NONE_WANTED = "Wanted is none of them."  # what is to be eaten is a group that nothing here eats
+NONE_WANTED = "Wanted is none of them."  # said if nothing in this world eats the subject's group
 COMPARED = {"heaviest": ("mass", 1), "lightest": ("mass", -1), "largest": ("size", 1), "smallest": ("size", -1)}
 
 
 class Solver:
-    """Reads and answers questions of one world."""
+    """Parses and answers questions of one world."""
 
     def __init__(self, world: World):
         self.world = world
@@ -186,7 +187,7 @@ class Solver:
         self._names = shown
 
     def _shown(self) -> dict[str, dict[str, str]]:
-        """Kind of slot → text in a question → the name of what it means ("relation/value" for values)."""
+        """Kind of slot → text in a question → the name that it stands for ("relation/value" for values)."""
         world = self.world
         shown = {
             "property": {text: text for text in world.properties},
@@ -202,7 +203,7 @@ class Solver:
         return shown
 
     def text(self, asked: Asked, wording: int) -> str:
-        """The question's text in one of the four wordings."""
+        """The question's text in one of the four wordings, numbered from 0."""
         form = FORMS[asked.form]
         words = [
             next(text for text, name in self._names[slot].items() if name == filled)
@@ -211,7 +212,7 @@ class Solver:
         return form.wordings[wording].format(*words)
 
     def read(self, question: str) -> Asked:
-        """What a question text asks, in any of the wordings; ValueError where it is none of them."""
+        """Parse a question's text, in any of the wordings. Raises ValueError if it has none of them."""
         for form, slots, pattern in self._patterns:
             if match := pattern.fullmatch(question.strip()):
                 filled = tuple(self._names[slot][match[f"s{place}"]] for place, slot in enumerate(slots))
@@ -222,17 +223,19 @@ class Solver:
         raise ValueError(f"question {question!r} is in none of the wordings of this world")
 
     def solve(self, question: str, options: Sequence[str]) -> list[int]:
-        """Indices of the options that are right, by the fact tables alone."""
+        """Indices of the right options, by the fact tables alone."""
         fits = self.reason(self.read(question), options).fits
         return [index for index, fit in enumerate(fits) if fit]
 
     def proof(self, question: str, options: Sequence[str]) -> list[str]:
-        """The facts that prove the answer: on the subject, on each option, then the rules."""
+        """The sentences that prove the answer: on the subject, on each option, then the rules."""
         found = self.reason(self.read(question), options)
         return [*found.head, *found.lines, *found.rules]
 
     def reason(self, asked: Asked, options: Sequence[str], recall: Recall | None = None) -> Reasoning:
-        """From what `recall` says of the entities, and the rules of the tables, to the options that fit."""
+        """Find the options that fit, from what `recall` says of the entities and from the tables' rules. Without
+        `recall`, all facts are the tables'.
+        """
         memory = recall or self.world.value
         form, slots = asked.form, asked.slots
         if form in COMPARED:
@@ -269,14 +272,14 @@ class Solver:
         return facts.sentence(f"{facts.entity_noun(self.world, name)} {said}")
 
     def _subject(self, name: str, recall: Recall) -> tuple[str, tuple[str, str]]:
-        """The subject's kind and class, as a sentence and as names."""
+        """The subject's kind and class: as a sentence, and as names."""
         kind = recall(name, "kind")
         return self._line(name, "kind", kind, chain=True), self.world.groups(kind)
 
     def _in_group(
         self, group: str, head: tuple[str, ...], rules: tuple[str, ...], options: Sequence[str], recall: Recall
     ) -> Reasoning:
-        """Options of a kind or class; without a rule, the group that is wanted is said."""
+        """Which options belong to a kind or class. Without a rule, a sentence says which group is wanted."""
         chain = group not in self.world.kinds
         kinds = [recall(name, "kind") for name in options]
         lines = tuple(self._line(name, "kind", kind, chain=chain) for name, kind in zip(options, kinds, strict=True))
@@ -287,7 +290,7 @@ class Solver:
         self, relation: str, wanted: str, head: tuple[str, ...], rules: tuple[str, ...],
         options: Sequence[str], recall: Recall,
     ) -> Reasoning:  # fmt: skip
-        """Options whose attribute has the value `wanted`; without a rule, that is said."""
+        """Which options have the value `wanted`. Without a rule, a sentence says what is wanted."""
         found = [recall(name, relation) for name in options]
         lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
         said = rules or (f"Wanted is what {facts.saying(self.world, relation, wanted)}." if wanted else NONE_WANTED,)
@@ -311,7 +314,7 @@ class Solver:
         return Reasoning((), lines, (said,), tuple(name == alone[0] for name in classes))
 
     def _about(self, form: str, name: str, options: Sequence[str], recall: Recall) -> Reasoning:
-        """Options are texts: which of them is true of the entity `name`?"""
+        """Which of the options, which are texts, is true of the entity `name`."""
         world = self.world
         if form == "home_like":
             place = recall(name, "place")
