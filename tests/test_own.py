@@ -116,14 +116,14 @@ def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_pa
     ("changes", "columns", "told"),
     [
         ({}, {"question": "q"}, r"a\.jsonl, row 1: no column 'q', found n, asked, options, right; name it in the recipe under own"),
-        ({"right": lambda row: "Z"}, {}, r"row 1 \(id q1\): its answer 'Z' names none of its 3 options; mend the row"),
+        ({"right": lambda row: "Z"}, {}, r"row 1 \(id q1\): its answer 'Z' names none of its 3 options; fix the row"),
         ({"asked": lambda row: " "}, {}, "row 1: the question is empty"),
         ({"options": lambda row: ["x", "x", "y"]}, {}, "two equal options"),
         ({"options": lambda row: ["x"]}, {}, "found 1 options, allowed: 2 to 8"),
         ({"options": lambda row: 7}, {}, "its options are int; allowed: a list, a mapping, or columns by comma"),
         ({"options": lambda row: "x or y"}, {}, "its options are neither a list nor JSON of one"),
         ({"options": lambda row: list("abcdefghi")}, {}, "found 9 options, allowed: 2 to 8"),
-        ({"n": lambda row: "same"}, {}, "the id 'same' stands 30 times"),
+        ({"n": lambda row: "same"}, {}, "the id 'same' occurs 30 times"),
         ({"part": lambda row: "holdout"}, {"split": "part"}, "its split is called neither train, validation"),
         ({"right": lambda row: "yes" if row["n"] == "q1" else "7"}, {"options": ""}, "look like number and yes_no; say which"),
     ],
@@ -276,7 +276,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 
 def test_check_finds_what_the_notebook_would_find(tmp_path):
     for change, told in (
-        ({"n": lambda row: "same"}, "stands 30 times"),
+        ({"n": lambda row: "same"}, "occurs 30 times"),
         ({"right": lambda row: "Z"}, "names none of its 3 options"),
     ):
         own = {

@@ -641,7 +641,7 @@ def test_a_row_in_no_known_layout_is_told_with_what_it_holds(tmp_path, missing):
 
 def test_an_id_that_stands_twice_is_refused(hub):
     twice = splits(test=[arc_row("train1")])
-    with pytest.raises(TaskError, match="ARC-Easy: the id 'train1' stands 2 times, in train and test"):
+    with pytest.raises(TaskError, match="ARC-Easy: the id 'train1' occurs 2 times, in train and test"):
         tasks.load("ARC-Easy", dataset_path=hub(twice), sizes=ALL, seed=0)
 
 
@@ -691,7 +691,7 @@ def test_a_missing_file_is_named_with_the_next_step(path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"), [("", "'', allowed: what a right answer says"), ("maybe", "'maybe', allowed: yes or no")]
+    ("answer", "told"), [("", "'', allowed: a text that is not empty"), ("maybe", "'maybe', allowed: yes or no")]
 )
 def test_a_gold_answer_that_is_none_is_refused(file_of, answer, told):
     rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]

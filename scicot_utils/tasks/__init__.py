@@ -1,7 +1,7 @@
-"""Every benchmark by name, brought into the one questions table. It chooses no training examples.
+"""Every benchmark by name, converted to the questions table. Training examples are not chosen here.
 
-`entries` declares them, one each; `symbolic` makes three of Fine-tune-CoT's; `own` reads a user's files; `reading` reads, splits and samples; `checks`
-looks for repeated questions; `embedded` tells what can be told of MicroSci only.
+`entries` declares each benchmark. `symbolic` generates three tasks of Fine-tune-CoT. `own` reads a user's files.
+`reading` reads, splits and samples. `checks` looks for repeated questions. `embedded` has statistics of MicroSci.
 """
 
 from scicot_utils.recipe import TRANSFER

@@ -1,5 +1,5 @@
-"""Is a row a question that can be asked and answered, and are questions repeated, within a benchmark and across? Pure:
-rows in, rows out.
+"""Checks of questions: whether a row can be asked and answered, and whether questions are repeated within or across
+benchmarks. Pure functions: rows in, rows out.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import SPLITS, TRANSFER, Task
 
-NEAR = 0.8  # share of common words from which two questions count as nearly the same
+NEAR = 0.8  # share of common words from which two questions count as near duplicates
 
 
 def fault(task: Task, row: Row) -> str:
-    """What is wrong with a row of the questions table, '' where nothing is."""
+    """What is wrong with a row of the questions table; '' if nothing."""
     labels, texts, answer = row["choices"]["label"], row["choices"]["text"], row["answer"]
     if not isinstance(row["question"], str) or not row["question"].strip():
         return "the question is empty"
     if not answer:
-        return "the gold answer is '', allowed: what a right answer says"
+        return "the gold answer is '', allowed: a text that is not empty"
     if task.answers == "yes_no" and answer not in ("yes", "no"):
         return f"the gold answer is '{answer}', allowed: yes or no"
     if task.answers != "option":
@@ -38,7 +38,7 @@ def fault(task: Task, row: Row) -> str:
 
 
 def splits_of(rows: Iterable[Row]) -> list[str]:
-    """The splits that occur in `rows`, in their fixed order; those of other benchmarks last, as they come."""
+    """The splits that occur in `rows`, in their fixed order; those of other benchmarks last, in order of appearance."""
     found = dict.fromkeys(row["split"] for row in rows)
     return [
         *(split for split in (*SPLITS, *TRANSFER) if split in found),
@@ -47,15 +47,15 @@ def splits_of(rows: Iterable[Row]) -> list[str]:
 
 
 def content_key(row: Row) -> tuple[str, ...]:
-    """What makes two questions the same: wording and set of options, whatever their order, case and spacing."""
+    """A key that equal questions share: wording and set of options, ignoring order, case, punctuation and spacing."""
     return (squeeze(row["question"]), *sorted(map(squeeze, row["choices"]["text"])))
 
 
 def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """(rows kept, rows removed): of equal questions the one in test stays, else in a transfer test or another benchmark's,
-    else in validation, else the first.
+    """(rows kept, rows removed). Of equal questions, the first in this order is kept: test; a transfer test or another
+    benchmark's test; validation; train.
 
-    The test split thus keeps the published size, and nothing trained on occurs in it (rules of evidence, 3).
+    The test split thus keeps the published size, and no training question occurs in it (rules of evidence, 3).
     """
     tests = [split for split in splits_of(rows) if split.startswith("test")]
     rank = {split: place for place, split in enumerate((*tests, "validation", "train"))}
@@ -67,7 +67,7 @@ def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def overlaps(rows: list[Row]) -> list[Row]:
-    """Pairs of equal questions: {first, first_place, second, second_place}, place being dataset/split."""
+    """Pairs of equal questions: {first, first_place, second, second_place}. A place is dataset/split."""
     seen: dict[tuple[str, ...], Row] = {}
     found = []
     for row in rows:
@@ -87,10 +87,10 @@ def overlaps(rows: list[Row]) -> list[Row]:
 def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
     """Pairs of a training question and one of another split that share at least `threshold` of their words.
 
-    Words are those of the question and its options, the share is Jaccard's (common words ÷ all words of both). Only
-    questions with a rare word in common are compared: two sets that share so much cannot but share one of their
-    |words| - ⌈threshold · |words|⌉ + 1 rarest (Bayardo et al. 2007, prefix filter). `answer shared`: the right option
-    of the one is the right option of the other, in wording.
+    Words are those of the question and its options; the share is the Jaccard index (common words ÷ all words of both).
+    Only questions with a rare word in common are compared. Two sets with such an overlap must share one of their
+    |words| - ⌈threshold · |words|⌉ + 1 rarest words (Bayardo et al. 2007, prefix filter). `answer shared`: both right
+    options have the same wording.
     """
     words = [set(squeeze(" ".join([row["question"], *row["choices"]["text"]])).split()) for row in rows]
     common = Counter(word for found in words for word in found)
@@ -131,4 +131,5 @@ def _place(row: Row) -> str:
 
 
 def squeeze(string: str) -> str:
+    """`string` in lower case, with every run of characters that are not letters, digits or _ as one space."""
     return re.sub(r"\W+", " ", string.lower()).strip()

@@ -1,4 +1,4 @@
-"""What can be told of MicroSci only, and its export as a dataset folder; making its questions is `microsci`'s business."""
+"""Statistics of MicroSci, and its export as a dataset folder. Its questions are generated in `microsci`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scicot_utils import microsci, tables
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import splits_of, squeeze
 
-FRONT_MATTER = {  # of the embedded benchmark's dataset card; the licence is LICENSE's for embedded data
+FRONT_MATTER = {  # for the embedded benchmark's dataset card; LICENSE gives this licence for embedded data
     "pretty_name": "MicroSci",
     "license": "cc-by-4.0",
     "language": ["en"],
@@ -20,7 +20,7 @@ FRONT_MATTER = {  # of the embedded benchmark's dataset card; the licence is LIC
 
 
 def entities(rows: Iterable[Row]) -> set[str]:
-    """The things that questions of MicroSci are about: their subjects, and their options where these are things."""
+    """The entities that MicroSci questions are about: their subjects, and their options if these are entities."""
     world = microsci.load_world()
     solver = microsci.Solver(world)
     found = set()
@@ -34,7 +34,9 @@ def entities(rows: Iterable[Row]) -> set[str]:
 
 
 def entities_shared(rows: list[Row]) -> list[Row]:
-    """For each split but train: its things, those that training questions hold too, and words common to their names."""
+    """For each split but train: the numbers of its entities and of the words in their names, and how many of them also
+    occur in training questions.
+    """
     trained = entities(row for row in rows if row["split"] == "train")
     trained_words = {word for name in trained for word in squeeze(name).split()}
     counts = []
@@ -54,7 +56,7 @@ def entities_shared(rows: list[Row]) -> list[Row]:
 
 
 def forms(rows: list[Row]) -> list[Row]:
-    """Each form of MicroSci's questions: the facts that it takes, its questions in every split, an example, its proof."""
+    """Each form of MicroSci's questions: its hops, its number of questions per split, an example and its proof."""
     listed = []
     for name, form in microsci.FORMS.items():
         found = [row for row in rows if row["group"] == name]
@@ -74,7 +76,7 @@ def forms(rows: list[Row]) -> list[Row]:
 
 
 def facts() -> list[Row]:
-    """How many facts MicroSci holds, by table, and for things by domain."""
+    """Number of facts in MicroSci by table, and number of entities by domain."""
     world = microsci.load_world()
     counts = {
         "kinds of things": len(world.entities),
@@ -93,6 +95,6 @@ def facts() -> list[Row]:
 
 
 def export_dataset(rows: list[Row], folder: Path, card: str) -> list[Path]:
-    """Write the embedded benchmark as a dataset folder of the hub's kind; `card`: its README without front matter."""
+    """Write the embedded benchmark as a Hugging Face dataset folder. `card`: its README without front matter."""
     splits = {split: [row for row in rows if row["split"] == split] for split in splits_of(rows)}
     return tables.write_dataset("questions", splits, folder, FRONT_MATTER, card)

@@ -1,7 +1,7 @@
-"""The benchmarks, one declared entry each: where its questions are, what becomes of a row, what its answers are.
+"""Declarations of the benchmarks: where the questions are, how a row is converted, and what the answers are.
 
-An entry with `make` is generated here; one with `hub` is read by `datasets`, from the hub or from a folder in the hub's
-layout; one with `file` is read from a JSON file that the user has. Reading itself is done in `reading`.
+An entry with `make` is generated here. One with `hub` is read by `datasets`, from the hub or from a folder in the hub's
+layout. One with `file` is read from a JSON file that the user has. The reading itself is done in `reading`.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from scicot_utils.tasks import symbolic
 
 SPLITS = ("train", "validation", "test")
 EMBEDDED = "microsci"
-HELD_OUT = 0.1  # share of the training questions that serves as validation where a benchmark has none to choose on
-LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and the options in its text
-TRUTH = {"true": "yes", "false": "no"}  # other words for the two answers
+HELD_OUT = 0.1  # share of training questions held out as validation if a benchmark has no validation split
+LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and options in its text
+TRUTH = {"true": "yes", "false": "no"}  # other words for yes and no
 HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 
 
 class TaskError(ScicotError):
-    """A benchmark that cannot be found or read."""
+    """A benchmark cannot be found or read."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark. `normalise` turns a row of the source into one of the questions table, or None to leave it out.
+    """One benchmark. `normalise` turns a row of the source into a row of the questions table, or None to leave it out.
 
-    `file`: the data file of Fine-tune-CoT's code, `kojima` the file or folder in zero_shot_cot's `dataset/`; `make` stands
-    in for one that is not there. `splits`: ours → the source's; without a validation split one in ten training questions
-    is held out. `published`: the
-    paper's questions by split; `train_drawn`: how many it drew of a larger train split. `tolerates`:
-    faults of rows (`checks.fault`) that the benchmark is known to have and that are left in. `answers`: a kind in
-    `prompts.answers`, and for Fine-tune-CoT's own reading the letters that it looks for and how it compares numbers.
+    `file`: the data file of Fine-tune-CoT's code. `kojima`: the file or folder in zero_shot_cot's `dataset/`. `make`:
+    generates the questions if there is no such file. `splits`: our name of a split → the source's; without a validation
+    split, one in ten training questions is held out. `published`: the paper's number of questions by split.
+    `train_drawn`: how many it drew from a larger train split. `tolerates`: faults of rows (`checks.fault`) that the
+    benchmark is known to have and that are left in. `answers`: a kind in `prompts.answers`. `letters` and `compared_as`
+    are for Fine-tune-CoT's own reading: the letters that it looks for, and how it compares numbers.
     """
 
     name: str
@@ -63,8 +63,10 @@ class Task:
 
 
 def _arc(row: Row) -> Row:
-    """A question with its options in any layout that its publishers or the hub use: question, stem and choices side by
-    side or `question: {stem, choices}`; choices as {label[], text[]}, [{label, text}] or [text]; labels may be numbers.
+    """A question with its options, in any layout that its publishers or the hub use.
+
+    Question, stem and choices are side by side, or nested as `question: {stem, choices}`. Choices are {label[],
+    text[]}, [{label, text}] or [text]. Labels may be numbers.
     """
     inside = row["question"] if isinstance(row.get("question"), Mapping) else row
     question = next((inside[name] for name in ("question_stem", "stem", "question") if name in inside), None)
@@ -90,14 +92,14 @@ def _lettered(row: Row, texts: list[str], gold: int) -> Row:
 
 
 def _sciq(row: Row) -> Row:
-    """The source gives the right option apart; the order is drawn by the id, so that no place is right more often."""
+    """The source gives the right option separately. The order is drawn from the id, so that no place is favoured."""
     texts = [row["correct_answer"], row["distractor1"], row["distractor2"], row["distractor3"]]
     order = random.Random(f"SciQ/{row['id']}").sample(range(len(texts)), len(texts))
     return _lettered(row, [texts[place] for place in order], order.index(0))
 
 
 def _scienceqa(row: Row) -> Row | None:
-    """Without those that show an image; a hint, the text that a question may refer to, goes before it."""
+    """Text-only questions; None for one with an image. A hint precedes the question, which may refer to it."""
     if row.get("image") is not None:
         return None
     question = f"{row['hint']} {row['question']}" if row.get("hint") else row["question"]
@@ -110,7 +112,7 @@ def _aqua(row: Row) -> Row:
 
 
 def _listed_in_question(row: Row) -> Row:
-    """Options that stand in the question's text, as in `… Answer choices: (A) 01/05/2015, (B) 01/05/1938.`"""
+    """A question whose text lists its options, as in `… Answer choices: (A) 01/05/2015, (B) 01/05/1938.`"""
     question, *listed = LISTED.split(re.sub(r"\s+", " ", row["question"]))
     listed = listed[-1] if listed else ""
     texts = re.findall(r"\([A-H]\) ?(.+?)(?=,? ?\([A-H]\)|\.?$)", listed.strip())

@@ -1,7 +1,8 @@
-"""A benchmark of the user's own: rows of any file as rows of the questions table, by columns that the recipe names.
+"""A user's own benchmark: rows of any table file, converted to the questions table by the columns that a recipe names.
 
-How a file gives its right options, by label, by text or by place, is decided once for the whole file: the one way that fits
-its rows. Where two ways fit and would make other options right, the recipe must say which (`answer_is`).
+A file names its right options by label, by text or by place. Which of these holds is decided once for the whole file:
+the one way that fits its rows. If two ways fit and disagree on the right options, the recipe must say which
+(`answer_is`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import SPLITS, TASKS, TRUTH, Task, TaskError
 
-CALLED = {  # a split → what people call it, in a column or in a file's name
+CALLED = {  # a split → pattern of its names, in a column or in a file's name
     "train": re.compile(r"(?i)(?:^|[\W_])train(?:ing)?(?=$|[\W_])"),
     "validation": re.compile(r"(?i)(?:^|[\W_])(?:valid(?:ation)?|val|dev(?:elopment)?)(?=$|[\W_])"),
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
@@ -32,16 +33,16 @@ NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
 class RowFault(Exception):
-    """A row that is no question, and why."""
+    """A row is not a valid question; the message says why."""
 
 
 def task(name: str) -> Task:
-    """The entry of a benchmark: a declared one, or for one of the user's own an entry that says so."""
+    """The declared entry of a benchmark, or a default entry for one of the user's own."""
     return TASKS.get(name) or Task(name, "a file of the user's own")
 
 
 def kind_of(answer: str) -> str:
-    """The kind of an open answer: yes_no, number or word; '' for what could not be read from a text."""
+    """The kind of an open answer: yes_no, number or word; '' for one that could not be read from a text."""
     if answer.lower() in ("yes", "no", *TRUTH):
         return "yes_no"
     if NUMBER.fullmatch(answer):
@@ -51,7 +52,7 @@ def kind_of(answer: str) -> str:
 
 @dataclass
 class Asked:
-    """A row as it stands in its file: `labels` of its own, or none; all its `texts`, '' for an empty column."""
+    """A row as in its file. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column."""
 
     where: str
     id: str
@@ -63,10 +64,10 @@ class Asked:
 
 
 def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str, list[Row]]:
-    """Split → rows {id, question, choices, answer} of a benchmark of the user's own, in the order of its file.
+    """Split → rows {id, question, choices, answer} of a user's own benchmark, in the order of its file.
 
-    Raises TaskError, one line, with the file, the row and what is allowed; or, with `faulty: drop`, leaves such rows out
-    and counts them in `left_out`.
+    Raises TaskError, one line, with the file, the row and what is allowed. With `faulty: drop`, it leaves such rows out
+    instead and counts them in `left_out`.
     """
     asked: list[Asked] = []
     for file, of_file in _files(name, own):
@@ -97,13 +98,13 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
 
 def _faulty(where: str, fault: str, own: Own, left_out: Counter[str] | None) -> None:
     if own.faulty == "stop":
-        raise TaskError(f"{where}: {fault}; mend the row, or leave such rows out with faulty: drop")
+        raise TaskError(f"{where}: {fault}; fix the row, or leave such rows out with faulty: drop")
     if left_out is not None:
         left_out["train"] += 1
 
 
 def _files(name: str, own: Own) -> list[tuple[Path, str]]:
-    """The files of a benchmark, each with its split where there is one for each."""
+    """The files of a benchmark, each with its split; '' for a single file."""
     place = paths.expand(own.path)
     if place.is_file() and rows.kind(place):
         return [(place, "")]
@@ -128,7 +129,7 @@ def _split(called: str) -> str:
 
 
 def _columns(where: str, own: Own, row: Any) -> None:
-    """Raise TaskError where a column that the recipe names is missing."""
+    """Raise TaskError if a column that the recipe names is missing."""
     for place in filter(None, (own.question, own.answer, own.id, own.split, *_names(own))):
         try:
             rows.at(row, place)
@@ -142,7 +143,7 @@ def _names(own: Own) -> list[str]:
 
 
 def _asked(where: str, own: Own, row: Any, number: str) -> Asked:
-    """A row as it stands; RowFault where it holds no texts."""
+    """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
     labels, texts = _options(own, row)
     name = _text(rows.at(row, own.id)) if own.id else number
     if not name:
@@ -154,13 +155,13 @@ def _asked(where: str, own: Own, row: Any, number: str) -> Asked:
 
 
 def _text(value: Any) -> str:
-    """A cell as text; '' for a missing value. Raises RowFault for what is none."""
+    """A cell as text; '' for a missing value. Raises RowFault if it holds neither text nor a number."""
     if hasattr(value, "item"):
-        value = value.item()  # of NumPy
+        value = value.item()  # a NumPy scalar
     if value is None or value != value:
         return ""
     if isinstance(value, float):
-        value = format(Decimal(str(value)), "f").removesuffix(".0")  # a column of numbers of which one is missing
+        value = format(Decimal(str(value)), "f").removesuffix(".0")  # whole numbers in a column with a missing value
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str | int | Decimal | datetime.date):
@@ -176,7 +177,9 @@ def _text(value: Any) -> str:
 
 
 def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
-    """(labels of its own, texts) of columns, a list, a mapping, {label: […], text: […]}, [{label, text}], or JSON of one."""
+    """(own labels or [], texts) of a row's options: columns, a list, a mapping, {label: […], text: […]}, [{label,
+    text}], or JSON of one of these.
+    """
     names = _names(own)
     if len(names) > 1:
         common = next((at for at, marks in enumerate(zip(*names, strict=False)) if len({*marks}) > 1), 0)
@@ -189,7 +192,7 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
             found = json.loads(found)
         except ValueError:
             raise RowFault(f"its options are neither a list nor JSON of one: {found[:60]!r}") from None
-    found = found.tolist() if hasattr(found, "tolist") else found  # of Parquet
+    found = found.tolist() if hasattr(found, "tolist") else found  # Parquet holds lists as arrays
     labels: Any = []
     if isinstance(found, Mapping) and {"label", "text"} <= found.keys():
         labels, texts = (
@@ -224,7 +227,7 @@ def _by_label(one: Asked) -> int | None:
     letters = {letter.casefold(): place for place, letter in enumerate(LABELS[: len(one.texts)])}
     if not places.keys() & {
         letter.casefold() for letter in LABELS
-    }:  # columns called option1, option2, … have letters, too
+    }:  # columns called option1, option2, … can be named by letters, too
         places = letters | places
     return places.get(_bare(one.answer).casefold())
 
@@ -251,7 +254,8 @@ def _with_options(name: str, own: Own, asked: Sequence[Asked], left_out: Counter
     made = []
     for one in asked:
         gold = way(one)
-        texts = [text for place, text in enumerate(one.texts) if text or len(_names(own)) == 1]  # columns may be empty
+        # An empty column is no option.
+        texts = [text for place, text in enumerate(one.texts) if text or len(_names(own)) == 1]
         if gold is None:
             fault = f"its answer '{one.answer}' names none of its {len(one.texts)} options"
         elif not one.texts[gold]:
@@ -273,10 +277,12 @@ def _with_options(name: str, own: Own, asked: Sequence[Asked], left_out: Counter
 
 
 def _way(name: str, asked: Sequence[Asked]) -> str:
-    """The one way in which the answers of a file name their options: of those that fit most rows, if they agree."""
+    """The way in which the answers of a file name their options: the one that fits most rows. Raises TaskError if
+    several fit equally well and disagree.
+    """
     fits = {way: sum(place(one) is not None for one in asked) for way, place in WAYS.items()}
     most = max(fits.values())
-    if fits["label"] == most and all(one.labels for one in asked):  # labels of their own are not places as well
+    if fits["label"] == most and all(one.labels for one in asked):  # numbers are then labels, not places
         fits |= {"place": 0, "place_from_1": 0}
     best = [way for way, count in fits.items() if count == most]
     for one in asked:
@@ -316,7 +322,9 @@ def _open(name: str, own: Own, asked: Sequence[Asked], left_out: Counter[str] | 
 
 
 def _divided(own: Own, made: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
-    """Split → rows: as they say; by shares, where none does; and with a share of train for validation, where that has none."""
+    """Split → rows. Rows keep the split that they name. If none names one, the rows are divided by shares. An empty
+    validation split gets a share of train.
+    """
     found: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for split, row in made:
         found[split or "train"].append(row)
@@ -330,6 +338,6 @@ def _divided(own: Own, made: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
 
 
 def _apart(rest: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """(the others, a share of them), each in the old order."""
+    """(the others, a random share), each in the original order."""
     chosen = {*random.Random(f"own/{seed}").sample(range(len(rest)), min(len(rest), max(1, round(share * len(rest)))))}
     return [row for i, row in enumerate(rest) if i not in chosen], [row for i, row in enumerate(rest) if i in chosen]

@@ -1,4 +1,4 @@
-"""From a benchmark's source to rows of the questions table: read, split, checked, sampled. Entries are in `entries`."""
+"""Read a benchmark's source into rows of the questions table: load, check, split, sample. `entries` declares them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
 
 FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
-CALLED = {  # a split, as the hub calls it → what files of it are called
+CALLED = {  # a split, as the hub calls it → pattern of its files' names
     "train": re.compile(r"(?i)\btrain|[-_]train"),
     "validation": re.compile(r"(?i)(?:\b|[-_])(?:validation|valid|val|dev)"),
     "test": re.compile(r"(?i)(?:\b|[-_])test"),
 }
 EXACTLY = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-COMPLETED = "D_"  # before the name of a file of published completions
+COMPLETED = "D_"  # prefix of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
 
@@ -44,10 +44,10 @@ def load(
 ) -> list[Row]:
     """All splits of a benchmark as rows of the questions table, in a fixed order.
 
-    `sizes` (split → questions) and `seed` tell a generated benchmark what to make; 0 is the paper's number for a task of
-    Fine-tune-CoT, and for a transfer test none. One that is read comes whole, for `deduplicate` and then `sample`;
-    what its entry leaves out is counted in `left_out`, split → rows. `own`: the recipe's own benchmarks. Raises TaskError
-    naming the benchmark, where it was looked for, and what to do.
+    `sizes` (split → questions) and `seed` apply to a generated benchmark; a size of 0 is the paper's number for a task
+    of Fine-tune-CoT, and none for a transfer test. A benchmark that is read comes whole, for `deduplicate` and then
+    `sample`. Rows that its entry leaves out are counted in `left_out`, split → rows. `own`: the recipe's own
+    benchmarks. Raises TaskError that names the benchmark, where it was looked for, and what to do.
     """
     task, rows = entry(name), []
     if declared := _declared(name, own):
@@ -67,14 +67,14 @@ def load(
     for row in rows:
         if (found := fault(task, row)) and found not in task.tolerates:
             raise TaskError(
-                f"{name} {row['split']}, row {row['id']}: {found}; mend the row, or take it out of the files"
+                f"{name} {row['split']}, row {row['id']}: {found}; fix the row, or remove it from the files"
             )
     _unique(name, rows)
     return rows
 
 
 def _declared(name: str, own: Mapping[str, Own]) -> Own | None:
-    """What a recipe says of a benchmark of its own; None for any other."""
+    """The recipe's declaration of one of its own benchmarks; None for any other benchmark."""
     return own.get(name.removeprefix(OWN)) if name.startswith(OWN) else None
 
 
@@ -83,15 +83,17 @@ def _unique(name: str, rows: Sequence[Row]) -> None:
         if count > 1:
             splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == place and "split" in row))
             raise TaskError(
-                f"{name}: the id '{place}' stands {count} times{f', in {splits}' if splits else ''}; rows are found by their ids"
+                f"{name}: the id '{place}' occurs {count} times{f', in {splits}' if splits else ''}; allowed: once, "
+                "since rows are found by id"
             )
 
 
 def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
-    """Split, as the hub calls it → file, where a folder is not in the hub's layout; {} where it is.
+    """Split, as the hub calls it → file, for a folder that is not in the hub's layout; {} for one that is.
 
-    Found are Parquet, JSON-lines and CSV files named after their split in any case, as publishers name them
-    (`ARC-Challenge-Train.jsonl`, `dev_rand_split.jsonl`), in the folder of the configuration if there is one.
+    Accepted are Parquet, JSON-lines and CSV files named after their split in any case, as publishers name them
+    (`ARC-Challenge-Train.jsonl`, `dev_rand_split.jsonl`). They are looked for in the folder of the configuration, if
+    there is one.
     """
     if (folder / "README.md").is_file() or any(folder.glob("*.py")):
         return {}
@@ -99,7 +101,7 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
     files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
     found: dict[str, list[Path]] = {}
     for split in task.splits.values():
-        exact = [file for file in files if file.stem.lower() in EXACTLY[split]]  # beside a test_socratic, a test.tok
+        exact = [file for file in files if file.stem.lower() in EXACTLY[split]]  # preferred to e.g. test_socratic
         found[split] = exact or [file for file in files if CALLED[split].search(file.stem)]
     missing = [split for split, named in found.items() if not named]
     if missing and len(missing) < len(found):
@@ -124,15 +126,16 @@ def _normalised(task: Task, split: str, row: Row) -> Row | None:
 
 
 def sizes_of(settings: Questions) -> dict[str, int]:
-    """Split → number of questions that a recipe asks for, transfer tests included."""
+    """Split → number of questions that a recipe asks for, including transfer tests."""
     asked = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
     return asked | dict.fromkeys(TRANSFER, settings.transfer_questions)
 
 
 def with_others(name: str, read: Mapping[str, list[Row]], others: Iterable[str]) -> list[Row]:
-    """The rows of a benchmark, and the test questions of `others`, which its students are tested on, too.
+    """The rows of a benchmark, and the test questions of `others`, on which its students are tested, too.
 
-    `read`: benchmark → its rows. Those of another have the split `test_<benchmark>` and its name before their ids.
+    `read`: benchmark → its rows. The questions of another benchmark get the split `test_<benchmark>`, and its name as a
+    prefix of their ids. Raises TaskError if only one of the two benchmarks has options.
     """
     rows = list(read[name])
     for other in others:
@@ -146,30 +149,33 @@ def with_others(name: str, read: Mapping[str, list[Row]], others: Iterable[str])
 
 
 def unseen(rows: Iterable[Row], variant: str = MAIN) -> list[Row]:
-    """The questions that a run answers: all that are not trained on; those of transfer tests and of other benchmarks in
-    the main variant only."""
+    """The questions that a run answers: all but those of train. Transfer tests and other benchmarks are answered in the
+    main variant only.
+    """
     return [
         row for row in rows if row["split"] != "train" and (variant == MAIN or not row["split"].startswith(ELSEWHERE))
     ]
 
 
 def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
-    """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their old order; of another
-    benchmark as many as of test."""
+    """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their original order. Splits of
+    other benchmarks have the size of test.
+    """
     chosen = []
     for split in splits_of(rows):
         found = [row for row in rows if row["split"] == split]
         size = sizes.get(split, sizes["test"])
         if size and size < len(found):
             order = list(range(len(found)))
-            random.Random(f"{seed}/{split}").shuffle(order)  # a prefix of it, so that larger samples hold smaller ones
+            random.Random(f"{seed}/{split}").shuffle(order)
+            # A prefix of the order is taken, so that larger samples contain smaller ones.
             found = [found[i] for i in sorted(order[:size])]
         chosen += found
     return chosen
 
 
 def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
-    """Raise TaskError where a benchmark is unknown, or its local folder or file is not there."""
+    """Raise TaskError if a benchmark is unknown, or its local folder or file is missing."""
     if declared := _declared(name, own):
         _unique(name, [row for found in read_own(name, declared).values() for row in found])
         return
@@ -190,8 +196,9 @@ def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProx
 
 
 def _file(task: Task, dataset_path: str) -> Path | None:
-    """The data file of a task, or the file of its published completions, which hold the questions, too; or that of
-    zero_shot_cot's code (Kojima et al. 2022)."""
+    """The data file of a task, or None. It is the file of Fine-tune-CoT's code, or that of its published completions,
+    which hold the questions, too, or that of zero_shot_cot's code (Kojima et al. 2022).
+    """
     folder = paths.expand(dataset_path)
     names = (task.file, f"{COMPLETED}{task.file}", task.kojima, f"dataset/{task.kojima}")
     named = [folder / name for name in names] if dataset_path and task.file else []
@@ -199,9 +206,9 @@ def _file(task: Task, dataset_path: str) -> Path | None:
 
 
 def paper_split(n: int) -> tuple[list[int], list[int]]:
-    """(train, test): places of the 70/30 split of Fine-tune-CoT's code, where a task comes without one.
+    """(train, test): indices of the 70/30 split of Fine-tune-CoT's code, for tasks that come without a split.
 
-    NumPy keeps the numbers of `RandomState` the same for good, so that these are the published indices.
+    NumPy guarantees the numbers of `RandomState`, so these are the published indices.
     """
     order = np.random.RandomState(SPLIT_SEED).permutation(n)
     first = round(n * SPLIT_SHARE)
@@ -209,12 +216,12 @@ def paper_split(n: int) -> tuple[list[int], list[int]]:
 
 
 def drawn(n: int, size: int) -> list[int]:
-    """Places of the training questions that the paper draws from a larger train split (AQUA: 10,000 of 97,467)."""
+    """Indices of the training questions that the paper draws from a larger train split (AQUA: 10,000 of 97,467)."""
     return sorted(np.random.RandomState(SPLIT_SEED).permutation(n)[:size].tolist())
 
 
 def _held_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """(the rest, validation): questions to choose on, always the same ones, since nothing is ever chosen on test."""
+    """(rest, validation): a fixed sample of questions to choose on, since nothing is ever chosen on test."""
     order = list(range(len(rows)))
     random.Random(SPLIT_SEED).shuffle(order)
     chosen = {*order[: max(1, round(HELD_OUT * len(rows)))]}
@@ -227,7 +234,7 @@ def _three(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
-    """Rows of a JSON file, {question, answer} each, in the order of the paper's split."""
+    """Split → rows of a JSON file of {question, answer} objects, divided by the paper's split."""
     place = _file(task, dataset_path)
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
@@ -250,8 +257,11 @@ def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
 
 
 def _asked(task: Task, number: int, row: Row) -> Row:
-    """Question and answer of a row of any of the files of the two papers' code: {question, answer}; BIG-bench's {input,
-    target_scores}, whose right option is always its first, so that their order is drawn; SVAMP's; or MAWPS's."""
+    """Question and answer of a row, in any file format of the two papers' code.
+
+    These are {question, answer}; BIG-bench's {input, target_scores}, whose right option is always the first, so that
+    their order is drawn; SVAMP's; and MAWPS's.
+    """
     if "target_scores" in row:
         scores = {text.strip().rstrip("."): score for text, score in row["target_scores"].items()}
         texts, gold = list(scores), max(scores, key=scores.__getitem__)
@@ -273,12 +283,12 @@ def _asked(task: Task, number: int, row: Row) -> Row:
 def _folder(task: Task, dataset_path: str) -> Path:
     folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
     names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
-    own = (folder / name for name in names)  # several benchmarks side by side, each under a name of its own
+    own = (folder / name for name in names)  # a folder with several benchmarks, each in a folder of its own
     return next((place for place in own if place.is_dir()), folder)
 
 
 def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> str:
-    """In which of the layouts that it knows `load` finds a benchmark, in words. Raises what `load` raises."""
+    """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
     if declared := _declared(name, own):
         return f"a benchmark of one's own, {declared.path}"
@@ -296,18 +306,18 @@ def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyTy
 
 
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
-    from datasets import Image, load_dataset  # here, since it is slow and only real tasks need it
+    from datasets import Image, load_dataset  # imported here: it is slow, and only real tasks need it
 
     try:
         place = _folder(task, dataset_path)
         files = _plain_files(place, task)
         what = (FORMATS[next(iter(files.values())).suffix],) if files else (str(place), task.config or None)
-        # The library's own cache knows a local folder by its name, and would serve an edited or a like-named one's rows.
+        # The library caches a local folder under its name, and would serve old rows of an edited or equally named one.
         cache = str(paths.CACHE / "datasets" / tables.digest(place)[:16])
         found = load_dataset(
             *what, data_files={split: str(file) for split, file in files.items()} or None, cache_dir=cache
         )
-    except Exception as error:  # the library raises many kinds; each means that the data could not be had
+    except Exception as error:  # the library raises many kinds; each means that the data could not be loaded
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TaskError(
             f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; "
@@ -321,7 +331,7 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
         data = found[name]
         for column, feature in data.features.items():
             if isinstance(feature, Image):
-                data = data.cast_column(column, Image(decode=False))  # only whether there is one counts
+                data = data.cast_column(column, Image(decode=False))  # it only matters whether there is an image
         some = split == "train" and task.train_drawn
         places = drawn(len(data), task.train_drawn) if some else range(len(data))
         data = data.select(places) if some else data
