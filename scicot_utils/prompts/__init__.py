@@ -1,9 +1,10 @@
-"""Every template, versioned: how a question becomes text, and how an answer is read back. It calls no model.
+"""Versioned templates: how a question becomes text, and how an answer is read back. No model is called here.
 
-`answers` knows what an answer may be (an option, a number, yes or no, a word) and reads one from a text; `templates` has
-the prompts of teachers and students. A template's version changes when its text or its parser does, and is stored with
-every completion. Options are always shown as (A), (B), …, whatever labels the benchmark uses; a parser returns the
-benchmark's own label, or its own spelling of an open answer, and '' where the text names none.
+`answers` defines the kinds of answers (an option, a number, yes or no, a word) and reads one from a text. `conclusions`
+finds the final answer in free text. `templates` has the prompts of teachers and students. A template's version changes
+when its text or its parser does, and is stored with every completion. Options are always shown as (A), (B), …, whatever
+labels the benchmark uses. A parser returns the benchmark's own label, or its own spelling of an open answer, and '' if
+the text names none.
 """
 
 from scicot_utils.prompts.answers import (

@@ -1,7 +1,8 @@
-"""What an answer may be, and how one is read from a text: the one place that knows kinds of answers.
+"""Kinds of answers, and how an answer is read from a text. No other module knows the kinds.
 
-A task declares its kind (`tasks.Task.answers`). There are two ways of reading: `read_answer`, strict, takes a text only
-for the one answer that it names; `cleanse` is Fine-tune-CoT's own, traps and all, to compare with its figures.
+A task declares its kind (`tasks.Task.answers`). `read_answer` is strict: it reads an answer only if the text names
+exactly one. `read_conclusion` reads the conclusion of another model's text. `cleanse` is Fine-tune-CoT's own reading
+with all its pitfalls, for comparison with its figures.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from scicot_utils.tables import Row
 
 LETTERS = "ABCDEFGH"
 NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d+)(?:\.\d+)?")
-CLOSE = 1e-6  # how near Fine-tune-CoT's floats must come to count as equal
+CLOSE = 1e-6  # distance up to which Fine-tune-CoT's floats count as equal
 
 
 class PromptError(ScicotError):
-    """A question that a template cannot show."""
+    """A template cannot show a question, or a prompt shows none."""
 
 
 # ── Options ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def options(question: Row) -> list[tuple[str, str]]:
-    """(letter, text) of every option, letters from A whatever the benchmark's labels are."""
+    """(letter, text) of every option. Letters start at A, whatever the benchmark's labels are. Raises PromptError for
+    fewer than 2 or more than 8 options.
+    """
     texts = question["choices"]["text"]
     if not 2 <= len(texts) <= len(LETTERS):
         raise PromptError(f"question {question['id']}: found {len(texts)} options, allowed: 2 to {len(LETTERS)}")
@@ -50,11 +53,11 @@ UNREAD = ("", "")
 
 
 def _read_option(question: Row, text: str) -> Read:
-    """The option that `text` names. By its very words, else a letter in brackets, else a letter standing alone, else
+    """The option that `text` names: by its exact words, else by a letter in brackets, else by a letter alone, else by
     its words in any case and punctuation.
 
-    The very words go first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter
-    counts only when it is the whole text, so the article "A" is never taken for an answer.
+    Exact words come first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter counts
+    only if it is the whole text, so the article "A" is never taken for an answer.
     """
     labelled = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
     for form in (str.strip, lambda words: words.strip().casefold()):
@@ -62,7 +65,7 @@ def _read_option(question: Row, text: str) -> Read:
         if len(matching) == 1 and text.strip():
             return matching[0], "the option's very words"
     shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
-    bare = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)  # small where a student's tokenizer knows no capitals
+    bare = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)  # lower case: some students' tokenizers have no capitals
     for found, rule in ((re.search(r"\(([A-Ha-h])\)", text), "a letter in brackets"), (bare, "a letter alone")):
         if found:
             label = shown.get(found[1].upper(), "")
@@ -82,7 +85,7 @@ def _letters_anywhere(question: Row, text: str) -> list[str]:
 
 
 def _read_number(question: Row, text: str) -> Read:
-    """The one number that `text` names, however often; none where there are several. "39.0" and "$39" are "39"."""
+    """The one number that `text` names, however often; none if there are several. "39.0" and "$39" are read as "39"."""
     gold = {_value(found): question["answer"] for found in NUMBER.findall(question["answer"])}
     named = {_value(found) for found in NUMBER.findall(text)}
     if len(named) != 1:
@@ -107,7 +110,7 @@ def _numbers_anywhere(question: Row, text: str) -> list[str]:
 
 
 def _read_yes_no(question: Row, text: str) -> Read:
-    """yes or no, where `text` has one of these words and not the other."""
+    """yes or no, if `text` has exactly one of these words."""
     found = set(re.findall(r"\b(?:yes|no)\b", text.lower()))
     return (found.pop(), "the one of yes and no") if len(found) == 1 else UNREAD
 
@@ -117,7 +120,7 @@ def _yes_no_anywhere(question: Row, text: str) -> list[str]:
 
 
 def _read_word(question: Row, text: str) -> Read:
-    """The only thing in quotation marks, else the text if it is a single word; case and the full stop do not count."""
+    """The only quoted text, else the text if it is a single word. Case and final punctuation are ignored."""
     quoted = {found.strip() for found in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
     word = quoted.pop() if len(quoted) == 1 else text
     word = word.strip().strip("\"'“”.,:;!?").strip()
@@ -136,9 +139,9 @@ def _text_as_word(question: Row, text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of answer: how it is read from a text. `anywhere`: all that Fine-tune-CoT would take for one, in order.
+    """A kind of answer. `read` is the strict reading. `anywhere`: all candidates of Fine-tune-CoT's reading, in order.
 
-    `among`: every possible answer, where there are few and the question lists none.
+    `among`: every possible answer, if there are few and the question lists none.
     """
 
     read: Callable[[Row, str], Read]
@@ -167,40 +170,43 @@ def _kind(question: Row) -> Kind:
 
 
 def _kind_name(question: Row) -> str:
-    """Of a benchmark of the user's own, open answers are of the kind that the right one looks like."""
+    """The kind of a question's answer. For open answers of a user's own benchmark, it follows from the gold answer."""
     return tasks.kind_of(question["answer"]) if _own(question) else _task(question).answers
 
 
 def has_options(question: Row) -> bool:
-    """Whether the answer is one of the question's options; open answers have none to show, to rank or to exchange."""
+    """Whether the answer is one of the question's options. Open answers have none to show, rank or exchange."""
     return _kind(question) is KINDS["option"]
 
 
 def possible(question: Row) -> list[str]:
-    """Every answer that can be guessed: the options' labels, yes and no, or [] where there is no end of them."""
+    """Every answer that can be guessed: the options' labels, or yes and no; [] if there is no limit to them."""
     return list(question["choices"]["label"] if has_options(question) else _kind(question).among)
 
 
 def answer_text(question: Row, answer: str) -> str:
-    """An answer in words: its option's text, or itself where it is open."""
+    """An answer in words: its option's text, or an open answer itself."""
     return option_text(question, answer) if has_options(question) else answer
 
 
 def shown_answer(question: Row, answer: str) -> str:
-    """An answer as prompts name it: its option's letter in brackets, or itself where it is open."""
+    """An answer as prompts name it: its option's letter in brackets, or an open answer itself."""
     return f"({letter(question, answer)})" if has_options(question) else answer
 
 
 def read_by(question: Row, text: str) -> Read:
-    """The one answer that `text` names, and the rule by which it was read; both '' if none. An answer is an option's own
-    label, or an open one in the benchmark's spelling."""
+    """The one answer that `text` names, and the rule that read it; both '' if there is none. The answer is the
+    benchmark's label of an option, or an open answer in the benchmark's spelling.
+    """
     return _kind(question).read(question, text)
 
 
 def read_conclusion(question: Row, words: str) -> Read:
-    """What the words of a conclusion come to that somebody else's model wrote (`conclusions`): an answer and the rule by
-    which it was read, or '' and why not, one of WHY_NOT. It never guesses: a second answer, a denial, a correction, or
-    anything else beside the answer but a reason for it makes it none.
+    """What the words of a conclusion in another model's text (`conclusions`) mean: an answer and the rule that read it,
+    or '' and the reason, one of WHY_NOT.
+
+    It never guesses. A second answer, a denial, a correction, or anything beside the answer except a reason for it
+    makes the conclusion unreadable.
     """
     words = words.strip()[:LONGEST]
     said = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
@@ -219,7 +225,7 @@ def read_conclusion(question: Row, words: str) -> Read:
 NO_CONCLUSION, NOTHING_SAID = "no conclusion", "a cue without an answer"
 SEVERAL, NOT_UNDERSTOOD = "several answers, or a denial", "an answer that is none of its kind"
 WHY_NOT = (NO_CONCLUSION, NOTHING_SAID, SEVERAL, NOT_UNDERSTOOD)
-LONGEST = 300  # characters of a conclusion that are looked at
+LONGEST = 300  # characters of a conclusion that are read
 DENIED = re.compile(
     r"\b(?:not|never|neither|nor|none|either|both|cannot|can't|isn't|unlikely|anything but|or|and)\b", re.IGNORECASE
 )
@@ -240,7 +246,7 @@ LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTAL
 
 
 def _plainly(said: str) -> str:
-    """Without words of degree before it, and the quotation marks that these kept from being taken off."""
+    """`said` without words of certainty before it, and without the quotation marks behind them."""
     surely = SURELY.match(said)
     return said[surely.end() :].lstrip(" \"'“‘([").rstrip(" .\"'”’") if surely else said
 
@@ -288,7 +294,7 @@ def _option_concluded(question: Row, said: str) -> Read:
 
 
 def _same(text: str, said: str) -> bool:
-    """Whether these are an option's words, a leading article and punctuation apart; signs and digits count."""
+    """Whether two texts are one option's words. A leading article and punctuation do not count; signs and digits do."""
     if text.strip().casefold() == said.strip().rstrip(".").casefold():
         return True
     forms = [_squeeze(re.sub(r"^(?:the|a|an) (?=\w\w)", "", one.strip())) for one in (text, said)]
@@ -297,7 +303,7 @@ def _same(text: str, said: str) -> bool:
 
 
 def _others(said: str, shown: dict[str, str], mark: str) -> bool:
-    """Whether another option is named in it, by its letter or by its words."""
+    """Whether `said` names another option than `mark`, by its letter or by its words."""
     letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-H])[)\]]?(?![A-Za-z])", said)} - {
         mark,
         "A" if "(A)" not in said else "",
@@ -363,16 +369,16 @@ CONCLUDED: dict[str, Callable[[Row, str], Read]] = {
 
 
 def read_answer(question: Row, text: str) -> str:
-    """The answer of `read_by`."""
+    """The one answer that `text` names, as in `read_by`; '' if there is none."""
     return read_by(question, text)[0]
 
 
 def cleanse(question: Row, text: str, cue: str = "") -> str:
     """The answer in `text` as Fine-tune-CoT reads it, from the code of Ho et al. (reasoning-teacher, `evaluator`).
 
-    Without a cue the first candidate; with one the first after it, and the last of all where the cue is missing. A
-    letter counts wherever it stands, so the article "A" is an answer; numbers are compared as text in some tasks
-    (`tasks.Task.compared_as`), so that "39.0" is not "39".
+    Without a cue, it is the first candidate. With a cue, it is the first one after the cue, or the last of all if the
+    cue is missing. A letter counts wherever it stands, so the article "A" is an answer. In some tasks numbers are
+    compared as text (`tasks.Task.compared_as`), so "39.0" is not "39".
     """
     _, found, after = text.partition(cue) if cue else ("", True, text)
     candidates = _kind(question).anywhere(question, after if found else text)

@@ -1,7 +1,7 @@
-"""Where a text that somebody else's model wrote comes to its conclusion: the one place that knows the forms.
+"""Find the conclusion, the final answer, in free text written by another model. All known forms are declared here.
 
-The last conclusion of a text counts, and its own words. What they mean for a question, one answer, several, a denial or
-nothing that is known, is read by `answers.read_conclusion`.
+The last conclusion of a text counts, and only its own words are returned. `answers.read_conclusion` decides what they
+mean for a question: one answer, several, a denial, or nothing known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Rule:
-    """A form of conclusion. Group `answer` of `pattern` holds the answer's words, to the end of their line."""
+    """A form of conclusion. Group `answer` of `pattern` holds the answer's words, to the end of their line. `seen`: who
+    writes this form.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -30,9 +32,9 @@ WHICH = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
 NAMED = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}(?:answer|option|choice)\b"
-REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n]){{0,2000}})"  # not beyond the next conclusion of a line
+REST = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED})[^\n]){{0,2000}})"  # up to the next conclusion of the line
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
-START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # of a sentence
+START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 
 RULES = (
     _rule(
@@ -80,16 +82,16 @@ RULES = (
         "It has feathers.\nB",
         "models that were told to answer with a letter or a number",
     ),
-)  # in the order in which ties are settled; the last conclusion in the text counts, whatever its rule
+)  # ties are settled in this order; the last conclusion in the text counts, whatever its rule
 
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
 SAID = r"(?:says|said|claims|claimed|thinks|thought|believes|believed|assumed|argues|argued|wrote)\b"
-TURN = r"(?!\b(?:but|yet|however)\b(?!, that\b))"  # opens what the writer says
+TURN = r"(?!\b(?:but|yet|however)\b(?!, that\b))"  # words that turn to the writer's own view
 ON = rf"(?!\b(?:(?<!if )so|but|yet|means|meaning)\b|\bhowever\b(?!, that\b)|\b(?:thus|therefore|hence)\b(?! (?:we )?{SAY}))"
-OTHERS, LED, CLAUSE = rf"(?:{TURN}[^.;])*", rf"(?:{ON}[^.;])*", rf"(?:{ON}[^.,;:—–])*"  # how far a doubt reaches
-NONE = re.compile(  # what stands before `answer`, in its sentence, where it concludes nothing
-    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # the answer that is meant is another one
-    rf"(?<!\bI )(?<!\bwe )\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{OTHERS}|"  # somebody else's
+OTHERS, LED, CLAUSE = rf"(?:{TURN}[^.;])*", rf"(?:{ON}[^.;])*", rf"(?:{ON}[^.,;:—–])*"  # scope of a doubt
+NONE = re.compile(  # text before `answer`, in its sentence, that makes it no conclusion
+    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # another answer is meant
+    rf"(?<!\bI )(?<!\bwe )\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{OTHERS}|"  # somebody else's answer
     rf"\b(?:some|many|most|people|students?|others|mistake|misconception)\b{OTHERS}\b(?:{SAY}|{SAID}){OTHERS}|"
     rf"\b(?:some|many|people|students?(?: \d)?|misconception)\b{CLAUSE}|\b{SAID}(?: that|:)? $|"
     rf"(?:\b(?:(?:can)?not(?! (?:hard|difficult|surprising)\b)|never|nor|nobody|no one|none|nothing|few|disagree)\b|n't) (?:\w+ ){{0,2}}{SAY}{LED}|"
@@ -105,7 +107,7 @@ SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
 NEXT_QUESTION = re.compile(
     r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|end\w*\|>|</s>",
     re.IGNORECASE,
-)  # which a model goes on to ask itself
+)  # a question that a model goes on to ask itself
 GAP = re.compile(r"[\s.:]*")
 
 PAIRED = re.compile(
@@ -119,9 +121,12 @@ MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
 
 @dataclass(frozen=True)
 class Conclusion:
-    """`before`: what stands before it, and before what it repeats, the rationale; where nothing does, what comes after.
-    `cut`: the rest of the text. `words`: all that it says, '' for a cue and nothing more. `rule`: the form, '' where
-    there is no conclusion."""
+    """The parts of a text around its conclusion.
+
+    `before`: the rationale, which is the text before the conclusion and before repetitions of it; if there is none, the
+    text after it. `cut`: the rest of the text. `words`: the words of the conclusion; '' for a cue without an answer.
+    `rule`: the form; '' if there is no conclusion.
+    """
 
     before: str
     cut: str
@@ -130,10 +135,10 @@ class Conclusion:
 
 
 def conclude(text: str) -> Conclusion:
-    """The last conclusion of a text; where there is none, all of the text under the rule ''.
+    """The last conclusion of a text. If there is none, the whole text is `before`, and the rule is ''.
 
-    Thoughts, up to `</think>`, are set apart, and so is a further question that a model goes on to ask itself. What says
-    the same directly before a conclusion is cut with it, so that no rationale ends with the answer.
+    Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. A
+    repetition directly before the conclusion is cut with it, so that no rationale ends with the answer.
     """
     text = split_thinking(text)[1].partition("<think>")[0].strip()
     head = NEXT_QUESTION.split(text)[0].rstrip()
@@ -141,7 +146,7 @@ def conclude(text: str) -> Conclusion:
     return found or _last(text) or Conclusion(text, "", "", "")
 
 
-TAIL = 8000  # characters at the end of a text in which its conclusion is looked for
+TAIL = 8000  # characters at the end of a text that are searched for its conclusion
 TAKEN_BACK = re.compile(
     r"\b(?:wait|actually|kidding|correction)\b|\b(?:made|is) (?:a|an) (?:mistake|error)\b|\b(?:that|this|it)(?:'s| is)? (?:wrong|incorrect|not right|not correct)\b",
     re.IGNORECASE,
@@ -149,7 +154,7 @@ TAKEN_BACK = re.compile(
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """(thoughts, the rest) of a text that opens with a `<think>` block, which a template may have opened for it."""
+    """(thoughts, rest) of a text that begins with a `<think>` block. A template may have written the opening tag."""
     thought, closed, rest = text.rpartition("</think>")
     if closed:
         return thought.strip().removeprefix("<think>").strip(), rest.strip()
@@ -174,14 +179,14 @@ def _last(text: str) -> Conclusion | None:
         for rule, one in found
         if one.end("answer") == end or (BOX.match(bare, one.start()) and one.end() >= end)
     ]
-    rule, match = min(last, key=lambda one: one[1].start())  # of those that end together the one that begins first
+    rule, match = min(last, key=lambda one: one[1].start())  # of matches with the same end, the one that begins first
     inside = [(of, one) for of, one in found if of.name == "json" and "}" not in bare[one.end() : match.start()]]
     rule, match = inside[-1] if inside and inside[-1][1].start() < match.start() else (rule, match)
     words, end = match["answer"].strip(), match.end()
-    if rule.name == "boxed":  # whatever else is boxed in its line is an answer, too
+    if rule.name == "boxed":  # other boxes in the same line are answers, too
         line = bare[bare.rfind("\n", 0, match.start()) + 1 : end]
         words = " or ".join(dict.fromkeys(BOX.findall(line)))
-    if not words:  # on the line below its cue
+    if not words:  # the answer is on the line below its cue
         below = re.search(r"[^\n]*\S[^\n]*", bare[end:])
         words, end = (below[0].strip(), end + below.end()) if below else ("", end)
     if listed := re.match(r"(?:\n[ \t]*[-*•] [^\n]*)+", bare[end:] if re.match(r"[-*•] ", words) else ""):
@@ -190,7 +195,7 @@ def _last(text: str) -> Conclusion | None:
         one["answer"].strip() for of, one in found if of.name not in ("last line", "option") and one["answer"].strip()
     ]
     if rule.name == "last line" and earlier and not _alike(earlier[-1], words):
-        words = f"{earlier[-1]} or {words}"  # two conclusions, of which the second is no sentence
+        words = f"{earlier[-1]} or {words}"  # two conclusions; the second is not a sentence
     if TAKEN_BACK.search(bare[end : end + 200]):
         words = f"not {words}"
     start = _sentence(bare, match)
@@ -200,7 +205,9 @@ def _last(text: str) -> Conclusion | None:
     cut = places[start] if start < len(places) else len(text)
     before = text[:cut].rstrip(" \n#>-*_{$[(\\`").rstrip()
     first = min((one for _, one in found), key=re.Match.start)
-    if first.start() == 0 and first.end() < start and _alike(first["answer"], words):  # it says so first, and then why
+    if (
+        first.start() == 0 and first.end() < start and _alike(first["answer"], words)
+    ):  # the answer comes first, then its reasons
         before = before[places[first.end()] :].strip(" \n*_`.")
     if not before:
         before = text[places[end] if end < len(places) else len(text) :].strip(" \n*_`.")
@@ -210,7 +217,7 @@ def _last(text: str) -> Conclusion | None:
 
 
 def _says_nothing(bare: str, match: re.Match[str]) -> bool:
-    """Whether a sentence speaks of a wrong answer, of what others might say, or of a case that is only supposed."""
+    """Whether a match concludes nothing: it is about a wrong answer, what others might say, or a supposed case."""
     led = re.compile(LEAD, re.IGNORECASE).match(bare, match.start())
     before = CONCEDED.sub("", bare[_begin(bare, match.start()) : led.end() if led else match.start()])
     would = "would" in bare[match.start() : match.start("answer")].casefold()
@@ -218,12 +225,14 @@ def _says_nothing(bare: str, match: re.Match[str]) -> bool:
 
 
 def _begin(bare: str, at: int) -> int:
-    """Where the sentence starts in which this place stands, as far as the last 200 characters tell."""
+    """Where the sentence that contains `at` starts, judged by the 200 characters before it."""
     return max([max(0, at - 200), *(one.end() for one in SENTENCE.finditer(bare, max(0, at - 200), at))])
 
 
 def _sentence(bare: str, match: re.Match[str]) -> int:
-    """Where the sentence of a conclusion starts, if no clause of its own stands between: `I think that the answer is B`."""
+    """Where a conclusion starts, with a short lead-in: `I think that` in `I think that the answer is B`. A clause of
+    its own before the conclusion is no lead-in.
+    """
     start = match.start()
     begin = _begin(bare, start)
     led = bare[begin:start].strip(" \t*_>#-")
@@ -232,24 +241,26 @@ def _sentence(bare: str, match: re.Match[str]) -> int:
 
 
 def _alike(led: str, words: str) -> bool:
-    """Whether a conclusion before the last one says the same, or nothing and so leads up to it."""
+    """Whether an earlier conclusion says the same as the last one, or says nothing and so leads up to it."""
     led, words = (re.sub(r"\W", "", BOX.sub(r"\1", one)).casefold() for one in (led, words))
     return led in ("", words) or (bool(re.match(r"[a-h](?![a-z0-9])", words)) and led == words[:1])
 
 
 def _within(words: str) -> str:
-    """A conclusion's words, or what is boxed in them; of two different boxes both."""
+    """A conclusion's words, or the content of its box; different boxes are joined by `or`."""
     boxed = dict.fromkeys(BOX.findall(words))
     return " or ".join(boxed) if boxed else words
 
 
 def plain(text: str) -> str:
-    """Text without emphasis; what LaTeX sets as text stands as text."""
+    """Text without Markdown's emphasis and LaTeX's commands; text inside LaTeX commands is kept."""
     return _bare(text)[0]
 
 
 def _bare(text: str) -> tuple[str, list[int]]:
-    """The same with full-width forms and typographic minus signs as plain ones, and for each character its place."""
+    """(text of `plain`, for each of its characters the place in `text`). Full-width forms and typographic minus signs
+    become plain ones.
+    """
     found, places = MINUS.sub("-", text.translate(WIDE)), list(range(len(text)))
     for pattern in (LATEX, GROUPED, PAIRED, PAIRED, PAIRED):  # emphasis may be nested
         kept: list[tuple[int, int]] = []

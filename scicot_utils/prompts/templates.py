@@ -1,4 +1,6 @@
-"""The prompts of teachers and of students: a question as text, and a completion taken apart. What an answer is, `answers` knows."""
+"""Prompts of teachers and students: a question as text, and a completion divided into its parts. Kinds of answers are
+defined in `answers`.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,11 @@ from scicot_utils.prompts.conclusions import conclude
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
-SEPARATOR = " ###"  # Fine-tune-CoT's, between what a decoder-only student reads and what it writes
+SEPARATOR = " ###"  # Fine-tune-CoT's separator of input and target in a decoder-only student
 
 
 def _around(before: str, question: Row, after: str = "", between: str = " ") -> str:
-    """The options with what stands before and after them; nothing where the question is open."""
+    """The options between two texts; '' for a question with an open answer."""
     listed = between.join(f"({mark}) {text}" for mark, text in options(question)) if has_options(question) else ""
     return f"{before}{listed}{after}" if listed else ""
 
@@ -49,11 +51,13 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class TeacherPrompt:
-    """How a teacher is asked. `answer_cue` not empty: a second call, with the rationale and this cue appended.
+    """How a teacher is asked. If `answer_cue` is not empty, there is a second call, with the rationale and this cue
+    appended.
 
-    `split` takes a whole completion text apart into (rationale, the part that names the answer). A prompt with
-    `few_shot` cannot be shown before `few_shot()` gave it `exemplars`, one more than it shows. `cue`: after which
-    Fine-tune-CoT's reading looks for the answer of a single call; empty: it takes that part as a text of its own.
+    `split` divides a whole completion into (rationale, the part that names the answer). A prompt with `few_shot` can
+    only be shown after `few_shot()` gave it `exemplars`, one more than it shows. `cue`: the mark after which
+    Fine-tune-CoT's reading looks for the answer of a single call. If empty, that reading takes the answer part as a
+    text of its own.
     """
 
     name: str
@@ -68,15 +72,18 @@ class TeacherPrompt:
 
     @property
     def label(self) -> str:
+        """Name and version, as stored with completions."""
         return f"{self.name}/{self.version}"
 
     @property
     def joint(self) -> str:
-        """What stands between a first call's words and a second one's; '' where there is no second call."""
+        """The text between the output of a first call and that of a second one; '' without a second call."""
         return self.answer_cue or (CUE if self.split is _split_recorded else "")
 
     def question(self, question: Row) -> str:
-        """The prompt's whole text; no question is among its own exemplars, which would show its gold answer."""
+        """The full text of the prompt. A question is never among its own exemplars, which would show its gold answer.
+        Raises PromptError for a few-shot prompt without exemplars.
+        """
         if not self.few_shot:
             return self.block(question)
         if len(self.exemplars) < 2:
@@ -96,7 +103,7 @@ OPTIONS = "\nOptions: "
 
 
 def few_shot(prompt: TeacherPrompt, exemplars: Iterable[Exemplar]) -> TeacherPrompt:
-    """The prompt with exemplars, one more than it is to show: the last stands in where a question is one of them."""
+    """The prompt with exemplars, one more than it shows: the last replaces one that is the question itself."""
     return replace(prompt, exemplars=tuple(exemplars))
 
 
@@ -117,7 +124,7 @@ def _one_call(question: Row) -> str:
 
 
 def need_options(question: Row) -> None:
-    """Raise PromptError where a question, of which its dataset is enough, has no options to discuss."""
+    """Raise PromptError if a question has no options to discuss. Only its `dataset` is needed."""
     if not has_options(question):
         raise PromptError(
             f"prompt 'options_walked': {question['dataset']} has open answers, so there are no options to walk; "
@@ -131,7 +138,7 @@ def _options_walked(question: Row) -> str:
 
 
 def ask(question: Row) -> str:
-    """A question as Kojima et al. (2022) put it, up to where its answer begins."""
+    """A question in the format of Kojima et al. (2022), up to where its answer begins."""
     return f"Q: {_asked(question, ' Answer Choices: ')}\nA:"
 
 
@@ -154,7 +161,7 @@ def _split_last(cue: str) -> Callable[[str], tuple[str, str]]:
 
 
 def _split_first_block(text: str) -> tuple[str, str]:
-    """After few shots a language model may go on with a question of its own, which is none of its answer."""
+    """The first block only: after few-shot examples, a language model may go on with a question of its own."""
     return _split_last(FINAL)(text.split("\n\nQ:")[0])
 
 
@@ -163,7 +170,7 @@ def _by_id(question: Row) -> str:
 
 
 def _split_recorded(text: str) -> tuple[str, str]:
-    """A recorded answer stands after the first whole cue, line break and all, where `teachers.forms` puts it."""
+    """(rationale, answer) around the first whole cue, including its line break, which `teachers.forms` puts there."""
     rationale, found, answer = text.partition(CUE)
     return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
 
@@ -198,8 +205,9 @@ TEACHER_PROMPTS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a prompt's text shows: the last question in it, its options if it has any, its gold letter (or the open
-    answer itself) or '', and what comes after."""
+    """What a prompt's text shows: its last question, the options if any, the gold letter or open answer ('' if not
+    shown), and the text after the question.
+    """
 
     question: str
     options: tuple[str, ...]
@@ -208,7 +216,7 @@ class Shown:
 
 
 def read_prompt(text: str) -> Shown:
-    """A teacher's prompt read back, whichever wrote it; PromptError where it shows no question."""
+    """Parse the text of any teacher's prompt. Raises PromptError if it shows no question."""
     asked = re.compile(r"^(?:Q|Question): (.+?)(?:(?: Answer Choices: |\nOptions: )(\(A\) .+))?$", re.MULTILINE)
     found = list(asked.finditer(text))
     if not found:
@@ -221,8 +229,11 @@ def read_prompt(text: str) -> Shown:
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole completion, read: its rationale, the teacher's answer as `answers` reads it ('' where none can be), the
-    rule by which it was read, or why it was not, and what was cut from the text behind the rationale."""
+    """A whole completion, parsed.
+
+    `answer`: the teacher's answer as `answers` reads it; '' if unreadable. `rule`: how it was read, or why it was not.
+    `cut`: the text that was cut off after the rationale.
+    """
 
     rationale: str
     answer: str
@@ -231,8 +242,9 @@ class Completion:
 
 
 def read_free(question: Row, text: str) -> Completion:
-    """A text read by its conclusion, in whatever form (`conclusions`); where it has none, a last line that is an option's
-    very words, or its letter and them, is one."""
+    """A text read by its conclusion, in any form (`conclusions`). Without one, a last line counts as a conclusion if it
+    is an option's exact words, with or without its letter.
+    """
     found = conclude(text)
     if not found.rule:
         before, _, last = found.before.rpartition("\n")
@@ -247,9 +259,10 @@ def read_free(question: Row, text: str) -> Completion:
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
     """A teacher's whole completion, read as a recipe's `teacher_reading` says.
 
-    `conclusion`: by its last conclusion, whatever the prompt (`read_free`), and the rationale ends before the first cue of
-    a second call; `strict`: from the first line after the prompt's cue; `paper`, Fine-tune-CoT's own: the first candidate
-    of the second call's text, or of a single call's text after its cue, and where that is missing the last of all.
+    `conclusion`: by its last conclusion, whatever the prompt (`read_free`); the rationale ends before the first cue of
+    a second call. `strict`: from the first line after the prompt's cue. `paper`: Fine-tune-CoT's own reading. It takes
+    the first candidate in the text of the second call, or after the cue of a single call; if that cue is missing, the
+    last candidate of all.
     """
     if reading == "conclusion":
         found = read_free(question, text)
@@ -265,7 +278,9 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
 
 
 def _first_call(question: Row, rationale: str, joint: str) -> tuple[str, str, str]:
-    """What a first call wrote, where a second one repeated the cue that joins them, or the answer."""
+    """(text of the first call, joint, text after it), divided where the second call repeats the cue that joins the
+    calls, or the answer. (rationale, '', '') if it repeats neither.
+    """
     start = rationale.find(joint) if joint else -1
     while start >= 0:
         said = rationale[start + len(joint) :].split("\n")[0]
@@ -276,7 +291,7 @@ def _first_call(question: Row, rationale: str, joint: str) -> tuple[str, str, st
 
 
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
-    """A whole completion text in which `rationale` stands in the place of its own, and its answer is the same."""
+    """A completion with `rationale` in place of its own, and with the same answer."""
     answer = prompt.split(text)[1]
     rationale = re.sub(r"\n{2,}Q:", "\nQ:", rationale)  # where a few-shot prompt's completion would end
     cue = prompt.answer_cue or f"\n{FINAL}"
@@ -288,7 +303,7 @@ def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
 
 @dataclass(frozen=True)
 class StudentTemplate:
-    """How a student reads a question. The two cues tell it what to write; `block` shows question and options.
+    """How a student is shown a question. The two cues tell it what to write; `block` shows question and options.
 
     `separator` ends the input of a decoder-only student, whose one sequence is "input separator target".
     """
@@ -302,9 +317,11 @@ class StudentTemplate:
     separator: str = SEPARATOR
 
     def ask_rationale(self, question: Row) -> str:
+        """The input to which a student writes a rationale."""
         return f"{self.block(question)}{self.rationale_cue}"
 
     def ask_answer(self, question: Row) -> str:
+        """The input to which a student writes an answer."""
         return f"{self.block(question)}{self.answer_cue}"
 
     def ask_answer_from(self, question: Row, rationale: str, order: str) -> str:
@@ -316,6 +333,7 @@ class StudentTemplate:
 
     @property
     def joint(self) -> str:
+        """The white space between question and rationale in stage 2's input."""
         return "\n" if "\n" in self.rationale_cue else " "
 
 
@@ -351,8 +369,9 @@ STUDENT_TEMPLATES = {
 
 
 def write_answer(question: Row, answer: str, answer_format: str) -> str:
-    """What a student writes for an answer: an open one itself; an option's text, its letter, or the sentence
-    `The answer is (B).` (`label`, Multimodal-CoT's form)."""
+    """The target text of an answer. An open answer is written as it is. For an option, `answer_format` chooses its
+    text, its letter, or the sentence `The answer is (B).` (`label`, Multimodal-CoT's form).
+    """
     if has_options(question) and answer_format == "label":
         return f"{FINAL} {shown_answer(question, answer)}."
     if has_options(question) and answer_format == "letter":
@@ -366,17 +385,17 @@ def write_rationale_answer(rationale: str, answer: str) -> str:
 
 
 def split_rationale_answer(text: str) -> tuple[str, str]:
-    """(rationale, answer) of Fine-tune-CoT's target; no arrow: all rationale, no answer."""
+    """(rationale, answer) of Fine-tune-CoT's target. A text without an arrow is all rationale."""
     rationale, found, answer = text.rpartition(ARROW.strip())
     return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
 
 
 def write_answer_rationale(rationale: str, answer: str) -> str:
-    """The reverse, `{answer} --> {rationale}`."""
+    """The target in reverse order, `{answer} --> {rationale}`."""
     return f"{answer}{ARROW}{rationale}"
 
 
 def split_answer_rationale(text: str) -> tuple[str, str]:
-    """(rationale, answer) of the reverse; no arrow: all answer, no rationale."""
+    """(rationale, answer) of the target in reverse order. A text without an arrow is all answer."""
     answer, _, rationale = text.partition(ARROW.strip())
     return rationale.strip(), answer.strip()
