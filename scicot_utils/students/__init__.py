@@ -1,10 +1,10 @@
-"""Students: encoder-decoders and decoder-only models from the hub, a folder or a seed; fine-tune, generate, score, save.
+"""Students, encoder-decoder or decoder-only, from the hub, a folder or a seed: fine-tune, generate, score, save.
 
-Which of the two a student is comes from its config. What it is asked is not decided here: inputs and targets are plain
-texts (see `prompts` and `arms`). Layers: loading, then texts to numbers, then answering, then training.
+A student's config tells which of the two it is. Inputs and targets are plain texts, which `prompts` and `arms` make.
+Layers: loading, then encoding, then answering, then training.
 
-The modules are imported when a name of theirs is first used: torch and transformers take seconds, and notebooks that
-only name an arm or draw a figure need neither.
+A module is imported when one of its names is first used: torch and transformers take seconds, and notebooks that only
+name an arm or draw a figure need neither.
 """
 
 from importlib import import_module

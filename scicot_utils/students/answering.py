@@ -1,4 +1,4 @@
-"""Answers of students: greedy texts, and log-likelihoods of given ones."""
+"""Inference of students: greedy generation, and log-likelihoods of given texts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from scicot_utils.students.encoding import (
 )
 from scicot_utils.students.loading import Student, StudentError
 
-SEGMENT = 16  # tokens after which texts that have ended leave their batch
-SHARED = 32  # tokens that a batch's rows begin with, from which on they are read once
-ROOM_AHEAD = 64  # tokens for which there is room in a cache
+SEGMENT = 16  # number of generated tokens after which ended texts leave their batch
+SHARED = 32  # number of common tokens at the beginning of all rows from which they are read only once
+ROOM_AHEAD = 64  # spare tokens that a cache allocates
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A generated text; `truncated` where it had no end within the tokens allowed."""
+    """A generated text. `truncated`: it did not end within the tokens allowed."""
 
     text: str
     truncated: bool
@@ -43,8 +43,8 @@ def generate(
 ) -> list[Generated]:
     """Greedy continuations, in the order of `inputs`, up to their end or to `stop`, which is part of them.
 
-    What else is in a batch changes no text: a decoder-only student is padded on the left, and its padding masked. Raises
-    StudentError where input and `max_new_tokens` go beyond the student's positions.
+    The other texts in a batch do not change a text: decoder-only inputs are padded on the left, and padding is masked.
+    Raises StudentError if the input and `max_new_tokens` exceed the student's positions.
     """
     encoded = to_generate(student, inputs)
     _check_room_to_write(student, encoded, max_new_tokens)
@@ -59,7 +59,7 @@ def generate(
 
 
 def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
-    """The tokens that are written after each row. Every SEGMENT tokens the texts that have ended leave the batch."""
+    """The token ids generated after each row. Every SEGMENT tokens, the texts that have ended leave the batch."""
     model, past = student.model, _cache(student)
     if student.decoder_only:
         (ids, mask), name, states = _given(student, rows, past), "input_ids", None
@@ -69,7 +69,7 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
         ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
         name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
         mask, pad = given["attention_mask"], config.pad_token_id
-    before = ids.shape[1]  # what is written comes after the input, or the start token, which is EOS in many BART models
+    before = ids.shape[1]  # generated tokens follow the input, or the start token, which is EOS in many BART models
     criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
     there, written, ends = torch.arange(len(rows)), [[] for _ in rows], [*_ends(student)]
     while len(there):
@@ -79,11 +79,11 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
             eos_token_id=ends,
         )  # fmt: skip
         known = {"attention_mask": mask} | ({} if past is None else {"past_key_values": past})
-        if states is not None:  # the decoder's mask tells the library how much of its sequence the cache holds
+        if states is not None:  # from the decoder's mask, the library infers how much of the sequence is cached
             known |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
         ids = model.generate(**{name: ids}, **known, generation_config=step, stopping_criteria=criteria)
         ended = torch.isin(ids[:, before:], torch.tensor(ends, device=ids.device)).any(dim=1)
-        if stop:  # in all that was written: what ended within the segment is followed by padding
+        if stop:  # searched in the whole output: padding follows a text that ended within the segment
             texts = student.tokenizer.batch_decode(ids[:, before:], skip_special_tokens=True)
             ended |= torch.tensor([stop in text for text in texts], device=ids.device)
         ended |= ids.shape[1] - before >= max_new_tokens
@@ -99,10 +99,10 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
 
 
 def _given(student: Student, rows: Sequence[list[int]], past: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of what a decoder-only student goes on from, each of shape (rows, longest).
+    """Input ids and attention mask from which a decoder-only student continues, each of shape (rows, longest).
 
-    The beginning that all rows share (exemplars, say) is read into `past` once. Padding comes after it; positions are
-    counted by the mask, so it moves none.
+    The beginning that all rows share (exemplars, say) is read into `past` once. Padding comes after it. Positions are
+    counted by the mask, so padding shifts none.
     """
     shared = _shared(rows) if past is not None and all(type(layer) is _Roomy for layer in past.layers) else 0
     given = batch(student, [row[shared:] for row in rows], left=True)
@@ -116,7 +116,7 @@ def _given(student: Student, rows: Sequence[list[int]], past: Any) -> tuple[torc
 
 
 def _read_once(student: Student, opening: Sequence[int], rows: int, past: Any) -> torch.Tensor:
-    """Reads `opening` into `past` for that many rows; gives it as ids of shape (rows, length)."""
+    """Read `opening` into `past` once for all rows; returns its ids, shape (rows, length)."""
     ids = torch.tensor([opening], device=student.model.device)
     student.model.base_model(input_ids=ids, past_key_values=past, use_cache=True)
     past.batch_select_indices(torch.zeros(rows, dtype=torch.long, device=ids.device))
@@ -124,19 +124,21 @@ def _read_once(student: Student, opening: Sequence[int], rows: int, past: Any) -
 
 
 def _shared(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows begin with, where reading them once pays; one of each row is left to read."""
+    """Number of tokens that all rows begin with; 0 if reading them once does not pay. At least one token of each row is
+    left to read.
+    """
     count = min(common(min(rows), max(rows)), min(map(len, rows)) - 1)
     return count if count >= SHARED and len(rows) > 1 else 0
 
 
 def _ends(student: Student) -> set[int]:
-    """The tokens at which a text ends: the tokenizer's, and of an encoder-decoder those of its checkpoint."""
+    """The token ids that end a text: the tokenizer's EOS and, for an encoder-decoder, those of its checkpoint."""
     named = None if student.decoder_only else student.model.generation_config.eos_token_id
     return {student.tokenizer.eos_token_id, *([] if named is None else [named] if isinstance(named, int) else named)}
 
 
 class _Roomy(DynamicLayer):
-    """Keys and values with room ahead of them, so that a new token does not copy all that stand before it."""
+    """Keys and values with spare room behind them, so that a new token does not copy all earlier ones."""
 
     room: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -163,7 +165,7 @@ class _Roomy(DynamicLayer):
 
 
 def _cache(student: Student) -> Any:
-    """An empty cache of the student's kind; None where it has other states than keys and values (Mamba)."""
+    """An empty cache for this student; None if its state is not keys and values only (Mamba)."""
     config = student.model.config.get_text_config(decoder=True)
     if not student.model._supports_default_dynamic_cache():
         return None
@@ -182,16 +184,17 @@ def _check_room_to_write(student: Student, encoded: Sequence[list[int]], max_new
 
 
 class _Says(StoppingCriteria):
-    """Ends a text with `stop`. The library's own stop strings do not take a tokenizer of whole words.
+    """Ends a text at `stop`. The library's own stop strings do not support a tokenizer of whole words.
 
-    `before`: tokens in front of what is written, in which `stop` is not looked for.
+    `before`: number of tokens before the generated ones, in which `stop` is not looked for.
     """
 
     def __init__(self, tokenizer: Any, stop: str, before: int):
         self.tokenizer, self.stop, self.before = tokenizer, stop, before
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        last = input_ids[:, self.before :][:, -len(self.stop) - 1 :]  # a token has a character at least; one may be cut
+        # A token has at least one character; the first token may be cut.
+        last = input_ids[:, self.before :][:, -len(self.stop) - 1 :]
         texts = self.tokenizer.batch_decode(last, skip_special_tokens=True)
         return torch.tensor([self.stop in text for text in texts], device=input_ids.device)
 
@@ -208,14 +211,15 @@ def score(
 ) -> list[float]:
     """Summed log-likelihood (nats) of each target with its EOS, given its input (and a target prefix).
 
-    With prefixes the decoder reads "prefix target", and only the tokens after the prefix are summed. Without `ends` the
-    EOS is not: the target is the beginning of something longer.
+    With prefixes, the decoder reads "prefix target", and only the tokens after the prefix are summed. Without `ends`,
+    the EOS is left out: the target is the beginning of a longer text. Raises StudentError for unequal counts and for
+    sequences beyond the student's positions.
     """
     sums = [0.0] * len(targets)
     for indices, logits, labels in _forward(student, inputs, targets, prefixes or (), batch_size):
         counted = labels != IGNORED
         if not ends:
-            counted = counted & torch.nn.functional.pad(counted[:, 1:], (0, 1))  # all but the last that counts
+            counted = counted & torch.nn.functional.pad(counted[:, 1:], (0, 1))  # all but the last one, EOS
         chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
@@ -231,9 +235,9 @@ def is_greedy(
     batch_size: int,
     prefixes: Sequence[str] | None = None,
 ) -> list[bool]:
-    """Whether greedy decoding of each input gives exactly its target and the end, token for token.
+    """Whether greedy decoding of each input gives exactly its target and EOS, token for token.
 
-    The student reads the target and must have every next token of it as its first choice: the same as generating and
+    The student reads the target, and each next token must be its first choice. The result is that of generating and
     comparing, without generating.
     """
     found = [False] * len(targets)
@@ -246,9 +250,9 @@ def is_greedy(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A sequence whose end is foretold: after `lead` stand `labels`. An encoder-decoder has read `source` before.
+    """A sequence to be scored: `labels` are predicted after `lead`. An encoder-decoder reads `source` before.
 
-    Sequences that differ in their labels alone share what is read before them.
+    For sequences that differ in their labels only, source and lead are read once.
     """
 
     source: tuple[int, ...]
@@ -259,10 +263,11 @@ class _Asked:
 def _forward(
     student: Student, inputs: Sequence[str], targets: Sequence[str], prefixes: Sequence[str], batch_size: int
 ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """Batches as (indices, logits, labels) of what comes after the prefix; the label of padding is IGNORED.
+    """Yield batches as (indices, logits, labels) for the tokens after the prefix. The label of padding is IGNORED.
 
-    What several targets have in common, the options of a question its text and the student's own rationale, is read once
-    and kept as keys and values of the decoder. Only leads of one length come into one batch, so that none is padded.
+    What several targets share is read once and kept as keys and values of the decoder. For the options of a question,
+    this is its text and the student's own rationale. Only leads of one length come into one batch, so that none is
+    padded. Raises StudentError for unequal counts and for sequences beyond the student's positions.
     """
     if len(inputs) != len(targets) or (prefixes and len(prefixes) != len(targets)):
         counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes)} prefixes"
@@ -270,7 +275,7 @@ def _forward(
     rows, _ = encode(student, inputs, targets, prefixes)
     check_room(student, rows)
     asked = [_asked(student, row) for row in rows]
-    longest: dict[tuple[object, ...], int] = {}  # of sequences that share a beginning, so that they come into one batch
+    longest: dict[tuple[object, ...], int] = {}  # per shared beginning, so that such sequences come into one batch
     for row in asked:
         shared = (row.source, row.lead)
         longest[shared] = max(longest.get(shared, 0), len(row.source) + len(row.labels))
@@ -286,14 +291,18 @@ def _forward(
 
 
 def _asked(student: Student, row: Encoded) -> _Asked:
-    """Where a decoder-only student is given nothing, its first token is foretold by none."""
+    """An encoded row as a sequence to be scored. If a decoder-only student is given nothing, its first token is not
+    scored, since nothing predicts it.
+    """
     start = [] if student.decoder_only else [student.model.config.decoder_start_token_id]
     sequence, first = [*start, *row.decoder_ids], max(len(start) + row.given, 1)
     return _Asked(tuple(row.encoder_ids), tuple(sequence[:first]), sequence[first:])
 
 
 def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
-    """Of each label, shape (rows, most labels, vocabulary); every source and lead is read once for all its rows."""
+    """Logits for each label, shape (rows, most labels, vocabulary). Every source and lead is read once for all rows
+    that share it.
+    """
     shared = {one: place for place, one in enumerate(dict.fromkeys((row.source, row.lead) for row in rows))}
     each = torch.tensor([shared[row.source, row.lead] for row in rows], device=student.model.device)
     leads = torch.tensor([lead for _, lead in shared], device=student.model.device)
@@ -320,7 +329,7 @@ def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
 
 
 def _read(student: Student, leads: torch.Tensor) -> Any:
-    """What a decoder-only student says after leads of one length; the beginning that all of them share is read once."""
+    """Output of a decoder-only student for leads of one length. The beginning that all share is read once."""
     past, shared = _cache(student), _shared(leads.tolist())
     if past is None or not shared:
         return student.model(input_ids=leads, use_cache=True)
@@ -329,8 +338,9 @@ def _read(student: Student, leads: torch.Tensor) -> Any:
 
 
 def _keeps_what_it_read(past: Any) -> bool:
-    """Whether a student's cache is of keys and values alone, which can be handed to several rows. A recurrent student has
-    none, or other states beside them: it reads every sequence whole.
+    """Whether a cache holds keys and values only, so that it can be copied to several rows.
+
+    A recurrent student has no such cache, or further states. It must read every sequence whole.
     """
     caches = (
         [past.self_attention_cache, past.cross_attention_cache] if isinstance(past, EncoderDecoderCache) else [past]

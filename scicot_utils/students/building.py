@@ -1,4 +1,4 @@
-"""Students that are built here: small architectures of random weights, and tokenizers of the words that they need."""
+"""Build students here: small architectures with random weights, and tokenizers of the words that they need."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from scicot_utils.tasks import symbolic
 
 SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
 MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
-GPT2_POSITIONS = 1024  # those of every published GPT-2
+GPT2_POSITIONS = 1024  # as in every published GPT-2
 
 
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer: one token a word, label "(a)" or mark of `words`; others are unknown to it."""
+    """A lower-casing tokenizer with one token per word, label ("(a)") or mark in `words`. Anything else is unknown."""
     tokens = [*SPECIAL_TOKENS.values(), *words]
     model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
     return _lower_cased(model, microsci.WORD.pattern, tokens)
 
 
 def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer: one token a word, label, mark or separator of `words`; others it spells, in letters."""
+    """A lower-casing tokenizer with one token per word, label, mark or separator in `words`. It spells other words."""
     letters = [*ascii_lowercase, *digits]
     known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
     tokens = [*SPECIAL_TOKENS.values(), *known]
@@ -91,14 +91,14 @@ ARCHITECTURES = {
     "micro-small": _micro(64, 2),
     "micro-large": _micro(192, 3),
     "t5-tiny": _t5_tiny,  # a T5 of width 64
-    # A BART of width 64: absolute positions are learned from little, unlike T5's relative ones.
+    # A BART of width 64: absolute positions are learned from little data, T5's relative ones are not.
     "bart-tiny": _micro(64, 2),
     "gpt2-tiny": _gpt2_tiny,  # a GPT-2 of width 64
 }
 
 
 def own_tokenizer(architecture: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of an architecture: of the embedded world's words, or those and the symbolic tasks', others spelled."""
+    """The tokenizer of an architecture: the embedded world's words, or those and the symbolic tasks', with other words spelled."""
     known = microsci.vocabulary(microsci.load_world())
     if architecture.startswith("micro"):
         return word_tokenizer(known)

@@ -1,4 +1,4 @@
-"""Where a training keeps what it needs to go on after a kill. Weights are safetensors, all else the Trainer's own files."""
+"""Checkpoints from which a killed training resumes. Weights are safetensors, the rest are the Trainer's own files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-PREFIX = "checkpoints-"  # of a training's folder, before the checksum of all that decides what it comes to
+PREFIX = "checkpoints-"  # of a training's folder; a checksum of all that determines its result follows
 
 
 def folder(place: Path, model: PreTrainedModel, decides: Iterable[Any]) -> Path:
-    """The folder under `place` of this very training; those of trainings that differ in anything are deleted.
+    """The checkpoint folder of exactly this training under `place`. Folders of trainings that differ are deleted.
 
-    `decides`: pairs and settings; with the weights that `model` starts from, and torch's version, they name the folder,
-    so that a training never goes on from what other settings or texts had come to.
+    `decides`: pairs and settings. The folder's name depends on them, on the initial weights of `model` and on torch's
+    version, so that a training never resumes from a checkpoint of other settings or texts.
     """
     digest = hashlib.sha256(json.dumps([torch.__version__, *decides]).encode())
     for name, tensor in sorted(model.state_dict().items()):
@@ -35,7 +35,7 @@ def folder(place: Path, model: PreTrainedModel, decides: Iterable[Any]) -> Path:
 
 
 def last(place: Path) -> str | None:
-    """The last checkpoint there that is whole: the Trainer writes its state last of all; None: there is none."""
+    """The last complete checkpoint in `place`; None if there is none. The Trainer writes its state file last."""
     found = sorted(place.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for path in found:
         try:
@@ -47,6 +47,7 @@ def last(place: Path) -> str | None:
 
 
 def delete(place: Path) -> None:
+    """Delete the checkpoints of a training. Only the first process does so."""
     if _first_process():
         shutil.rmtree(place, ignore_errors=True)
 

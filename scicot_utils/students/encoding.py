@@ -1,7 +1,7 @@
-"""Texts to numbers: what a student of either kind reads and writes, as token ids and as padded batches.
+"""From texts to token ids: what a student of either kind reads and writes, as token ids and as padded batches.
 
 An encoder-decoder reads the input in its encoder and writes the target in its decoder. A decoder-only student has one
-sequence, "input separator target", of which it learns the target only (Ho et al. 2023, arXiv 2212.10071, section 3.1).
+sequence, "input separator target", and learns the target only (Ho et al. 2023, arXiv 2212.10071, section 3.1).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 
 from scicot_utils.students.loading import Student, StudentError, room
 
-IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+IGNORED = -100  # the label that PyTorch's cross-entropy ignores
 
 
 @dataclass(frozen=True)
 class Encoded:
     """One input and target as token ids.
 
-    `encoder_ids` goes to the encoder and is empty in a decoder-only student; `decoder_ids` is what the decoder reads and predicts,
-    with EOS at its end; the first `given` of its tokens stand there already, and are not counted in a loss or a score.
+    `encoder_ids`: for the encoder; empty in a decoder-only student. `decoder_ids`: what the decoder reads and predicts,
+    with EOS at its end. `given`: how many of its first tokens are given, and so do not count in a loss or a score.
     """
 
     encoder_ids: list[int]
@@ -34,7 +34,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Cut:
-    """What token limits did: how many inputs, targets and pairs were cut, and the longest of each before, in tokens."""
+    """What token limits cut: how many inputs, targets and pairs; and the longest uncut input and target, in tokens."""
 
     inputs: int
     targets: int
@@ -52,10 +52,10 @@ def encode(
     max_input_tokens: int = 0,
     max_target_tokens: int = 0,
 ) -> tuple[list[Encoded], Cut]:
-    """Inputs and targets as token ids; with `prefixes`, one for each, "prefix target" of which the prefix is given.
+    """Inputs and targets as token ids. With `prefixes`, one per target, "prefix target" is written, its prefix given.
 
-    A limit of 0 cuts nothing. What is cut loses its end and keeps what marks it: EOS, or the separator of a decoder-only
-    input.
+    A limit of 0 cuts nothing. A text that is cut loses its end, but keeps the mark behind it: EOS, or the separator of
+    a decoder-only input.
     """
     prefixes = prefixes or [""] * len(targets)
     if student.decoder_only:
@@ -81,8 +81,9 @@ def _encode_joined(
     max_input_tokens: int,
     max_target_tokens: int,
 ) -> tuple[list[Encoded], Cut]:
-    """The sequences of a decoder-only student. Each begins with the very tokens that it is given when it writes; where a
-    tokenizer would join the last of them with what follows, what follows is tokenised alone."""
+    """The sequences of a decoder-only student. Each begins with exactly the tokens that the student is given when it
+    generates. If a tokenizer would merge the last of them with the following text, that text is tokenised separately.
+    """
     asked = [f"{text}{student.separator}" for text in inputs]
     led = [f"{text} {prefix}" if prefix else text for text, prefix in zip(asked, prefixes, strict=True)]
     whole = _ids(student, [f"{text} {target}" for text, target in zip(led, targets, strict=True)])
@@ -116,7 +117,7 @@ def _cut(inputs: Sequence[bool], targets: Sequence[bool], *lengths: Iterator[int
 
 
 def as_tokens(student: Student, source: str, target: str) -> list[dict[str, object]]:
-    """One pair as its tokens and back: a row each for what is read and what must be written, where the loss is."""
+    """One pair as tokens and as decoded text: a row for what is read, and one for what must be written (the loss)."""
     (row,), _ = encode(student, [source], [target])
     given = row.decoder_ids[: row.given] if student.decoder_only else row.encoder_ids
     tokens = student.tokenizer
@@ -132,20 +133,20 @@ def as_tokens(student: Student, source: str, target: str) -> list[dict[str, obje
 
 
 def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
-    """What a student is given to go on from: its encoder's input, or the beginning of its one sequence."""
+    """Token ids from which a student generates: its encoder's input, or the beginning of its one sequence."""
     if not student.decoder_only:
         return _ids(student, inputs)
     return _without_end(student, _ids(student, [f"{text}{student.separator}" for text in inputs]))
 
 
 def given_back(student: Student, texts: Sequence[str]) -> list[str]:
-    """Texts as the student's tokenizer gives them back: without what it cannot write."""
+    """Texts after a round trip through the student's tokenizer, so without what it cannot write."""
     encoded = _ids(student, texts)
     return [text.strip() for text in student.tokenizer.batch_decode(encoded, skip_special_tokens=True)]
 
 
 def _ids(student: Student, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids with EOS at the end, which some tokenizers put there and others do not. A text is read once."""
+    """Token ids with EOS at the end, which only some tokenizers add. Each distinct text is tokenised once."""
     end, distinct = student.tokenizer.eos_token_id, list(dict.fromkeys(texts))
     encoded = student.tokenizer(distinct, verbose=False)["input_ids"] if texts else []
     of_text = {text: ids if ids[-1:] == [end] else [*ids, end] for text, ids in zip(distinct, encoded, strict=True)}
@@ -157,7 +158,9 @@ def _without_end(student: Student, encoded: list[list[int]]) -> list[list[int]]:
 
 
 def common(full: Sequence[int], part: Sequence[int]) -> int:
-    """Length of the common beginning: subword tokenizers may join the last token of a part to what follows."""
+    """Length of the common beginning. It may be shorter than `part`, since subword tokenizers may merge the last token
+    of a part with what follows.
+    """
     count = 0
     while count < min(len(full), len(part)) and full[count] == part[count]:
         count += 1
@@ -165,7 +168,7 @@ def common(full: Sequence[int], part: Sequence[int]) -> int:
 
 
 def check_room(student: Student, rows: Sequence[Encoded]) -> None:
-    """Raise StudentError where a sequence has more tokens than the student has positions."""
+    """Raise StudentError if a sequence has more tokens than the student has positions."""
     longest_read = max((len(row.encoder_ids) for row in rows), default=0)
     longest_written = max((len(row.decoder_ids) for row in rows), default=0)
     for side, longest, told in (
@@ -183,7 +186,7 @@ def check_room(student: Student, rows: Sequence[Encoded]) -> None:
 
 
 def padded(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:
-    """Rows of one length, shape (rows, longest), filled up with `value` on the right or on the left."""
+    """Rows padded to one length with `value`, on the right or on the left, shape (rows, longest)."""
     width = max(len(row) for row in rows)
     fill = [[value] * (width - len(row)) for row in rows]
     return torch.tensor([[*by, *row] if left else [*row, *by] for row, by in zip(rows, fill, strict=True)])
@@ -197,13 +200,13 @@ def batch(student: Student, rows: Sequence[Sequence[int]], *, left: bool = False
 
 
 def by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of indices by length, so that a batch holds little padding; ties keep their order."""
+    """Batches of indices, sorted by length, so that a batch needs little padding. Ties keep their order."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 def after(given: Sequence[int], labels: torch.Tensor) -> torch.Tensor:
-    """Which places of `labels` come after the first `given` of their row."""
+    """Boolean mask of the shape of `labels`: the places after the first `given` of their row."""
     places = torch.arange(labels.shape[1], device=labels.device)
     return places >= torch.tensor(given, device=labels.device).unsqueeze(1)

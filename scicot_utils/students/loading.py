@@ -1,4 +1,4 @@
-"""Loading and saving students: from the hub, a folder or a seed, as one model with its tokenizer."""
+"""Load and save students: a model with its tokenizer, from the hub, a folder or random weights."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_st
 
 
 class StudentError(ScicotError):
-    """A student that cannot be loaded, trained or asked."""
+    """A student cannot be loaded, trained or asked."""
 
 
 @dataclass
 class Student:
     """A model with its tokenizer; `name` says where it came from. `fine_tune` changes `model`.
 
-    `separator` stands between input and target where both are one sequence, in decoder-only students.
+    `separator` stands between input and target in the one sequence of a decoder-only student.
     """
 
     model: PreTrainedModel
@@ -51,15 +51,17 @@ class Student:
 
     @property
     def decoder_only(self) -> bool:
+        """Whether the model has no encoder, by its config."""
         return not self.model.config.is_encoder_decoder
 
 
 def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
-    """The student named: "micro" (shipped), "random/<architecture>", a hub name or folder of safetensors, or a GGUF file.
+    """Load the student "micro" (shipped), "random/<architecture>", a hub name, a folder of safetensors, or a GGUF file.
 
-    Its config says whether it is an encoder-decoder or decoder-only. It lies on the GPU where there is one. `tokenizer` is a hub name or folder; empty means the
-    student's own; one without a padding token pads with its EOS, so that no vocabulary changes. Raises StudentError, in
-    one line, for an unknown architecture, where nothing of that name can be read, and for a model that writes no text.
+    Its config says whether it is an encoder-decoder or decoder-only. It is placed on the GPU if there is one.
+    `tokenizer`: a hub name or folder; empty for the student's own. A tokenizer without a padding token pads with its
+    EOS, so that no vocabulary changes. Raises StudentError, one line, for an unknown architecture, a name under which
+    nothing can be read, and a model that writes no text.
     """
     if student.startswith("random/"):
         return _random(student, tokenizer, seed)
@@ -71,14 +73,14 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         if kind is AutoModelForCausalLM and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
         model = kind.from_pretrained(place, use_safetensors=not form, dtype=torch.float32, **form)
-        if form:  # its numbers are plain ones now, and are saved as such
+        if form:  # the weights are dequantised now, and are saved so
             del model.config.quantization_config
             model.hf_quantizer = None
     return put_together(model, _tokenizer(tokenizer or source), student)
 
 
 def _form(source: str) -> tuple[Path, dict[str, str]]:
-    """The folder of a model, and what to say to transformers of a file of its own in it: GGUF is read as fp32."""
+    """(folder of a model, arguments for transformers). The arguments make it read a GGUF file there, as fp32."""
     place = hub.folder(source)
     return (place.parent, {"gguf_file": place.name}) if place.suffix == ".gguf" else (place, {})
 
@@ -95,15 +97,17 @@ def _random(student: str, tokenizer: str, seed: int) -> Student:
 
 
 def _writes_text(config: PreTrainedConfig) -> bool:
-    """Whether weights with a causal head were saved; a masked model would see in training what it is to write."""
+    """Whether the saved weights have a causal head. A masked language model would see the tokens that it must predict
+    in training.
+    """
     return not config.architectures or bool({*config.architectures} & {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()})
 
 
 def put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
-    """A model and its tokenizer as a student, checked to fit each other.
+    """Join a model and its tokenizer to a student. Raises StudentError if they do not fit each other.
 
-    What a checkpoint says of generation (penalties, forced or suppressed tokens, lengths, sampling) is left out, all but
-    the tokens that begin, end and pad a text: what is generated is decided by the recipe alone.
+    The checkpoint's settings for generation (penalties, forced or suppressed tokens, lengths, sampling) are dropped,
+    except for the tokens that begin, end and pad a text: the recipe alone decides how texts are generated.
     """
     if tokenizer.eos_token is None:
         raise StudentError(
@@ -119,20 +123,20 @@ def put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
     named = model.generation_config
     model.generation_config = GenerationConfig(**{token: getattr(named, token) for token in GENERATION_TOKENS})
     if not model.config.is_encoder_decoder:
-        model.loss_type = "ForCausalLM"  # what the library falls back to for GPT-2, with a warning
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # where the Trainer puts it, too
+        model.loss_type = "ForCausalLM"  # the library's fallback for GPT-2, without its warning
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # the Trainer's choice, too
     return Student(model.to(device).eval(), tokenizer, name)
 
 
 def room(student: Student, side: str) -> int:
-    """How many tokens there are positions for on one side, "reads" or "writes"; 0: as many as there is memory for."""
+    """Number of positions for tokens on one side, "reads" or "writes"; 0 if only memory limits it."""
     coder = {"reads": "encoder", "writes": "decoder"}[side]
     names = (f"max_{coder}_position_embeddings", "max_position_embeddings")
     return next((found for name in names if (found := getattr(student.model.config, name, None))), 0)
 
 
 def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
-    """`config` names the family where the folder holds a bare tokenizer, without a config.json."""
+    """Load a tokenizer. `config` tells the model family if the folder has no config.json."""
     with _one_line("tokenizer", source):
         place, form = _form(source)
         return AutoTokenizer.from_pretrained(place, config=config, **form)
@@ -140,7 +144,7 @@ def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
 
 @contextmanager
 def _one_line(what: str, source: str) -> Iterator[None]:
-    """Turn the libraries' long messages about a missing file into one line; the cause stays attached."""
+    """Turn the libraries' long errors into a StudentError of one line; the cause stays attached."""
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
@@ -161,7 +165,7 @@ def _damaged(error: Exception) -> str:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Without the bar over weight files, which takes longer to draw than a small model to load."""
+    """Hide the progress bar of weight files, which takes longer to draw than a small model to load."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -172,12 +176,12 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def parameters(student: Student) -> int:
-    """Number of parameters, shared ones once."""
+    """Number of parameters; shared ones count once."""
     return sum(parameter.numel() for parameter in student.model.parameters())
 
 
 def save(student: Student, folder: Path) -> None:
-    """Write model and tokenizer to `folder`, complete or not at all; an earlier one there is replaced."""
+    """Write model and tokenizer to `folder`, atomically. An existing folder is replaced."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
@@ -187,9 +191,7 @@ def save(student: Student, folder: Path) -> None:
             student.model.save_pretrained(part)
         student.tokenizer.save_pretrained(part)
         for file in part.iterdir():
-            file.chmod(
-                part.stat().st_mode & 0o666
-            )  # safetensors writes for the owner only; who else may, the umask says
+            file.chmod(part.stat().st_mode & 0o666)  # safetensors makes files private; the umask should decide
         if folder.exists():
             old = part.with_name(f"{part.name}-old")
             folder.rename(old)

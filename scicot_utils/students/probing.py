@@ -1,4 +1,4 @@
-"""What a student of the embedded world knows: its single facts, and the skills of pretraining."""
+"""Probe the embedded student: which single facts it knows, and how well it does the tasks of pretraining."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scicot_utils.students.loading import Student
 
 
 def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
-    """Which single facts of MicroSci a student completes word for word: {domain, n, right}, and a row for all."""
+    """How many facts of MicroSci a student completes word for word, by domain and in all: {domain, n, right, share}."""
     asked = microsci.probes(microsci.load_world())
     right = is_greedy(student, [one.input for one in asked], [one.target for one in asked], batch_size=batch_size)
     rows = []
@@ -29,9 +29,10 @@ def skills(
     tasks: Iterable[str] = tuple(microsci.TASKS),
     batch_size: int = 100,
 ) -> list[dict[str, Any]]:
-    """How many of `count` newly drawn lessons of each pretraining task a student completes word for word.
+    """How many new lessons of each pretraining task a student completes word for word: {task, n, right, share}.
 
-    `stream` says which are drawn; those that stopped a training are no test of what came of it (`has_mastered`).
+    `count`: lessons per task. `stream` seeds them. To test a trained student, use another stream than the one that
+    ended its training (`has_mastered`).
     """
     rows = []
     for task in tasks:
@@ -43,5 +44,5 @@ def skills(
 
 
 def has_mastered(student: Student, tasks: Iterable[str], share: float, *, stream: int | str, count: int = 200) -> bool:
-    """Whether a student completes at least this share of newly drawn lessons in each of the tasks."""
+    """Whether a student completes at least this share of `count` new lessons in each of the tasks."""
     return all(row["share"] >= share for row in skills(student, count=count, stream=stream, tasks=tasks))

@@ -1,4 +1,4 @@
-"""What a study made, in forms for others: training pairs as a provider's fine-tuning file, students as hub folders."""
+"""Export results in common forms: training pairs as a provider's fine-tuning file, students as Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scicot_utils.prompts import ARROW, SEPARATOR
 from scicot_utils.students.loading import Student, StudentError, load, parameters
 from scicot_utils.tables import Row
 
-FENCE = 8 * "`"  # around texts of others, which may hold a fence themselves
+FENCE = 8 * "`"  # long, since the quoted texts may hold a fence themselves
 GPT3_ARROW = f"\n\n{ARROW.strip()}\n\n"
 
-# A pair (input, target) as one line of a fine-tuning file, by the name of its form.
+# Name of a form → function that makes a line of a fine-tuning file from a pair (input, target).
 PROVIDER_FORMS: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "chat": lambda reads, writes: {
         "messages": [{"role": "user", "content": reads}, {"role": "assistant", "content": writes}]
@@ -33,7 +33,7 @@ PROVIDER_FORMS: dict[str, Callable[[str, str], dict[str, Any]]] = {
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]], file: Path, form: str) -> int:
-    """Write pairs as JSON lines in a form of PROVIDER_FORMS; how many. StudentError where the file is there already."""
+    """Write pairs as JSON lines in a form of PROVIDER_FORMS; returns how many. StudentError if the file exists."""
     lines = [json.dumps(PROVIDER_FORMS[form](*pair), ensure_ascii=False) for pair in pairs]
     try:
         with Path(file).open("x", encoding="utf-8") as written:
@@ -44,10 +44,10 @@ def write_pairs(pairs: Iterable[tuple[str, str]], file: Path, form: str) -> int:
 
 
 def publish(model: Path, place: Path, *, made: Row, results: Iterable[Row], example: tuple[str, str]) -> None:
-    """A saved student as an ordinary folder of the hub, with a card: whole, or not at all.
+    """Write a saved student as a Hugging Face model folder with a card, atomically.
 
-    `made`: its provenance, with the recipe's `plumbing`; `results`: rows of its metrics; `example`: a pair that it was trained on. Raises StudentError
-    where there is no student in `model`, or `place` is there already.
+    `made`: its provenance, with the recipe's `plumbing`. `results`: rows of its metrics. `example`: one of its training
+    pairs. Raises StudentError if there is no student in `model`, or `place` exists already.
     """
     if not (model / "config.json").is_file():
         raise StudentError(f"no student in {model}; run the notebook that trains it first")
@@ -90,7 +90,7 @@ def _card(student: Student, made: Row, results: list[Row], example: tuple[str, s
             + [
                 f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
                 for r in results
-                if ":" not in r["metric"]  # those of one form of question have too few of them
+                if ":" not in r["metric"]  # a metric of a single form has too few questions
             ]
         )
         if results

@@ -1,4 +1,4 @@
-"""Fine-tuning a student of either kind on (input, target) texts, with the Trainer."""
+"""Fine-tune a student of either kind on (input, target) texts, with the Trainer of transformers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from scicot_utils.students.answering import score
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_room, encode, padded
 from scicot_utils.students.loading import Student, StudentError, no_progress_bars, parameters
 
-LARGE = 8192  # tokens of a vocabulary from which logits are computed only where there are labels
-GROUPED_FROM = 256  # tokens of input and target together from which batches are formed by length
-DROPOUTS = (  # the names under which configs keep the rates of dropout that are set together; the first found holds
+LARGE = 8192  # size of a vocabulary from which logits are computed only where there are labels
+GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
+DROPOUTS = (  # names of dropout rates in configs, set together; the first group that a config has is used
     ("dropout_rate",),  # T5
     ("dropout",),  # BART, OPT; its rates for attention and activations stay as they are
     ("resid_pdrop", "embd_pdrop", "attn_pdrop"),  # GPT-2
@@ -41,23 +41,23 @@ DROPOUTS = (  # the names under which configs keep the rates of dropout that are
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a fine-tuning did. Losses are means over target tokens (or, where pairs weigh alike, over pairs), in nats."""
+    """The record of a fine-tuning. Losses are means in nats, over target tokens or, with `weigh` "pair", over pairs."""
 
     losses: list[tuple[int, float]]  # (step, mean loss since the entry before)
     validation: list[tuple[int, float]]  # (step, loss on the validation pairs); empty if none were given
-    seconds: float  # since it began, or was resumed
+    seconds: float  # since the start, or since it was resumed
     steps: int
-    kept_step: int  # after which the weights are those kept: `steps`, or that of the least validation loss
-    resumed_from: int  # the step of the checkpoint; 0: it began anew
-    precision: str  # that was used, "fp32" or "bf16"
-    processes: int  # that shared each batch
+    kept_step: int  # the step whose weights are kept: `steps`, or that of the least validation loss
+    resumed_from: int  # the step of the checkpoint; 0: not resumed
+    precision: str  # the one used, "fp32" or "bf16"
+    processes: int  # number of processes that shared each batch
     trainable_parameters: int
     total_parameters: int
     inputs_cut: int  # training pairs whose input was longer than max_input_tokens
     targets_cut: int
 
     def record(self) -> dict[str, Any]:
-        """What the provenance of a run says of its training."""
+        """The part that goes into the provenance of a run."""
         names = (
             "steps",
             "inputs_cut",
@@ -72,7 +72,7 @@ class TrainingLog:
 
 
 class _Recorder(TrainerCallback):
-    """Draws one bar in place of the Trainer's tables, and ends the training early if told to."""
+    """Shows one progress bar in place of the Trainer's tables, and ends the training early once `enough` is true."""
 
     def __init__(self, show: bool, enough: Callable[[], bool] | None, check_steps: int):
         self.show, self.enough, self.check_steps = show, enough, check_steps
@@ -87,7 +87,7 @@ class _Recorder(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self.bar.update(1)
         if args.eval_strategy != "no" and state.global_step == state.max_steps:
-            control.should_evaluate = True  # the last step, too, whatever the distance of checkpoints
+            control.should_evaluate = True  # at the last step, too, whatever the interval of checkpoints
         if self.enough and state.global_step % self.check_steps == 0:
             model.eval()
             control.should_training_stop = self.enough()
@@ -102,8 +102,11 @@ class _Recorder(TrainerCallback):
 
 
 class _Trainer(Seq2SeqTrainer):
-    """Evaluates by the validation loss given, which draws no random numbers, so that it changes no training; where
-    `loss_at_labels` is set, it takes the place of the model's own loss."""
+    """A Trainer with another validation loss and, if `loss_at_labels` is set, another training loss.
+
+    The validation loss draws no random numbers, so it does not change the training. `loss_at_labels` replaces the
+    model's own loss.
+    """
 
     validation_loss: Callable[[], float]
     loss_at_labels: Callable[[Any, dict[str, torch.Tensor]], torch.Tensor] | None = None
@@ -112,7 +115,7 @@ class _Trainer(Seq2SeqTrainer):
         if self.loss_at_labels is None:
             return super().compute_loss(model, inputs, *given, **more)
         loss = self.loss_at_labels(model, inputs)
-        # The library does so for a loss of one's own, since gradients are averaged over processes.
+        # The library does the same for a custom loss, since gradients are averaged over processes.
         return loss if self.compute_loss_func is None else loss * self.accelerator.num_processes
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -156,24 +159,25 @@ def fine_tune(
 ) -> TrainingLog:
     """Train `student` in place on (input, target) texts with AdamW and the Trainer.
 
-    A decoder-only student learns the target only, not the input in front of it. `schedule` is a name of transformers'
-    SchedulerType; `warmup_ratio` the share of `steps` in which the rate rises. A token limit of 0 cuts nothing; where
-    more than `max_cut_share` of the pairs are cut, or one is longer than the student has positions, nothing is trained.
-    `threads` > 0 fixes PyTorch's CPU threads: with it, a seed gives bit-identical weights on one machine. `micro_batches`
-    > 1 cuts every batch into parts of like length, to be padded less; the gradient is their mean. In the loss of a part
-    each `token` of its targets weighs alike, or with `weigh` "pair" each pair of the batch, by the mean of its tokens.
-    With `prefixes`, one for each pair, a target's prefix stands there already: it is read, not learned. Training ends
-    before `steps` if `enough`, asked every `check_steps`, says so; it may ask the student, and must draw no random
-    numbers. `precision`: "fp32", "bf16" (fp32 weights, multiplied in bf16), or "auto", bf16 where a GPU has it.
+    A decoder-only student learns the target only, not the input in front of it. `schedule`: a name of transformers'
+    SchedulerType. `warmup_ratio`: the share of `steps` in which the rate rises. `max_input_tokens`,
+    `max_target_tokens`: 0 cuts nothing. If more than `max_cut_share` of the pairs would be cut, or one is longer than
+    the student has positions, nothing is trained. `threads` > 0 fixes PyTorch's CPU threads; a seed then gives
+    bit-identical weights on one machine. `micro_batches` > 1 divides every batch into parts of similar length, which
+    need less padding; the gradient is their mean. `weigh`: what has equal weight in the loss: each target "token" of a
+    part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a given beginning of the
+    target, which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
+    `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: "fp32", "bf16" (fp32
+    weights, multiplied in bf16), or "auto", which is bf16 if a GPU supports it.
 
-    Every `checkpoint_steps` steps (0: never) all that the training needs to go on is kept under `output_dir`; the same
-    call, after a kill, resumes there and comes to the same weights, bit for bit; the end of the training deletes it.
-    `choose_by` "validation_loss" keeps the weights of the checkpoint, or of the end, at which the loss on
-    `validation_pairs`, weighed as `weigh` says, was least; "last" those of the end.
+    Every `checkpoint_steps` steps (0: never), all that the training needs to resume is saved under `output_dir`. After
+    a kill, the same call resumes there and reaches the same weights, bit for bit. The end of the training deletes the
+    checkpoint. `choose_by` "last" keeps the final weights. "validation_loss" keeps those of the checkpoint, or of the
+    end, with the least loss on `validation_pairs`, weighed as `weigh` says.
 
-    Under `accelerate launch` or `torchrun`, a batch's parts are shared out among the processes, so `micro_batches` must be
-    a multiple of their number: what is learned is the same up to rounding, but for dropout, whose noise differs by process.
-    Raises StudentError, one line, for what cannot be trained on or chosen by, and names what is allowed.
+    Under `accelerate launch` or `torchrun`, the processes share a batch's parts, so `micro_batches` must be a multiple
+    of their number. The result is the same up to rounding, except for dropout, whose noise differs by process. Raises
+    StudentError, one line, if the data or settings do not allow training or choosing; it names what is allowed.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     _check(pairs, steps, batch_size, micro_batches, processes, choose_by, checkpoint_steps, validation_pairs)
@@ -212,16 +216,16 @@ def fine_tune(
     ]
 
     def over_batch(each: torch.Tensor) -> torch.Tensor:
-        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed
+        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed up
 
     def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits
         if student.decoder_only:
-            logits, labels = logits[:, :-1], labels[:, 1:]  # each place foretells the next one
+            logits, labels = logits[:, :-1], labels[:, 1:]  # each place predicts the next token
         return over_batch(_loss_by_pair(logits, labels))
 
     def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], each: bool = weigh == "pair") -> torch.Tensor:
-        """The same losses, from logits of the places that have a label: the output layer is shown no others."""
+        """The same losses, from logits only at places with a label: the output layer sees no others."""
         labels = inputs.pop("labels")
         if student.decoder_only:
             labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
@@ -268,7 +272,7 @@ def fine_tune(
     ):
         trainer.loss_at_labels = loss_at_labels
     trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
-    trainer.model_accepts_loss_kwargs = False  # BART takes the batch's token count and ignores it: average, not sum
+    trainer.model_accepts_loss_kwargs = False  # BART accepts the batch's token count but ignores it: average, not sum
     for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
         trainer.remove_callback(callback)
     recorder = _Recorder(show_progress and trainer.is_world_process_zero(), enough, check_steps)
@@ -346,7 +350,7 @@ def _in_bf16(precision: str) -> bool:
 
 
 def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """A padded batch as the model takes it; labels of what is given are left out of the loss."""
+    """A padded batch as the model takes it. Labels of given tokens are left out of the loss."""
     encoded = batch(student, [row["input_ids"] for row in chosen])
     labels = padded([row["labels"] for row in chosen], IGNORED)
     if student.decoder_only or weigh == "pair" or _has_large_head(student) or any(row["given"] for row in chosen):
@@ -357,14 +361,14 @@ def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict
 
 
 def _has_large_head(student: Student) -> bool:
-    """Whether logits are worth computing only where they are needed."""
+    """Whether the vocabulary is so large that logits should be computed only where they are needed."""
     weight = getattr(student.model.get_output_embeddings(), "weight", None)
     return weight is not None and weight.shape[0] >= LARGE
 
 
 @torch.inference_mode()
 def _same_loss(student: Student, batch: dict[str, torch.Tensor], loss_at_labels: Callable[..., Any]) -> bool:
-    """Whether this student's own loss of a pair is the one at labels: some add others to it, or have another head."""
+    """Whether a student's own loss of a pair equals the one at labels. Some models add terms, or have another head."""
     model = student.model.eval()
     given = {name: tensor.to(model.device) for name, tensor in batch.items()}
     try:
@@ -377,7 +381,9 @@ def _same_loss(student: Student, batch: dict[str, torch.Tensor], loss_at_labels:
 
 
 def _take_best(student: Student, state: TrainerState) -> None:
-    """Put the weights of the checkpoint with the least validation loss in the place of the last ones."""
+    """Replace the final weights by those of the checkpoint with the least validation loss. Raises StudentError if no
+    validation loss was a number.
+    """
     if state.best_model_checkpoint is None:
         raise StudentError(
             "choose_by: no validation loss was a number; look at the losses, and lower learning_rate or take precision fp32"
@@ -389,7 +395,7 @@ def _take_best(student: Student, state: TrainerState) -> None:
 
 
 def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of each row's own labels, shape (batch,)."""
+    """Mean cross-entropy (nats) of each row's own labels, shape (batch,)."""
     each = torch.nn.functional.cross_entropy(
         logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
     )
@@ -397,13 +403,15 @@ def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _with_dropout(student: Student, dropout: float) -> PreTrainedModel:
-    """The same weights in a model built with this dropout: layers copy the rate when they are built."""
+    """The same weights in a model built with this dropout rate, since layers copy the rate when they are built. Raises
+    StudentError if the model has no dropout to set.
+    """
     model = student.model
     names = next((names for names in DROPOUTS if all(hasattr(model.config, name) for name in names)), ())
     if dropout and not names:
         raise StudentError(f"student {student.name!r} has no dropout that could be set: dropout must be 0")
     if not dropout and all(getattr(model.config, name) == 0 for name in names):
-        return model  # nothing is drawn, neither here nor in training
+        return model  # no random number is drawn, neither here nor in training
     for name in names:
         setattr(model.config, name, dropout)
     fresh = type(model)(model.config)
@@ -413,7 +421,9 @@ def _with_dropout(student: Student, dropout: float) -> PreTrainedModel:
 
 
 def _sampling(rows: Sequence[dict[str, Any]], micro_batches: int) -> str:
-    """Batches by length only where padding costs: among short texts it saves little and unmixes tasks."""
+    """The Trainer's way of forming batches. They are formed by length only if padding costs much: for short texts it
+    saves little, and batches mix tasks less.
+    """
     if micro_batches > 1:
         return "batch_rebalance"
     return "group_by_length" if max(row["length"] for row in rows) > GROUPED_FROM else "random"
@@ -424,7 +434,7 @@ def _prints(callback: TrainerCallback) -> bool:
 
 
 def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int, weigh: str) -> float:
-    """Mean negative log-likelihood of a target token, or with `weigh` "pair" the mean over pairs of that."""
+    """Mean negative log-likelihood (nats) of a target token; with `weigh` "pair", the mean of the pairs' means."""
     inputs, targets = [source for source, _ in pairs], [target for _, target in pairs]
     counts = [len(row.decoder_ids) - row.given for row in encode(student, inputs, targets)[0]]
     sums = score(student, inputs, targets, batch_size=batch_size)
