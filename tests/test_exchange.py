@@ -287,7 +287,7 @@ def test_a_bad_line_is_named_and_all_others_are_taken_in(cache):
     bad = ["{", "[1]", "{}", '{"custom_id": "x", "response": 3}']
     told, wrong = batch.take_in(teacher, {}, [*refused, *bad, *answered(lines[1:])], cache)
     assert told == {"whole": 4, "no result": 4, "refused": 1}
-    assert "line 1: " in wrong[0] and "You exceeded your quota; mend the account" in wrong[0]
+    assert "line 1: " in wrong[0] and "You exceeded your quota; fix the account" in wrong[0]
     assert [line.split(":")[0] for line in wrong[1:]] == ["line 2", "line 3", "line 4", "line 5"]
     assert "allowed: a result of a batch with custom_id, response, error" in wrong[1]
     assert cache.spent() == (pytest.approx(4 * 0.021), 5)

@@ -225,8 +225,8 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
         (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable KEY_OF_THE_TEST"),
         (403, {"error": {"message": "no"}}, "no right to this model"),
         (404, {"error": {"message": "The model m does not exist"}}, "check teacher_model and teacher_base_url"),
-        (402, {"error": {"message": "pay"}}, "mend the account"),
-        (429, {"error": {"message": "quota", "code": "insufficient_quota"}}, "mend the account"),
+        (402, {"error": {"message": "pay"}}, "fix the account"),
+        (429, {"error": {"message": "quota", "code": "insufficient_quota"}}, "fix the account"),
         (400, {"error": {"message": "use max_completion_tokens", "code": "unsupported_parameter"}}, "max_completion"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Teachers: whatever turns prompt text into completion text, behind one protocol and one cache.
+"""Teachers turn prompt text into completion text, behind one protocol and one cache.
 
-`simulated` knows the embedded world and errs at declared rates; `served` is any server with OpenAI's interface; `local`
-a transformers model on this machine; `recorded` replays a file. None sees more than the prompt shows, and `ask` is the
-one way to ask any of them. Judging what they wrote is the business of `rationales`. Layers: protocol, then the
-teachers, then asking, then batch files and what a recipe names.
+`simulated` knows the embedded world and errs at declared rates. `served` is any server with OpenAI's interface. `local`
+is a transformers model on this machine. `recorded` replays a file. A teacher sees only what the prompt shows, and `ask`
+is the only way to ask one. What they write is judged in `rationales`. Layers: protocol, then the teachers, then asking,
+then batch files and the teacher and prompt of a recipe.
 """
 
 from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known_usd, spending, usd_text

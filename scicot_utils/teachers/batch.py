@@ -1,8 +1,8 @@
-"""A provider's batch mode: the requests that are not in the cache yet as a file, and the file of results back into it.
+"""A provider's batch mode: write the requests that are not in the cache to a file, and read the file of results back.
 
 The format is OpenAI's (one JSON object a line with custom_id, method, url and body); others read the same. A prompt of
-two calls takes two rounds, since the second call holds the first one's answer. What is in a batch has a mark in the
-cache and is set aside at its worst price, until its result is read.
+two calls takes two rounds, since the second call holds the first one's answer. A request in a batch has a mark in the
+cache, and its worst-case price is reserved, until its result is read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pending(
     temperature: float = 0.0,
     limits: Limits = NO_LIMITS,
 ) -> dict[str, dict[str, Any]]:
-    """Key → request of all that can be asked now, and is neither in the cache nor in a batch."""
+    """Key → request for all that can be asked now and is neither in the cache nor in a batch."""
     found = {}
     for question in questions:
         shown = prompt.question(question)
@@ -58,8 +58,9 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
 def set_aside(
     teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
 ) -> dict[str, dict[str, Any]]:
-    """Count a batch as spent, at its worst, and mark what is in it: all but what was answered in the meantime.
-    BudgetReached where it would pass a cap."""
+    """Count a batch at its worst-case price and mark its requests; returns those marked, without any answered
+    meanwhile. Raises BudgetReached if it would exceed a cap.
+    """
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
     marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
     if marked is None:
@@ -81,11 +82,12 @@ def take_in(
     *,
     price_factor: float = 1.0,
 ) -> tuple[dict[str, int], list[str]]:
-    """Store a batch's results: how many there were of each kind, and what is wrong with lines that told nothing of use.
+    """Store a batch's results: (kind → number of results, messages about lines without a usable result).
 
-    Beside what is in a batch of this teacher's, `requests` may be answered: a batch of another checkout. Answers are
-    stored, and marks of what cannot be answered; all else is `to be asked again`, and what the cache already has, or
-    nobody asked, `not asked for`. `price_factor`: of the listed price, in batch mode.
+    Results are accepted for requests that are in a batch of this teacher, and for `requests`, which may be in a batch
+    of another checkout. Stored are answers, and marks of requests that cannot be answered. The rest is counted as `to
+    be asked again`. Results that the cache already has, or nobody asked for, are `not asked for`. `price_factor`: price
+    of batch mode, as a share of the listed price.
     """
     identity = teacher.identity.items()
     batched = {caches.key(found): found for found, _ in cache.of_kind(BATCHED) if identity <= found.items()}
@@ -126,12 +128,12 @@ def take_in(
 
 
 def _read(teacher: Served, prompt: str, status: object, body: object) -> Response:
-    """The response in one result; raises as a teacher that is asked directly."""
+    """The response in one result. Raises the errors that asking the teacher directly raises."""
     if status == 200 and isinstance(body, dict):
         return teacher.read(body, prompt)
     if isinstance(status, int):
         raise teacher.refused(status, body, {})
-    raise TransientError("the batch expired or was cancelled")  # and the request was not charged
+    raise TransientError("the batch expired or was cancelled")  # in both cases, the request was not charged
 
 
 def _mark(reason: str, usd: float | None, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What a recipe names: its teacher, its prompt, and what the prompt needs besides the question."""
+"""The teacher and the prompt that a recipe names, and the exemplars that a few-shot prompt needs."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from scicot_utils.teachers.simulated import Habits, Simulated, solver
 
 
 def open_teacher(settings: Settings) -> Teacher:
-    """The teacher that a recipe names."""
+    """The teacher that a recipe names. Raises TeacherError if its file or model cannot be read."""
     if settings.teacher == "recorded":
         chosen = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
         return Recorded(settings.teacher_path, chosen, settings.teacher_columns)
     if settings.teacher == "openai":
-        from scicot_utils.teachers.served import Served  # here, since only those who ask a server load its client
+        from scicot_utils.teachers.served import Served  # imported here: only this teacher needs the client
 
         return Served(settings)
     if settings.teacher == "local":
-        from scicot_utils.teachers.local import Local  # here, since it loads torch
+        from scicot_utils.teachers.local import Local  # imported here: it loads torch
 
         return Local(settings)
     return Simulated(Habits.of(settings))
 
 
 def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
-    """Raise TeacherError, one line, where a recorded teacher's file holds none of the questions that were asked."""
+    """Raise TeacherError, one line, if a recorded teacher's file holds none of the questions that were asked."""
     asked_before = isinstance(teacher, Recorded) and {row["finish_reason"] for row in completions} == {"missing"}
     if asked_before:
         raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
@@ -53,7 +53,7 @@ PROOFS: dict[str, Callable[[Row], str]] = {  # dataset → a rationale as a huma
 
 
 def need_proofs(dataset: str) -> None:
-    """Raise TeacherError where a benchmark has no rationales that a few-shot prompt could show."""
+    """Raise TeacherError if a benchmark has no rationales that a few-shot prompt could show."""
     if dataset not in PROOFS:
         raise TeacherError(
             f"prompt 'few_shot_cot' needs exemplars with rationales, and none are known for {dataset}; "
@@ -62,9 +62,9 @@ def need_proofs(dataset: str) -> None:
 
 
 def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
-    """`count` worked questions of the train split, of different groups as far as there are; always the same ones.
+    """`count` worked questions of the train split, from different groups as far as possible; always the same ones.
 
-    Their rationales are the benchmark's own proofs. Raises TeacherError where it has none, or too few questions.
+    Their rationales are the benchmark's own proofs. Raises TeacherError if it has none, or too few questions.
     """
     train = sorted(
         (row for row in questions if row["split"] == "train"),
@@ -83,11 +83,11 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
 
 
 def prompt_of(settings: Settings, questions: Iterable[Row] = (), *, name: str = "") -> TeacherPrompt:
-    """The prompt that a recipe names, or the one called `name`; a recorded teacher has only its own, or, where its file
-    is an export of a cache, those that were asked with then.
+    """The prompt that a recipe names, or the one called `name`.
 
-    A few-shot prompt takes its exemplars from the train split of `questions`; without them it can be parsed with, not
-    asked with.
+    A recorded teacher has only the prompt `recorded`. If its file is an export of a cache, it has only the prompts that
+    were asked then. A few-shot prompt takes its exemplars from the train split of `questions`. Without them, it can
+    parse completions, but not ask. Raises TeacherError if teacher and prompt do not go together.
     """
     name = name or settings.prompt
     exported = settings.teacher == "recorded" and recorded.is_export(settings.teacher_path)

@@ -1,4 +1,4 @@
-"""A recipe's cache as its user handles it: told of, cleared of failures, moved to files and back, asked in batches."""
+"""Commands on a recipe's cache: show it, delete failures, export and import it, write and read batch files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from scicot_utils.teachers.asking import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 from scicot_utils.teachers.protocol import Teacher, now
 
-SHOWN = 3  # lines of a result file that are named
+SHOWN = 3  # faulty lines of a result file that a message names
 
 
 def export_cache(path: Path, file: Path) -> str:
-    """Write a cache as JSON lines, and say what they hold; of a damaged one, each row that can still be read."""
+    """Write a cache as JSON lines and return a line on it. Of a damaged cache, every readable row is written."""
     lines = cache.export(_there(path))
     _write(file, lines)
     return f"{len(lines)} responses of {paths.relative(path)} written to {file}"
 
 
 def import_cache(planned: Recipe, file: Path, *, paid_elsewhere: bool = False) -> str:
+    """Load a file that `export_cache` wrote into a recipe's cache, and return a line on it. With `paid_elsewhere`, its
+    costs do not count against the recipe's caps. Raises ScicotError for an invalid file.
+    """
     path = paths.teacher_cache(planned.name)
     with Cache(path) as opened:
         added = opened.take_in(_lines(file), file.name, paid_here=not paid_elsewhere)
@@ -48,7 +51,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _batch(planned: Recipe, dataset: str, variant: str) -> tuple[Teacher, TeacherPrompt, list[Row], dict[str, Any]]:
-    """(teacher, prompt, questions, arguments of asking) of one dataset and variant, as notebook 03 would ask."""
+    """(teacher, prompt, questions, arguments for asking) of one dataset and variant, as notebook 03 would ask."""
     settings, dataset = planned.settings(variant=variant), dataset or planned.distill[0]
     if settings.teacher != "openai":
         raise ScicotError(
@@ -67,6 +70,11 @@ def _batch(planned: Recipe, dataset: str, variant: str) -> tuple[Teacher, Teache
 
 
 def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
+    """Write all requests that are still to be asked as a provider's batch file, and return a line on it.
+
+    They are marked in the cache, and their worst-case price is reserved. Raises ScicotError if the file exists, if
+    another process is asking, or if a cap would be exceeded.
+    """
     teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
     if file.exists():
         raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
@@ -77,9 +85,9 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
             return f"nothing to ask{waiting or ': every response is in the cache'}"
         draft = file.with_name(f"{file.name}.draft")
         try:
-            _write(draft, batch.lines(teacher, requests))  # so that a disk without room is met before it is counted
+            _write(draft, batch.lines(teacher, requests))  # so that a full disk is noticed before anything is counted
             batch.set_aside(teacher, requests, opened, asking["limits"])
-            draft.replace(file)  # not sooner: what stands in a batch file is counted
+            draft.replace(file)  # last, since all requests in a batch file must be counted
         finally:
             draft.unlink(missing_ok=True)
     again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
@@ -88,7 +96,7 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
 
 @contextmanager
 def _turn(opened: Cache) -> Iterator[None]:
-    """What a run asks for at the moment must not be in a batch, too."""
+    """Hold the cache's lock, so that no request of a running process gets into a batch, too."""
     try:
         with opened.turn.acquire(timeout=0):
             yield
@@ -103,6 +111,10 @@ def _write(file: Path, lines: Iterable[str]) -> None:
 
 
 def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
+    """Store the results of a batch in a recipe's cache, and return a line on them. `price_factor`: price of batch mode,
+    as a share of the listed price. Raises ScicotError if a line has no usable result; all other lines are stored
+    before.
+    """
     teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
     with Cache(paths.teacher_cache(planned.name)) as opened:
         requests = batch.pending(teacher, prompt, wanted, opened, **asking)
@@ -124,14 +136,16 @@ def _waiting(opened: Cache) -> str:
 
 
 def state(planned: Recipe) -> str:
-    """What a recipe's cache holds, and what was ever spent through it."""
+    """A line on what a recipe's cache holds, and on all that was spent through it."""
     with Cache(_there(paths.teacher_cache(planned.name))) as opened:
         held = ", ".join(f"{count} {'whole' if kind == 'stop' else kind}" for kind, count in opened.kinds().items())
         return f"{paths.relative(paths.teacher_cache(planned.name))}: {held or 'empty'}. {spending(opened, planned.settings())}"
 
 
 def forget(planned: Recipe, reason: str) -> str:
-    """Delete what has no whole answer for that reason, and note it, which makes the pipeline ask again."""
+    """Delete responses that are incomplete for `reason`, a finish_reason, and return a line on it. The deletion is
+    logged, which makes the pipeline ask again. Raises ScicotError if there are no such responses.
+    """
     with Cache(_there(paths.teacher_cache(planned.name))) as opened:
         kinds = opened.kinds()
         kinds.pop("stop", None)  # whole answers, which were paid for

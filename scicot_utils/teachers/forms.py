@@ -1,7 +1,7 @@
-"""Completions as people keep them: each form of file and of row that a recorded teacher reads, told apart by what stands in it.
+"""File formats of completions that a recorded teacher reads. The content of a file or row decides which format it is.
 
-Files: JSON lines, a JSON list, Parquet, CSV or TSV, of rows in any of ROWS; a file of Fine-tune-CoT's, or a folder of
-them (D_….json); a log of zero_shot_cot's, or a folder with `log/`. Rows of other columns are named by the recipe
+Files: JSON lines, a JSON list, Parquet, CSV or TSV, of rows in any of ROWS; a file of Fine-tune-CoT, or a folder of
+them (D_….json); a log of zero_shot_cot, or a folder with `log/`. For rows with other columns, the recipe names them
 (`teacher_columns`).
 """
 
@@ -23,13 +23,13 @@ ALLOWED = (
     'rows with "id" and "text" (or "rationale"), OpenAI batch output, chat completions, samples of lm-evaluation-harness, '
     "or the columns that teacher_columns names"
 )
-LOGGED = re.compile(r"^(\d+)st data$\n", re.MULTILINE)  # as zero_shot_cot numbers its questions, "2st" and all
+LOGGED = re.compile(r"^(\d+)st data$\n", re.MULTILINE)  # zero_shot_cot's numbers of questions, "2st" included
 STEP_BY_STEP = "A: Let's think step by step."
 
 
 @dataclass(frozen=True)
 class Found:
-    """A completion with what its question is known by: its id, its place in its file and its text, '' where not told."""
+    """A completion with what identifies its question: its id, its place in its file and its text; '' if unknown."""
 
     text: str
     id: str = ""
@@ -39,14 +39,14 @@ class Found:
 
 
 def files(path: Path) -> list[Path]:
-    """The files of a place, in order; [] where it holds none that are read."""
+    """The files at a path, in order; [] if there is none in a known format."""
     if path.is_dir():
         return sorted(path.glob("D_*.json")) or sorted((path / "log").glob("*.log"))
     return [path] if path.is_file() else []
 
 
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
-    """Every completion of a file. Raises TeacherError that names the file, the line, and what is allowed."""
+    """Yield every completion of a file. Raises TeacherError that names the file, the line, and what is allowed."""
     if path.suffix == ".log":
         yield from _logged(path.read_text(encoding="utf-8", errors="replace"))
         return
@@ -95,12 +95,12 @@ def _named(row: Any, columns: Mapping[str, str]) -> list[Found]:
 
 
 def _found(said: Any, name: str, question: str = "", finish: str = "stop") -> Found:
-    """A completion; one without text, as of a refusal or a call of a tool, is an unfinished one."""
+    """A completion. Without text, as after a refusal or a tool call, it counts as unfinished."""
     return Found(_said(said), name, question, finish=finish if said else "unfinished")
 
 
 def _said(said: Any) -> str:
-    """A text, or the text in a list of parts, as servers send it."""
+    """A text, or the joined texts of a list of parts, as servers send it."""
     if said is None or isinstance(said, float):  # a missing value of a table
         return ""
     if isinstance(said, list):
@@ -111,21 +111,24 @@ def _said(said: Any) -> str:
 
 
 def _finished(reason: object) -> str:
-    """A file that does not say how a completion ended holds whole ones."""
+    """The finish reason of a completion. If the file gives none, the completion counts as whole."""
     return "stop" if reason in (None, "") else finished(reason)
 
 
 def _id(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a column of whole numbers in which one was missing
+        value = int(value)  # whole numbers in a column with a missing value
     if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
         raise TypeError("its id is no text")
     return str(value)
 
 
 def _plain(row: dict[str, Any]) -> list[Found]:
-    """A row with a whole completion as `text`, or with a `rationale`, which is one to its end, also where it names an
-    answer in words of its own: behind it a cue says so, with no answer."""
+    """A row with a whole completion as `text`, or with a `rationale`.
+
+    The whole text of a `rationale` is one, even if it names an answer in words of its own. In that case an empty cue is
+    appended, which says that no answer follows.
+    """
     if "rationale" not in row:
         return [_found(row["text"], _id(row["id"]))]
     if not isinstance(row["rationale"], str):
@@ -135,7 +138,7 @@ def _plain(row: dict[str, Any]) -> list[Found]:
 
 
 def _batched(row: dict[str, Any]) -> list[Found]:
-    """A line of OpenAI's batch output, of chat completions or responses, or of Anthropic's; one that failed holds none."""
+    """A line of OpenAI's batch output (chat completions, responses) or Anthropic's; [] for a failed request."""
     name = _id(row["custom_id"])
     message = (row.get("result") or {}).get("message") if "result" in row else None
     if message:
@@ -164,7 +167,7 @@ def _chosen(reply: Mapping[str, Any], name: str) -> list[Found]:
 
 
 def _harness(row: dict[str, Any]) -> list[Found]:
-    """A sample that lm-evaluation-harness logged (`--log_samples`) of a task that generates."""
+    """A sample of a generation task that lm-evaluation-harness logged (`--log_samples`)."""
     doc = row["doc"]
     name = _id(doc["id"]) if doc.get("id") is not None else ""
     question = "" if name else _said(doc["question"])
@@ -173,7 +176,9 @@ def _harness(row: dict[str, Any]) -> list[Found]:
     return [_found(text, name, question) for texts in row["resps"] for text in texts]
 
 
-ROWS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Found]]], ...] = (  # the first that holds is taken
+ROWS: tuple[
+    tuple[Callable[[Any], bool], Callable[[Any], list[Found]]], ...
+] = (  # (condition, reader); the first that holds is taken
     (lambda row: "custom_id" in row and ("response" in row or "result" in row), _batched),
     (lambda row: "resps" in row and "doc" in row, _harness),
     (lambda row: isinstance(row.get("choices"), list) and "text" not in row and "rationale" not in row, _chat),
@@ -185,7 +190,9 @@ ROWS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Found]]], ...] = (
 
 
 def _published(data: Mapping[str, Any], name: str) -> Iterator[Found]:
-    """Fine-tune-CoT's (`CompletionDataset` in its code: index → samples), which numbers questions within a task."""
+    """Completions in a file of Fine-tune-CoT (`CompletionDataset` in its code: index → samples). The index is the
+    number of the question within its task.
+    """
     try:
         for index, samples in data.items():
             for found in samples:
@@ -205,7 +212,7 @@ def _published(data: Mapping[str, Any], name: str) -> Iterator[Found]:
 
 
 def _logged(text: str) -> Iterator[Found]:
-    """zero_shot_cot's (Kojima et al. 2022), which numbers questions from 1 in the order of the task's file."""
+    """Completions in a log of zero_shot_cot (Kojima et al. 2022), which numbers questions from 1, in file order."""
     parts = LOGGED.split(text)[1:]
     for number, body in zip(parts[::2], parts[1::2], strict=True):
         asked, _, said = body.partition("\npred_before :")[0].partition(STEP_BY_STEP)

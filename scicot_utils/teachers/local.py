@@ -1,7 +1,7 @@
 """A teacher on this machine: a `transformers` causal or encoder–decoder model, asked in batches.
 
-Its chat template is used where it has one. Samples are drawn with noise from a generator of their own, seeded by prompt
-and sample, so that an answer does not depend on which other prompts happen to be in its batch.
+Its chat template is used if it has one. The noise of sampling comes from a generator seeded by prompt and sample, so an
+answer does not depend on the other prompts in its batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
 
 
 class Local(Teacher):
-    """`identity` holds the name only: another model in the same folder is another teacher, so give it another name."""
+    """A transformers model on this machine.
+
+    `identity` holds the model's name only. Another model in the same folder would pass for the same teacher, so give it
+    another name.
+    """
 
     def __init__(self, settings: Settings):
         try:
@@ -70,6 +74,9 @@ class Local(Teacher):
         self._gathering, self._answering = threading.Lock(), threading.Lock()
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        """Wait for a batch and answer the prompt in it. Raises PermanentError if the prompt is too long for the model,
+        and TeacherError if the batch fails.
+        """
         ids = self._ids(prompt)
         needed = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
         if self._room and needed > self._room:
@@ -96,15 +103,16 @@ class Local(Teacher):
         return self._tokenizer(prompt, return_tensors="pt")["input_ids"][0]
 
     def _answer_all(self) -> None:
-        """Answers whatever waits, in one batch for each temperature."""
+        """Answer all waiting prompts, in one batch for each temperature."""
         with self._gathering:
             waiting, self._waiting = self._waiting, []
         for temperature in {of for _, _, of, _ in waiting}:
             batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
             try:
                 responses = self._generate([(ids, seed) for ids, seed, _ in batch], temperature)
-            except Exception as error:  # whatever it is: all wait for this one batch
-                hint = "; a smaller teacher_in_flight may help" if isinstance(error, RuntimeError) else ""  # no memory
+            except Exception as error:  # any kind, since other threads wait for this batch
+                # A RuntimeError usually means: out of memory.
+                hint = "; a smaller teacher_in_flight may help" if isinstance(error, RuntimeError) else ""
                 told = TeacherError(f"teacher '{self.name}': {one_line(repr(error))}{hint}")
                 for *_, answer in batch:
                     answer.done() or answer.set_exception(told)
@@ -114,7 +122,7 @@ class Local(Teacher):
 
     def _generate(self, batch: list[tuple[torch.Tensor, int]], temperature: float) -> list[Response]:
         inputs = self._tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt")
-        mask = torch.zeros_like(inputs["input_ids"])  # by length: the padding may be a token of the text, too
+        mask = torch.zeros_like(inputs["input_ids"])  # by length, since the padding token may occur in the text, too
         for row, (ids, _) in enumerate(batch):
             mask[row, -len(ids) :] = 1
         more: dict[str, Any] = {}

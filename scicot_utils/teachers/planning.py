@@ -1,4 +1,4 @@
-"""How much a recipe is going to ask, before it is asked; what it costs is estimated from a sample, in notebook 02."""
+"""The number of requests that a recipe will make. Notebook 02 estimates their cost from a sample."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scicot_utils.teachers.choosing import open_teacher, prompt_of
 
 
 def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> list[dict[str, Any]]:
-    """The completions that variants with a paid teacher ask beyond those of `settings`, those shared counted once.
+    """The completions that variants with a paid teacher ask beyond those of `settings`; shared ones count once.
 
-    One dict each: variant, prompt, completions, and `alike`: whether teacher, price and prompt are such that a sample
-    asked with `settings` tells what they take.
+    One dict per variant: variant, prompt, completions, `alike`. `alike`: teacher, price and exemplars are such that a
+    sample asked with `settings` tells the cost of a completion with the same prompt.
     """
     found, seen = [], _requests(settings, questions) if settings.teacher == "openai" else set()
     for variant in planned.variants:
@@ -31,7 +31,7 @@ def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> l
 
 
 def _requests(settings: Settings, questions: list[Row]) -> set[str]:
-    """Keys of the requests, the first ones where the prompt takes two calls."""
+    """Keys of the requests; only of the first calls if the prompt takes two."""
     teacher, prompt = open_teacher(settings), prompt_of(settings, questions)
     asked = [prompt.question(row) for row in questions if row["split"] in settings.teacher_splits.split(",")]
     return {
@@ -42,7 +42,7 @@ def _requests(settings: Settings, questions: list[Row]) -> set[str]:
 
 
 def _as_sampled(settings: Settings) -> tuple[Any, ...]:
-    """All that decides the price of a completion beside the question and the prompt's name."""
+    """All that determines the price of a completion, except the question and the name of the prompt."""
     if settings.teacher != "openai":
         return (settings.teacher,)
     identity = {name: value for name, value in open_teacher(settings).identity.items() if name != "seed"}

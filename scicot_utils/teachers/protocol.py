@@ -1,4 +1,4 @@
-"""What every teacher is: something that turns prompt text into completion text, and says what stands in the way."""
+"""The protocol of teachers: from prompt text to completion text, and the errors that may occur."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Self
 from scicot_utils import ScicotError
 from scicot_utils.cache import Response
 
-SHOWN = 200  # characters of a server's own message that are repeated in ours
+SHOWN = 200  # characters of a server's message that our messages repeat
 
 
 class TeacherError(ScicotError):
-    """A teacher that cannot be asked: the run ends, and all that was answered is kept.
+    """A teacher cannot be asked: the run ends, and all answers so far are kept.
 
-    `sent`: whether the request may have been worked on, and so be charged.
+    `sent`: whether the request may have been processed, and so be charged.
     """
 
     def __init__(self, told: str, *, sent: bool = False):
@@ -24,9 +24,9 @@ class TeacherError(ScicotError):
 
 
 class TransientError(Exception):
-    """A request that failed and may succeed when it is sent again.
+    """A request failed and may succeed when it is sent again.
 
-    `wait`: seconds that the server asked for. `sent`: whether it may have been worked on, and so be charged.
+    `wait`: seconds that the server asked for. `sent`: whether it may have been processed, and so be charged.
     """
 
     def __init__(self, told: str, *, wait: float = 0.0, sent: bool = False):
@@ -35,7 +35,7 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """A request that cannot succeed, because of its own question: `reason` becomes its drop reason."""
+    """A request cannot succeed because of its own question. `reason` becomes its drop reason."""
 
     def __init__(self, reason: str, told: str):
         super().__init__(told)
@@ -43,10 +43,11 @@ class PermanentError(Exception):
 
 
 class Teacher:
-    """`name` goes into tables; `identity` is all that decides its answers beside the prompt, and part of the cache's key.
+    """Base class of teachers. `name` goes into tables. `identity` is all that determines the answers beside the prompt,
+    and part of the cache's key.
 
-    Up to `in_flight` requests are in flight at once, inside `with`; each is tried up to `tries` times. What a `paid` one
-    is asked counts against the caps. `omitted` parameters are not sent to it, so that it decides them.
+    Inside `with`, up to `in_flight` requests are in flight at once, and each is tried up to `tries` times. The requests
+    of a `paid` teacher count against the caps. `omitted`: parameters that are not sent, so that the model decides them.
     """
 
     name: str
@@ -64,30 +65,31 @@ class Teacher:
         pass
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        """One try, in one of several threads. Raises TransientError, PermanentError or TeacherError."""
+        """One try, called from several threads. Raises TransientError, PermanentError or TeacherError."""
         raise NotImplementedError
 
     def worst(self, prompt: str) -> float | None:
-        """USD that a request costs at most; None where the price is not known."""
+        """The most that a request may cost, in USD; None if the price is unknown."""
         return 0.0
 
 
 def now() -> str:
+    """The time in UTC, as ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def free(prompt: str, text: str, finish_reason: str = "stop") -> Response:
-    """A response that costs nothing; tokens are counted as words, for want of a tokenizer."""
+    """A response that costs nothing. Tokens are counted as words, since there is no tokenizer."""
     return Response(text, finish_reason, len(prompt.split()), len(text.split()), 0.0, now())
 
 
 def clean(text: str) -> str:
-    """Text as any file can hold it: half of a surrogate pair, which JSON may carry, becomes the replacement mark."""
+    """Text that any file can hold: half of a surrogate pair, which JSON may contain, becomes U+FFFD."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def one_line(text: object) -> str:
-    """A message from elsewhere as part of one line of ours: no control characters, and not too long."""
+    """A message from elsewhere as part of one line: without control characters, and at most SHOWN characters long."""
     plain = " ".join(
         re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]", " ", clean(str(text))).split()
     )
@@ -95,9 +97,9 @@ def one_line(text: object) -> str:
 
 
 FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
-FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # in any case
+FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # compared in lower case
 
 
 def finished(reason: object) -> str:
-    """A server's word for how a completion ended, as the completions table has it."""
+    """A server's finish reason in the terms of the completions table; `unfinished` for an unknown one."""
     return FINISHES.get(reason.lower(), "unfinished") if isinstance(reason, str) else "unfinished"

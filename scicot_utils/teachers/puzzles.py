@@ -1,7 +1,8 @@
-"""How the simulated teacher works out a symbolic puzzle: step by step in words, and back from such words to an answer.
+"""Worked solutions of symbolic puzzles for the simulated teacher: from a puzzle to steps in words, and from such words
+back to an answer.
 
-A step that goes wrong is written as it went, and the steps after it follow from it. What the puzzles are, and what is
-right, `tasks.symbolic` knows.
+A wrong step is written as it was made, and the steps after it follow from it. The puzzles and their right answers are
+defined in `tasks.symbolic`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from string import ascii_lowercase as LOWER
 
 from scicot_utils.tasks.symbolic import PEOPLE, CoinFlip, LastLetters, Puzzle, Shuffle
 
-# What to say of a step, one of these wordings at temperature > 0; the first is the usual one.
+# Wordings of a step. The first is the default; at temperature > 0 one of them is drawn.
 LETTER = (
     'The last letter of "{name}" is "{letter}".',
     '"{name}" ends in "{letter}".',
@@ -39,8 +40,8 @@ SWAPPED = (
 LAST = ("At the end {name} has {one}.", "So {name} has {one}.", "In the end {name} has {one}.")
 SIDES = {"heads": "tails", "tails": "heads"}
 
-Errs = Callable[[int], random.Random | None]  # step → numbers to draw a mistake with, None where it goes right
-Vary = Callable[[], int]  # which of a step's wordings
+Errs = Callable[[int], random.Random | None]  # step → random numbers for a mistake; None if the step is right
+Vary = Callable[[], int]  # index of a step's wording
 
 
 def _letters_told(puzzle: LastLetters, text: str) -> str:
@@ -75,7 +76,7 @@ def _letters(puzzle: LastLetters, errs: Errs, vary: Vary) -> list[str]:
 def _flips(puzzle: CoinFlip, errs: Errs, vary: Vary) -> list[str]:
     lines, side = [], "heads"
     for step, (name, flips) in enumerate(puzzle.acts):
-        if flips != bool(errs(step)):  # a mistake: a flip forgotten, or one that was none
+        if flips != bool(errs(step)):  # a mistake: a flip is forgotten, or one is invented
             side = SIDES[side]
         lines.append((FLIPPED if flips else LEFT)[vary()].format(name=name, side=side))
     return lines
@@ -85,7 +86,7 @@ def _swaps(puzzle: Shuffle, errs: Errs, vary: Vary) -> list[str]:
     lines, holding = [], dict(zip(PEOPLE, puzzle.held, strict=True))
     for step, (a, b) in enumerate(puzzle.swaps):
         wrong = errs(step)
-        if wrong:  # the third person's thing gets into it
+        if wrong:  # a mistake: the third person's thing is swapped, too
             third = next(person for person in PEOPLE if person not in (a, b))
             one, two = wrong.sample([a, b], 2)
             holding[one], holding[two], holding[third] = holding[third], holding[one], holding[two]
@@ -97,11 +98,11 @@ def _swaps(puzzle: Shuffle, errs: Errs, vary: Vary) -> list[str]:
 
 @dataclass(frozen=True)
 class Telling:
-    """How a kind of puzzle is worked out in words, and what answer words lead to."""
+    """For one kind of puzzle: its solution in words, the answer that words lead to, and plausible answers."""
 
     worked: Callable[[Puzzle, Errs, Vary], list[str]]
     led_to: Callable[[Puzzle, str], str]
-    answers: Callable[[Puzzle], list[str]]  # some that may be given, right or wrong
+    answers: Callable[[Puzzle], list[str]]  # plausible ones, right or wrong
 
 
 TELLINGS: dict[type, Telling] = {
@@ -112,16 +113,16 @@ TELLINGS: dict[type, Telling] = {
 
 
 def worked(puzzle: Puzzle, errs: Errs, vary: Vary) -> list[str]:
-    """The steps in words, with the mistakes that `errs` tells."""
+    """The steps of a solution in words, with mistakes where `errs` makes them."""
     return TELLINGS[type(puzzle)].worked(puzzle, errs, vary)
 
 
 def led_to(puzzle: Puzzle, text: str) -> str:
-    """The answer that a text leads to, whoever wrote it: by the last state that it tells; '' where it tells none."""
+    """The answer that a text leads to, whoever wrote it, by the last state that it mentions; '' if it mentions none."""
     return TELLINGS[type(puzzle)].led_to(puzzle, text)
 
 
 def other(puzzle: Puzzle, answer: str, draws: random.Random) -> str:
-    """A wrong answer, and if there is one, another than `answer`."""
+    """A random wrong answer, different from `answer` if there is one."""
     wrong = [one for one in TELLINGS[type(puzzle)].answers(puzzle) if one != puzzle.answer]
     return draws.choice([one for one in wrong if one != answer] or wrong)

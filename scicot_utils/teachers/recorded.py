@@ -1,7 +1,7 @@
-"""A teacher that was asked before: it replays completions from a file, and writes none.
+"""A recorded teacher: it replays completions from a file.
 
-Read are an export of this project's cache (JSON lines with key, request, response), and completions in the forms in which
-people keep them (`forms`).
+It reads an export of this project's cache (JSON lines with key, request, response), and completions in common formats
+(`forms`).
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from scicot_utils.teachers import forms
 from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
 EXPORT = {"key", "request", "response"}
-CHOSEN_BY = {  # what requests for one prompt may differ in, in an export → the recipe's key that chooses
+CHOSEN_BY = {  # setting in which an export's requests for one prompt may differ → recipe key that selects
     "model": "teacher_model",
     "endpoint": "teacher_endpoint",
     "max_tokens": "teacher_max_tokens",
     "seed": "teacher_seed",
     "omitted": "teacher_omit",
 }
-CHOICES = re.compile(r"\s(?:answer choices|options): ", re.IGNORECASE)  # between a question and the options in its text
+CHOICES = re.compile(r"\s(?:answer choices|options): ", re.IGNORECASE)  # between a question and options in its text
 
 
 class Recorded(Teacher):
-    """What is not in the file gets finish_reason `missing`. `chosen`, by the names of CHOSEN_BY, says which answer is
-    meant where an export holds several to one prompt; a model that is named is the only one that is read.
+    """Replays completions from a file. A question that is not in it gets finish_reason `missing`.
 
-    Several completions of one question are its samples, in the order of the file; at temperature 0 only the first is
-    given.
+    `chosen`: setting of CHOSEN_BY → value. It selects among several answers to one prompt in an export. If a model is
+    named, only its answers are read. Several completions of one question are its samples, in the order of the file; at
+    temperature 0 only the first is given. Raises TeacherError if the file is missing or holds no completion.
     """
 
     def __init__(self, path: str, chosen: Mapping[str, object] = MappingProxyType({}), columns: str = ""):
@@ -69,8 +69,11 @@ class Recorded(Teacher):
             raise TeacherError(f"teacher_path {place.name}: holds no completion; allowed: {forms.ALLOWED}")
 
     def _take(self, one: forms.Found) -> None:
-        """A question is found by its id; or by its place and its text, since tasks have questions in common that were
-        asked for each; else by its text. Where options stand there, too, they must be the same at the same letters."""
+        """Index a completion by its question's id, by its place and text, and by its text.
+
+        The place matters, since tasks share questions that were asked in each. If the options are listed in the text,
+        they must be the same at the same letters.
+        """
         response = free("", clean(one.text), one.finish)
         if one.id:
             self._by_id[one.id].append(response)
@@ -80,7 +83,7 @@ class Recorded(Teacher):
             self._by_place[one.place, asked].append((options, response))
 
     def unmatched(self, name: str) -> str:
-        """What to tell where no question that was asked is in the file; `name`: the id of one that was."""
+        """The message if none of the questions that were asked is in the file. `name`: the id of one of them."""
         known = next(iter(self._by_id), "") or next(iter(self._by_question), "")[:60]
         return (
             f"teacher_path {self.name.removeprefix('recorded:')}: none of the questions asked is in it; asked was e.g. "
@@ -88,6 +91,9 @@ class Recorded(Teacher):
         )
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        """The recorded completion, found by the question's id, else by its place and text, else by its text. If there
+        is none, it is empty, with finish_reason `missing`.
+        """
         if self._by_request:
             return self._by_request.get((prompt, float(temperature), sample)) or free(prompt, "", "missing")
         name, _, question = prompt.partition("\n")
@@ -117,7 +123,9 @@ class Recorded(Teacher):
 
 
 def _chosen(answers: list[tuple[dict[str, Any], Response]], chosen: Mapping[str, object], name: str) -> Response:
-    """The one answer to a prompt that the recipe means, by whatever setting the requests differ in."""
+    """The one answer to a prompt that the recipe selects, by whatever setting the requests differ in. Raises
+    TeacherError if that leaves none or several.
+    """
     for setting, key in CHOSEN_BY.items():
         values = {json.dumps(_setting(request, setting)) for request, _ in answers}
         if len(values) > 1:
@@ -137,12 +145,12 @@ def _chosen(answers: list[tuple[dict[str, Any], Response]], chosen: Mapping[str,
 
 
 def _setting(request: dict[str, Any], setting: str) -> object:
-    """A request's value; one that tells no model has its teacher's name, and what is not told of was left empty."""
+    """A request's value for a setting. A missing model is the teacher's name; any other missing value is ''."""
     return request.get(setting, request.get("teacher", "") if setting == "model" else "")
 
 
 def is_export(path: str) -> bool:
-    """Whether the file is an export of a cache, by its first line."""
+    """Whether a file is an export of a cache, judged by its first line."""
     file = paths.expand(path)
     if not path or not file.is_file():
         return False
@@ -155,6 +163,6 @@ def is_export(path: str) -> bool:
 
 
 def _parts(question: str) -> tuple[str, str]:
-    """A question's words, and its options with their letters, '' where none stand in its text."""
+    """(words of a question, its options with their letters); '' if its text lists no options."""
     asked, *listed = CHOICES.split(question)
     return " ".join(asked.split()), re.sub(r"\W+", "", "".join(listed)).lower()

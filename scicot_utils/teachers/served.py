@@ -1,7 +1,7 @@
 """A teacher behind a server with OpenAI's interface: a paid API, vLLM, Ollama, llama.cpp, `transformers serve`.
 
-One method call is one request; trying again, caching and the budget are the business of `asking`. What comes back is
-text from elsewhere: it is read as data, checked for its shape, and never believed to be whole unless it says so.
+One method call is one request; `asking` does retries, caching and the budget. A reply is untrusted text: it is read as
+data, its structure is checked, and a completion counts as whole only if the reply says so.
 """
 
 from __future__ import annotations
@@ -34,16 +34,23 @@ from scicot_utils.teachers.protocol import (
     one_line,
 )
 
-NO_KEY = "none"  # the client wants one, and a server without keys ignores it
+NO_KEY = "none"  # the client requires one, and a server without keys ignores it
 DEFAULT_SERVER, DEFAULT_KEY = (
     Settings.model_fields[name].default for name in ("teacher_base_url", "teacher_api_key_env")
 )
 PAUSE = 0.5  # seconds before the second try
-LONGEST_WAIT = 900.0  # seconds; a server that asks for more, as at the end of a day's quota, ends the run
-SEEDS_APART = 1000  # the samples of one teacher_seed never meet those of the next: there are at most 64
-TEMPLATE_TOKENS = 256  # tokens that a chat template may put around a prompt, at most
-PASSING = (408, 409, 429)  # and all from 500: statuses that another try may change
-NOT_WORKED_ON = (409, 429, 500, 501, 503, 529)  # of those; behind others an answer may be lost, as at a gateway
+LONGEST_WAIT = 900.0  # seconds; if a server asks for more, as at the end of a daily quota, the run ends
+SEEDS_APART = 1000  # teacher_seeds share no sample's seed, since there are at most 64 samples
+TEMPLATE_TOKENS = 256  # the most tokens that a chat template may put around a prompt
+PASSING = (408, 409, 429)  # these and all from 500: statuses that another try may change
+NOT_WORKED_ON = (
+    409,
+    429,
+    500,
+    501,
+    503,
+    529,
+)  # of those; after others, as from a gateway, an answer may have been lost
 OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
 OF_A_PARAMETER = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 OF_ALL = (
@@ -67,7 +74,7 @@ PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 
 
 class Served(Teacher):
-    """Of the model and endpoint that a recipe names; the key is read from the environment when it is needed."""
+    """The model and endpoint that a recipe names. The API key is read from the environment when it is needed."""
 
     paid = True
 
@@ -82,12 +89,12 @@ class Served(Teacher):
             "seed": settings.teacher_seed,
         }
         self.omitted = tuple(filter(None, settings.teacher_omit.split(",")))
-        if self.omitted:  # otherwise the keys are those of before there was such a thing
+        if self.omitted:  # only then, so that older cache keys stay valid
             self.identity["omitted"] = settings.teacher_omit
         self.price = settings.price()
         self._settings = settings
         self._client: openai.AsyncOpenAI | None = None
-        self._stack = ExitStack()  # of what is open while it is asked
+        self._stack = ExitStack()  # closes what is open inside `with`
 
     def __enter__(self) -> Self:
         if not (self._key().isascii() and self._key().isprintable()):
@@ -98,7 +105,7 @@ class Served(Teacher):
             self._client = openai.AsyncOpenAI(
                 api_key=self._key() or NO_KEY,
                 base_url=self._settings.teacher_base_url,
-                max_retries=0,  # `asking` tries again, and counts what it costs
+                max_retries=0,  # `asking` retries, and counts the cost
                 timeout=self._settings.teacher_timeout,
             )
         except (ImportError, ValueError) as error:
@@ -106,14 +113,14 @@ class Served(Teacher):
                 f"teacher '{self.name}': the proxy of the environment ({', '.join(_proxies()) or 'none'}) cannot be used "
                 f"({type(error).__name__}); allowed: an http:// proxy, or none: unset these variables"
             ) from None
-        if not self._at_home():  # the client takes these from the environment, and they are no business of others
+        if not self._at_home():  # from the environment; other servers must not see them
             self._client.organization = self._client.project = None
-        self._portal = self._stack.enter_context(start_blocking_portal())  # a loop in a thread of its own
+        self._portal = self._stack.enter_context(start_blocking_portal())  # an event loop in a thread of its own
         self._stack.callback(lambda: self._portal.call(self._client.close))
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """An error, such as a second interrupt, cancels what is in flight."""
+        """Close the client. An error, such as a second interrupt, cancels what is in flight."""
         self._stack.__exit__(*error)
         self._client = None
 
@@ -121,12 +128,12 @@ class Served(Teacher):
         return self._settings.teacher_base_url.rstrip("/") == DEFAULT_SERVER
 
     def _key(self) -> str:
-        """The key for this server; the one in the default variable is for the default server and for no other."""
+        """The key for this server. The key in the default variable is only for the default server."""
         named = self._settings.teacher_api_key_env
         return os.environ.get(named, "").strip() if self._at_home() or named != DEFAULT_KEY else ""
 
     def _through(self) -> str:
-        """Which variable's proxy requests go through, for messages; '' where they go straight."""
+        """For messages: the variable whose proxy requests go through; '' if there is no proxy."""
         server = urllib.parse.urlsplit(self._settings.teacher_base_url)
         used = [name for name in _proxies() if name.lower() in (f"{server.scheme}_proxy", "all_proxy")]
         if not used or urllib.request.proxy_bypass(server.hostname or ""):
@@ -134,12 +141,12 @@ class Served(Teacher):
         return f" through the proxy that {used[0]} names; add {server.hostname} to NO_PROXY to go straight"
 
     def _redacted(self, message: object) -> str:
-        """A message from elsewhere for one line of ours, without the key, should the server repeat it."""
+        """A message from elsewhere for use in one line of ours, without the key, if the server repeats it."""
         text, secret = str(message), self._key()
         return one_line(text.replace(secret, "…") if secret else text)
 
     def body(self, prompt: str, *, sample: int, temperature: float) -> dict[str, Any]:
-        """What is sent: all of it, so that a batch file holds the same requests."""
+        """The full body of a request. A batch file holds the same bodies."""
         asked = {"messages": [{"role": "user", "content": prompt}]}
         if self._settings.teacher_endpoint == "completion":
             asked = {"prompt": prompt}
@@ -153,18 +160,23 @@ class Served(Teacher):
 
     @property
     def path(self) -> str:
+        """The path of the endpoint, such as /chat/completions."""
         return PATHS[self._settings.teacher_endpoint]
 
     def worst(self, prompt: str) -> float | None:
-        """A token is a byte at least, and a chat template puts some around; the completion may take all it is given."""
+        """The most that a request may cost, in USD; None at an unknown price. A token has at least one byte, a chat
+        template adds some, and the completion may use its full limit.
+        """
         return self.cost(len(prompt.encode()) + TEMPLATE_TOKENS, self._settings.teacher_max_tokens)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """The price of a request in USD; None if the price per token is unknown."""
         if self.price is None:
             return None
         return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / 1e6
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        """Send one request, inside `with`. Raises TransientError, PermanentError or TeacherError (see `refused`)."""
         if self._client is None:
             raise RuntimeError("a served teacher is asked inside `with`")
         body = self.body(prompt, sample=sample, temperature=temperature)
@@ -185,13 +197,14 @@ class Served(Teacher):
         return self.read(content, prompt)
 
     async def _post(self, body: dict[str, Any]) -> bytes:
-        """The client's call for any endpoint: its own types would leave out what they do not know, such as reasoning, and
-        cost as much as the request itself."""
-        async with asyncio.timeout(self._settings.teacher_timeout):  # of the whole, however slowly it drips
+        """The client's call for any endpoint. The client's own types would drop unknown fields, such as reasoning, and
+        cost as much time as the request itself.
+        """
+        async with asyncio.timeout(self._settings.teacher_timeout):  # for the whole request, however slowly data comes
             return (await self._client.post(self.path, cast_to=httpx2.Response, body=body)).content
 
     def refused(self, status: int, body: object, headers: Any) -> Exception:
-        """What a status other than 200 means: try again, drop this question, or end the run."""
+        """The error for a status other than 200: it makes the caller try again, drop this question, or end the run."""
         inner = body.get("error", body) if isinstance(body, dict) else body
         inner = inner if isinstance(inner, dict) else {"message": inner or ""}
         code, message = str(inner.get("code") or inner.get("type") or ""), str(inner.get("message") or inner)
@@ -219,19 +232,21 @@ class Served(Teacher):
             401: key,
             403: "the key has no right to this model",
             404: "check teacher_model and teacher_base_url, which usually ends in /v1",
-        }.get(status, "mend the account or the recipe, then rerun: what was answered is kept")
+        }.get(status, "fix the account or the recipe, then rerun: what was answered is kept")
         if any(word in about for word in OF_A_PARAMETER):
             hint = "leave the parameter out with teacher_omit, or rename the limit with teacher_limit_as, then rerun"
         return TeacherError(f"teacher '{self.name}' at {self._settings.teacher_base_url}: {told}; {hint}")
 
     def read(self, content: bytes | dict[str, Any], prompt: str) -> Response:
-        """The response in a reply's body. TransientError where it holds none, or is no JSON."""
+        """The response in a reply's body. Raises TransientError if the body is no JSON or holds no response, and the
+        errors of `refused` if it reports one.
+        """
         try:
             reply = content if isinstance(content, dict) else json.loads(content)
         except (ValueError, RecursionError):
             raise TransientError("the reply is not JSON", sent=True) from None
         choices = reply.get("choices") if isinstance(reply, dict) else None
-        if not choices and isinstance(reply, dict) and reply.get("error"):  # some servers say so with status 200
+        if not choices and isinstance(reply, dict) and reply.get("error"):  # some servers report errors with status 200
             inner = reply["error"]
             code = inner.get("code") if isinstance(inner, dict) else None
             raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
@@ -263,25 +278,25 @@ class Served(Teacher):
         counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         if all(type(count) is int and count >= 0 for count in counts):
             return Response(said, finish, *counts, self.cost(*counts), now(), thought)
-        # Without the server's own count: words, as a rough one, and the price is not known.
+        # The server gave no token counts: words are a rough substitute, and the price is unknown.
         return Response(said, finish, len(prompt.split()), len(f"{thought} {said}".split()), None, now(), thought)
 
 
 def _proxies() -> list[str]:
-    """Names of the environment's variables that name a proxy; never their values, which may hold a password."""
+    """Names of the environment variables that set a proxy; never their values, which may hold a password."""
     return sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
 
 
 def _said(parts: list[Any], kind: str) -> str | None:
-    """What the parts of one kind say, where a message's content comes in parts; None where there are none."""
+    """The joined texts of those parts of a message that are of one kind; None if there are none."""
     said = [part.get(kind) for part in parts if isinstance(part, dict) and part.get("type") == kind]
-    if kind == "thinking":  # whose own content may come in parts
+    if kind == "thinking":  # its own content may come in parts
         said = [_said(one, "text") if isinstance(one, list) else one for one in said]
     return "".join(one for one in said if isinstance(one, str)) if said else None
 
 
 def _wait(headers: Any) -> float:
-    """Seconds that Retry-After asks for, as a number or a date; 0 where it is not there, or no such thing."""
+    """Seconds that Retry-After asks for, as a number or a date; 0 if it is missing or invalid."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         told = (headers or {}).get(name)
         if told is None:

@@ -1,7 +1,7 @@
-"""A teacher for the embedded world and the symbolic tasks: it knows that world's facts, works puzzles out, and errs at
-declared rates.
+"""A simulated teacher for the embedded world and the symbolic tasks. It knows that world's facts, solves puzzles, and
+errs at declared rates.
 
-It reads prompt text and writes completion text as an LLM would, and sees no more than the prompt shows.
+It reads prompt text and writes completion text as an LLM would, and sees only what the prompt shows.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from scicot_utils.tasks import symbolic
 from scicot_utils.teachers import puzzles
 from scicot_utils.teachers.protocol import Teacher, TeacherError, free
 
-UNSURE = "It could be any of these."  # what a malformed answer of the simulated teacher says
+UNSURE = "It could be any of these."  # the text of a malformed answer
 REFUSAL = "I cannot help with that."
 OPENINGS = ("", "Let us think about it.", "Well, let us see.")  # in the words of microsci.vocabulary
 
 
 @functools.cache
 def solver() -> microsci.Solver:
-    """Of the embedded world, made once: it takes a third of a second."""
+    """The solver of the embedded world, made once, since that takes a third of a second."""
     return microsci.Solver(microsci.load_world())
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How a simulated teacher writes and errs. Rates are chances from 0 to 1; the recipe describes each."""
+    """How a simulated teacher writes and errs. Rates are probabilities from 0 to 1; the recipe describes each."""
 
     style: str = "walk"
     paraphrase: int = 1
@@ -50,27 +50,30 @@ class Habits:
 
     @classmethod
     def of(cls, settings: Settings) -> Habits:
+        """The habits in a recipe's settings."""
         keys = {field.name: f"teacher_{field.name}" for field in fields(cls)} | {"style": "rationale_style"}
         return cls(**{name: getattr(settings, key) for name, key in keys.items()})
 
 
 @dataclass(frozen=True)
 class _Case:
-    """What a prompt asks, found in its own words. Options go by their place; `rest` is what follows the question."""
+    """A MicroSci question parsed from a prompt. Options go by their place; `rest` is the text after the question."""
 
     question: str
     options: tuple[str, ...]
     asked: microsci.Asked
-    right: int | None  # the option that the prompt says is right, else the one that the fact tables make right
-    told: bool  # whether the prompt says it
+    right: int | None  # the right option, as the prompt says or else by the fact tables
+    told: bool  # whether the prompt says which is right
     rest: str
     names: tuple[str, ...]  # entities that are asked about
-    claims: tuple[str, ...]  # where options are texts: the sentence that the solver says about each
+    claims: tuple[str, ...]  # if options are texts: the solver's sentence about each
 
 
 @dataclass(frozen=True)
 class _Puzzled:
-    """A puzzle that a prompt asks; `options` are empty where the answer is open, `told` the answer that it says is right."""
+    """A puzzle parsed from a prompt. `options`: () for an open answer. `told`: the answer that is shown as right, or
+    ''.
+    """
 
     puzzle: symbolic.Puzzle
     options: tuple[str, ...]
@@ -79,12 +82,13 @@ class _Puzzled:
 
 
 class Simulated(Teacher):
-    """A teacher for the embedded world: reads any of this package's prompts, and writes as an LLM would.
+    """A simulated teacher: it parses any of this package's prompts, and writes as an LLM would.
 
-    It reasons like `microsci.Solver`, but recalls each fact wrongly with a declared chance, and concludes from what is
-    written: its own words in one call, whatever rationale the prompt holds in the second of two. A symbolic puzzle it
-    works out step by step, each of which goes wrong with that chance; its rationale has one style only. Deterministic for
-    (habits, prompt, sample). Each chance has draws of its own, so that a raised rate adds faults and moves none.
+    It reasons like `microsci.Solver`, but recalls each fact wrongly with a declared probability. It concludes from the
+    written rationale: its own in one call, or whatever rationale the prompt holds in the second of two calls. It solves
+    a symbolic puzzle step by step, and each step goes wrong with that probability; such rationales have one style only.
+    The output is deterministic for (habits, prompt, sample). Each kind of fault has its own random draws, so a raised
+    rate adds faults and moves none.
     """
 
     name = "simulated"
@@ -118,6 +122,9 @@ class Simulated(Teacher):
         self._said = re.compile(rf"(^| and )({said})(?=,|$| and )")
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
+        """The completion of a prompt. At temperature 0, `sample` makes no difference. Raises TeacherError for a
+        question that it does not know.
+        """
         case = self._read(prompt)
         puzzled = isinstance(case, _Puzzled)
         reason, conclude = (self._work_out, self._name) if puzzled else (self._rationale, self._conclude)
@@ -161,9 +168,10 @@ class Simulated(Teacher):
     # Recalling
 
     def _mistakes(self, name: str, relation: str, draws: random.Random) -> list[str]:
-        """Every wrong value, in the order in which it comes to mind: half of the time first those of the same class.
+        """Every wrong value, in the order in which it comes to mind. Half of the time, those of the same class come
+        first.
 
-        What is eaten is taken for something else that is eaten, since what eats it may be asked.
+        A kind that is eaten is only taken for another one that is eaten, since a question may ask what eats it.
         """
         true = self._world.value(name, relation)
         others = [value for value in self._values[relation] if value != true]
@@ -186,9 +194,9 @@ class Simulated(Teacher):
         return recall
 
     def _bent(self, case: _Case, memory: Recall, wanted: Callable[[Reasoning], bool], occasion: str) -> Reasoning:
-        """Reasoning from `memory` with at most one more fact made wrong, so that it is as `wanted`, if that is enough.
+        """Reasoning from `memory`, with at most one more fact made wrong to get what is `wanted`, if one is enough.
 
-        The facts about the option concerned come first.
+        Facts about the option concerned are tried first.
         """
         used: list[tuple[str, str]] = []
 
@@ -213,7 +221,7 @@ class Simulated(Teacher):
     def _unfaithful(self, case: _Case) -> bool:
         """Whether it answers from knowledge that its rationale contradicts.
 
-        Drawn for the question, so that both of two calls agree on it without either knowing of the other.
+        This is drawn for the question, so both calls of a prompt agree on it without knowing of each other.
         """
         return case.right is not None and self._happens("wrong_rationale", case.question, *case.options)
 
@@ -225,18 +233,18 @@ class Simulated(Teacher):
             found = self._bent(case, memory, lambda one: not one.fits[right], occasion)
             sound = self._solver.reason(case.asked, case.options)
             if found.lines[right : right + 1] != sound.lines[right : right + 1]:
-                concluded = [right]  # to be argued for with the wrong fact
+                concluded = [right]  # its rationale argues for it with the wrong fact
             else:
                 concluded = _fitting(found) or [place for place in range(len(case.options)) if place != right]
         elif case.told:
-            if _fitting(found) != [right]:  # it thinks again, and bends a fact if it must
+            if _fitting(found) != [right]:  # it reasons again, and changes a fact if necessary
                 found = self._bent(case, self._world.value, lambda one: one.fits[right], occasion)
             concluded = [right]
         chosen = self._draws("guess", occasion).choice(concluded)
         return self._wording(case, found, chosen, temperature, self._draws("words", occasion))
 
     def _wording(self, case: _Case, found: Reasoning, chosen: int, temperature: float, draws: random.Random) -> str:
-        """`found` in the style and in the words of this time: the usual ones at temperature 0."""
+        """`found` as text in the teacher's style. At temperature 0, all wordings are the default ones."""
 
         def vary() -> int:
             return draws.randrange(self.habits.paraphrase) if draws.random() < temperature else 0
@@ -259,7 +267,7 @@ class Simulated(Teacher):
         return " ".join(filter(None, [OPENINGS[vary()], *worded]))
 
     def _reworded(self, case: _Case, sentence: str, vary: Callable[[], int]) -> str:
-        """The sentence with what it says of an entity put in other words."""
+        """The sentence, with other words for what it says of an entity."""
         for name in case.names:
             subject = facts.entity_noun(self._world, name)
             if sentence.lower().startswith(f"{subject} ".lower()):
@@ -271,7 +279,7 @@ class Simulated(Teacher):
     # Concluding
 
     def _conclude(self, case: _Case, text: str, occasion: str) -> str:
-        """What comes after the cue: the option that `text` leads to, a guess among several, or a declared fault."""
+        """The text after the cue: the option that `text` leads to, a guess among several, or a declared fault."""
         if self._happens("malformed", occasion):
             return UNSURE
         if case.told or self._unfaithful(case):
@@ -284,10 +292,10 @@ class Simulated(Teacher):
         return f"({LETTERS[chosen]}) {case.options[chosen]}."
 
     def _led_to(self, case: _Case, text: str, occasion: str) -> list[int]:
-        """Places of the options that a rationale leads to, whoever wrote it; all of them where it leads to none.
+        """Places of the options that a rationale leads to, whoever wrote it; all places if it leads to none.
 
-        Those with a yes; else the only one that it discusses; else those that fit by the facts that it states, and by
-        memory where it states none.
+        These are the options with the verdict yes, else the only one that it discusses. Else they are those that fit by
+        the facts that it states, and by memory for all other facts.
         """
         everyone = list(range(len(case.options)))
         stated: dict[tuple[str, str], str] = {}
@@ -317,7 +325,7 @@ class Simulated(Teacher):
     # Puzzles
 
     def _work_out(self, case: _Puzzled, occasion: str, temperature: float) -> str:
-        """The puzzle step by step: with mistakes, without any where the prompt says what is right."""
+        """A step-by-step solution of the puzzle, with mistakes unless the prompt shows the right answer."""
         puzzle, draws = case.puzzle, self._draws("words", occasion)
 
         def vary() -> int:
@@ -332,18 +340,18 @@ class Simulated(Teacher):
         opening, lines = OPENINGS[vary()], puzzles.worked(puzzle, errs, vary)
         attempt = 0
         while self._off_the_mark(case) and puzzles.led_to(puzzle, " ".join(lines)) == puzzle.answer:
-            attempt += 1  # not every mistake shows in the end
+            attempt += 1  # not every mistake changes the final answer
             bent = self._draws("bent", occasion, str(attempt))
             step = bent.randrange(len(puzzle.steps))
             lines = puzzles.worked(puzzle, lambda one, step=step, bent=bent: bent if one == step else None, vary)
         return " ".join(filter(None, [opening, *lines]))
 
     def _off_the_mark(self, case: _Puzzled) -> bool:
-        """Whether it gives the right answer after a wrong rationale; drawn for the question, as with the world's."""
+        """Whether it gives the right answer after a wrong rationale; drawn per question, as in `_unfaithful`."""
         return self._happens("wrong_rationale", case.puzzle.question, *case.options)
 
     def _name(self, case: _Puzzled, text: str, occasion: str) -> str:
-        """What comes after the cue: the answer that `text` leads to, or a declared fault; a guess where it leads to none."""
+        """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared fault."""
         if self._happens("malformed", occasion):
             return UNSURE
         puzzle = case.puzzle
@@ -355,7 +363,7 @@ class Simulated(Teacher):
 
 
 def _but(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:
-    """A memory in which what is stated outranks what would be recalled."""
+    """A memory in which stated facts override recalled ones."""
     return lambda *key: stated[key] if key in stated else memory(*key)
 
 
