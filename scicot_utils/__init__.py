@@ -6,8 +6,8 @@ __version__ = "0.1.0"
 
 
 class ScicotError(Exception):
-    """An error that its reader can mend: one line that says what, where, what is allowed and what to do."""
+    """An error the user can fix. Its message is one line: what is wrong, where, what is allowed and what to do."""
 
     def _render_traceback_(self) -> list[str]:
-        """What Jupyter prints instead of a traceback: the one line."""
+        """The message line that Jupyter prints instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]

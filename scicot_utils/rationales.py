@@ -1,4 +1,4 @@
-"""Judging rationales: filter, measure, and disarrange them for controls. Pure: rows in, rows out."""
+"""Filter and measure rationales, and alter them for controls. Pure functions: rows in, rows out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ def judge(
     reading: str = "conclusion",
     markup: str = "kept",
 ) -> list[Row]:
-    """Rows of the rationales table, one a completion. `reading`: how the teacher's answer is read (`teacher_reading`).
+    """Rows of the rationales table, one per completion. `reading`: how the teacher's answer is read
+    (`teacher_reading`).
 
-    `keep` = 'correct': a rationale stays iff the teacher's own answer is right (Ho et al., section 3.1, step 2);
-    'correct_or_cut': the same, though the text was cut at its limit, as the code of Ho et al. does; 'all': iff there is a
-    rationale. A repetition of a kept rationale of the same question is dropped in each. `drop_reason` is one of missing,
-    length, content_filter, context_length, rejected, unanswered, unfinished (why there is no whole completion), empty,
-    unparsed_answer, wrong_answer, duplicate, or '' when it is kept. `rule` says how the answer was read, or why not, and
-    `cut` what stood behind the rationale. `markup` = 'plain': rationales without Markdown and LaTeX's commands.
+    `keep` = 'correct': a rationale is kept iff the teacher's own answer is right (Ho et al., section 3.1, step 2).
+    'correct_or_cut': the same, even if the text was cut at its limit, as in the code of Ho et al. 'all': kept iff there
+    is a rationale. A repetition of a kept rationale of the same question is always dropped.
+
+    `drop_reason` is '' if kept, else one of missing, length, content_filter, context_length, rejected, unanswered,
+    unfinished (why there is no whole completion), empty, unparsed_answer, wrong_answer, duplicate. `rule`: how the
+    answer was read, or why it was not. `cut`: the text after the rationale. `markup` = 'plain' removes Markdown and
+    LaTeX commands.
     """
     rows, seen = [], set()
     for completion in completions:
@@ -65,7 +68,9 @@ def judge(
 
 
 def rules(judged: Iterable[Row]) -> list[Row]:
-    """By which rule answers were read, and why others were not: {rule, read, completions, share}, most frequent first."""
+    """How often each reading rule applied, most frequent first: {rule, read, completions, share}. Where `read` is no,
+    `rule` is the reason why the answer was not read.
+    """
     counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in judged)
     total = sum(counts.values())
     return [
@@ -75,7 +80,7 @@ def rules(judged: Iterable[Row]) -> list[Row]:
 
 
 def unread(judged: Sequence[Row], completions: Sequence[Row], each: int = 5) -> list[Row]:
-    """How whole completions end whose answer could not be read, the first `each` for each reason: {why, question, ends}."""
+    """Endings of whole completions with an unreadable answer, the first `each` per reason: {why, question, ends}."""
     found: dict[str, list[Row]] = {}
     for row, completion in zip(judged, completions, strict=True):
         if not row["teacher_answer"] and row["drop_reason"] in ("unparsed_answer", ""):
@@ -85,12 +90,12 @@ def unread(judged: Sequence[Row], completions: Sequence[Row], each: int = 5) -> 
 
 
 class RationaleError(ScicotError):
-    """Rationales of which none can be used."""
+    """None of the rationales can be used."""
 
 
 def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
-    """Raise RationaleError, one line, where not one of these rationales was kept: what became of them, and how a
-    completion ends whose answer could not be read.
+    """Raise RationaleError if no rationale was kept. The message counts the drop reasons and quotes the end of a
+    completion whose answer could not be read.
     """
     if not judged or any(row["kept"] for row in judged):
         return
@@ -104,43 +109,43 @@ def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
 
 
 def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:
-    """How many rationales were kept, and how many dropped for each reason, most frequent first."""
+    """Drop reason, or `kept` → number of rationales, most frequent first."""
     return dict(Counter(row["drop_reason"] or "kept" for row in rationales).most_common())
 
 
 def leaks_text(question: Row, rationale: str) -> bool:
-    """Does the rationale contain the gold option's text, or the open answer? (rules of evidence, 4)"""
+    """Whether the rationale contains the gold option's text, or the open answer (rules of evidence, 4)."""
     return _has(rationale, answer_text(question, question["answer"]))
 
 
 def leaks_label(question: Row, rationale: str) -> bool:
-    """Does the rationale contain the gold option's letter, as in (B)?"""
+    """Whether the rationale contains the gold option's letter, as in (B)."""
     return f"({letter(question, question['answer'])})" in rationale
 
 
 def names_only_gold(question: Row, rationale: str) -> bool:
-    """Does the rationale contain the gold option's text and no other option's?"""
+    """Whether the rationale contains the gold option's text and no other option's."""
     named = [label for label in question["choices"]["label"] if _has(rationale, option_text(question, label))]
     return named == [question["answer"]]
 
 
 def overlap_choice(question: Row, text: str) -> str:
-    """The label of the option that shares the largest part of its words with `text`; '' where the best are equal.
+    """The label of the option that has the largest share of its words in `text`; '' for a tie.
 
-    An untrained reader of rationales: where it is right, the rationale nearly states the answer.
+    It acts as an untrained reader of rationales: where it is right, the rationale nearly states the answer.
     """
     best = _overlap_best(question, text)
     return best[0] if len(best) == 1 else ""
 
 
 def overlap_credit(question: Row, text: str) -> float:
-    """How often `overlap_choice` is right when it settles ties at random: 1, 0, or a share of a tie."""
+    """Expected accuracy of `overlap_choice` if ties are broken at random: 1, 0, or the gold option's share of a tie."""
     best = _overlap_best(question, text)
     return (question["answer"] in best) / len(best)
 
 
 def _overlap_best(question: Row, text: str) -> list[str]:
-    """Labels of the options that share the largest part of their words with `text`."""
+    """Labels of the options that have the largest share of their words in `text`."""
     of_text = set(words(text))
     scores = [
         len(of_text & set(found)) / len(found) if (found := words(option)) else 0.0
@@ -149,7 +154,7 @@ def _overlap_best(question: Row, text: str) -> list[str]:
     return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
 
 
-LEAKS = {  # what a rationale may give away, and how often that is found; LEAKS_OPEN where there are no options
+LEAKS = {  # name → measure of what a rationale gives away; LEAKS_OPEN is for open answers
     "names gold": leaks_text,
     "gold alone": names_only_gold,
     "letter": leaks_label,
@@ -159,13 +164,13 @@ LEAKS_OPEN = {"names gold": leaks_text}
 
 
 def leakage(pairs: Sequence[tuple[Row, str]]) -> dict[str, float]:
-    """Measure → its mean over pairs of a question and a rationale for it; at least one pair."""
+    """Measure → its mean over (question, rationale) pairs. At least one pair is needed."""
     measures = LEAKS if all(has_options(question) for question, _ in pairs) else LEAKS_OPEN
     return {name: sum(measure(*pair) for pair in pairs) / len(pairs) for name, measure in measures.items()}
 
 
 def derange(rationales: Sequence[str], seed: int) -> list[str]:
-    """Every rationale moved to another place: a random cycle, so that none stays where it was."""
+    """The rationales permuted by a random cycle, so that none stays in its place."""
     order = list(range(len(rationales)))
     random.Random(seed).shuffle(order)
     moved = [""] * len(rationales)
@@ -174,7 +179,7 @@ def derange(rationales: Sequence[str], seed: int) -> list[str]:
     return moved
 
 
-OUTCOMES = (  # what can come of a rationale and an answer, as `outcome` tells it
+OUTCOMES = (  # classes of (answer, rationale) that `outcome` returns
     "right answer, right rationale",
     "right answer, wrong rationale",
     "wrong answer, wrong recall",
@@ -185,13 +190,13 @@ OUTCOMES = (  # what can come of a rationale and an answer, as `outcome` tells i
 
 
 def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -> str:
-    """Where a student's rationale left the question's proof, and whether the answer is right: one of OUTCOMES.
+    """Classify a student's rationale, compared with the question's proof, and its answer: one of OUTCOMES.
 
-    *wrong recall*: a fact about the subject or an option is missing or false; *wrong rule*: those are right, and what
-    leads from them to the answer is not, or a verdict on an option; *true of another option*: all that is said is true,
-    and does not concern the right option. A rationale is right if it states of the proof what
-    its `style` states: all of it (`walk`, `verdict`), nothing about the other options (`justify`), what it says of the
-    right one (`terse`).
+    *wrong recall*: a fact about the subject or an option is missing or false. *wrong rule*: those facts are right, but
+    the step from them to the answer, or a verdict on an option, is not. *true of another option*: every statement is
+    true, but none is about the right option. A rationale is right if it states the part of the proof that its `style`
+    requires: all of it (`walk`, `verdict`), all but the facts about the other options (`justify`), or only the facts
+    about the right option (`terse`).
     """
     said = dict(statements(rationale))
     needed = [statements(sentence)[0][0] for sentence in _of_style(question, style)]
@@ -215,7 +220,7 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
 
 
 def _of_style(question: Row, style: str) -> list[str]:
-    """The sentences of a question's proof that a rationale of this style states."""
+    """The sentences of a question's proof that a rationale of this style must state."""
     if style in ("walk", "verdict"):
         return question["proof"]
     gold = option_text(question, question["answer"])
@@ -231,16 +236,17 @@ def _of_style(question: Row, style: str) -> list[str]:
 
 
 def statements(text: str) -> list[tuple[str, str]]:
-    """The sentences of a text, as words in lower case, each with its verdict on an option apart: yes, no or ''."""
+    """The sentences of a text as (lower-case words, verdict). The verdict on an option is yes, no or ''."""
     sentences = [" ".join(words(part)) for part in re.split(r"\.(?:\s|$)", text)]
     found = [re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence) for sentence in sentences if sentence]
     return [(one[1], one[2] or "") for one in found if one]
 
 
 def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
-    """A rationale for another option, and that option's label: the two options' texts change places in it.
+    """A rationale that argues for another option, and that option's label. The texts of the gold option and of a random
+    other one are exchanged.
 
-    ('', '') where the gold option's text does not occur, or the answer is open, so that there is nothing to exchange.
+    ('', '') if the gold option's text does not occur, or the answer is open, so that there is nothing to exchange.
     """
     if not has_options(question):
         return "", ""

@@ -1,4 +1,4 @@
-"""Rows of the files that people keep tables in: JSON lines, a JSON list, Parquet, CSV, TSV; gzipped or not, with a BOM or not."""
+"""Read rows from common table files: JSON lines, JSON, Parquet, CSV and TSV, with or without gzip or a BOM."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 def kind(path: Path) -> str:
-    """The suffix that says what a file holds, `.gz` apart; '' for another."""
+    """The suffix that tells a file's format, ignoring `.gz`; '' for an unknown format."""
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     return suffix.lower() if suffix.lower() in SUFFIXES else ""
 
 
 def content(path: Path) -> bytes:
-    """A file's bytes, unpacked; text as UTF-8 without a BOM. Raises ValueError for a damaged archive or other letters."""
+    """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive
+    and for text that is neither UTF-8 nor UTF-16.
+    """
     found = path.read_bytes()
     if path.suffix == ".gz":
         try:
@@ -42,9 +44,10 @@ def content(path: Path) -> bytes:
 
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:
-    """(number, row) of every row, from 1; of lines, the line's number. A cell of a CSV is text as it stands ("NA", too).
+    """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
+    as written, also "NA" or 007.
 
-    Raises ValueError that names the file, and the line where there are lines.
+    Raises ValueError that names the file and, if the format has lines, the line.
     """
     if kind(path) in (".csv", ".tsv", ".parquet"):
         yield from enumerate(_table(path), start=1)
@@ -73,9 +76,9 @@ def _table(path: Path) -> list[dict[str, Any]]:
         if twice := [name for name in head if head.count(name) > 1]:
             raise ValueError(f"two columns are called '{twice[0]}'")
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the head would lose its end
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
             return pd.read_csv(opened, index_col=False, skipinitialspace=True, **form).to_dict("records")
-    except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # of pandas and pyarrow alike
+    except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # from pandas and pyarrow
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 
 
@@ -89,12 +92,12 @@ def _lines(found: bytes, name: str) -> Iterator[tuple[int, Any]]:
 
 
 def at(row: Any, place: str) -> Any:
-    """What stands at a place like `response.choices.0.text`; a column of that very name goes first. Raises KeyError."""
+    """The value at a place like `response.choices.0.text`, or in a column of exactly this name. Raises KeyError."""
     if isinstance(row, dict) and place in row:
         return row[place]
     found = row
     for step in place.split("."):
-        found = found.tolist() if hasattr(found, "tolist") else found  # of Parquet
+        found = found.tolist() if hasattr(found, "tolist") else found  # Parquet holds lists as arrays
         try:
             found = found[int(step)] if isinstance(found, list) else found[step]
         except (KeyError, IndexError, TypeError, ValueError):

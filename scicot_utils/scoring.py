@@ -1,5 +1,5 @@
-"""Accuracy, intervals, paired tests, and texts held against others. Pure functions: no files, no clocks, no global
-randomness.
+"""Accuracy, confidence intervals, paired tests, and measures of rationales against reference texts. Pure functions: no
+files, no clocks, no global randomness.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
 
 
 def total_of_more(values: Sequence[float], more: int, confidence: float) -> tuple[float, float, float]:
-    """(sum, low, high) that `more` further values will come to, from a sample of such: Student's prediction interval.
+    """(sum, low, high) predicted for the sum of `more` further values, from a sample of such values: Student's
+    prediction interval.
 
-    From a single value nothing is known of their spread: 0 to infinity. Raises ValueError where there is none.
+    A single value says nothing about the spread, so its interval is 0 to infinity. Raises ValueError without values.
     """
     if not len(values):
         raise ValueError("total_of_more: found no values, allowed: at least 1")
@@ -41,12 +42,14 @@ def total_of_more(values: Sequence[float], more: int, confidence: float) -> tupl
 
 
 def _p(value: float) -> str:
-    """Two digits; what is too small for a number is not 0."""
+    """p with two digits. A value too small for a float is shown as <1e-300 instead of 0."""
     return f"{value:.2g}" if value else "<1e-300"
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Two-sided p of McNemar's exact test that two arms are equally often right on the same questions."""
+    """Two-sided p of McNemar's exact test, whose null hypothesis is that two arms are right equally often on the same
+    questions. Raises ValueError for unequal lengths.
+    """
     if len(first) != len(second):
         raise ValueError(f"mcnemar: found {len(first)} and {len(second)} values, allowed: the same questions in both")
     a, b = np.asarray(first, bool), np.asarray(second, bool)
@@ -54,18 +57,20 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     return float(contingency_tables.mcnemar(counts, exact=True).pvalue)
 
 
-FEWEST_GROUPS = 20  # the error over fewer groups alone is not to be trusted (Cameron and Miller 2015)
+FEWEST_GROUPS = 20  # a clustered error over fewer groups is unreliable by itself (Cameron and Miller 2015)
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[str] = ()) -> Row:
-    """The mean difference of two arms on the same questions, and its standard error over questions and over seeds.
+    """The mean difference of two arms on the same questions, with its standard errors over questions and over seeds.
 
-    Each array holds what is right or wrong, shape (seeds, questions), the same seeds and questions in both. Returns
-    {seeds, n, groups, difference, error questions, error seeds}, fractions. The error over questions is that of their
-    means over the seeds; with `groups`, one a question, it allows for questions that are not independent of others in
-    their group (statsmodels' cluster-robust error); below FEWEST_GROUPS it is no less than that of independent ones. Half a question is added to either kind of disagreement (as Agresti and Min 2005 do), so that the error
-    of no disagreement is not 0. Of one seed the error over seeds is not known: NaN. Raises ValueError for other
-    shapes.
+    Each array holds what is right or wrong, shape (seeds, questions), with the same seeds and questions in both.
+    Returns {seeds, n, groups, difference, error questions, error seeds}; the last three are fractions.
+
+    The error over questions is the error of each question's mean over the seeds. `groups`, one per question, allows for
+    questions that depend on others in their group (statsmodels' cluster-robust error). With fewer than FEWEST_GROUPS
+    groups, the error is at least that of independent questions. Half a question is added to either kind of disagreement
+    (as Agresti and Min 2005 do), so that the error without disagreement is not 0. With one seed, the error over seeds
+    is unknown: NaN. Raises ValueError for other shapes.
     """
     if np.shape(first) != np.shape(second) or np.ndim(first) != 2 or not np.size(first):
         raise ValueError(
@@ -79,7 +84,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
     apart = np.arange(n)
     of = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else apart
     ways = [of] if of.max() + 1 >= FEWEST_GROUPS else [of, apart]
-    squared = 1.0  # the greatest that a single difference can have
+    squared = 1.0  # the greatest squared error of a single difference
     if n > 1:
         line = OLS(gaps.mean(axis=0), np.ones(n))
         errors = [line.fit(cov_type="cluster", cov_kwds={"groups": way}).bse[0] for way in ways]
@@ -95,13 +100,13 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
 
 
 def tested(row: Row, confidence: float) -> Row:
-    """A row of `paired_difference` with {df, low, high, p}: the interval and the two-sided p that it is zero.
+    """A row of `paired_difference` with {df, low, high, p}: the interval, and the two-sided p of a zero difference.
 
-    The squared errors over questions and over seeds are added, since arms are to be told apart for other questions and
-    other seeds (two-way clustering, Cameron, Gelbach and Miller 2011; what both hold is not taken off again, so
-    intervals are, if anything, too wide); Student's t has Satterthwaite's (1946) degrees of freedom, and no more than the
-    larger of the two errors has. Nothing is drawn at random, so p has no floor. Of one seed the spread over seeds is left
-    out, so that it carries no verdict.
+    The squared errors over questions and over seeds are added, because the result should hold for other questions and
+    other seeds (two-way clustering, Cameron, Gelbach and Miller 2011). The term for what both share is not subtracted,
+    so intervals are, if anything, too wide. Student's t has Satterthwaite's (1946) degrees of freedom, but no more than
+    the larger of the two errors has. Nothing is drawn at random, so p has no floor. With one seed, the spread over
+    seeds is left out, so the result supports no verdict.
     """
     parts = [(row["error questions"] ** 2, max(row["groups"] - 1, 1))]
     if row["seeds"] > 1:
@@ -124,11 +129,11 @@ def compare(
     confidence: float,
     groups: Sequence[str] = (),
 ) -> list[Row]:
-    """Every pair of arms on the same questions, with each measure: {first, second, measure, difference, low, high, …}.
+    """Compare pairs of arms on the same questions, by each measure: {first, second, measure, difference, low, high, …}.
 
-    `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). Rows of `tested`, POINTS in percentage points
-    of the mean over seeds; `p corrected` after Holm over all rows. Beside it, the differences of the single seeds, and
-    McNemar's p of each.
+    `outcomes`: (arm, measure) → right or wrong, shape (seeds, questions). The rows are those of `tested`, with POINTS
+    in percentage points of the mean over seeds. `p corrected` is corrected after Holm over all rows. Two more columns
+    give the difference and McNemar's p for each seed.
     """
     rows = []
     for first, second in pairs:
@@ -149,26 +154,26 @@ def compare(
 
 
 def corrected(rows: Sequence[Row]) -> list[Row]:
-    """Rows of comparisons with `p corrected`, after Holm for their number, `comparisons`."""
+    """Rows of comparisons with `p corrected`, after Holm over all rows, and their number, `comparisons`."""
     found = holm([row["p"] for row in rows])
     return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, found, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm 1979), in the order given."""
+    """p values corrected for multiple comparisons (Holm 1979), in the order given."""
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
 def ranked(labels: Sequence[str], scores: Sequence[float]) -> str:
-    """The label with the greatest score; the first of equals."""
+    """The label with the greatest score; the first of a tie."""
     return labels[int(np.argmax(scores))]
 
 
 def outcomes(predictions: Sequence[Row], labels: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
-    """Measure → one value a prediction, in the order given. `labels`: question id → its options' labels.
+    """Measure → one value per prediction, in the order given. `labels`: question id → its options' labels.
 
-    `generated`: the parsed answer is gold (an unparsable one is wrong); `ranked`: the option with the greatest summed
-    log-likelihood is gold, absent where answers are open; `unparsed` and `truncated`: the share of such outputs.
+    `generated`: the parsed answer is gold (an unparsable one is wrong). `ranked`: the option with the greatest summed
+    log-likelihood is gold; absent for open answers. `unparsed` and `truncated`: the output has this flaw.
     """
     choosing = all(labels[row["question_id"]] for row in predictions)
     rank = [ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions if choosing]
@@ -185,8 +190,8 @@ def evaluate(
 ) -> list[Row]:
     """Rows of metrics.csv for rows of the predictions table, with Wilson intervals over the questions.
 
-    `questions`: id → question. `columns`: what the predictions do not tell (recipe, student, parameters). Accuracies
-    are also given for each group of questions where a split has several, as in `generated:loses_food`.
+    `questions`: id → question. `columns`: values that predictions do not hold (recipe, student, parameters). If a split
+    has several groups of questions, accuracies are also given per group, as in `generated:loses_food`.
     """
     labels = {name: question["choices"]["label"] for name, question in questions.items()}
     found = []
@@ -208,8 +213,9 @@ def evaluate(
 
 
 def _ranked_per_character(predictions: Sequence[Row], questions: Mapping[str, Row]) -> np.ndarray:
-    """Whether the option with the greatest log-likelihood for each of its characters is gold: lm-evaluation-harness's
-    `acc_norm`, so that short options have no advantage in a student that learned nothing of them."""
+    """Whether the option with the greatest log-likelihood per character is gold: lm-evaluation-harness's `acc_norm`. It
+    removes the advantage of short options in a student without fine-tuning.
+    """
     found = []
     for row in predictions:
         choices = questions[row["question_id"]]["choices"]
@@ -221,8 +227,9 @@ def _ranked_per_character(predictions: Sequence[Row], questions: Mapping[str, Ro
 def followed(
     predictions: Sequence[Row], argued_for: Mapping[str, str], confidence: float, **columns: str | int
 ) -> list[Row]:
-    """How often the answer is the option that the rationale argued for (question id → label): faithfulness, a metric
-    row for each arm and split."""
+    """Faithfulness: how often the answer is the option that the rationale argued for. One metrics row per arm and
+    split. `argued_for`: question id → label.
+    """
     found = []
     for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
         rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
@@ -235,12 +242,12 @@ def followed(
 def order_effects(
     predictions: Sequence[Row], rotated: Sequence[Row], confidence: float, **columns: str | int
 ) -> list[Row]:
-    """What the order of options does to one arm's answers: metric rows for one run.
+    """How the order of options affects one arm's answers: metrics rows for one run.
 
-    `rotated`: the questions as they were asked, each in several orders (`arms.rotations`), one a prediction. `same
-    generated` and `same ranked`: the share of questions for which the same option, by its words, was chosen in every
-    order; one that could not be read is never the same. `generated, gold at (A)` and so on: accuracy where the right
-    option stood there.
+    `rotated`: the questions as they were asked, each in several orders (`arms.rotations`), one per prediction. `same
+    generated` and `same ranked`: the share of questions for which the same option text was chosen in every order; an
+    unreadable answer never counts as the same. `generated, gold at (A)` and so on: accuracy where the right option
+    stood at that place.
     """
     chosen: dict[tuple[str, str], set[str]] = {}
     right: dict[tuple[str, str], list[bool]] = {}
@@ -273,9 +280,9 @@ def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
 def facts(rationale: str, proof: Iterable[str]) -> tuple[float | None, float]:
     """Exact-fact (precision, recall) of a rationale against the facts of a question's proof, each from 0 to 1.
 
-    Precision: the share of the rationale's different sentences that are facts of the proof; None where it has none.
-    Recall: the share of the proof's facts that it states. Case, punctuation and a verdict at the end of a sentence (so
-    yes, so no) do not count. Raises ValueError for a proof without facts.
+    Precision: the share of the rationale's distinct sentences that are facts of the proof; None without sentences.
+    Recall: the share of the proof's facts that the rationale states. Case, punctuation and a verdict at the end of a
+    sentence (so yes, so no) are ignored. Raises ValueError for a proof without facts.
     """
     said, needed = _statements([rationale]), _statements(proof)
     if not needed:
@@ -289,9 +296,9 @@ def _statements(texts: Iterable[str]) -> set[str]:
 
 
 def rouge_l(text: str, reference: str) -> float:
-    """ROUGE-L of two texts, as an F measure that weighs precision and recall alike (Lin 2004, section 3.1), from 0 to 1.
+    """ROUGE-L of two texts, as an F measure of equally weighted precision and recall (Lin 2004, section 3.1), 0 to 1.
 
-    Words are runs of letters and digits in lower case, not stemmed. 0 where either text has no words.
+    Words are runs of letters and digits in lower case, not stemmed. 0 if either text has no words.
     """
     words, wanted = rationales.words(text), rationales.words(reference)
     if not words or not wanted:
@@ -300,7 +307,7 @@ def rouge_l(text: str, reference: str) -> float:
 
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a word a step (Hyyrö 2004, bit-parallel: one bit a word of `first`)."""
+    """Length of the longest common subsequence of two word lists (Hyyrö 2004, one bit per word of `first`)."""
     places: dict[str, int] = {}
     for number, word in enumerate(first):
         places[word] = places.get(word, 0) | 1 << number

@@ -1,4 +1,4 @@
-"""The columns of every table, and the only way to write and read one. It knows nothing of what the rows mean."""
+"""Columns of all tables, and the only functions that write and read them. The meaning of rows is not known here."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TABLES: dict[str, pa.Schema] = {
         prompt=text,
         prompt_version=text,
         teacher=text,
-        temperature=number,  # NaN: the model decided it
+        temperature=number,  # NaN: not sent, so the model's default
         text=text,
         finish_reason=text,
         prompt_tokens=count,
         completion_tokens=count,
-        usd=number,  # NaN: the price is not known
+        usd=number,  # NaN: the price is unknown
         created=text,
     ),
     "rationales": _columns(
@@ -64,7 +64,7 @@ TABLES: dict[str, pa.Schema] = {
         rule=text,
         cut=text,
     ),
-    # The same with their questions, to publish.
+    # Rationales with their questions, for publishing.
     "published_rationales": _columns(
         id=text,
         split=text,
@@ -80,7 +80,7 @@ TABLES: dict[str, pa.Schema] = {
         rule=text,
         cut=text,
     ),
-    # Stage 1's output on its way to stage 2; `truncated`: no end-of-sequence token within the limit.
+    # Stage 1's output, which stage 2 reads. `truncated`: no end-of-sequence token within the token limit.
     "generations": _columns(question_id=text, split=text, text=text, truncated=flag),
     "predictions": _columns(
         run=text,
@@ -100,7 +100,7 @@ TABLES: dict[str, pa.Schema] = {
     ),
 }
 
-# metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` are those used at inference.
+# Columns of metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` describe inference.
 METRICS = (
     "recipe",
     "dataset",
@@ -119,11 +119,11 @@ METRICS = (
 
 
 class TableError(ScicotError):
-    """A table that is missing, or whose columns or values are not the declared ones."""
+    """A table is missing, or its columns or values are not the declared ones."""
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder with their names; of what is not there, that of nothing."""
+    """SHA-256 of a file, or of a folder's files and their relative paths. A missing path counts as no data."""
     found = hashlib.sha256()
     for file in _files(path):
         found.update(file.relative_to(path).as_posix().encode() + b"\0")
@@ -134,7 +134,7 @@ def digest(path: Path) -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Size in bytes of a file, or of all files of a folder."""
     return sum(file.stat().st_size for file in _files(path))
 
 
@@ -143,9 +143,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def write(table: str, rows: Iterable[Row], path: Path) -> Path:
-    """Write `rows` as Parquet, whole or not at all: a reader never meets half a file.
+    """Write `rows` as Parquet, atomically: a reader never sees half a file.
 
-    Raises TableError naming the column when a row lacks one, has one too many, or holds a value of a wrong type.
+    Raises TableError that names the column if a row lacks one, has an unknown one, or holds a value of a wrong type.
     """
     schema, rows = TABLES[table], list(rows)
     for row in rows:
@@ -164,22 +164,22 @@ def write(table: str, rows: Iterable[Row], path: Path) -> Path:
 
 
 def _column(table: str, field: pa.Field, values: list[Any]) -> pa.Array:
-    """One column; TableError names it when a value is missing, of another type or would be changed."""
+    """One column. Raises TableError that names it if a value is missing, has another type or would be changed."""
     try:
         column = pa.array(values, field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError) as error:
         raise TableError(f"table {table}: column '{field.name}' must be {field.type}: {error}") from None
     if column.null_count or (pa.types.is_integer(field.type) and column.to_pylist() != values):
         raise TableError(
-            f"table {table}: column '{field.name}' must be {field.type}: a value is missing or no whole number"
+            f"table {table}: column '{field.name}' must be {field.type}: a value is missing or not a whole number"
         )
     return column
 
 
 def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path, front: Row, card: str) -> list[Path]:
-    """Write a dataset folder of the hub's kind, one Parquet file a split and its card; `datasets.load_dataset` reads it.
+    """Write a Hugging Face dataset folder: one Parquet file per split and a card. `datasets.load_dataset` reads it.
 
-    `front`: the card's front matter, to which the list of files is added; `card`: the README below it, in Markdown.
+    `front`: the card's front matter, to which the list of files is added. `card`: the README below it, in Markdown.
     """
     files = {split: folder / "data" / f"{split}.parquet" for split in splits}
     for split, file in files.items():
@@ -191,7 +191,7 @@ def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path,
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
-    """Write rows as CSV, whole or not at all. Raises ValueError when a row has other columns."""
+    """Write rows as CSV, atomically. Raises ValueError if a row has other columns."""
     rows = list(rows)
     if wrong := [sorted(set(columns) ^ row.keys()) for row in rows if set(columns) != row.keys()]:
         raise ValueError(f"{paths.relative(path)}: column(s) {', '.join(wrong[0])} missing or unknown")
@@ -203,12 +203,12 @@ def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write JSON, whole or not at all."""
+    """Write JSON, atomically."""
     return _write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def write_text(path: Path, content: str) -> Path:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text, atomically."""
     return _write_whole(path, content.encode("utf-8"))
 
 
@@ -226,7 +226,7 @@ def read(table: str, path: Path) -> list[Row]:
         raise TableError(f"table {table}: no file {paths.relative(path)}; run the notebook that writes it first")
     try:
         content = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:  # OSError: damaged within
+    except (pa.ArrowInvalid, OSError) as error:  # OSError: damaged inside the file
         raise TableError(
             f"table {table}: {paths.relative(path)} is not Parquet ({' '.join(str(error).split())}); delete and rerun"
         ) from None

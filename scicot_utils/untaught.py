@@ -1,9 +1,10 @@
-"""What a student can do before anybody taught it: the zero-shot and few-shot rows of both papers' tables.
+"""Students prompted without fine-tuning: the zero-shot and few-shot rows of both papers' tables.
 
-A question with its options stands as Kojima et al. (2022, arXiv 2205.11916) put it, `Q: … A:`. What is written after `The
-answer is` is the answer, read by its conclusion. Options are ranked by the summed log-likelihood of their texts, without
-an end of text (`acc` of lm-evaluation-harness; divided by their characters, `acc_norm`): after the student's own rationale
-where it wrote one, else after the prompt of that harness's ARC tasks, `Question: … Answer:`, which does not show them.
+A question and its options are shown in the format of Kojima et al. (2022, arXiv 2205.11916), `Q: … A:`. The text after
+`The answer is` is the answer, read by its conclusion. Options are ranked by the summed log-likelihood of their texts,
+without EOS (`acc` of lm-evaluation-harness; divided by their characters, `acc_norm`). If the student wrote a rationale,
+options are scored after it. Otherwise they are scored after the prompt of that harness's ARC tasks, `Question: …
+Answer:`, which does not show the options.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from scicot_utils import arms, prompts, students
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
 
-if TYPE_CHECKING:  # it comes with torch
+if TYPE_CHECKING:  # importing it loads torch
     from scicot_utils.students import Student
 
 
 @dataclass(frozen=True)
 class Untaught:
-    """`shown`: exemplars stand before the question; `thinks`: the student writes a rationale before its answer."""
+    """`shown`: exemplars precede the question. `thinks`: the student writes a rationale before its answer."""
 
     shown: bool
     thinks: bool
@@ -37,18 +38,20 @@ ARMS = {
     "few_shot_cot": Untaught(True, True, "few-shot-CoT (Wei et al. 2022, arXiv 2201.11903; Ho et al., table 1)"),
 }
 THINK = " Let's think step by step."
-NEXT = "\nQ:"  # where a student goes on to ask itself
+NEXT = "\nQ:"  # where a student goes on with a question of its own
 
 
 def exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[tuple[Row, str]]:
-    """`shots` of the training examples, (question, rationale), the same for every question; drawn by `question_seed`."""
+    """`shots` training examples as (question, rationale), the same for every question, drawn with `question_seed`.
+    Raises ArmError if there are fewer.
+    """
     if settings.shots > len(examples):
         raise arms.ArmError(f"shots: found {settings.shots}, allowed: at most {len(examples)}, the training examples")
     return random.Random(f"{settings.question_seed}/shots").sample(list(examples), settings.shots)
 
 
 def asked(arm: str, questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[str]:
-    """The prompt of each question, up to where a rationale or the answer is to stand."""
+    """The prompt for each question, up to where the rationale or the answer begins."""
     entry, worked = ARMS[arm], []
     for question, why in shown:
         answer = f"{prompts.FINAL} {prompts.answer_text(question, question['answer'])}."
@@ -66,7 +69,7 @@ def harness(questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[
 def answers(
     arm: str, student: Student, questions: Sequence[Row], examples: Sequence[tuple[Row, str]], settings: Settings
 ) -> list[Row]:
-    """Predictions of a student as it is. `examples`: of the train split, from which the exemplars are drawn."""
+    """Predictions of a student without fine-tuning. `examples`: training pairs from which the exemplars are drawn."""
     plain, entry = replace(student, separator=""), ARMS[arm]
     shown = exemplars(examples, settings) if entry.shown else []
     inputs = asked(arm, questions, shown)

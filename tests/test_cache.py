@@ -179,7 +179,9 @@ def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
     with Cache(path) as opened:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(CacheError, match=r"locked\); see to the disk, its rights and other processes, then rerun"):
+        with pytest.raises(
+            CacheError, match=r"locked\); check disk space, permissions and other processes, then rerun"
+        ):
             opened.put([(REQUEST, response())])
         other.close()
         opened.put([(REQUEST, response())])
