@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from scicot_utils import arms, prompts, recipe, scoring, students, tables, tasks
 from scicot_utils.arms import ArmError
+from scicot_utils.arms.answering import chaining
 from scicot_utils.recipe import Settings, Training
 from scicot_utils.students import Generated
 
@@ -290,7 +291,7 @@ COMBINATIONS = [
 
 
 def answer(arm, rows, chosen):
-    return (arms.chaining if arm == "two_stage" else arms.ONE_STUDENT[arm].answers)(None, rows, chosen)
+    return (chaining if arm == "two_stage" else arms.ONE_STUDENT[arm].answers)(None, rows, chosen)
 
 
 def learned(arm, rows, chosen):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from scicot_utils import arms, prompts, recipe, scoring, students, untaught
+from scicot_utils import arms, prompts, recipe, scoring, students
+from scicot_utils.arms import untaught
 from scicot_utils.recipe import Settings
 from scicot_utils.students import Generated
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scicot_utils import arms, prompts, students
+from scicot_utils import prompts, students
+from scicot_utils.arms.answering import prediction, spelling
+from scicot_utils.arms.learned import ArmError
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
 
@@ -46,7 +48,7 @@ def exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[t
     Raises ArmError if there are fewer.
     """
     if settings.shots > len(examples):
-        raise arms.ArmError(f"shots: found {settings.shots}, allowed: at most {len(examples)}, the training examples")
+        raise ArmError(f"shots: found {settings.shots}, allowed: at most {len(examples)}, the training examples")
     return random.Random(f"{settings.question_seed}/shots").sample(list(examples), settings.shots)
 
 
@@ -83,11 +85,11 @@ def answers(
     inputs = [f"{text}{f' {why}' if why else ''}{cue}" for text, why in zip(inputs, whys, strict=True)]
     written = students.generate(plain, inputs, stop="\n", **limits)
     scores = _scores(plain, inputs if entry.thinks else harness(questions, shown), questions, settings)
-    found, spelled = [], arms.spelling(student, questions).questions
+    found, spelled = [], spelling(student, questions).questions
     for question, why, one, of_options, short in zip(spelled, whys, written, scores, cut, strict=True):
         said = one.text.partition("\n")[0].strip()
         answer = prompts.read_free(question, f"{prompts.FINAL} {said}").answer
-        found.append(arms.prediction(question, why, said, answer, of_options, one.truncated or short))
+        found.append(prediction(question, why, said, answer, of_options, one.truncated or short))
     return found
 
 

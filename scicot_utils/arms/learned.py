@@ -1,0 +1,137 @@
+"""What the students of the arms learn: the mappings, and the training pairs of each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scicot_utils import ScicotError, prompts
+from scicot_utils.prompts import StudentTemplate
+from scicot_utils.recipe import Settings
+from scicot_utils.tables import Row
+
+Pair = tuple[str, str]  # (text that a student reads, text that it must write)
+
+
+class ArmError(ScicotError):
+    """An arm cannot be trained with the data or settings given."""
+
+
+@dataclass(frozen=True)
+class InputTarget:
+    """One mapping that a student learns. `input` builds the text to read from (question, rationale, settings); `target`
+    builds the text to write. `told` is the mapping in short notation.
+    """
+
+    told: str
+    input: Callable[[Row, str, Settings], str]
+    target: Callable[[str, str], str]  # (rationale, answer) → text
+
+
+ANSWER = InputTarget("Q → A", lambda row, _, settings: template(settings).ask_answer(row), lambda _, answer: answer)
+RATIONALE = InputTarget("Q → R", lambda row, _, settings: template(settings).ask_rationale(row), lambda why, _: why)
+BOTH = InputTarget("Q → R A", RATIONALE.input, prompts.write_rationale_answer)
+REVERSED = InputTarget("Q → A R", ANSWER.input, prompts.write_answer_rationale)
+ANSWER_FROM = InputTarget("Q + R → A", lambda row, why, settings: stage2_input(row, why, settings), ANSWER.target)
+
+
+def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+    """(question, kept rationale) pairs of the train split, in order: the same training set for every arm.
+
+    `train_pool` samples the questions; `train_size` then samples the remaining pairs. Both samples depend on
+    `question_seed` only, so with the same rationales a larger sample contains a smaller one. If another teacher or
+    filter keeps other rationales, a sample holds other questions. Raises ArmError if a sample exceeds what there is, or
+    if no rationale was kept.
+    """
+    examples = _kept(questions, judged, "train")
+    if settings.train_pool:
+        names = sorted(row["id"] for row in questions if row["split"] == "train")
+        if settings.train_pool > len(names):
+            raise ArmError(
+                f"train_pool: found {settings.train_pool}, allowed: at most {len(names)}, the questions, or 0 for all"
+            )
+        random.Random(f"{settings.question_seed}/pool").shuffle(names)
+        pool = {*names[: settings.train_pool]}
+        examples = [(question, why) for question, why in examples if question["id"] in pool]
+    if not examples:
+        raise ArmError("no rationale was kept, so there is nothing to train on; see the drop reasons in notebook 03")
+    if settings.train_size > len(examples):
+        raise ArmError(
+            f"train_size: found {settings.train_size}, allowed: at most {len(examples)}, the rationales kept, or 0 for all"
+        )
+    order = list(range(len(examples)))
+    random.Random(settings.question_seed).shuffle(order)
+    return [examples[i] for i in sorted(order[: settings.train_size or None])]
+
+
+def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+    """(question, kept rationale) pairs of the validation split, on which a checkpoint is chosen; [] if `choose_by` is
+    `last`. Raises ArmError if a checkpoint is to be chosen and no validation rationale was kept.
+    """
+    if settings.choose_by == "last":
+        return []
+    examples = _kept(questions, judged, "validation")
+    if not examples:
+        raise ArmError(
+            f"choose_by: found '{settings.choose_by}', allowed: last, since no rationale of a validation question was "
+            "kept; name validation in teacher_splits and give it questions (validation_questions)"
+        )
+    return examples
+
+
+def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[tuple[Row, str]]:
+    by_id = {row["id"]: row for row in questions if row["split"] == split}
+    return [
+        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
+    ]
+
+
+def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
+    """(input, target) training pairs of a student that learns these mappings: one per example and mapping."""
+    maps = tuple(maps)
+    return [
+        (one.input(question, why, settings), one.target(why, _gold(question, settings)))
+        for question, why in examples
+        for one in maps
+    ]
+
+
+def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[tuple[Row, str]]]:
+    """The training set in `crossfit_folds` parts. All rationales of a question are in the same part. Raises ArmError if
+    there are fewer questions than parts.
+    """
+    names = list(dict.fromkeys(question["id"] for question, _ in examples))
+    random.Random(settings.question_seed).shuffle(names)
+    if len(names) < settings.crossfit_folds:
+        raise ArmError(f"crossfit_folds: found {settings.crossfit_folds}, allowed: at most {len(names)}, the questions")
+    part = {name: place % settings.crossfit_folds for place, name in enumerate(names)}
+    return [[pair for pair in examples if part[pair[0]["id"]] == number] for number in range(settings.crossfit_folds)]
+
+
+def stage2_examples(
+    examples: Sequence[tuple[Row, str]], crossfit: Mapping[str, str], settings: Settings
+) -> list[tuple[Row, str]]:
+    """Training examples of stage 2, as `stage2_source` says: the teacher's rationales, cross-fitted ones, or both.
+
+    `crossfit`: question id → the rationale written by a stage 1 student that was trained on the other folds.
+    """
+    if settings.stage2_source == "teacher":
+        return list(examples)
+    questions = list({question["id"]: question for question, _ in examples}.values())
+    own = [(question, crossfit[question["id"]]) for question in questions]
+    return own if settings.stage2_source == "crossfit" else [*examples, *own]
+
+
+def template(settings: Settings) -> StudentTemplate:
+    """The student template that a recipe names."""
+    return prompts.STUDENT_TEMPLATES[settings.template]
+
+
+def _gold(question: Row, settings: Settings) -> str:
+    return prompts.write_answer(question, question["answer"], settings.answer_format)
+
+
+def stage2_input(question: Row, rationale: str, settings: Settings) -> str:
+    """What a stage 2 student reads: question and rationale, in the order that the recipe declares."""
+    return template(settings).ask_answer_from(question, rationale, settings.stage2_order)
