@@ -69,7 +69,7 @@ def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(undis
     root = copy_of_the_project(tmp_path / "project")
     file = root / "notebooks" / "03_rationale_generation.ipynb"
     content = json.loads(file.read_text(encoding="utf-8"))
-    content["cells"][3]["source"] = ["raise RuntimeError('planted')"]
+    content["cells"][4]["source"] = ["raise RuntimeError('planted')"]
     file.write_text(json.dumps(content), encoding="utf-8")
     done = run(root, "mini", METRICS)
     said, log = done.stdout + done.stderr, root / "outputs/mini/logs/03_rationale_generation/microsci/main.ipynb"
