@@ -115,7 +115,9 @@ def test_a_template_is_the_running_codes_text_around_placeholders(studied):
 
 def test_a_training_question_is_followed_from_the_teacher_to_the_students(studied):
     told = dict(report.training_followed(studied[0], "microsci", studied[1]))
-    assert told["The teacher read, of q0 (prompt zero_shot_cot/1)"] == "Q: why?" and told["It wrote"] == HOSTILE
+    assert (
+        told["The teacher read, for question q0 (prompt zero_shot_cot/1)"] == "Q: why?" and told["It wrote"] == HOSTILE
+    )
     assert told["Q → R must write"] == HOSTILE and HOSTILE in told["Q + R → A reads (in: two-stage (Sci-CoT))"]
     assert told["Q → A must write"] == studied[1]["q0"]["choices"]["text"][1]
 
@@ -133,12 +135,12 @@ def test_with_crossfit_stage_two_is_followed_with_what_a_student_wrote(studied):
 def test_a_test_question_is_one_that_the_named_arm_answers_right_and_the_other_wrong(studied):
     answered = report.first_answers(studied[0], "microsci")
     told = report.test_followed(studied[0], answered, studied[1], "two_stage", "answer_only")
-    assert told[0][0].startswith("Asked, q1; right is (B)") and [what.split(",")[0] for what, _ in told[1:]] == [
+    assert told[0][0].startswith("Question q1; right answer: (B)") and [what.split(",")[0] for what, _ in told[1:]] == [
         "two-stage (Sci-CoT)", "and writes", "two-stage (Sci-CoT)", "and writes ((B) robin: right)",
         "answer only reads", "and writes ((D) ant: wrong)",
     ]  # fmt: skip
     other = report.test_followed(studied[0], answered, studied[1], "answer_only", "two_stage")
-    assert other[0][0].startswith("Asked, q2") and other[-1][0] == "and writes (no answer: wrong)"
+    assert other[0][0].startswith("Question q2") and other[-1][0] == "and writes (no answer: wrong)"
     assert report.test_followed(studied[0], answered, studied[1], "multitask", "two_stage") == []
 
 

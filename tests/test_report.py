@@ -319,8 +319,8 @@ def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
 
 def test_what_the_order_of_options_does_is_told_for_each_arm():
     told = report.orders_summary(ordered())
-    assert "answer only for 80.0% of 50 questions (right for 60.0% to 60.0%, by the place" in told
-    assert "two-stage (Sci-CoT) for 30.0% of 50 questions (right for 50.0% to 87.5%, by the place" in told
+    assert "answer only 80.0% of 50 questions (accuracy 60.0% to 60.0%, by position" in told
+    assert "two-stage (Sci-CoT) 30.0% of 50 questions (accuracy 50.0% to 87.5%, by position" in told
     row = report.orders_table(ordered()).frame.to_dict("records")[0]
     assert (row["arm"], row["scoring"], row["seeds"], row["least"], row["greatest"], row["(B)"]) == pytest.approx(
         ("answer only", "generated", 2, 0.75, 0.85, 0.6)
@@ -351,8 +351,10 @@ def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_param
 
 def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
     told = report.quality_summary(quality_rows())
-    assert "two-stage (Sci-CoT) with fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; " in told
-    assert told.endswith("rank correlation with being right: fact recall +1.00, ROUGE-L +1.00.")
+    assert (
+        "two-stage (Sci-CoT) rationales: fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; " in told
+    )
+    assert told.endswith("rank correlation with a right answer: fact recall +1.00, ROUGE-L +1.00.")
     table = report.quality_table(quality_rows()).frame.set_index("arm")
     assert table.loc["two-stage (Sci-CoT)", "fact recall with right"] == pytest.approx(1)
     found = table.loc["rationale + answer (Fine-tune-CoT)", "fact recall with right"]
@@ -774,7 +776,7 @@ def test_the_one_rule_of_all_verdicts(row, told):
         ),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
         (compared(0, 1.0, **{"error seeds": 3.0}), f"about 8,200{OTHERS} and 25 seeds"),
         (compared(10, 0.2, comparisons=64), f"about 2,400{OTHERS}"),
-        (compared(20, 0.06), "as many test questions and seeds, others"),
+        (compared(20, 0.06), "the same number of other test questions and seeds"),
         (
             compared(6, 0.2, **{"error questions": 0.8, "error seeds": 2.5}),
             "about 7 seeds",
@@ -1245,8 +1247,9 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
         ]
     )
     assert told == (
-        "One writes the whole proof for 80.0% of the questions, answers 75.0% of those and 50.0% of the others right. "
-        "Two writes the whole proof for 100.0% of the questions, answers 100.0% of those right."
+        "One: the whole proof is written for 80.0% of the questions; accuracy is 75.0% with the proof "
+        "and 50.0% without it. "
+        "Two: the whole proof is written for 100.0% of the questions; accuracy is 100.0% with the proof."
     )
     assert report.failures_summary([]) == ""
 

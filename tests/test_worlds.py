@@ -126,8 +126,8 @@ def test_what_one_world_foretells_of_another_is_counted():
     ]  # fmt: skip
     told = report.agreement_summary(rows, "A", "B")
     assert told.startswith(
-        "A tells 2 differences between arms from zero: 1 of 2 have the same sign on B; 1 of 2 have the opposite sign there, with "
-        "an interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
+        "A has 2 differences between arms distinguishable from zero. 1 of 2 have the same sign on B; "
+        "1 of 2 have the opposite sign there, with an interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
     )
     assert told.endswith("The rank correlation of all 3 differences is 0.50.")
     assert report.agreement_figure(rows, "A", "B").alt == told

@@ -31,7 +31,7 @@ class Claim:
 CLAIMS = (
     Claim(
         "Sci-CoT, abstract",
-        "An 80M-parameter two-stage student passes few-shot BLOOM-176B on ARC-Easy",
+        "An 80M-parameter two-stage student outperforms few-shot BLOOM-176B on ARC-Easy",
         "no figure in the abstract; BLOOM-176B zero-shot on ARC-Easy: 72.6% (its model card)",
         "two_stage",
         "bloom_176b",
@@ -45,12 +45,13 @@ CLAIMS = (
         "two_stage",
         "rationale_answer",
         (),
-        "other benchmarks and students; styles of rationale and both budget rules are variants of recipe micro_full",
+        "other benchmarks and students; rationale styles and both budget rules are variants of recipe micro_full",
     ),
     Claim(
         "Fine-tune-CoT's question",
-        "Fine-tuning on rationales passes fine-tuning on answers",
-        "its released results, Flan-T5 of 60M, twelve tasks: above on one (Shuffled Objects), equal on one (Coin Flip), below on ten",
+        "Fine-tuning on rationales outperforms fine-tuning on answers",
+        "its released results, Flan-T5 60M, twelve tasks: above on one (Shuffled Objects), equal on one (Coin Flip), "
+        "below on ten",
         "rationale_answer",
         "answer_only",
         (),
@@ -58,12 +59,14 @@ CLAIMS = (
     ),
     Claim(
         "Fine-tune-CoT's question",
-        "More rationales a question (diverse reasoning) improve the student",
-        "its released results, Flan-T5 of 60M, nine tasks with D of 8 or 64 against 1: above on eight, equal on one (Coin Flip)",
+        "More rationales per question (diverse reasoning) improve the student",
+        "its released results, Flan-T5 60M, nine tasks, D = 8 or 64 against D = 1: above on eight, equal on one "
+        "(Coin Flip)",
         "rationale_answer",
         "rationale_answer",
         (),
-        "recipe symbolic, whose shipped record has a page of its own, and finetune_cot; here the greatest D against the least",
+        "recipes symbolic (its shipped record has its own page) and finetune_cot; here the largest D is compared with "
+        "the smallest",
     ),
     Claim(
         "presupposed by Sci-CoT",
@@ -72,8 +75,8 @@ CLAIMS = (
         "two_stage",
         "two_stage_shuffled_rationale",
         (),
-        "how often a rationale is followed that argues for another option (notebook 05): one of another question is also a "
-        "text of a kind never met in training, after which many answers name no option, so of this the ranked figure says more",
+        "how often the student follows a rationale that argues for another option (notebook 05); a shuffled rationale "
+        "is also out of distribution, so many answers name no option, and the ranked figure is more informative",
     ),
 )
 
@@ -202,14 +205,15 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
                 where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
                 for arm in (first, second)
             )
-            stands = direction(row, settings)
+            stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"
             told.append(
-                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} is {stands} {arm_name(second)} with {percent(b)}: "
-                f"{points(row).replace(' (', ' points (')}."
+                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} {stands} "
+                f"{arm_name(second)} with {percent(b)}: {points(row).replace(' (', ' points (')}."
             )
     if not told:
         return "This recipe does not run the arms of the headline comparison, so there is no headline."
     if comparisons[0]["seeds"] < MIN_SEEDS:
         told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
     seeds = comparisons[0]["seeds"]
-    return f"On {recipe.distill[0]} ({comparisons[0]['n']} test questions, {plural(seeds, 'seed')}). {' '.join(told)}"
+    asked = f"{comparisons[0]['n']} test questions, {plural(seeds, 'seed')}"
+    return f"Measured on {recipe.distill[0]} ({asked}). {' '.join(told)}"

@@ -245,7 +245,7 @@ def would_settle(row: Row, settings: Settings) -> str:
     """
     enough = partial(_enough, row, settings)
     if enough(1.0, row["seeds"]):
-        return "as many test questions and seeds, others"
+        return "the same number of other test questions and seeds"
     sizes = [1.1**step for step in range(1, 90)]  # up to some five thousand times as many
     ways = []
     if more := next((size for size in sizes if enough(size, row["seeds"])), None):

@@ -137,7 +137,7 @@ def diversity_summary(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> st
         means = over_seeds(part, ["level"]).set_index("level")
         few, many = min(means.index), max(means.index)
         told.append(
-            f"{arm_name(arm)}{f' ({given})' if given else ''} answers {percent(means['mean'][few])} with D = {few} and "
+            f"{arm_name(arm)}{f' ({given})' if given else ''} {percent(means['mean'][few])} with D = {few} and "
             f"{percent(means['mean'][many])} with D = {many} ({plural(means['seeds'].min(), 'seed')})"
         )
-    return f"On {dataset}{f', with {common}' if common else ''}: {'; '.join(told)}." if told else ""
+    return f"Generated accuracy on {dataset}{f', with {common}' if common else ''}: {'; '.join(told)}." if told else ""

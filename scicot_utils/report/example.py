@@ -43,7 +43,7 @@ def templates(recipe: Recipe, questions: Mapping[str, Row]) -> list[Told]:
     after = f", after {recipe.teacher.few_shot_examples} worked examples" if prompt.few_shot else ""
     told = [(f"The teacher reads (prompt {prompt.label}){after}", prompt.block(blank))]
     if prompt.answer_cue:
-        told.append(("and, in a second call, after what it wrote", prompt.answer_cue))
+        told.append(("and, in a second call, after its own text", prompt.answer_cue))
     return told + _pairs(recipe, blank, "{rationale}", {blank["id"]: "{rationale}"})
 
 
@@ -54,9 +54,12 @@ def training_followed(recipe: Recipe, dataset: str, questions: Mapping[str, Row]
     asked = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
     completion = next(row for row in asked if row["question_id"] == question["id"])
     told = [
-        (f"The teacher read, of {question['id']} (prompt {completion['prompt_version']})", completion["prompt"]),
+        (
+            f"The teacher read, for question {question['id']} (prompt {completion['prompt_version']})",
+            completion["prompt"],
+        ),
         ("It wrote", completion["text"]),
-        (f"Kept of it as the rationale (right is {_shown(question, question['answer'])})", why),
+        (f"The rationale kept from it (right answer: {_shown(question, question['answer'])})", why),
     ]
     written = {}
     if "two_stage" in recipe.trained_arms(MAIN) and recipe.settings("two_stage").stage2_source != "teacher":
@@ -76,7 +79,7 @@ def test_followed(
     for name, question in questions.items():
         met = [(arm, answered[arm].get(name)) for arm in (right, wrong)]
         if [prediction and prediction["correct"] for _, prediction in met] == [True, False]:
-            asked = (f"Asked, {name}; right is {_shown(question, question['answer'])}", _asked(question))
+            asked = (f"Question {name}; right answer: {_shown(question, question['answer'])}", _asked(question))
             return [asked, *(told for arm, prediction in met for told in _met(arm, question, prediction, recipe))]
     return []
 

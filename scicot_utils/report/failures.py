@@ -58,11 +58,13 @@ def failures_summary(rows: Sequence[Row]) -> str:
     told = []
     for row in rows:
         found = _with_and_without(row)
-        parts = [f"{row['arm']} writes the whole proof for {percent(found['proof written'])} of the questions"]
         answered = [
-            f"{percent(found[name])} of {which}"
-            for name, which in (("right with it", "those"), ("right without it", "the others"))
+            f"{percent(found[name])} {which}"
+            for name, which in (("right with it", "with the proof"), ("right without it", "without it"))
             if found[name] is not None
         ]
-        told.append(", ".join([*parts, f"answers {' and '.join(answered)} right"]))
-    return f"{'. '.join(told)}." if told else ""
+        told.append(
+            f"{row['arm']}: the whole proof is written for {percent(found['proof written'])} of the questions; "
+            f"accuracy is {' and '.join(answered)}."
+        )
+    return " ".join(told)

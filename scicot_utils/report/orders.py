@@ -50,10 +50,10 @@ def orders_figure(rows: list[Row]) -> Picture:
         arm, panel = ARMS[row["arm"]], axes[measures.index(row["scoring"])]
         places = [place for place in row if place.startswith("(")]
         panel.plot(places, [100 * row[place] for place in places], "o-", color=arm.colour, label=arm.name)
-        panel.set(xlabel="place of the right option", ylim=(0, 103))
+        panel.set(xlabel="position of the right option", ylim=(0, 103))
     axes[0].set_ylabel("test accuracy, %")
     legend_below(figure)
-    return Picture(figure, f"Accuracy by the place of the right option. {orders_summary(rows)}")
+    return Picture(figure, f"Accuracy by position of the right option. {orders_summary(rows)}")
 
 
 def orders_summary(rows: list[Row]) -> str:
@@ -62,9 +62,9 @@ def orders_summary(rows: list[Row]) -> str:
     for row in [row for row in rows if row["scoring"] == "generated"]:
         at = [value for place, value in row.items() if place.startswith("(")]
         told.append(
-            f"{arm_name(row['arm'])} for {percent(row['same choice'])} of {row['questions']} questions (right for "
-            f"{percent(min(at))} to {percent(max(at))}, by the place of the right option)"
+            f"{arm_name(row['arm'])} {percent(row['same choice'])} of {row['questions']} questions (accuracy "
+            f"{percent(min(at))} to {percent(max(at))}, by position of the right option)"
         )
     if not told:
-        return "No arm was asked in several orders: the recipe's order_questions is 0."
-    return f"The same option is written in every order of the options by {', by '.join(told)}."
+        return "No arm answered in several orders: the recipe's order_questions is 0."
+    return f"Same option written in every order of the options: {'; '.join(told)}."

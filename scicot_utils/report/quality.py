@@ -120,10 +120,10 @@ def quality_summary(frame: pd.DataFrame) -> str:
             said.append(f"ROUGE-L to the teacher's {part['rouge_l'].mean():.3f}")
         with_right = {QUALITY[measure]: _correlation(part[measure], part["right"]) for measure in STEPS}
         if known := [f"{name} {found:+.2f}" for name, found in with_right.items() if found is not None]:
-            said.append(f"rank correlation with being right: {', '.join(known)}")
+            said.append(f"rank correlation with a right answer: {', '.join(known)}")
         if said:
-            told.append(f"{arm_name(arm)} with {'; '.join(said)}")
+            told.append(f"{arm_name(arm)} rationales: {'; '.join(said)}.")
     if not told:
         return "No arm writes rationales that can be measured."
     proofs = "" if frame["recall"].notna().any() else " Without proofs there are no facts to count, only ROUGE-L."
-    return f"Rationales of {'. Of '.join(told)}.{proofs}"
+    return f"{' '.join(told)}{proofs}"

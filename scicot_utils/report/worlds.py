@@ -227,7 +227,7 @@ def common_comparisons(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
 def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
     """Whether the first study predicts the order of the arms in the second, in two sentences."""
     if len(rows) < 2:
-        return f"{here} and {there} have no two comparisons in common, so the one predicts nothing about the other."
+        return f"{here} and {there} have no two comparisons in common, so neither can predict the other."
     settled = [row for row in rows if row["settled"]]
     same = [row for row in settled if row["predicted"] * row["difference"] > 0]
     against = [row for row in settled if row["predicted"] * row["high"] < 0 and row["predicted"] * row["low"] < 0]
@@ -237,7 +237,8 @@ def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
         for row in against
     )
     return (
-        f"{here} tells {plural(len(settled), 'difference')} between arms from zero: {len(same)} of {len(settled)} have the same sign on {there}; "
+        f"{here} has {plural(len(settled), 'difference')} between arms distinguishable from zero. "
+        f"{len(same)} of {len(settled)} have the same sign on {there}; "
         f"{len(against)} of {len(settled)} have the opposite sign there, with an interval that excludes zero{f' ({listed})' if listed else ''}. "
         f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
     )
