@@ -317,8 +317,3 @@ def order_rule(relation: str) -> str:
     """The order of a relation's values, smallest first."""
     *smaller, largest = ORDERED[relation]
     return sentence(f"{', '.join(smaller)} and {largest} go from small to large")
-
-
-def belongs(world: World, name: str, group: str) -> bool:
-    """Whether the entity `name` is a member of `group`, a kind or a class."""
-    return group in world.groups(world.entities[name].kind)
