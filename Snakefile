@@ -302,7 +302,7 @@ rule baseline:
 rule metrics:
     input:
         runs=[f"{PIPELINE.folder(run)}/metrics.json" for run in RECIPE.runs()],
-        code=provenance.modules("scicot_utils.report.results"),
+        code=["scicot_utils/__main__.py", *provenance.modules("scicot_utils.report.results")],
     output:
         METRICS,
     benchmark:

@@ -28,7 +28,6 @@ import psutil
 from scicot_utils import ScicotError, __version__, hub, paths, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe, RecipeError, Scalar, Settings
-from scicot_utils.report import style
 
 if TYPE_CHECKING:
     import grimp
@@ -141,6 +140,10 @@ class Study:
 
         `dataset`: the one that they are of, where there are several; pages show those of the recipe's first.
         """
+        from scicot_utils.report import (
+            style,
+        )  # imported here: the pipeline shows nothing, and plots take seconds to load
+
         self.save(dataset, **named)
         style.show(paste=dataset in ("", self.recipe.distill[0]), **named)
 

@@ -295,7 +295,7 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
     of_teacher = {"teacher_prompting": 1, "rationale_generation": 1} | TRAINED | AFTER
     assert changed(finished_copy, "scicot_utils/teachers/asking.py", comment) == of_teacher
     everything = {"questions": 1} | of_teacher | {"page": 6}
-    assert changed(finished_copy, "scicot_utils/arms.py", comment) == everything
+    assert changed(finished_copy, "scicot_utils/arms/answering.py", comment) == everything
     assert changed(finished_copy, "scicot_utils/tasks/reading.py", comment) == everything
 
 

@@ -25,7 +25,7 @@ from transformers import (
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import facts
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import answering, building, encoding, probing, training
+from scicot_utils.students import answering, building, encoding, loading, probing, training
 from scicot_utils.tasks import symbolic
 
 PAIRS = 4 * [
@@ -582,6 +582,13 @@ def test_what_a_decoder_only_student_writes_does_not_depend_on_what_else_is_in_i
 
 
 WINDOWED = ("mistral", "gemma2")
+OF_KIND = {  # what a family has of its own
+    "mistral": {"sliding_window": 24},
+    "gemma2": {"sliding_window": 24},
+    "gpt_neo": {"window_size": 24, "attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 2},
+    "mpt": {"d_model": 32, "n_heads": 2, "n_layers": 2, "expansion_ratio": 2},
+    "roberta": {"is_decoder": True},
+}
 
 
 def decoder_of(kind):
@@ -589,17 +596,19 @@ def decoder_of(kind):
     words = students.load("random/gpt2-tiny").tokenizer
     config = AutoConfig.for_model(
         kind, vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=16, n_layer=2, n_head=2, word_embed_proj_dim=32, ffn_dim=64, **({"sliding_window": 24} if kind in WINDOWED else {}),
+        num_key_value_heads=2, head_dim=16, n_layer=2, n_head=2, word_embed_proj_dim=32, ffn_dim=64,
         bos_token_id=words.eos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
+        **OF_KIND.get(kind, {}),
     )  # fmt: skip
     torch.manual_seed(0)
-    return students.Student(AutoModelForCausalLM.from_config(config).eval(), words, kind, separator=SEPARATOR)
+    return loading.put_together(AutoModelForCausalLM.from_config(config), words, kind)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "mistral", "qwen2", "gemma2"])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND])
 def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_or_score(kind):
     run, shots = decoder_of(kind), 6 * f"{SENTENCE} (A) cod (B) oak Answer: oak "
-    inputs = [shots + text for text in ("Copy: rain", "oak", "Which of these has feathers?", "Copy: rain oak")]
+    inputs = [shots + text for text in ("Copy: rain", "oak", f"{3 * SENTENCE} feathers?", "Copy: rain oak")]
     targets = ["robin", "rain", SENTENCE, "oak"]
 
     def answers(batch_size):
@@ -613,7 +622,7 @@ def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_o
     rows = {rows for rows, length in shapes if length > 100}
     alone = answers(1)
     assert texts == alone[0] and scores == pytest.approx(alone[1], abs=1e-4)
-    assert rows == ({1, 4} if kind in WINDOWED else {1})  # padding within a window would move what it holds
+    assert rows == ({1, 4} if kind in WINDOWED else {1})  # a cache of a window keeps no opening
 
 
 def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, decoder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -132,7 +133,7 @@ def by_test_figure(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     figure, axes = panels(tests, (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms)), sharex=True)
     names = dict.fromkeys(name for found in (beside or {}).values() for name in found)
-    marks = dict(zip(names, ("D", "s", "^", "v"), strict=False))
+    marks = dict(zip(names, itertools.cycle(("D", "s", "^", "v", "P", "X")), strict=False))
     for panel, test in zip(axes, tests, strict=True):
         for row in [row for row in rows if row["test"] == test]:
             filled = row["scoring"] == "generated"

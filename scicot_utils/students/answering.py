@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +62,17 @@ def generate(
 def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
     """The token ids generated after each row. Every SEGMENT tokens, the texts that have ended leave the batch."""
     model, past = student.model, _cache(student)
+    given, config = batch(student, rows, left=student.decoder_only), model.generation_config
+    mask = given["attention_mask"]
     if student.decoder_only:
-        (ids, mask), name, states = _given(student, rows, past), "input_ids", None
+        ids, name, states = given["input_ids"], "input_ids", None
         pad = student.tokenizer.pad_token_id
+        if _keeps_all(past):
+            _read_opening(student, rows, past, generates=True)
     else:
-        config, given = model.generation_config, batch(student, rows)
         ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
         name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
-        mask, pad = given["attention_mask"], config.pad_token_id
+        pad = config.pad_token_id
     before = ids.shape[1]  # generated tokens follow the input, or the start token, which is EOS in many BART models
     criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
     there, written, ends = torch.arange(len(rows)), [[] for _ in rows], [*_ends(student)]
@@ -98,29 +102,26 @@ def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, 
     return written
 
 
-def _given(student: Student, rows: Sequence[list[int]], past: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Input ids and attention mask from which a decoder-only student continues, each of shape (rows, longest).
+def _read_opening(student: Student, rows: Sequence[Sequence[int]], past: Any, *, generates: bool = False) -> int:
+    """Read the beginning that all rows share (exemplars, say) into `past` once. Returns its length in tokens, 0 if none.
 
-    The beginning that all rows share (exemplars, say) is read into `past` once. Padding comes after it. Positions are
-    counted by the mask, so padding shifts none.
+    `generates`: positions are counted as the library's `generate` counts them, from 0 in every family of models.
+    The cache is then what reading the rows with padding on the left would have made of these columns: the opening of a
+    row with p tokens of padding stands p columns further right, so its last p tokens are read again with the rest.
     """
-    shared = _shared(rows) if past is not None and all(type(layer) is _Roomy for layer in past.layers) else 0
-    given = batch(student, [row[shared:] for row in rows], left=True)
-    if not shared:
-        return given["input_ids"], given["attention_mask"]
-    opening = _read_once(student, rows[0][:shared], len(rows), past)
-    return (
-        torch.cat([opening, given["input_ids"]], dim=1),
-        torch.cat([torch.ones_like(opening), given["attention_mask"]], dim=1),
-    )
-
-
-def _read_once(student: Student, opening: Sequence[int], rows: int, past: Any) -> torch.Tensor:
-    """Read `opening` into `past` once for all rows; returns its ids, shape (rows, length)."""
-    ids = torch.tensor([opening], device=student.model.device)
-    student.model.base_model(input_ids=ids, past_key_values=past, use_cache=True)
-    past.batch_select_indices(torch.zeros(rows, dtype=torch.long, device=ids.device))
-    return ids.expand(rows, -1)
+    shared = _shared(rows)
+    if shared:
+        longest, device = max(map(len, rows)), student.model.device
+        opening = {"input_ids": torch.tensor([list(rows[0][:shared])], device=device)}
+        if generates and "position_ids" in inspect.signature(student.model.forward).parameters:
+            opening["position_ids"] = torch.arange(shared, device=device).unsqueeze(0)
+        student.model.base_model(**opening, past_key_values=past, use_cache=True)
+        padding = torch.tensor([longest - len(row) for row in rows], device=device)
+        columns = (torch.arange(shared, device=device) - padding.unsqueeze(1)).clamp(min=0)
+        for layer in past.layers:
+            layer.keys, layer.values = (one[0][:, columns].transpose(0, 1) for one in (layer.keys, layer.values))
+            layer.room = None
+    return shared
 
 
 def _shared(rows: Sequence[Sequence[int]]) -> int:
@@ -329,12 +330,17 @@ def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
 
 
 def _read(student: Student, leads: torch.Tensor) -> Any:
-    """Output of a decoder-only student for leads of one length. The beginning that all share is read once."""
-    past, shared = _cache(student), _shared(leads.tolist())
-    if past is None or not shared:
+    """What a decoder-only student predicts after leads of one length. The beginning that all of them share is read once."""
+    past = _cache(student)
+    if not _keeps_all(past):
         return student.model(input_ids=leads, use_cache=True)
-    _read_once(student, leads[0, :shared].tolist(), len(leads), past)
+    shared = _read_opening(student, leads.tolist(), past)
     return student.model(input_ids=leads[:, shared:], past_key_values=past, use_cache=True)
+
+
+def _keeps_all(past: Any) -> bool:
+    """Whether a cache keeps the keys and values of every token, and not of a window only."""
+    return past is not None and all(type(layer) is _Roomy for layer in past.layers)
 
 
 def _keeps_what_it_read(past: Any) -> bool:

@@ -116,9 +116,9 @@ def _cut(inputs: Sequence[bool], targets: Sequence[bool], *lengths: Iterator[int
     return Cut(sum(inputs), sum(targets), pairs, *(max(found, default=0) for found in lengths))
 
 
-def as_tokens(student: Student, source: str, target: str) -> list[dict[str, object]]:
+def as_tokens(student: Student, source: str, target: str, **limits: int) -> list[dict[str, object]]:
     """One pair as tokens and as decoded text: a row for what is read, and one for what must be written (the loss)."""
-    (row,), _ = encode(student, [source], [target])
+    (row,), _ = encode(student, [source], [target], **limits)
     given = row.decoder_ids[: row.given] if student.decoder_only else row.encoder_ids
     tokens = student.tokenizer
     return [
