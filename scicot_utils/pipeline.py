@@ -1,6 +1,6 @@
-"""What the Snakefile asks of a recipe: the files that its notebooks read, their parameters and their cores.
+"""Functions for the Snakefile: the files that a recipe's notebooks read, their parameters and their cores.
 
-Most of it are functions of wildcards, as Snakemake wants them. The flow itself, which rule follows which, is the Snakefile's.
+Many are functions of wildcards, as Snakemake's input functions are. The flow, which rule follows which, is in the Snakefile.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safete
 
 
 def code(notebook: str) -> dict[str, Any]:
-    """The inputs that every notebook has: itself, and the modules that it uses."""
+    """The inputs that every notebook's rule has: the notebook, and the modules that it uses."""
     return {"notebook": f"notebooks/{notebook}.ipynb", "code": provenance.code(notebook)}
 
 
 def files(*folders: Path) -> list[str]:
-    """Every file below some folders, but those that Python made."""
+    """Every file in these folders and below, except compiled Python."""
     found = (path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return sorted(map(paths.relative, found))
 
 
 def records(*names: str) -> list[str]:
-    """Every file of the shipped records of some recipes, and the recipes."""
+    """The files of these recipes' shipped records, and the recipes themselves."""
     found = files(*map(paths.record, names))
     return [*found, *(paths.relative(paths.RECIPES / f"{name}.yaml") for name in names)]
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One recipe, as its rules see it. `reference`: its name, or its path where it lies outside notebooks/recipes."""
+    """What the rules need of one recipe. `reference`: its name, or its path if it is outside notebooks/recipes."""
 
     reference: str
     recipe: Recipe
 
     @property
     def out(self) -> str:
-        """The folder of all that it makes."""
+        """The folder of the recipe's outputs."""
         return paths.relative(paths.OUTPUTS / self.recipe.name)
 
     @property
     def benchmarks(self) -> str:
-        """The content of the benchmarks that are not made here: another file of the same name reruns what reads it."""
+        """Digests of the benchmarks read from outside. A changed file of the same name reruns what reads it."""
         return provenance.content(name for _, name in provenance.benchmarks(self.recipe))
 
     def folder(self, run: tuple[str, str, str, int]) -> str:
@@ -57,8 +57,8 @@ class Pipeline:
         return paths.relative(paths.run(self.recipe.name, *run))
 
     def given(self, notebook: str, **which: str) -> dict[str, Any]:
-        """What every notebook's rule has as `params`; a change of one reruns it. `which` part of the recipe it runs, as
-        patterns of wildcards."""
+        """The `params` that every notebook's rule has; a changed one reruns it. `which`: the part of the recipe that it runs,
+        as patterns of wildcards."""
 
         def settings(wildcards: Wildcards) -> str:
             filled: dict[str, Any] = {key: value.format(**wildcards) for key, value in which.items()}
@@ -70,7 +70,7 @@ class Pipeline:
         return {"failed": f"{self.out}/logs/failed.txt", "about": about, "settings": settings}
 
     def table(self, kind: str, stage: str) -> Callable[[Wildcards], str]:
-        """The table that a variant reads: its own where it changes that stage, else the recipe's main one."""
+        """The table that a variant reads: its own if it changes that stage, else the main variant's."""
 
         def of(wildcards: Wildcards) -> str:
             variant = self.recipe.variant_at(stage, wildcards.get("variant", MAIN))
@@ -79,7 +79,7 @@ class Pipeline:
         return of
 
     def stage1(self, name: str) -> Callable[[Wildcards], str]:
-        """What a stage 1 made, which a variant shares with others that change stage 2 alone."""
+        """An output of stage 1. Variants that change only stage 2 share the main variant's."""
 
         def of(wildcards: Wildcards) -> str:
             variant = self.recipe.variant_at("stage1", wildcards.variant)
@@ -88,8 +88,8 @@ class Pipeline:
         return of
 
     def student(self, wildcards: Wildcards) -> list[str]:
-        """The files of the student that a run starts from, or the folder of one that another rule makes; none where it
-        starts from random weights."""
+        """The files of the student that a run starts from, or the folder of one that another rule makes. [] for random
+        weights."""
         variant = wildcards.get("variant", MAIN)
         named = self.recipe.settings(wildcards.get("arm", "two_stage"), variant).student
         if named == "micro":
@@ -104,15 +104,15 @@ class Pipeline:
         return sorted(map(str, place.glob("*.*"))) if place else []
 
     def threads(self, wildcards: Wildcards) -> int:
-        """As many cores as a training takes, so that all jobs at once take no more than there are."""
+        """The cores that a training uses, so that parallel jobs never use more than there are."""
         return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.variant).threads
 
     def recorded(self, wildcards: Wildcards) -> str:
-        """The content of the completions that a variant's teacher replays."""
+        """Digest of the completions that a variant's recorded teacher replays."""
         return provenance.content([self.recipe.settings(variant=wildcards.get("variant", MAIN)).teacher_path])
 
     def asking(self) -> dict[str, Any]:
-        """The variants that ask the teacher for more, with what they change."""
+        """The variants that need further teacher completions, with the keys that they change."""
         return {
             name: keys for name, keys in self.recipe.variants.items() if self.recipe.variant_at("teacher", name) != MAIN
         }

@@ -136,9 +136,9 @@ class Study:
             raise InputError(f"{self.notebook}: could not make {shown}: {' '.join(told.split())}")
 
     def show(self, dataset: str = "", /, **named: Any) -> None:
-        """Show results below each other, save them, and hand each to the book's pages under its name.
+        """Display results in order, save them, and export each to the book's pages under its name.
 
-        `dataset`: the one that they are of, where there are several; pages show those of the recipe's first.
+        `dataset`: the benchmark of the results, if there are several. Pages get only those of the recipe's first one.
         """
         from scicot_utils.report import (
             style,
@@ -148,8 +148,10 @@ class Study:
         style.show(paste=dataset in ("", self.recipe.distill[0]), **named)
 
     def save(self, dataset: str = "", /, **named: Any) -> None:
-        """Save a table `name` as tables/NN_name.csv and a figure `name_figure` as figures/NN_name.svg, NN being the
-        notebook's number; `dataset` is added to their names. They become outputs of the record. A paragraph has no file.
+        """Save a table `name` as tables/NN_name.csv and a figure `name_figure` as figures/NN_name.svg.
+
+        NN is the notebook's number. `dataset` is appended to the file names. The files are listed as outputs in the
+        record. Results without a file format, such as paragraphs, are not saved.
         """
         for name, result in named.items():
             if ending := getattr(result, "ending", ""):
@@ -169,7 +171,8 @@ class Study:
     ) -> None:
         """Write `place`, a provenance.json: all that is needed to run this again, and the checksums to compare by.
 
-        Without `place` it stands beside the notebook's tables. Outputs are those given and all that was saved. `outside`: files and folders from elsewhere, as the recipe spells them, empty ones left out.
+        Without `place`, the record is written beside the notebook's tables. Its outputs are `outputs` and all saved
+        results. `outside`: files and folders from elsewhere, as the recipe spells them, empty ones left out.
         """
         content = {
             "notebook": f"notebooks/{self.notebook}.ipynb",

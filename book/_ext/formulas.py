@@ -1,4 +1,4 @@
-"""Formulas as MathML, made when the book is built: browsers show it by themselves, offline and without a script."""
+"""Formulas as MathML, converted when the book is built. Browsers render it offline, without a script."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def _block(writer, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Of the HTML builder only: LaTeX has its own formulas."""
+    """Register the renderer for HTML only; LaTeX typesets formulas itself."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

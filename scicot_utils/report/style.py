@@ -52,7 +52,7 @@ def set_style() -> None:
 
 
 def panels(titles: Sequence[str], size: tuple[float, float], **shared: bool) -> tuple[plt.Figure, list[plt.Axes]]:
-    """A row of panels with one y axis, each under its title; `size` in inches."""
+    """A row of panels with a shared y axis, one for each title. `size` is in inches."""
     figure, (axes,) = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False, **shared)
     for one, title in zip(axes, titles, strict=True):
         one.set_title(title, fontsize=10)
@@ -60,7 +60,7 @@ def panels(titles: Sequence[str], size: tuple[float, float], **shared: bool) -> 
 
 
 def legend_below(figure: plt.Figure, handles: Sequence[Artist] = (), columns: int = 3) -> None:
-    """One legend for all panels; without `handles`, of what the first panel labels."""
+    """One legend for all panels, below them. Default handles: the labelled lines of the first panel."""
     handles = handles or figure.axes[0].get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
@@ -231,7 +231,7 @@ class Paragraph:
 
 
 def glue(**named: object) -> None:
-    """Hand values to the book's prose pages, which paste them by name; nothing is shown here."""
+    """Export values to the book's pages, which paste them by name. Nothing is displayed."""
     from myst_nb import glue as myst_glue  # here, since only notebooks that feed prose need it
 
     for name, value in named.items():
@@ -239,7 +239,7 @@ def glue(**named: object) -> None:
 
 
 def show(*, paste: bool = True, **named: object) -> None:
-    """Show results below each other, and hand each to the book's pages under its name."""
+    """Display results in order and, if `paste`, export each to the book's pages under its name."""
     from IPython.display import display  # here, as above
 
     if paste:
