@@ -60,7 +60,15 @@ def estimate(wildcards):
 
 
 FACTS = files(paths.MICROSCI)
-RECORDED = ("arc_gemini_thin", "symbolic", "micro_full", "micro_ablations", "micro_students", "micro_tuning")
+RECORDED = (
+    "arc_gemini_thin",
+    "finetune_cot_davinci_thin",
+    "symbolic",
+    "micro_full",
+    "micro_ablations",
+    "micro_students",
+    "micro_tuning",
+)
 # What was deleted from the teacher's cache on purpose is to be asked again.
 FORGOTTEN = [paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()]
 

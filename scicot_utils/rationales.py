@@ -8,7 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from scicot_utils import ScicotError
-from scicot_utils.prompts import TeacherPrompt, answer_text, has_options, letter, option_text, plain, read_completion
+from scicot_utils.prompts import (
+    TeacherPrompt,
+    answer_text,
+    has_number,
+    has_options,
+    letter,
+    numbers,
+    option_text,
+    plain,
+    read_completion,
+)
 from scicot_utils.tables import Row
 
 
@@ -114,7 +124,11 @@ def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:
 
 
 def leaks_text(question: Row, rationale: str) -> bool:
-    """Whether the rationale contains the gold option's text, or the open answer (rules of evidence, 4)."""
+    """Whether the rationale contains the gold option's text, or the open answer (rules of evidence, 4). Numbers are
+    compared by value.
+    """
+    if has_number(question):
+        return bool(numbers(question["answer"]) & numbers(rationale))
     return _has(rationale, answer_text(question, question["answer"]))
 
 

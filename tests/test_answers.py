@@ -177,5 +177,9 @@ def test_in_one_call_the_papers_reading_looks_after_the_cue():
 def test_of_an_open_answer_only_its_words_can_leak():
     row = asked("SVAMP", "39")
     assert rationales.leakage([(row, "40 - 1 = 39."), (row, "40 less 1.")]) == {"names gold": 0.5}
+    written = [
+        (row | {"answer": gold}, text) for gold, text in (("39.0", "39 left."), ("1039", "$1,039"), ("3", "1.3, 13"))
+    ]
+    assert [rationales.leaks_text(*pair) for pair in written] == [True, True, False], "numbers count by their value"
     assert rationales.leakage([(make_question(), "A robin.")]).keys() == rationales.LEAKS.keys()
     assert rationales.counterfactual(row, "39", 0) == ("", "")

@@ -82,6 +82,32 @@ def arc_results(*arms, above_chance=None):
     return [(row["test"], row["scoring"], row["mean"]) for row in found if apart(row)]
 
 
+def davinci(task, arm):
+    """(mean, low, high) of an arm's generated accuracy in the record on Fine-tune-CoT's tasks."""
+    (row,) = report.where(
+        report.Record(DAVINCI).metrics, dataset=task, arm=arm, split="test", metric="generated"
+    ).to_dict("records")
+    return row["value"], row["low"], row["high"]
+
+
+def davinci_difference(task, first, second, measure="generated"):
+    """(difference, low, high) in percentage points."""
+    (row,) = (
+        row
+        for row in rows(DAVINCI, f"09_comparisons_{task}")
+        if (row["first"], row["second"], row["measure"]) == (first, second, measure)
+    )
+    return row["difference"], row["low"], row["high"]
+
+
+def by_chance(task, arm):
+    """Whether the interval of an arm's accuracy lies above, below or around chance."""
+    _, low, high = davinci(task, arm)
+    chance = report.chances(report.Record(DAVINCI).table("01_fairness"), task)[task]
+    return "above" if low > chance else "below" if high < chance else "around"
+
+
+DAVINCI = "finetune_cot_davinci_thin"
 ARC_TRAINED = ("answer_only", "rationale_answer", "two_stage")
 FINDINGS = [
     ("arc", "So no student trained here is distinguishable from chance on any test.",
@@ -100,6 +126,23 @@ FINDINGS = [
      lambda: (1118, 1055) in {(row["rationales"], row["kept"]) for row in rows("arc_gemini_thin", "03_yield_ARC-Challenge_main")}),
     ("arc", "so no difference on ARC-Challenge is distinguishable from zero.",
      lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
+    ("fine_tune_cot", "On coin flip, fine-tuning on rationales reaches 87%, fine-tuning on answers 55%.",
+     lambda: [round(100 * davinci("CoinFlip", arm)[0]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
+    ("fine_tune_cot", "Answers alone, zero-shot and few-shot-CoT are not distinguishable from chance there. Two-stage reaches 76%, between the two.",
+     lambda: {by_chance("CoinFlip", arm) for arm in ("answer_only", "zero_shot", "few_shot_cot")} == {"around"}
+     and round(100 * davinci("CoinFlip", "two_stage")[0]) == 76
+     and davinci_difference("CoinFlip", "two_stage", "rationale_answer")[2] < 0 < davinci_difference("CoinFlip", "two_stage", "answer_only")[1]),
+    ("fine_tune_cot", "with another question's rationale it falls by 24 points.",
+     lambda: round(davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[0]) == 24
+     and davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[1] > 0),
+    ("fine_tune_cot", "On SingleEq, no student reaches 5%, yet the second stage reaches 76% with the teacher's rationale: 93% of the teacher's kept rationales contain the answer,",
+     lambda: max(davinci("SingleEq", arm)[0] for arm in ("zero_shot", "few_shot_cot", *ARC_TRAINED)) < 0.05
+     and round(100 * davinci("SingleEq", "two_stage_teacher_rationale")[0]) == 76
+     and {round(100 * row["names gold"]) for row in rows(DAVINCI, "03_leakage_SingleEq_main") if row["split"] != "validation"} == {93}),
+    ("fine_tune_cot", "On date understanding, fine-tuning on rationales is not distinguishable from chance, and fine-tuning on answers is below it.",
+     lambda: [by_chance("DateUnderstanding", arm) for arm in ("rationale_answer", "answer_only")] == ["around", "below"]),
+    ("index", "On that run's two other tasks, the difference between the two, in generated answers, is not distinguishable from zero.",
+     lambda: all(low < 0 < high for _, low, high in (davinci_difference(task, "rationale_answer", "answer_only") for task in ("SingleEq", "DateUnderstanding")))),
     ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs.",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
     ("ablations", "Its lead over rationale + answer is smaller with 3,000 than with 300.",

@@ -1294,13 +1294,20 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     }
 
 
-def test_the_record_on_arc_is_of_the_recipe_as_it_is_and_of_data_with_checksums():
-    told = json.loads((paths.record("arc_gemini_thin") / "provenance.json").read_text(encoding="utf-8"))
-    assert recipe.Recipe(**told["recipe"]) == recipe.load("arc_gemini_thin")
-    assert [name.rpartition("/")[2] for name in told["outside"]] == ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"]
+@pytest.mark.parametrize(
+    ("name", "files", "dataset"),
+    [
+        ("arc_gemini_thin", ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"], "ARC-Challenge"),
+        ("finetune_cot_davinci_thin", ["finetune_cot_completions"], "CoinFlip"),
+    ],
+)
+def test_a_record_on_real_data_is_of_the_recipe_as_it_is_and_of_data_with_checksums(name, files, dataset):
+    told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    assert recipe.Recipe(**told["recipe"]) == recipe.load(name)
+    assert [file.rpartition("/")[2] for file in told["outside"]] == files
     assert all(re.fullmatch("[0-9a-f]{64}", found["sha256"]) for found in told["outside"].values())
     assert len(told["weights"]) == 1 and told["modified"] == [False]
-    rows = report.Record("arc_gemini_thin").table("09_comparisons_ARC-Challenge")
+    rows = report.Record(name).table(f"09_comparisons_{dataset}")
     assert "nan" not in report.comparison_table(rows, recipe.Settings())._repr_html_(), (
         "one seed has no error over seeds"
     )

@@ -829,7 +829,7 @@ def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_i
     with FaultyServer(reply="x" * 5000, latency=0.01) as server, Cache(path) as cache:
         pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
         cache._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
-        with pytest.raises(CacheError, match=r"disk is full.* what is in it stays") as told:
+        with pytest.raises(CacheError, match=r"disk is full.* the content is kept") as told:
             ask(served(server, teacher_in_flight=8, **PRICED), rows(500), cache)
         assert "\n" not in str(told.value) and "set aside" not in str(told.value)
         usd, requests = cache.spent()

@@ -17,8 +17,10 @@ from scicot_utils.prompts.answers import (
     PromptError,
     answer_text,
     cleanse,
+    has_number,
     has_options,
     letter,
+    numbers,
     option_text,
     options,
     possible,
@@ -55,7 +57,7 @@ from scicot_utils.prompts.templates import (
 
 __all__ = [
     "ARROW", "CUE", "FINAL", "LETTERS", "NOTHING_SAID", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "WHY_NOT", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
-    "StudentTemplate", "TeacherPrompt", "answer_text", "ask", "cleanse", "conclude", "few_shot", "has_options", "letter", "need_options", "option_text",
+    "StudentTemplate", "TeacherPrompt", "answer_text", "ask", "cleanse", "conclude", "few_shot", "has_number", "has_options", "letter", "need_options", "numbers", "option_text",
     "options", "plain", "possible", "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt", "split_answer_rationale",
     "split_rationale_answer", "split_thinking", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

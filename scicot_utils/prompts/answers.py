@@ -86,16 +86,16 @@ def _letters_anywhere(question: Row, text: str) -> list[str]:
 
 def _read_number(question: Row, text: str) -> Read:
     """The one number that `text` names, however often; none if there are several. "39.0" and "$39" are read as "39"."""
-    gold = {_value(found): question["answer"] for found in NUMBER.findall(question["answer"])}
-    named = {_value(found) for found in NUMBER.findall(text)}
+    gold, named = dict.fromkeys(numbers(question["answer"]), question["answer"]), numbers(text)
     if len(named) != 1:
         return UNREAD
     value = named.pop()
     return gold.get(value, f"{value.normalize():f}"), "the one number"
 
 
-def _value(number: str) -> Decimal:
-    return Decimal(re.sub(r"[$,]", "", number))
+def numbers(text: str) -> set[Decimal]:
+    """The values of all numbers in a text."""
+    return {Decimal(re.sub(r"[$,]", "", found)) for found in NUMBER.findall(text)}
 
 
 def _numbers_anywhere(question: Row, text: str) -> list[str]:
@@ -187,6 +187,11 @@ def possible(question: Row) -> list[str]:
 def answer_text(question: Row, answer: str) -> str:
     """An answer in words: its option's text, or an open answer itself."""
     return option_text(question, answer) if has_options(question) else answer
+
+
+def has_number(question: Row) -> bool:
+    """Whether the answer is a number."""
+    return _kind(question) is KINDS["number"]
 
 
 def shown_answer(question: Row, answer: str) -> str:

@@ -148,7 +148,7 @@ def by_test_figure(
             panel.axvline(100 * chance[test], color="#555555", ls=":", lw=1.2)
         if test in lines:
             panel.axvline(100 * lines[test][1], color="#555555", ls="--", lw=1.2)
-        panel.set(xlabel="right answers, %", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
+        panel.set(xlabel="right answers, %", xlim=(-3, 103), ylim=(len(arms) - 0.5, -0.5))
         panel.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
     legend = [
