@@ -140,9 +140,8 @@ class Study:
 
         `dataset`: the benchmark of the results, if there are several. Pages get only those of the recipe's first one.
         """
-        from scicot_utils.report import (
-            style,
-        )  # imported here: the pipeline shows nothing, and plots take seconds to load
+        # Imported here: the pipeline imports this module, shows nothing, and plots take seconds to load.
+        from scicot_utils.report import style
 
         self.save(dataset, **named)
         style.show(paste=dataset in ("", self.recipe.distill[0]), **named)

@@ -90,12 +90,12 @@ def davinci(task, arm):
     return row["value"], row["low"], row["high"]
 
 
-def davinci_difference(task, first, second, measure="generated"):
-    """(difference, low, high) in percentage points."""
+def davinci_difference(task, first, second):
+    """(difference, low, high) of generated accuracies, in percentage points."""
     (row,) = (
         row
         for row in rows(DAVINCI, f"09_comparisons_{task}")
-        if (row["first"], row["second"], row["measure"]) == (first, second, measure)
+        if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
     )
     return row["difference"], row["low"], row["high"]
 

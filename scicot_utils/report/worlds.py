@@ -109,9 +109,7 @@ def beside_table(rows: Sequence[Row], beside: Beside) -> Table:
             "questions": row["n"],
         }
         | {f"published, {name}": beside.get((row["test"], row["arm"]), {}).get(name) for name in names}
-        for test in dict.fromkeys(row["test"] for row in rows)
         for row in rows
-        if row["test"] == test
     ]
     return Table(shown, dict.fromkeys(("measured", *(f"published, {name}" for name in names)), "{:.1%}"))
 
