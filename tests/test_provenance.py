@@ -236,7 +236,7 @@ def test_an_architecture_has_a_folder_of_its_own_and_is_not_changed_by_hand():
 
 def test_the_commit_is_that_of_the_beginning(tmp_path, monkeypatch):
     study = opened()
-    monkeypatch.setattr(provenance, "commit", lambda: {"commit": "another", "modified": True})
+    monkeypatch.setattr("scicot_utils.provenance.study.commit", lambda: {"commit": "another", "modified": True})
     study.record(tmp_path / "provenance.json")
     assert json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["commit"] != "another"
 
@@ -270,7 +270,7 @@ def test_the_settings_shown_are_those_used_for_every_notebook_arm_and_variant(re
         study = provenance.Study(
             notebook, reference, planned, planned.settings(arm, variant), planned.distill[0], arm, variant, 0, {}
         )
-        for key, value, origin in study.held():
+        for key, value, origin in study.settings_used():
             assert value == getattr(planned.settings(arm, variant), key)
             said = {
                 "default": type(planned.settings()).model_fields[key].default,
@@ -279,7 +279,7 @@ def test_the_settings_shown_are_those_used_for_every_notebook_arm_and_variant(re
                 f"variant {variant}": planned.variants.get(variant, {}).get(key),
             }
             assert said[origin] == value
-        shown = {key for key, _, _ in study.held()}
+        shown = {key for key, _, _ in study.settings_used()}
         assert shown == set(recipes.notebook_defaults(notebook)) & set(recipes.SECTION_OF) - set(recipes.HIDDEN)
 
 
