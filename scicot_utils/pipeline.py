@@ -1,4 +1,4 @@
-"""Functions for the Snakefile: the files that a recipe's notebooks read, their parameters and their cores.
+"""Functions for the Snakefile: the files that a recipe's notebooks read and write, their parameters and their cores.
 
 Many are functions of wildcards, as Snakemake's input functions are. The flow, which rule follows which, is in the Snakefile.
 """
@@ -17,6 +17,16 @@ from scicot_utils.recipe import MAIN, Recipe
 Wildcards = Any  # Snakemake's, with an attribute for each; those that a rule has
 SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
 
+SHOWN_RECORDS = (  # the recipes whose shipped records notebook A3 shows
+    "arc_gemini_thin",
+    "finetune_cot_davinci_thin",
+    "symbolic",
+    "micro_full",
+    "micro_ablations",
+    "micro_students",
+    "micro_tuning",
+)
+
 
 def code(notebook: str) -> dict[str, Any]:
     """The inputs that every notebook's rule has: the notebook, and the modules that it uses."""
@@ -25,14 +35,14 @@ def code(notebook: str) -> dict[str, Any]:
 
 def files(*folders: Path) -> list[str]:
     """Every file in these folders and below, except compiled Python."""
-    found = (path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return sorted(map(paths.relative, found))
+    below = (path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sorted(map(paths.relative, below))
 
 
 def records(*names: str) -> list[str]:
     """The files of these recipes' shipped records, and the recipes themselves."""
-    found = files(*map(paths.record, names))
-    return [*found, *(paths.relative(paths.RECIPES / f"{name}.yaml") for name in names)]
+    declared = (paths.relative(paths.RECIPES / f"{name}.yaml") for name in names)
+    return [*files(*map(paths.record, names)), *declared]
 
 
 @dataclass(frozen=True)
@@ -52,16 +62,39 @@ class Pipeline:
         """Digests of the benchmarks read from outside. A changed file of the same name reruns what reads it."""
         return provenance.content(name for _, name in provenance.benchmarks(self.recipe))
 
+    @property
+    def forgotten(self) -> list[str]:
+        """The log of what was deleted from the teacher's cache, to be asked again; [] if there is none."""
+        path = paths.forgotten(self.recipe.name)
+        return [paths.relative(path)] if path.exists() else []
+
+    def executed(self, job: str) -> str:
+        """The executed notebook of a job: the notebook's name, and the part of the recipe that it runs as a path."""
+        return f"{self.out}/notebooks/{job}.ipynb"
+
+    def logs(self, job: str) -> dict[str, str]:
+        """The `log` of a job: its notebook as far as it ran, and what papermill prints."""
+        return {"notebook": f"{self.out}/logs/{job}.ipynb", "text": f"{self.out}/logs/{job}.txt"}
+
+    def times(self, job: str) -> str:
+        """The file of a job's run time and memory."""
+        return f"{paths.relative(paths.benchmarks(self.recipe.name))}/{job}.tsv"
+
     def folder(self, run: tuple[str, str, str, int]) -> str:
         """The folder of a run: (dataset, arm, variant, seed)."""
         return paths.relative(paths.run(self.recipe.name, *run))
 
-    def given(self, notebook: str, **which: str) -> dict[str, Any]:
-        """The `params` that every notebook's rule has; a changed one reruns it. `which`: the part of the recipe that it runs,
-        as patterns of wildcards."""
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of all runs."""
+        return [f"{self.folder(run)}/metrics.json" for run in self.recipe.runs()]
+
+    def parameters(self, notebook: str, **scope: str) -> dict[str, Any]:
+        """The `params` that every notebook's rule has; a changed one reruns it. `scope`: the part of the recipe that it
+        runs, as patterns of wildcards."""
 
         def settings(wildcards: Wildcards) -> str:
-            filled: dict[str, Any] = {key: value.format(**wildcards) for key, value in which.items()}
+            filled: dict[str, Any] = {key: pattern.format(**wildcards) for key, pattern in scope.items()}
             filled |= {"seed": int(filled["seed"])} if "seed" in filled else {}
             name = notebook.format(**wildcards)
             return recipes.as_yaml(recipes.parameters(self.recipe, name, recipe=self.reference, **filled))
@@ -72,46 +105,51 @@ class Pipeline:
     def table(self, kind: str, stage: str) -> Callable[[Wildcards], str]:
         """The table that a variant reads: its own if it changes that stage, else the main variant's."""
 
-        def of(wildcards: Wildcards) -> str:
+        def path(wildcards: Wildcards) -> str:
             variant = self.recipe.variant_at(stage, wildcards.get("variant", MAIN))
             return paths.relative(getattr(paths, kind)(self.recipe.name, wildcards.dataset, variant))
 
-        return of
+        return path
 
     def stage1(self, name: str) -> Callable[[Wildcards], str]:
         """An output of stage 1. Variants that change only stage 2 share the main variant's."""
 
-        def of(wildcards: Wildcards) -> str:
+        def path(wildcards: Wildcards) -> str:
             variant = self.recipe.variant_at("stage1", wildcards.variant)
             return f"{self.folder((wildcards.dataset, 'two_stage', variant, wildcards.seed))}/stage1/{name}"
 
-        return of
+        return path
+
+    def estimate(self, wildcards: Wildcards) -> list[str]:
+        """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
+        paid = self.recipe.settings(variant=wildcards.variant).teacher == "openai"
+        return [self.executed("02_teacher_prompting", wildcards.dataset)] if paid else []
 
     def student(self, wildcards: Wildcards) -> list[str]:
         """The files of the student that a run starts from, or the folder of one that another rule makes. [] for random
         weights."""
         variant = wildcards.get("variant", MAIN)
-        named = self.recipe.settings(wildcards.get("arm", "two_stage"), variant).student
-        if named == "micro":
+        name = self.recipe.settings(wildcards.get("arm", "two_stage"), variant).student
+        if name == "micro":
             return SHIPPED
-        if made := paths.pretrained(self.recipe.name, named):
-            return [paths.relative(place) for place in made]
-        place: Path | None = Path(paths.source(named))
-        if not place.exists():
-            place = None if named.startswith("random/") else hub.here(named)
-        if place and place.is_file():
-            return [str(place)]
-        return sorted(map(str, place.glob("*.*"))) if place else []
+        if folders := paths.pretrained(self.recipe.name, name):
+            return [paths.relative(folder) for folder in folders]
+        path: Path | None = Path(paths.source(name))
+        if not path.exists():
+            path = None if name.startswith("random/") else hub.here(name)
+        if path and path.is_file():
+            return [str(path)]
+        return sorted(map(str, path.glob("*.*"))) if path else []
 
     def threads(self, wildcards: Wildcards) -> int:
         """The cores that a training uses, so that parallel jobs never use more than there are."""
         return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.variant).threads
 
-    def recorded(self, wildcards: Wildcards) -> str:
+    def completions(self, wildcards: Wildcards) -> str:
         """Digest of the completions that a variant's recorded teacher replays."""
         return provenance.content([self.recipe.settings(variant=wildcards.get("variant", MAIN)).teacher_path])
 
-    def asking(self) -> dict[str, Any]:
+    def teacher_variants(self) -> dict[str, Any]:
         """The variants that need further teacher completions, with the keys that they change."""
         return {
             name: keys for name, keys in self.recipe.variants.items() if self.recipe.variant_at("teacher", name) != MAIN
