@@ -39,10 +39,31 @@ EXPORTS = {
 
 def main() -> None:
     """Parse the command line and run the command. A ScicotError ends the process with one line and exit status 1."""
+    paths.have_a_home()
+    parser = _parser()
+    arguments, further = parser.parse_known_args()
+    if further and arguments.command != "run":
+        parser.error(f"unknown argument(s) {' '.join(further)}")
+    try:
+        if arguments.command in (*CACHE_COMMANDS, *FILE_COMMANDS):
+            print(exchange(arguments))
+        elif arguments.command == "export":
+            print(publish(arguments))
+        elif arguments.command == "fetch":
+            from scicot_utils import students  # imported here: the other commands do not need it
+
+            print(f"Student {arguments.student}: {paths.relative(students.fetch(arguments.student))}")
+        else:
+            _run_command(arguments, further)
+    except ScicotError as error:
+        sys.exit(f"error: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, told in {**COMMANDS, **CACHE_COMMANDS, **FILE_COMMANDS}.items():
-        command = commands.add_parser(name, help=told)
+    for name, description in {**COMMANDS, **CACHE_COMMANDS, **FILE_COMMANDS}.items():
+        command = commands.add_parser(name, help=description)
         command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
         if name in FILE_COMMANDS:
             command.add_argument("file", type=Path, help="the file of JSON lines")
@@ -51,10 +72,7 @@ def main() -> None:
                 "reason", help="such as unanswered, context_length, unfinished; `cache` lists what is there"
             )
         if name.startswith("batch"):
-            command.add_argument(
-                "--dataset", default="", help="one of the recipe's datasets; by default the first of distill"
-            )
-            command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
+            _add_part(command)
         if name == "import-cache":
             command.add_argument(
                 "--paid-elsewhere",
@@ -69,160 +87,160 @@ def main() -> None:
     command.add_argument("student", choices=paths.FETCHED)
     command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
     command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
-    command.add_argument("what", choices=EXPORTS, help="; ".join(f"{name}: {told}" for name, told in EXPORTS.items()))
+    command.add_argument("what", choices=EXPORTS, help="; ".join(": ".join(entry) for entry in EXPORTS.items()))
     command.add_argument("place", type=Path, help="the file or folder to write; it must not exist yet")
     command.add_argument(
         "--arm",
         default="rationale_answer",
         help="arm of the pairs or the student (default: %(default)s); two_stage/stage1 is the first stage of two_stage",
     )
-    command.add_argument("--dataset", default="", help="one of the recipe's datasets; by default the first of distill")
-    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
+    _add_part(command)
     command.add_argument("--seed", type=int, help="seed of the student; by default the recipe's first")
     command.add_argument(
         "--form", choices=("chat", "completion", "gpt3"), default="chat", help="format of the lines of pairs"
     )
-    paths.have_a_home()
-    given, further = parser.parse_known_args()
-    if further and given.command != "run":
-        parser.error(f"unknown argument(s) {' '.join(further)}")
-    try:
-        if given.command in (*CACHE_COMMANDS, *FILE_COMMANDS):
-            print(exchange(given))
-            return
-        if given.command == "export":
-            print(publish(given))
-            return
-        if given.command == "fetch":
-            from scicot_utils import students  # imported here: the other commands do not need it
-
-            print(f"Student {given.student}: {paths.relative(students.fetch(given.student))}")
-            return
-        if Path(given.recipe).is_file():
-            given.recipe = paths.relative(Path(given.recipe).resolve())
-        planned = recipe.load(given.recipe)
-        if given.command in ("check", "run"):
-            from scicot_utils import provenance, tasks  # imported here: the other commands do not need it
-
-            preflight(planned)
-        if given.command == "run":
-            provenance.fetch(planned)
-        if given.command == "check":
-            read = [
-                f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
-                for row in provenance.sources(planned)
-            ]
-            path = planned.questions.dataset_path
-            read += [f"  {name}: {tasks.layout(name, path, planned.own)}" for name in planned.datasets]
-            print("\n".join([f"{planned.name}: {planned.description}", *read, f"{len(planned.runs())} runs; valid."]))
-        elif given.command == "where":
-            index = paths.site(planned.name) / "index.html"
-            print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={given.recipe}`", flush=True)
-        elif given.command in ("metrics", "keep"):
-            from scicot_utils import report  # imported here: it loads the plotting libraries
-
-            make = report.collect if given.command == "metrics" else report.keep
-            print(f"Written: {paths.relative(make(planned))}")
-        else:
-            run(given.recipe, further)
-    except ScicotError as error:
-        sys.exit(f"error: {error}")
+    return parser
 
 
-def exchange(given: argparse.Namespace) -> str:
+def _add_part(command: argparse.ArgumentParser) -> None:
+    """Add the options that name a part of the recipe."""
+    command.add_argument("--dataset", default="", help="one of the recipe's datasets; by default the first of distill")
+    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
+
+
+def _run_command(arguments: argparse.Namespace, further: list[str]) -> None:
+    """Run one of COMMANDS. `further`: arguments for Snakemake."""
+    if Path(arguments.recipe).is_file():
+        arguments.recipe = paths.relative(Path(arguments.recipe).resolve())
+    planned = recipe.load(arguments.recipe)
+    if arguments.command in ("check", "run"):
+        preflight(planned)
+    if arguments.command == "check":
+        print(check(planned))
+    elif arguments.command == "where":
+        index = paths.site(planned.name) / "index.html"
+        print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={arguments.recipe}`", flush=True)
+    elif arguments.command in ("metrics", "keep"):
+        from scicot_utils import report  # imported here: it loads the plotting libraries
+
+        make = report.collect if arguments.command == "metrics" else report.keep
+        print(f"Written: {paths.relative(make(planned))}")
+    else:
+        from scicot_utils import provenance  # imported here: the other commands do not need it
+
+        provenance.fetch(planned)
+        run(arguments.recipe, further)
+
+
+def check(planned: recipe.Recipe) -> str:
+    """What a valid recipe reads from outside and would run, one line each."""
+    from scicot_utils import provenance, tasks  # as above
+
+    lines = [
+        f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
+        for row in provenance.sources(planned)
+    ]
+    path = planned.questions.dataset_path
+    lines += [f"  {name}: {tasks.layout(name, path, planned.own)}" for name in planned.datasets]
+    return "\n".join([f"{planned.name}: {planned.description}", *lines, f"{len(planned.runs())} runs; valid."])
+
+
+def exchange(arguments: argparse.Namespace) -> str:
     """Run a command on a teacher's cache (show, clean, export, import, batch) and return a line on what was done."""
     from scicot_utils.teachers import exchange as files  # imported here: the other commands do not need it
 
-    if given.command == "export-cache" and ".sqlite" in given.recipe:
-        return files.export_cache(Path(given.recipe), given.file)
-    if given.command == "batch-read" and not 0 <= given.price_factor <= 1:
+    command = arguments.command
+    if command == "export-cache" and ".sqlite" in arguments.recipe:
+        return files.export_cache(Path(arguments.recipe), arguments.file)
+    if command == "batch-read" and not 0 <= arguments.price_factor <= 1:
         raise ScicotError(
-            f"--price-factor: found {given.price_factor:g}, allowed: 0 to 1, the share of the listed price that is paid"
+            f"--price-factor: found {arguments.price_factor:g}, allowed: 0 to 1, the share of the listed price that is paid"
         )
-    planned = recipe.load(given.recipe)
-    if given.command == "cache":
+    planned = recipe.load(arguments.recipe)
+    if command == "cache":
         return files.state(planned)
-    if given.command == "forget":
-        return files.forget(planned, given.reason)
-    if given.command == "export-cache":
-        return files.export_cache(paths.teacher_cache(planned.name), given.file)
-    if given.command == "import-cache":
-        return files.import_cache(planned, given.file, paid_elsewhere=given.paid_elsewhere)
-    if given.command == "batch-write":
-        return files.batch_write(planned, given.file, given.dataset, given.variant)
-    return files.batch_read(planned, given.file, given.dataset, given.variant, given.price_factor)
+    if command == "forget":
+        return files.forget(planned, arguments.reason)
+    if command == "export-cache":
+        return files.export_cache(paths.teacher_cache(planned.name), arguments.file)
+    if command == "import-cache":
+        return files.import_cache(planned, arguments.file, paid_elsewhere=arguments.paid_elsewhere)
+    part = (planned, arguments.file, arguments.dataset, arguments.variant)
+    return files.batch_write(*part) if command == "batch-write" else files.batch_read(*part, arguments.price_factor)
 
 
-def publish(given: argparse.Namespace) -> str:
+def publish(arguments: argparse.Namespace) -> str:
     """Export part of a finished run in a form that others can use, and return a line on what was written."""
     from scicot_utils import arms, students, tables  # imported here: the other commands do not need it
 
-    planned = recipe.load(given.recipe)
-    dataset = given.dataset or planned.distill[0]
-    seed = planned.seeds[0] if given.seed is None else given.seed
-    maps = {name: one.maps for name, one in arms.ONE_STUDENT.items()}
+    planned = recipe.load(arguments.recipe)
+    dataset = arguments.dataset or planned.distill[0]
+    seed = planned.seeds[0] if arguments.seed is None else arguments.seed
+    maps = {name: arm.maps for name, arm in arms.ONE_STUDENT.items()}
     maps |= {"two_stage": (arms.ANSWER_FROM,), "two_stage/stage1": (arms.RATIONALE,)}
-    for what, found, allowed in (("dataset", dataset, planned.distill), ("arm", given.arm, maps)):
-        if found not in allowed:
-            raise ScicotError(f"--{what}: found '{found}', allowed: {', '.join(allowed)}")
-    arm, _, stage = given.arm.partition("/")
-    settings = planned.settings(arm, given.variant)
-    of_stage = [planned.variant_at(kind, given.variant) for kind in ("questions", "rationales")]
-    questions = tables.read("questions", paths.questions(planned.name, dataset, of_stage[0]))
-    judged = tables.read("rationales", paths.rationales(planned.name, dataset, of_stage[1]))
-    if given.what == "rationales":
-        return publish_rationales(given.place, questions, judged, settings, dataset)
-    pairs = arms.pairs(maps[given.arm], arms.training_examples(questions, judged, settings), settings)
-    if given.what == "pairs":
-        count = students.write_pairs(pairs, given.place, given.form)
-        return f"{count} training pairs of {given.arm}, on the teacher's rationales, are in {given.place}"
-    variant = planned.variant_at(stage, given.variant) if stage else given.variant
+    for option, value, allowed in (("dataset", dataset, planned.distill), ("arm", arguments.arm, maps)):
+        if value not in allowed:
+            raise ScicotError(f"--{option}: found '{value}', allowed: {', '.join(allowed)}")
+    arm, _, stage = arguments.arm.partition("/")
+    settings = planned.settings(arm, arguments.variant)
+    questions, rationales = (
+        tables.read(kind, path(planned.name, dataset, planned.variant_at(kind, arguments.variant)))
+        for kind, path in (("questions", paths.questions), ("rationales", paths.rationales))
+    )
+    if arguments.what == "rationales":
+        return publish_rationales(arguments.place, questions, rationales, settings, dataset)
+    pairs = arms.pairs(maps[arguments.arm], arms.training_examples(questions, rationales, settings), settings)
+    if arguments.what == "pairs":
+        count = students.write_pairs(pairs, arguments.place, arguments.form)
+        return f"{count} training pairs of {arguments.arm}, on the teacher's rationales, are in {arguments.place}"
+    variant = planned.variant_at(stage, arguments.variant) if stage else arguments.variant
     run = paths.run(planned.name, dataset, arm, variant, seed) / stage
     if not (run / "provenance.json").is_file():
         raise ScicotError(
             f"no finished run in {paths.relative(run)}; make it first, or name another arm, variant or seed"
         )
-    made = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
-    results = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    own = [row for row in results if row["arm"] == arm]  # without the controls' rows
-    students.publish(run / "model", given.place, made=made, results=own, example=pairs[0])
-    return f"The student of {given.arm}, seed {seed}, is in {given.place}"
+    record = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
+    metrics = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    results = [row for row in metrics if row["arm"] == arm]  # without the controls' rows
+    students.publish(run / "model", arguments.place, made=record, results=results, example=pairs[0])
+    return f"The student of {arguments.arm}, seed {seed}, is in {arguments.place}"
 
 
 def publish_rationales(
-    place: Path, questions: list[dict], judged: list[dict], settings: recipe.Settings, dataset: str
+    folder: Path, questions: list[dict], rationales: list[dict], settings: recipe.Settings, dataset: str
 ) -> str:
     """Write all rationales, kept or dropped, with their questions as a Hugging Face dataset folder."""
     from scicot_utils import prompts, tables  # as above
 
-    if place.exists():
-        raise ScicotError(f"{place} is there already; name a new folder")
+    if folder.exists():
+        raise ScicotError(f"{folder} is there already; name a new folder")
     by_id = {row["id"]: row for row in questions}
-    asked = ("id", "split", "question", "choices", "answer")
+    columns = ("id", "split", "question", "choices", "answer")
     rows = [
-        {key: by_id[row["question_id"]][key] for key in asked} | {key: row[key] for key in row if key != "question_id"}
-        for row in judged
+        {key: by_id[row["question_id"]][key] for key in columns}
+        | {key: row[key] for key in row if key != "question_id"}
+        for row in rationales
     ]
-    splits = {
-        name: [row for row in rows if row["split"] == name] for name in dict.fromkeys(row["split"] for row in rows)
-    }
-    kept = sum(row["kept"] for row in rows)
+    splits: dict[str, list[dict]] = {}
+    for row in rows:
+        splits.setdefault(row["split"], []).append(row)
+    number_kept = sum(row["kept"] for row in rows)
     prompt = prompts.TEACHER_PROMPTS[settings.prompt].label
     teacher = f"{settings.teacher}{f', {settings.teacher_model}' if settings.teacher_model else ''}"
     card = (
         f"# Rationales for {dataset}\n\nWhat a teacher (`{teacher}`, prompt `{prompt}`, temperature {settings.temperature:g}, "
-        f"{settings.samples} a question) wrote to the questions of {dataset}: {len(rows)} rationales, of which {kept} were "
+        f"{settings.samples} a question) wrote to the questions of {dataset}: {len(rows)} rationales, of which {number_kept} were "
         f"kept (filter `{settings.filter}`). `teacher_answer` is the label that it came to, `drop_reason` why one was not "
         "kept. Fine-tuning uses the kept ones of the split train.\n\nThe terms of the questions and of the teacher hold for "
         "them; no licence is named here, so name one before you publish them.\n"
     )
-    front = {
+    metadata = {
         "pretty_name": f"Rationales for {dataset}",
         "language": ["en"],
         "tags": ["distillation", "chain-of-thought"],
     }
-    tables.write_dataset("published_rationales", splits, place, front, card)
-    return f"{len(rows)} rationales, {kept} of them kept, are in {place}"
+    tables.write_dataset("published_rationales", splits, folder, metadata, card)
+    return f"{len(rows)} rationales, {number_kept} of them kept, are in {folder}"
 
 
 def preflight(planned: recipe.Recipe) -> None:
@@ -237,7 +255,7 @@ def preflight(planned: recipe.Recipe) -> None:
     used = {planned.settings(variant=variant).prompt for variant in (recipe.MAIN, *planned.variants)}
     if settings.teacher != "recorded":
         used |= {*settings.prompts_compared.split(",")}  # a recorded teacher takes part in no comparison of prompts
-    if any(prompts.TEACHER_PROMPTS[name].few_shot for name in used):
+    if any(prompts.TEACHER_PROMPTS[prompt].few_shot for prompt in used):
         for name in planned.distill:
             teachers.need_proofs(name)
     if "options_walked" in used:
@@ -246,9 +264,9 @@ def preflight(planned: recipe.Recipe) -> None:
     for arm, variant in dict.fromkeys((arm, variant) for _, arm, variant, _ in planned.runs()):
         values = planned.settings(arm, variant)
         for key in ("student", "tokenizer"):
-            named = getattr(values, key)
-            if ("$" in named or named.startswith(("/", "~", "."))) and not Path(paths.source(named)).exists():
-                raise ScicotError(f"{key}: no folder at '{named}'; set it, or the environment variable in it")
+            name = getattr(values, key)
+            if ("$" in name or name.startswith(("/", "~", "."))) and not Path(paths.source(name)).exists():
+                raise ScicotError(f"{key}: no folder at '{name}'; set it, or the environment variable in it")
 
 
 def run(reference: str, further: list[str]) -> None:

@@ -39,9 +39,9 @@ def have_a_home() -> None:
     """
     home = Path(os.environ.get("HOME") or "/")
     if not home.is_dir() or not os.access(home, os.W_OK):
-        own = CACHE / "home"
-        own.mkdir(parents=True, exist_ok=True)
-        os.environ["HOME"] = str(own)
+        home = CACHE / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        os.environ["HOME"] = str(home)
 
 
 def expand(path: str) -> Path:
@@ -55,8 +55,9 @@ def source(name: str) -> str:
         return str(MICRO_STUDENT)
     if name in FETCHED:
         return str(fetched(name))
-    here = name and (expand(name).is_dir() or (name.endswith(".gguf") and expand(name).is_file()))
-    return str(expand(name)) if "$" in name or name.startswith("~") or here else name
+    path = expand(name)
+    is_local = name and (path.is_dir() or (name.endswith(".gguf") and path.is_file()))
+    return str(path) if "$" in name or name.startswith("~") or is_local else name
 
 
 def record(recipe: str) -> Path:
@@ -132,8 +133,8 @@ def pretrained(recipe: str, student: str) -> list[Path]:
     """
     if student in FETCHED:
         return [fetched(student)]
-    named = PRETRAINED.fullmatch(student)
-    return [pretraining(recipe, named[1], int(named[2])) / "model"] if named else []
+    match = PRETRAINED.fullmatch(student)
+    return [pretraining(recipe, match[1], int(match[2])) / "model"] if match else []
 
 
 def fetched(student: str) -> Path:
@@ -143,8 +144,8 @@ def fetched(student: str) -> Path:
 
 def student(recipe: str, name: str) -> str:
     """What to load for the student that a recipe calls `name`: a folder, or `name` (of the hub, or random weights)."""
-    made = pretrained(recipe, name)
-    return str(made[0]) if made else source(name)
+    folders = pretrained(recipe, name)
+    return str(folders[0]) if folders else source(name)
 
 
 def metrics(recipe: str) -> Path:

@@ -14,7 +14,7 @@ LIST = '<div role="list" class="citation-list">'
 
 
 def finished(page: str) -> str:
-    """A page without them; unchanged where it has none."""
+    """A page without the two lines; unchanged where it has none."""
     return SCRIPT.sub("", page).replace(LIST, '<div class="citation-list">')
 
 
@@ -26,5 +26,6 @@ def finish(app, exception) -> None:
 
 
 def setup(app) -> dict[str, bool]:
+    """Connect to Sphinx."""
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

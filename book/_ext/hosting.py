@@ -26,13 +26,13 @@ def settings(environment: Mapping[str, str]) -> dict[str, object]:
     ValueError where SCICOT_SITE_URL is no address; empty, it says that there is no site.
     """
     site = environment[SITE].strip() if SITE in environment else pages(environment)
-    found: dict[str, object] = {"html_theme_options": buttons(environment)}
+    theme: dict[str, object] = {"html_theme_options": buttons(environment)}
     if not site:
-        return found
+        return theme
     if not re.match(r"https?://[^/]", site):
         raise ValueError(f"{SITE} is {site!r}, which is no address; it starts with https:// or http://, or is empty")
     site = site.rstrip("/") + "/"
-    return found | {
+    return theme | {
         "html_baseurl": site,
         "ogp_site_url": site,
         "ogp_image": CARD,
@@ -96,9 +96,9 @@ def pages(environment: Mapping[str, str]) -> str:
 
 def configure(app, config) -> None:
     """Sphinx, when its configuration is read: what _config.yml says, and over it what the environment says."""
-    found = settings(os.environ)
-    config.html_theme_options = {**config.html_theme_options, **found.pop("html_theme_options")}
-    for name, value in found.items():
+    values = settings(os.environ)
+    config.html_theme_options = {**config.html_theme_options, **values.pop("html_theme_options")}
+    for name, value in values.items():
         config[name] = value
 
 
@@ -116,6 +116,7 @@ def no_relative_address(app, pagename, templatename, context, doctree) -> None:
 
 
 def setup(app) -> dict[str, bool]:
+    """Connect to Sphinx; the numbers order what several extensions do to one page."""
     app.connect("config-inited", configure)
     app.connect("html-page-context", source_folder)  # before the theme makes its links, which is at 501
     app.connect("html-page-context", no_relative_address, priority=600)  # after sphinxext-opengraph, which is at 500

@@ -28,36 +28,36 @@ def pasted(html: str, folder: Path) -> list[nodes.Node]:
 
 
 def _pasted(soup: BeautifulSoup, folder: Path) -> list[nodes.Node]:
-    """One of the things that stand one below the other."""
+    """The nodes of one of the parts that stand one below the other."""
     if soup.summary:
         return [nodes.paragraph("", "", nodes.emphasis(text=f"{soup.summary.get_text()}: {ELSEWHERE}."))]
     if soup.section:
-        return [claim(one) for one in soup.find_all("section")]
+        return [claim(section) for section in soup.find_all("section")]
     if soup.figure:
-        return [node for one in soup.find_all("figure") for node in passage(one)]
+        return [node for element in soup.find_all("figure") for node in passage(element)]
     if soup.table:
         return table(soup.table)
     if soup.img and soup.img["src"].startswith(DATA):
-        drawn = figure(base64.b64decode(soup.img["src"].removeprefix(DATA)), folder)
+        name = figure(base64.b64decode(soup.img["src"].removeprefix(DATA)), folder)
         return [
-            latex(f"\\noindent\\includegraphics[width=\\linewidth,height=0.7\\textheight,keepaspectratio]{{{drawn}}}\n")
+            latex(f"\\noindent\\includegraphics[width=\\linewidth,height=0.7\\textheight,keepaspectratio]{{{name}}}\n")
         ]
     return [nodes.paragraph(text=soup.get_text(" ", strip=True))]
 
 
-def claim(found: Tag) -> nodes.Node:
+def claim(section: Tag) -> nodes.Node:
     """What is claimed and the verdict; below them the evidence, a line each."""
-    evidence = zip(found.find_all("dt"), found.find_all("dd"), strict=True)
-    lines = [nodes.paragraph(text=f"{name.get_text()}: {told.get_text()}") for name, told in evidence]
-    head = nodes.term(text=found.p.get_text(" ", strip=True))
-    return nodes.definition_list("", nodes.definition_list_item("", head, nodes.definition("", *lines)))
+    evidence = zip(section.find_all("dt"), section.find_all("dd"), strict=True)
+    lines = [nodes.paragraph(text=f"{term.get_text()}: {text.get_text()}") for term, text in evidence]
+    verdict = nodes.term(text=section.p.get_text(" ", strip=True))
+    return nodes.definition_list("", nodes.definition_list_item("", verdict, nodes.definition("", *lines)))
 
 
-def passage(found: Tag) -> list[nodes.Node]:
+def passage(element: Tag) -> list[nodes.Node]:
     """A text as it was read or written, below the line that says what it is."""
-    told = nodes.paragraph("", "", nodes.emphasis(text=found.figcaption.get_text()))
-    text = found.pre.get_text()
-    return [told, nodes.literal_block(text, text, language="none")]
+    caption = nodes.paragraph("", "", nodes.emphasis(text=element.figcaption.get_text()))
+    text = element.pre.get_text()
+    return [caption, nodes.literal_block(text, text, language="none")]
 
 
 def figure(svg: bytes, folder: Path) -> str:
@@ -68,31 +68,34 @@ def figure(svg: bytes, folder: Path) -> str:
     return name
 
 
-def table(found: Tag) -> list[nodes.Node]:
+def table(element: Tag) -> list[nodes.Node]:
     """A table in small type that goes on over pages, each column as wide as its longest text asks, up to WIDEST."""
-    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])] for row in found.find_all("tr")]
+    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])] for row in element.find_all("tr")]
     group = nodes.tgroup(cols=len(rows[0]))
     group += [nodes.colspec(colwidth=min(WIDEST, max(4, *map(len, column)))) for column in zip(*rows, strict=True)]
     for part, lines in ((nodes.thead(), rows[:1]), (nodes.tbody(), rows[1:])):
         part += [nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in line)) for line in lines]
         group += part
     size = "footnotesize" if len(rows[0]) < 6 else "tiny"
-    made = nodes.table("", group, classes=["longtable", "colwidths-given"])
-    return [latex(f"\\begin{{{size}}}\n"), made, latex(f"\\end{{{size}}}\n")]
+    node = nodes.table("", group, classes=["longtable", "colwidths-given"])
+    return [latex(f"\\begin{{{size}}}\n"), node, latex(f"\\end{{{size}}}\n")]
 
 
 def latex(text: str) -> nodes.raw:
+    """A node that stands as it is in the LaTeX file."""
     return nodes.raw("", text, format="latex")
 
 
 def leave_out_notebooks(app, doctree) -> None:
+    """Sphinx, when a page was read: without notebooks as chapters."""
     if app.builder.name == "latex":
         for node in doctree.findall(toctree):
             for key in ("entries", "includefiles"):
-                node[key] = [kept for kept in node[key] if "notebooks/" not in str(kept)]
+                node[key] = [entry for entry in node[key] if "notebooks/" not in str(entry)]
 
 
 def show_what_is_pasted(app, doctree, docname) -> None:
+    """Sphinx, when references are resolved: LaTeX in place of the HTML that notebooks handed over."""
     if app.builder.name == "latex":
         for node in list(doctree.findall(nodes.raw)):
             if node["format"] == "html":
@@ -100,6 +103,7 @@ def show_what_is_pasted(app, doctree, docname) -> None:
 
 
 def setup(app) -> dict[str, bool]:
+    """Connect to Sphinx."""
     app.connect("doctree-read", leave_out_notebooks)
     app.connect("doctree-resolved", show_what_is_pasted)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,15 +16,14 @@ def checked(changes: dict[str, Any], where: str, base: dict[str, Any] | None = N
     try:
         return Settings(**(base or {}) | changes)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {first(error, Settings)}") from None
+        raise RecipeError(f"{where}: {first_error(error, Settings)}") from None
 
 
-def first(error: ValidationError, model: type[Section]) -> str:
+def first_error(error: ValidationError, model: type[Section]) -> str:
     """A validation error as one line: key, what was found, what is allowed."""
     errors = error.errors()
-    first = next(
-        (found for found in errors if found["type"] == "extra_forbidden"), errors[0]
-    )  # a misspelt key is the most telling error
+    misspelt = (details for details in errors if details["type"] == "extra_forbidden")  # the most telling error
+    first = next(misspelt, errors[0])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     key = ".".join(str(part) for part in first["loc"])
     message = (
@@ -41,13 +40,13 @@ def first(error: ValidationError, model: type[Section]) -> str:
         return f"{key + ': ' if key else ''}{message}{more}"
     if first["type"] == "missing":
         return f"{key}: missing; it has no default, so the recipe must say it{more}"
-    found = first["input"]
+    value = first["input"]
     if str(first["loc"][-1]) in HIDDEN:
         return f"{key}: found something else, {message}; the key itself never goes into a recipe{more}"
     hint = ""
-    if isinstance(found, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", found):
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value):
         hint = "; YAML reads a power as a number only with a point in it, as in 3.0e-4"
-    return f"{key}: found {found!r}, {message}{hint}{more}"
+    return f"{key}: found {value!r}, {message}{hint}{more}"
 
 
 def unknown(name: str, allowed: Any) -> str:

@@ -28,21 +28,21 @@ def notebook_defaults(notebook: str) -> dict[str, Scalar]:
 
 def assigned(source: str) -> dict[str, Scalar]:
     """Name → value of a cell's plain assignments. Values that are not literals are left out."""
-    found = {}
+    values = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
+                values[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue
-    return found
+    return values
 
 
-def parameters(planned: Recipe, notebook: str, /, **which: Scalar) -> dict[str, Scalar]:
-    """What the pipeline passes to a notebook: `which` (dataset, arm, variant, seed) and the recipe's values for it."""
-    settings = planned.settings(str(which.get("arm", "")), str(which.get("variant", MAIN))).model_dump()
-    chosen = settings | {"recipe": planned.name} | which
-    return {key: chosen[key] for key in notebook_defaults(notebook) if key in chosen}
+def parameters(recipe: Recipe, notebook: str, /, **scope: Scalar) -> dict[str, Scalar]:
+    """What the pipeline passes to a notebook: `scope` (dataset, arm, variant, seed) and the recipe's values for it."""
+    settings = recipe.settings(str(scope.get("arm", "")), str(scope.get("variant", MAIN))).model_dump()
+    values = settings | {"recipe": recipe.name} | scope
+    return {key: values[key] for key in notebook_defaults(notebook) if key in values}
 
 
 def as_yaml(values: Mapping[str, Scalar]) -> str:
@@ -59,8 +59,8 @@ def ad_hoc(variant: str, changes: dict[str, Scalar]) -> str:
     """The name of a variant that no recipe declares, built from the values that were changed by hand."""
     if not changes:
         return variant
-    named = ",".join(f"{key}={_tidy(value)}" for key, value in sorted(changes.items()))
-    return named if variant == MAIN else f"{variant}+{named}"
+    name = ",".join(f"{key}={_tidy(value)}" for key, value in sorted(changes.items()))
+    return name if variant == MAIN else f"{variant}+{name}"
 
 
 def _tidy(value: Scalar) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -33,7 +34,7 @@ TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci with question for
 ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of a benchmark in `tested_on`
 MAIN = "main"  # the variant without changes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are reserved for changes made by hand
-TAKEN = ("cache", "reference")  # folders of outputs/ that belong to no recipe
+RESERVED = ("cache", "reference")  # folders of outputs/ that belong to no recipe
 SAME_FOR_ALL = (
     "train_pool",
     "train_size",
@@ -83,10 +84,14 @@ class Recipe(Section):
             raise ValueError("names something twice")
         return values
 
+    # Each of these validators runs only if those above it raised nothing.
+
     @model_validator(mode="after")
-    def _consistent(self) -> Recipe:
-        if not NAME.fullmatch(self.name) or self.name in TAKEN:
-            raise ValueError(f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(TAKEN)}")
+    def _names_and_seeds(self) -> Recipe:
+        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+            raise ValueError(
+                f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(RESERVED)}"
+            )
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise ValueError(f"seeds: found {seed}, allowed: whole numbers from 0 to 2**32 - 1")
@@ -94,30 +99,29 @@ class Recipe(Section):
             raise ValueError(
                 f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_exist(self) -> Recipe:
         for name in self.datasets:
-            if name.startswith(OWN) and name.removeprefix(OWN) not in self.own:
+            if name.startswith(OWN) and (own := name.removeprefix(OWN)) not in self.own:
                 raise ValueError(
-                    f"datasets: found 'own/{name.removeprefix(OWN)}', allowed: one declared under own ({', '.join(self.own)})"
+                    f"datasets: found 'own/{own}', allowed: one declared under own ({', '.join(self.own)})"
                 )
         for name in self.own:
             if not NAME.fullmatch(name):
                 raise ValueError(f"own: found '{name}', allowed: letters, digits, _ . -")
-        for name in self.distill:
-            if name not in self.datasets:
-                raise ValueError(f"distill: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
-        for name in self.tested_on:
-            if name not in self.datasets:
-                raise ValueError(f"tested_on: found '{name}', allowed: one of datasets ({', '.join(self.datasets)})")
+        for key in ("distill", "tested_on"):
+            for name in getattr(self, key):
+                _need_one_of(key, name, "datasets", self.datasets)
+        return self
+
+    @model_validator(mode="after")
+    def _changes_are_allowed(self) -> Recipe:
         for variant, names in self.variant_arms.items():
-            if variant not in self.variants:
-                raise ValueError(
-                    f"variant_arms: found '{variant}', allowed: one of variants ({', '.join(self.variants)})"
-                )
+            _need_one_of("variant_arms", variant, "variants", self.variants)
             for name in names:
-                if name not in self.arms:
-                    raise ValueError(
-                        f"variant_arms.{variant}: found '{name}', allowed: one of arms ({', '.join(self.arms)})"
-                    )
+                _need_one_of(f"variant_arms.{variant}", name, "arms", self.arms)
         for name, changes in self.arm_settings.items():
             if name not in ARMS:
                 raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
@@ -136,18 +140,22 @@ class Recipe(Section):
                 raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
-        known = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
+        return self
+
+    @model_validator(mode="after")
+    def _variants_can_be_run(self) -> Recipe:
+        splits = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
         for variant in [MAIN, *self.variants]:
             for split in self.settings(variant=variant).teacher_splits.split(","):
-                if split not in known:
-                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(known)}")
+                if split not in splits:
+                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(splits)}")
         for variant in [MAIN, *self.variants]:
             for arm in self.trained_arms(variant):
                 settings = self.settings(arm, variant)
-                for key, most, what in _limits(settings):
-                    if getattr(settings, key) > most:
+                for key, most, label in _limits(settings):
+                    if (size := getattr(settings, key)) > most:
                         raise ValueError(
-                            f"{key} of {arm}, {variant}: found {getattr(settings, key)}, allowed: at most {most}, {what}, or 0 for all"
+                            f"{key} of {arm}, {variant}: found {size}, allowed: at most {most}, {label}, or 0 for all"
                         )
                 if REGISTRY[arm].writes_two and settings.template == "finetune_cot":
                     raise ValueError(
@@ -189,8 +197,8 @@ class Recipe(Section):
 
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a trained student that `variant` is run for, in the recipe's order."""
-        wanted = self.variant_arms.get(variant, self.arms)
-        return [arm for arm in wanted if REGISTRY[arm].kind == "trained"]
+        arms = self.variant_arms.get(variant, self.arms)
+        return [arm for arm in arms if REGISTRY[arm].kind == "trained"]
 
     def seeds_of(self, variant: str) -> list[int]:
         """The seeds that a variant is run with."""
@@ -198,8 +206,8 @@ class Recipe(Section):
 
     def students(self) -> list[str]:
         """Names of the students that runs start from and that appendix A1 must pretrain first."""
-        named = [self.settings(arm, variant).student for _, arm, variant, _ in self.runs()]
-        return [name for name in dict.fromkeys(named) if paths.PRETRAINED.fullmatch(name)]
+        students = dict.fromkeys(self.settings(arm, variant).student for _, arm, variant, _ in self.runs())
+        return [name for name in students if paths.PRETRAINED.fullmatch(name)]
 
     def sweeps(self) -> dict[str, list[list[str]]]:
         """Key → its sweeps: lists of variants, perhaps with the main one, that differ in the value of this key only.
@@ -207,21 +215,19 @@ class Recipe(Section):
         The teacher's splits and the keys for access to it are ignored, since they change nothing that is learned. A
         variant that changes no value is left out.
         """
-        own = self.flat()
+        values = self.flat()
         changes = {MAIN: {}}
         for name, changed in self.variants.items():
-            told = {k: v for k, v in changed.items() if v != own[k] and k not in NOT_LEARNED}
-            if told:
-                changes[name] = told
-        found = {}
+            if learned := {k: v for k, v in changed.items() if v != values[k] and k not in NOT_LEARNED}:
+                changes[name] = learned
+        sweeps = {}
         for key in dict.fromkeys(key for changed in changes.values() for key in changed):
-            alike: dict[frozenset, list[str]] = {}
+            groups: dict[frozenset, list[str]] = {}  # the changes of other keys → variants
             for name, changed in changes.items():
-                rest = frozenset((other, value) for other, value in changed.items() if other != key)
-                alike.setdefault(rest, []).append(name)
-            if sweeps := [names for names in alike.values() if len(names) > 1]:
-                found[key] = sweeps
-        return found
+                groups.setdefault(frozenset(changed.items() - {(key, changed.get(key))}), []).append(name)
+            if groups_of_several := [names for names in groups.values() if len(names) > 1]:
+                sweeps[key] = groups_of_several
+        return sweeps
 
     def taken_from(self, arm: str, variant: str) -> str:
         """The variant whose run represents an arm in a comparison under `variant`.
@@ -230,13 +236,13 @@ class Recipe(Section):
         changes of `variant`; of several, the one with the most changes. The main variant has none. For example, a
         one-stage arm of twice the steps is compared with a two-stage student of the same rationales.
         """
-        wanted = self.variants.get(variant, {}).items()
-        parts = {
+        changes_of_variant = self.variants.get(variant, {}).items()
+        sizes = {
             name: len(changes)
             for name, changes in {MAIN: {}, **self.variants}.items()
-            if changes.items() <= wanted and arm in self.trained_arms(name)
+            if changes.items() <= changes_of_variant and arm in self.trained_arms(name)
         }
-        return max(parts, key=parts.__getitem__) if parts else MAIN
+        return max(sizes, key=sizes.__getitem__, default=MAIN)
 
     def comparable(self, arm: str, variant: str) -> bool:
         """Whether an arm may be shown beside others in a variant: it is run for it, or its substitute is close enough.
@@ -244,41 +250,44 @@ class Recipe(Section):
         The substitute (`taken_from`) may lack changes that do not affect the arm, have another student (to compare
         sizes), or have between half and twice the steps (two budget rules).
         """
-        here, there = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
-        lacking = {key for key in SECTION_OF if getattr(here, key) != getattr(there, key)} - {"student"}
+        settings, substitute = self.settings(arm, variant), self.settings(arm, self.taken_from(arm, variant))
+        lacking = {key for key in SECTION_OF if getattr(settings, key) != getattr(substitute, key)} - {"student"}
         for budget in ("steps", "epochs"):
-            if max(getattr(here, budget), getattr(there, budget)) <= 2 * min(
-                getattr(here, budget), getattr(there, budget)
-            ):
-                lacking -= {budget}
-        if arm == "answer_only" and here.train_size:  # rationales only decide which questions it is trained on
-            lacking = {key for key in lacking if SECTION_OF[key] not in ("teacher", "rationales")} | (
-                lacking & {"answer_reading"}
-            )
+            less, more = sorted((getattr(settings, budget), getattr(substitute, budget)))
+            if more <= 2 * less:
+                lacking.discard(budget)
+        if arm == "answer_only" and settings.train_size:  # rationales only decide which questions it is trained on
+            lacking = {
+                key for key in lacking if key == "answer_reading" or SECTION_OF[key] not in ("teacher", "rationales")
+            }
         return lacking <= {*REGISTRY[arm].ignores}
 
     def runs(self) -> list[tuple[str, str, str, int]]:
         """Every run as (dataset, arm, variant, seed)."""
-        found = []
+        runs = []
         for dataset in self.distill:
-            untrained = [arm for arm in self.arms if REGISTRY[arm].kind != "trained"]
-            found += [(dataset, arm, MAIN, self.seeds[0]) for arm in untrained]
+            runs += [(dataset, arm, MAIN, self.seeds[0]) for arm in self.arms if REGISTRY[arm].kind != "trained"]
             for variant in [MAIN, *self.variants]:
-                found += [
+                runs += [
                     (dataset, arm, variant, seed)
                     for arm in self.trained_arms(variant)
                     for seed in self.seeds_of(variant)
                 ]
-        return found
+        return runs
+
+
+def _need_one_of(key: str, name: str, collection: str, allowed: Collection[str]) -> None:
+    if name not in allowed:
+        raise ValueError(f"{key}: found '{name}', allowed: one of {collection} ({', '.join(allowed)})")
 
 
 def _limits(settings: Settings) -> list[tuple[str, int, str]]:
     """(key, maximum, name of the maximum) for the sizes of the training set, as far as the recipe determines them."""
-    asked = settings.train_questions
-    if not asked:
+    questions = settings.train_questions
+    if not questions:
         return []
-    rationales = (settings.train_pool or asked) * settings.samples
+    rationales = (settings.train_pool or questions) * settings.samples
     return [
-        ("train_pool", asked, "the train_questions"),
+        ("train_pool", questions, "the train_questions"),
         ("train_size", rationales, "the rationales that are asked for"),
     ]

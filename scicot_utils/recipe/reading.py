@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from scicot_utils import paths
-from scicot_utils.recipe.messages import first, unknown
+from scicot_utils.recipe.messages import first_error, unknown
 from scicot_utils.recipe.plan import NAME, Recipe
 from scicot_utils.recipe.schema import RecipeError
 
@@ -33,34 +33,34 @@ def load(recipe: str) -> Recipe:
     """
     path = paths.RECIPES / f"{recipe}.yaml" if NAME.fullmatch(recipe) and not recipe.endswith(".yaml") else Path(recipe)
     path = path if path.is_file() else paths.ROOT / path  # relative to the working directory, else to the repository
-    shown = paths.relative(path)
+    location = paths.relative(path)
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in paths.RECIPES.glob("*.yaml")))
-        raise RecipeError(f"no recipe at {shown}; allowed: one of {there}, or the path of a .yaml file")
+        shipped_names = ", ".join(sorted(file.stem for file in paths.RECIPES.glob("*.yaml")))
+        raise RecipeError(f"no recipe at {location}; allowed: one of {shipped_names}, or the path of a .yaml file")
     shipped = paths.RECIPES / path.name
     if shipped.is_file() and not shipped.samefile(path):
         raise RecipeError(
-            f"{shown}: {paths.relative(shipped)} has the same name, so both would write to one folder; rename it"
+            f"{location}: {paths.relative(shipped)} has the same name, so both would write to one folder; rename it"
         )
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{shown}: not UTF-8: {error.reason}, byte {error.start}") from None
+        raise RecipeError(f"{location}: not UTF-8: {error.reason}, byte {error.start}") from None
     if not text.startswith("#"):
-        raise RecipeError(f"{shown}: line 1 must be a comment with the hardware and the time it takes")
+        raise RecipeError(f"{location}: line 1 must be a comment with the hardware and the time it takes")
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{location}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise RecipeError(f"{shown}: found {type(content).__name__}, allowed: a mapping of keys to values")
+        raise RecipeError(f"{location}: found {type(content).__name__}, allowed: a mapping of keys to values")
     if "name" in content:
         raise RecipeError(
-            f"{shown}: {unknown('name', [k for k in Recipe.model_fields if k != 'name'])}; the file's name is its name"
+            f"{location}: {unknown('name', [key for key in Recipe.model_fields if key != 'name'])}; the file's name is its name"
         )
     try:
         return Recipe.model_validate({"name": path.stem} | content)  # a key that is no text gets one line, too
     except ValidationError as error:
-        raise RecipeError(f"{shown}: {first(error, Recipe)}") from None
+        raise RecipeError(f"{location}: {first_error(error, Recipe)}") from None
     except RecipeError as error:
-        raise RecipeError(f"{shown}: {error}") from None
+        raise RecipeError(f"{location}: {error}") from None

@@ -173,11 +173,11 @@ class Teacher(Section):
 
     def price(self) -> tuple[float, float] | None:
         """(input, output) price of the teacher's model in USD per million tokens; None if unknown."""
-        listed = dict(entry.strip().rsplit("=", 1) for entry in self.teacher_prices.split(",") if entry)
-        if self.teacher_model not in listed:
+        prices = dict(entry.strip().rsplit("=", 1) for entry in self.teacher_prices.split(",") if entry)
+        if self.teacher_model not in prices:
             return None
-        dear_in, dear_out = listed[self.teacher_model].split("/")
-        return float(dear_in), float(dear_out)
+        input_price, output_price = map(float, prices[self.teacher_model].split("/"))
+        return input_price, output_price
 
 
 class Rationales(Section):
@@ -256,11 +256,11 @@ class Training(Section):
 
     @field_validator("student")
     @classmethod
-    def _known_architecture(cls, named: str) -> str:
-        if named.startswith("random/") and named.removeprefix("random/") not in ARCHITECTURES:
+    def _known_architecture(cls, student: str) -> str:
+        if student.startswith("random/") and student.removeprefix("random/") not in ARCHITECTURES:
             allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
-            raise ValueError(f"found '{named}', allowed: {allowed}, a hub name or a local folder")
-        return named
+            raise ValueError(f"found '{student}', allowed: {allowed}, a hub name or a local folder")
+        return student
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
