@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
     command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
     command.add_argument("what", choices=EXPORTS, help="; ".join(": ".join(entry) for entry in EXPORTS.items()))
-    command.add_argument("place", type=Path, help="the file or folder to write; it must not exist yet")
+    command.add_argument("path", metavar="place", type=Path, help="the file or folder to write; it must not exist yet")
     command.add_argument(
         "--arm",
         default="rationale_answer",
@@ -188,11 +188,11 @@ def publish(arguments: argparse.Namespace) -> str:
         for kind, path in (("questions", paths.questions), ("rationales", paths.rationales))
     )
     if arguments.what == "rationales":
-        return publish_rationales(arguments.place, questions, rationales, settings, dataset)
+        return publish_rationales(arguments.path, questions, rationales, settings, dataset)
     pairs = arms.pairs(maps[arguments.arm], arms.training_examples(questions, rationales, settings), settings)
     if arguments.what == "pairs":
-        count = students.write_pairs(pairs, arguments.place, arguments.form)
-        return f"{count} training pairs of {arguments.arm}, on the teacher's rationales, are in {arguments.place}"
+        count = students.write_pairs(pairs, arguments.path, arguments.form)
+        return f"{count} training pairs of {arguments.arm}, on the teacher's rationales, are in {arguments.path}"
     variant = planned.variant_at(stage, arguments.variant) if stage else arguments.variant
     run = paths.run(planned.name, dataset, arm, variant, seed) / stage
     if not (run / "provenance.json").is_file():
@@ -202,8 +202,8 @@ def publish(arguments: argparse.Namespace) -> str:
     record = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
     metrics = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     results = [row for row in metrics if row["arm"] == arm]  # without the controls' rows
-    students.publish(run / "model", arguments.place, made=record, results=results, example=pairs[0])
-    return f"The student of {arguments.arm}, seed {seed}, is in {arguments.place}"
+    students.publish(run / "model", arguments.path, made=record, results=results, example=pairs[0])
+    return f"The student of {arguments.arm}, seed {seed}, is in {arguments.path}"
 
 
 def publish_rationales(

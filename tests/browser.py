@@ -21,11 +21,11 @@ EXPLORER = '[data-explorer="place"]'
 def chromium() -> Iterator:
     """A browser of this machine's; the test is skipped, and says why, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if not program:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -40,7 +40,7 @@ class Opened:
         )
         self.page = self.context.new_page()
         self.errors: list[str] = []
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
 
@@ -55,9 +55,9 @@ class Opened:
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate((resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
         return self.page.evaluate(
-            """axe.run(document, {preload: false, resultTypes: ['violations']}).then((found) => found.violations
-                .filter((one) => ['serious', 'critical'].includes(one.impact))
-                .map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 160)}`))"""
+            """axe.run(document, {preload: false, resultTypes: ['violations']}).then((report) => report.violations
+                .filter((issue) => ['serious', 'critical'].includes(issue.impact))
+                .map((issue) => `${issue.id}: ${issue.nodes[0].html.slice(0, 160)}`))"""
         )
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ def question():
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real benchmark files that SCICOT_DATA names; the test is skipped where there is none."""
-    named = os.environ.get("SCICOT_DATA", "")
-    if not named or not Path(named).is_dir():
-        pytest.skip(f"needs real benchmark files: SCICOT_DATA is {named!r}, which is no folder")
-    return Path(named)
+    folder = os.environ.get("SCICOT_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(f"needs real benchmark files: SCICOT_DATA is {folder!r}, which is no folder")
+    return Path(folder)

@@ -26,9 +26,9 @@ training: {steps: 60}
 
 def environment(root: Path) -> dict[str, str]:
     """The variables of a user who works in `root` with this environment."""
-    found = {name: value for name, value in os.environ.items() if name != "SCICOT_ENGINE"}
-    path = os.pathsep.join([str(Path(sys.executable).parent), found["PATH"]])
-    return found | {"PYTHONPATH": str(root), "PATH": path, "HF_HUB_OFFLINE": "1"}
+    variables = {name: value for name, value in os.environ.items() if name != "SCICOT_ENGINE"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
+    return variables | {"PYTHONPATH": str(root), "PATH": path, "HF_HUB_OFFLINE": "1"}
 
 
 def call(root: Path, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -41,12 +41,14 @@ def run(root: Path, *words: str) -> subprocess.CompletedProcess:
     return call(root, "scicot_utils", "run", *words)
 
 
-def copy_of_the_project(place: Path) -> Path:
+def copy_of_the_project(root: Path) -> Path:
     """All files of the project, without what was made; `git` is not asked, so an unpacked archive works too."""
-    made = shutil.ignore_patterns(".git", ".venv", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
-    shutil.copytree(paths.ROOT, place, ignore=lambda folder, names: {*made(folder, names), *_outputs(folder, names)})
-    (place / "notebooks" / "recipes" / "mini.yaml").write_text(MINI, encoding="utf-8")
-    return place
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis"
+    )
+    shutil.copytree(paths.ROOT, root, ignore=lambda folder, names: {*ignored(folder, names), *_outputs(folder, names)})
+    (root / "notebooks" / "recipes" / "mini.yaml").write_text(MINI, encoding="utf-8")
+    return root
 
 
 def _outputs(folder: str, names: list[str]) -> set[str]:
@@ -57,8 +59,8 @@ def _outputs(folder: str, names: list[str]) -> set[str]:
 
 def rules_of(dry_run: str) -> dict[str, int]:
     """Rule → number of jobs, from the table that a dry run prints."""
-    found = re.search(r"^job +count\n[- ]+\n(.*?)^total", dry_run, re.MULTILINE | re.DOTALL)
-    return {name: int(number) for name, number in (line.split() for line in found[1].splitlines())} if found else {}
+    match = re.search(r"^job +count\n[- ]+\n(.*?)^total", dry_run, re.MULTILINE | re.DOTALL)
+    return {name: int(number) for name, number in (line.split() for line in match[1].splitlines())} if match else {}
 
 
 class Page(HTMLParser):
@@ -70,13 +72,13 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
+        values = dict(attributes)
         self._skipped += tag in ("script", "style", "pre")
-        self.anchors.add(found.get("id"))
+        self.anchors.add(values.get("id"))
         if tag == "img":
-            self.images.append(found)
+            self.images.append(values)
         if tag == "a":
-            self.links.append(found.get("href") or "")
+            self.links.append(values.get("href") or "")
 
     def handle_endtag(self, tag):
         self._skipped -= tag in ("script", "style", "pre")

@@ -53,15 +53,15 @@ def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, tmp
 
 def test_open_answers_go_through_every_notebook_and_are_never_ranked(tmp_path):
     root = copy_of_the_project(tmp_path / "project")
-    asked = MINI.replace("microsci", "CoinFlip").replace("{steps: 60}", "{steps: 4, student: random/micro-small}")
-    (root / "notebooks" / "recipes" / "mini.yaml").write_text(asked, encoding="utf-8")
+    recipe = MINI.replace("microsci", "CoinFlip").replace("{steps: 60}", "{steps: 4, student: random/micro-small}")
+    (root / "notebooks" / "recipes" / "mini.yaml").write_text(recipe, encoding="utf-8")
     done = run(root, "mini", METRICS, "outputs/mini/notebooks/09_claims.ipynb")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     with (root / METRICS).open(encoding="utf-8", newline="") as file:
-        found = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    assert {"random", "frequent_answer", "teacher", "rationale_answer", "two_stage"} <= {row["arm"] for row in found}
-    assert {row["metric"] for row in found} == {"generated", "unparsed", "truncated"}
-    [teacher] = [float(row["value"]) for row in found if (row["arm"], row["metric"]) == ("teacher", "generated")]
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    assert {"random", "frequent_answer", "teacher", "rationale_answer", "two_stage"} <= {row["arm"] for row in rows}
+    assert {row["metric"] for row in rows} == {"generated", "unparsed", "truncated"}
+    [teacher] = [float(row["value"]) for row in rows if (row["arm"], row["metric"]) == ("teacher", "generated")]
     assert teacher > 0.6
 
 
@@ -72,10 +72,10 @@ def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(undis
     content["cells"][4]["source"] = ["raise RuntimeError('planted')"]
     file.write_text(json.dumps(content), encoding="utf-8")
     done = run(root, "mini", METRICS)
-    said, log = done.stdout + done.stderr, root / "outputs/mini/logs/03_rationale_generation/microsci/main.ipynb"
+    printed, log = done.stdout + done.stderr, root / "outputs/mini/logs/03_rationale_generation/microsci/main.ipynb"
     assert done.returncode != 0
-    assert "FAILED: notebooks/03_rationale_generation.ipynb" in said and log.relative_to(root).as_posix() in said
-    assert "planted" in said and "planted" in log.read_text(encoding="utf-8")
+    assert "FAILED: notebooks/03_rationale_generation.ipynb" in printed and log.relative_to(root).as_posix() in printed
+    assert "planted" in printed and "planted" in log.read_text(encoding="utf-8")
     assert not list((root / "outputs/mini/notebooks/03_rationale_generation").rglob("*.ipynb"))
     assert not (root / METRICS).exists() and not list((root / "outputs/mini/rationales").rglob("*.parquet"))
 
@@ -127,8 +127,8 @@ def test_a_notebook_alone_makes_what_it_needs_and_writes_where_the_pipeline_does
     root = copy_of_the_project(tmp_path / "project")
     done = papermill(root, "06_baselines", "-p", "recipe", "mini")
     assert done.returncode == 0, done.stderr[-3000:]
-    one = "outputs/mini/runs/microsci/answer_only/main/seed0/metrics.json"
-    assert (root / one).read_bytes() == (undisturbed / one).read_bytes()
+    metrics = "outputs/mini/runs/microsci/answer_only/main/seed0/metrics.json"
+    assert (root / metrics).read_bytes() == (undisturbed / metrics).read_bytes()
 
 
 def test_a_notebook_runs_from_its_own_folder_too(undisturbed, tmp_path):
@@ -138,8 +138,8 @@ def test_a_notebook_runs_from_its_own_folder_too(undisturbed, tmp_path):
     file.write_text(text, encoding="utf-8")
     done = call(root, "jupyter", "execute", "01_questions.ipynb", cwd=root / "notebooks")
     assert done.returncode == 0, done.stderr[-3000:]
-    one = "outputs/mini/questions/microsci/main.parquet"
-    assert (root / one).read_bytes() == (undisturbed / one).read_bytes()
+    questions = "outputs/mini/questions/microsci/main.parquet"
+    assert (root / questions).read_bytes() == (undisturbed / questions).read_bytes()
 
 
 def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(tmp_path):
@@ -216,8 +216,8 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
     questions = tables.read("questions", done / "questions/ARC-Challenge/main.parquet")
     assert {len(row["choices"]["label"]) for row in questions} == {3, 4, 5}
     assert {row["choices"]["label"][0] for row in questions} == {"A", "1"}
-    judged = tables.read("rationales", done / "rationales/ARC-Challenge/main.parquet")
-    assert len(judged) == 1118 and {row["drop_reason"] for row in judged if not row["kept"]} == {"missing"}
+    rationales = tables.read("rationales", done / "rationales/ARC-Challenge/main.parquet")
+    assert len(rationales) == 1118 and {row["drop_reason"] for row in rationales if not row["kept"]} == {"missing"}
 
     predictions = tables.read("predictions", done / "runs/ARC-Challenge/two_stage/main/seed0/predictions.parquet")
     labels = {row["id"]: row["choices"]["label"] for row in questions}
@@ -233,14 +233,14 @@ def test_the_plumbing_of_openbookqa_runs_with_a_decoder_only_student_and_its_tab
     done = plumbing(tmp_path / "project", "openbookqa_plumbing")
     sizes = split_sizes(done)
     assert {split: read for (_, split), (read, _) in sizes.items()} == {"train": 4957, "validation": 500, "test": 500}
-    judged = tables.read("rationales", done / "rationales/OpenBookQA/main.parquet")
-    assert sum(row["kept"] for row in judged) == 4893
+    rationales = tables.read("rationales", done / "rationales/OpenBookQA/main.parquet")
+    assert sum(row["kept"] for row in rationales) == 4893
     of_run = done / "runs/OpenBookQA/two_stage/main/seed0"
     predictions = tables.read("predictions", of_run / "predictions.parquet")
     assert sum(row["split"] == "test" for row in predictions) == 120
     assert all(len(row["option_scores"]) == 4 for row in predictions)
     # five recorded rationales are longer than all inputs may be
     for stage, cut in (("stage1", (0, 930)), (".", (5, 0))):
-        told = json.loads((of_run / stage / "provenance.json").read_text(encoding="utf-8"))
-        assert told["settings"]["student"] == "random/gpt2-tiny"
-        assert (told["inputs_cut"], told["targets_cut"]) == cut
+        record = json.loads((of_run / stage / "provenance.json").read_text(encoding="utf-8"))
+        assert record["settings"]["student"] == "random/gpt2-tiny"
+        assert (record["inputs_cut"], record["targets_cut"]) == cut

@@ -20,9 +20,9 @@ def test_a_formula_is_mathml_that_needs_no_script(write, kind):
     writer = Writer()
     with pytest.raises(nodes.SkipNode):
         write(writer, kind("", r"\frac{1}{T} \sum_{t=1}^{T} \log p_\theta(r_t \mid q, r_{<t})"))
-    (found,) = writer.body
-    names = {one.tag.rpartition("}")[2] for one in ElementTree.fromstring(found).iter()}
-    assert names >= {"math", "mfrac", "msub"} and "script" not in found
+    (markup,) = writer.body
+    names = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(markup).iter()}
+    assert names >= {"math", "mfrac", "msub"} and "script" not in markup
 
 
 def test_a_formula_that_is_none_ends_the_build():

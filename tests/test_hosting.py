@@ -18,13 +18,13 @@ def test_built_at_home_there_is_no_button_and_no_address():
 
 
 def test_github_tells_repository_branch_and_address():
-    found = hosting.settings(GITHUB)
-    theme = found["html_theme_options"]
+    settings = hosting.settings(GITHUB)
+    theme = settings["html_theme_options"]
     assert theme["repository_url"] == "https://github.com/Owner/book"
     assert (theme["repository_branch"], theme["repository_provider"], theme["path_to_docs"]) == ("main", "github", "")
     assert theme["use_repository_button"] and theme["use_source_button"] and theme["use_edit_page_button"]
     assert set(theme["launch_buttons"]) == {"notebook_interface", "binderhub_url", "colab_url"}
-    assert found["ogp_site_url"] == found["html_baseurl"] == "https://owner.github.io/book/"
+    assert settings["ogp_site_url"] == settings["html_baseurl"] == "https://owner.github.io/book/"
 
 
 def test_a_repository_with_the_name_of_its_site_lies_at_the_root():
@@ -46,14 +46,14 @@ def test_a_branch_with_a_slash_is_linked_to_and_not_launched():
 
 
 def test_what_binder_and_colab_cannot_reach_is_not_launched():
-    found = hosting.settings(GITHUB | {"GITHUB_SERVER_URL": "https://git.example"})
-    assert "launch_buttons" not in found["html_theme_options"] and "ogp_site_url" not in found
+    settings = hosting.settings(GITHUB | {"GITHUB_SERVER_URL": "https://git.example"})
+    assert "launch_buttons" not in settings["html_theme_options"] and "ogp_site_url" not in settings
 
 
 def test_gitlab_is_launched_on_binder_alone_and_tells_its_address_itself():
-    found = hosting.settings(GITLAB | {"CI_PAGES_URL": "https://owner.gitlab.io/book"})
-    assert set(found["html_theme_options"]["launch_buttons"]) == {"notebook_interface", "binderhub_url"}
-    assert found["ogp_site_url"] == "https://owner.gitlab.io/book/"
+    settings = hosting.settings(GITLAB | {"CI_PAGES_URL": "https://owner.gitlab.io/book"})
+    assert set(settings["html_theme_options"]["launch_buttons"]) == {"notebook_interface", "binderhub_url"}
+    assert settings["ogp_site_url"] == "https://owner.gitlab.io/book/"
     assert "ogp_site_url" not in hosting.settings(GITLAB)
 
 
@@ -79,13 +79,13 @@ class Page:
         self.config = type("Config", (), {"ogp_site_url": site})
 
 
-@pytest.mark.parametrize(("site", "kept"), [("", False), ("https://book.example/", True)])
-def test_a_page_has_its_address_where_the_sites_is_known(site, kept):
+@pytest.mark.parametrize(("site", "has_address"), [("", False), ("https://book.example/", True)])
+def test_a_page_has_its_address_where_the_sites_is_known(site, has_address):
     context = {
         "metatags": '<meta property="og:url" content="run.html" />\n<meta property="og:type" content="website" />'
     }
     hosting.no_relative_address(Page(site), "run", "page.html", context, None)
-    assert ("og:url" in context["metatags"]) == kept and "og:type" in context["metatags"]
+    assert ("og:url" in context["metatags"]) == has_address and "og:type" in context["metatags"]
 
 
 @pytest.mark.parametrize(("page", "folder"), [("results", "book"), ("notebooks/09_claims", "")])

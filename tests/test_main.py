@@ -20,7 +20,7 @@ NO_PROOFS = (
 
 
 @pytest.fixture
-def written(tmp_path):
+def write_recipe(tmp_path):
     """Writes a recipe on a dataset and gives its path."""
 
     def write(dataset, more=""):
@@ -46,38 +46,40 @@ FEW_SHOT = {
 
 
 @pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
-def test_a_few_shot_prompt_is_refused_for_a_benchmark_without_proofs(written, more):
-    assert NO_PROOFS in refusal(written("ARC-Challenge", more))
+def test_a_few_shot_prompt_is_refused_for_a_benchmark_without_proofs(write_recipe, more):
+    assert NO_PROOFS in refusal(write_recipe("ARC-Challenge", more))
 
 
 @pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
-def test_a_few_shot_prompt_is_taken_for_a_benchmark_with_proofs(written, more):
-    __main__.preflight(recipe.load(written("microsci", more)))
+def test_a_few_shot_prompt_is_taken_for_a_benchmark_with_proofs(write_recipe, more):
+    __main__.preflight(recipe.load(write_recipe("microsci", more)))
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompts_compared"])
-def test_a_prompt_that_walks_options_is_refused_where_answers_are_open(written, key):
+def test_a_prompt_that_walks_options_is_refused_where_answers_are_open(write_recipe, key):
     more = f"teacher: {{{key}: options_walked}}\n"
-    told = "prompt 'options_walked': CoinFlip has open answers, so there are no options to walk; allowed: zero_shot_cot"
-    assert told in refusal(written("CoinFlip", more))
-    __main__.preflight(recipe.load(written("ShuffledObjects", more)))
+    reason = (
+        "prompt 'options_walked': CoinFlip has open answers, so there are no options to walk; allowed: zero_shot_cot"
+    )
+    assert reason in refusal(write_recipe("CoinFlip", more))
+    __main__.preflight(recipe.load(write_recipe("ShuffledObjects", more)))
 
 
-def test_a_benchmark_that_is_only_read_needs_no_proofs(written):
-    read_too = written("microsci", FEW_SHOT["as the recipe's prompt"])
+def test_a_benchmark_that_is_only_read_needs_no_proofs(write_recipe):
+    read_too = write_recipe("microsci", FEW_SHOT["as the recipe's prompt"])
     planned = recipe.load(read_too)
     __main__.preflight(planned.model_copy(update={"datasets": ["microsci", "ARC-Challenge"]}))
 
 
-def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(written, tmp_path):
+def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(write_recipe, tmp_path):
     file = tmp_path / "rationales.jsonl"
     file.write_text('{"id": "a", "rationale": "b"}\n', encoding="utf-8")
     recorded = f"{{teacher: recorded, teacher_path: '{file}', prompt: recorded, prompts_compared: few_shot_cot}}"
-    __main__.preflight(recipe.load(written("ARC-Challenge", f"teacher: {recorded}\n")))
+    __main__.preflight(recipe.load(write_recipe("ARC-Challenge", f"teacher: {recorded}\n")))
 
 
 @pytest.mark.parametrize(
-    ("dataset", "more", "told"),
+    ("dataset", "more", "reason"),
     [
         ("ARC-Hard", "", "datasets: found 'ARC-Hard', allowed: microsci"),
         ("ARC-Easy", "questions: {dataset_path: no/where}\n", "no folder at dataset_path 'no/where'"),
@@ -86,15 +88,15 @@ def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(wri
         ("microsci", "training: {student: /no/such/model}\n", "student: no folder at '/no/such/model'"),
     ],
 )
-def test_what_is_not_there_is_named(written, dataset, more, told):
-    assert told in refusal(written(dataset, more))
+def test_what_is_not_there_is_named(write_recipe, dataset, more, reason):
+    assert reason in refusal(write_recipe(dataset, more))
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, written, command):
+def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, write_recipe, command):
     monkeypatch.setattr(__main__, "run", lambda *_: pytest.fail("it ran"))
     monkeypatch.setattr(
-        sys, "argv", ["scicot_utils", command, written("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])]
+        sys, "argv", ["scicot_utils", command, write_recipe("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])]
     )
     with pytest.raises(SystemExit) as stop:
         __main__.main()
@@ -102,11 +104,11 @@ def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, wr
     assert capsys.readouterr().out == ""
 
 
-def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(written, monkeypatch):
+def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(write_recipe, monkeypatch):
     monkeypatch.delenv("NOWHERE", raising=False)
-    named = written("microsci", "variants:\n  other: { student: $NOWHERE/model }\n")
-    assert refusal(named) == ("student: no folder at '$NOWHERE/model'; set it, or the environment variable in it")
-    __main__.preflight(recipe.load(written("microsci", "variants:\n  other: { student: micro-small/seed0 }\n")))
+    reference = write_recipe("microsci", "variants:\n  other: { student: $NOWHERE/model }\n")
+    assert refusal(reference) == ("student: no folder at '$NOWHERE/model'; set it, or the environment variable in it")
+    __main__.preflight(recipe.load(write_recipe("microsci", "variants:\n  other: { student: micro-small/seed0 }\n")))
 
 
 @pytest.fixture

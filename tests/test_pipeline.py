@@ -52,26 +52,28 @@ def test_students_of_the_main_variant_and_no_others_are_asked_in_other_orders(sm
     recipe = recipes.load("smoke")
     with (smoke / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] in ("same generated", "same ranked")]
-    asked = [(row["arm"], row["variant"], int(row["seed"])) for row in rows]
+    reordered = [(row["arm"], row["variant"], int(row["seed"])) for row in rows]
     main = recipes.MAIN
-    assert sorted(asked) == sorted((a, main, seed) for a in recipe.trained_arms(main) for seed in recipe.seeds * 2)
+    assert sorted(reordered) == sorted((a, main, seed) for a in recipe.trained_arms(main) for seed in recipe.seeds * 2)
     assert {int(row["n"]) for row in rows} == {min(recipe.evidence.order_questions, recipe.questions.test_questions)}
 
 
 def test_every_arm_is_scored_on_the_same_questions(smoke):
-    asked, recipe = {}, recipes.load("smoke")
+    asked_ids, recipe = {}, recipes.load("smoke")
     splits = recipe.teacher.teacher_splits.split(",")  # the teacher answers nothing else
     for dataset, arm, variant, seed in recipe.runs():
         rows = tables.read("predictions", paths.run("smoke", dataset, arm, variant, seed) / "predictions.parquet")
         for row in rows:
-            asked.setdefault((row["arm"], variant, seed), {}).setdefault(row["split"], []).append(row["question_id"])
-    for split in {split for found in asked.values() for split in found}:
-        told = [
-            found[split]
-            for (arm, variant, _), found in asked.items()
+            asked_ids.setdefault((row["arm"], variant, seed), {}).setdefault(row["split"], []).append(
+                row["question_id"]
+            )
+    for split in {split for ids_of_split in asked_ids.values() for split in ids_of_split}:
+        id_lists = [
+            ids_of_split[split]
+            for (arm, variant, _), ids_of_split in asked_ids.items()
             if (arm != "teacher" or split in splits) and (variant == recipes.MAIN or split not in tasks.TRANSFER)
         ]
-        assert all(ids == told[0] for ids in told), split
+        assert all(ids == id_lists[0] for ids in id_lists), split
 
 
 def test_a_run_has_the_provenance_to_repeat_it(smoke):
@@ -99,10 +101,10 @@ def test_executed_notebooks_print_no_warning(smoke):
 def test_the_book_has_no_dead_link_no_image_without_alt_no_raw_markup(smoke):
     site = smoke / "site"
     pages = {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
-    written = {
+    prose = {
         f"{name}.html" for name in ("index", "method", "results", "dataset_card", "model_card", "run", "developer")
     }
-    assert written | {"A2_what_it_knows.html"} <= {path.name for path in pages}
+    assert prose | {"A2_what_it_knows.html"} <= {path.name for path in pages}
     for path, page in pages.items():
         assert all(image.get("alt") for image in page.images), path.name
         text = " ".join(page.words)
@@ -120,10 +122,10 @@ def test_the_book_has_no_dead_link_no_image_without_alt_no_raw_markup(smoke):
 def test_the_book_shows_the_numbers_of_metrics_csv(smoke):
     with (smoke / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["variant"] == "main" and row["split"] == "test"]
-    shown = " ".join(Page(smoke / "site" / "results.html").words)
+    words = " ".join(Page(smoke / "site" / "results.html").words)
     for arm in ("two_stage", "rationale_answer"):
         values = [float(row["value"]) for row in rows if row["arm"] == arm and row["metric"] == "generated"]
-        assert f"{sum(values) / len(values):.3f}" in shown
+        assert f"{sum(values) / len(values):.3f}" in words
 
 
 def test_a_second_run_has_nothing_to_do(smoke):
@@ -146,13 +148,13 @@ def pages_of(site: Path) -> list[Path]:
 
 @pytest.mark.parametrize("theme", browsing.THEMES)
 def test_every_page_opens_offline_without_errors_or_barriers(smoke, browser, theme):
-    opened, found = browsing.Opened(browser, theme), {}
+    opened, problems = browsing.Opened(browser, theme), {}
     for file in pages_of(smoke / "site"):
         opened.go(file)
-        if told := opened.errors + opened.violations():
-            found[file.name] = told
+        if of_page := opened.errors + opened.violations():
+            problems[file.name] = of_page
     opened.close()
-    assert found == {}
+    assert problems == {}
 
 
 def test_no_page_scrolls_sideways_on_a_phone_and_every_image_tells_what_it_shows(smoke, browser):
@@ -161,7 +163,7 @@ def test_no_page_scrolls_sideways_on_a_phone_and_every_image_tells_what_it_shows
         opened.go(file)
         if (width := opened.page.evaluate("document.documentElement.scrollWidth")) > browsing.PHONE["width"]:
             wide[file.name] = width
-        if number := opened.page.evaluate("[...document.images].filter((one) => !one.alt.trim()).length"):
+        if number := opened.page.evaluate("[...document.images].filter((image) => !image.alt.trim()).length"):
             mute[file.name] = number
     opened.close()
     assert (wide, mute) == ({}, {})
@@ -172,17 +174,17 @@ def test_no_link_leads_to_a_page_or_a_place_that_is_not_there(smoke, browser):
     for file in pages_of(site):
         opened.go(file)
         anchors[file.as_uri()] = set(
-            opened.page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+            opened.page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
         )
-        links += [(file.name, link) for link in opened.page.evaluate("[...document.links].map((one) => one.href)")]
+        links += [(file.name, link) for link in opened.page.evaluate("[...document.links].map((link) => link.href)")]
     opened.close()
     dead = []
     for where, link in links:
-        page, _, place = link.partition("#")
+        page, _, anchor = link.partition("#")
         if not page.startswith("file:"):
             continue
         target = Path(unquote(urlsplit(page).path))
-        inside = place and page in anchors and not place.startswith("q=") and unquote(place) not in anchors[page]
+        inside = anchor and page in anchors and not anchor.startswith("q=") and unquote(anchor) not in anchors[page]
         if not target.is_file() or inside:
             dead.append((where, link.removeprefix(site.as_uri())))
     assert dead == []
@@ -195,32 +197,32 @@ def test_the_explorer_filters_searches_and_leads_to_one_question(smoke, browser)
     data = json.loads(table.read_text(encoding="utf-8"))
     questions = data["questions"]
 
-    def told() -> int:
+    def count() -> int:
         return int(page.locator(".explorer-status").inner_text().split()[0])
 
     opened.go(file)
-    assert told() == len(questions)
+    assert count() == len(questions)
     selects = page.locator(".explorer-filters select")
     selects.last.select_option("wrong")
-    assert told() == sum(not row["answers"][-1]["right"] for row in questions)
+    assert count() == sum(not row["answers"][-1]["right"] for row in questions)
     page.get_by_label("Arms disagree").check()
-    assert told() == sum(
-        not row["answers"][-1]["right"] and any(one["right"] for one in row["answers"]) for row in questions
+    assert count() == sum(
+        not row["answers"][-1]["right"] and any(answer["right"] for answer in row["answers"]) for row in questions
     )
     page.get_by_role("button", name="Clear filters").click()
     selects.first.select_option(questions[0]["form"])
-    assert told() == sum(row["form"] == questions[0]["form"] for row in questions)
+    assert count() == sum(row["form"] == questions[0]["form"] for row in questions)
 
-    wanted = questions[-1]
-    opened.go(file, f"#q={wanted['id']}")
+    question = questions[-1]
+    opened.go(file, f"#q={question['id']}")
     page.reload()
     page.wait_for_selector(f'{browsing.EXPLORER}[data-ready="yes"]')
-    shown = page.locator(".explorer-details")
-    assert shown.count() == 1 and wanted["options"][0][1] in shown.inner_text()
-    button = page.get_by_role("button", name=f"Details of {wanted['id']}")
+    details = page.locator(".explorer-details")
+    assert details.count() == 1 and question["options"][0][1] in details.inner_text()
+    button = page.get_by_role("button", name=f"Details of {question['id']}")
     assert button.get_attribute("aria-expanded") == "true"
     page.keyboard.press("Enter")  # the button has the focus
-    assert button.get_attribute("aria-expanded") == "false" and shown.count() == 0
+    assert button.get_attribute("aria-expanded") == "false" and details.count() == 0
     assert opened.errors == []
     opened.close()
 
@@ -230,8 +232,8 @@ def test_search_finds_a_word_of_the_rationales_offline(smoke, browser):
     [table] = (smoke / "tables").glob("10_explorer_*.json")
     rationales = " ".join(row["teacher"] for row in json.loads(table.read_text(encoding="utf-8"))["questions"]).lower()
     opened.go(smoke / "site/notebooks/04_stage1_rationales.html")
-    shown = opened.page.locator("article").inner_text().lower()
-    word = next(word for word in sorted(set(re.findall(r"[a-z]{7,}", rationales))) if re.search(rf"\b{word}\b", shown))
+    text = opened.page.locator("article").inner_text().lower()
+    word = next(word for word in sorted(set(re.findall(r"[a-z]{7,}", rationales))) if re.search(rf"\b{word}\b", text))
     opened.go(smoke / "site/search.html", f"?q={word}")
     opened.page.wait_for_selector('#search-results a[href*="04_stage1_rationales"]')
     opened.close()
@@ -279,12 +281,12 @@ TRAINED = jobs_of("smoke")
 
 
 def test_one_arms_learning_rate_reruns_that_arm_and_what_depends_on_it(finished_copy):
-    listed = changed(
+    jobs = changed(
         finished_copy,
         "notebooks/recipes/smoke.yaml",
         lambda text: text + "arm_settings: {rationale_answer: {learning_rate: 1.0e-3}}\n",
     )
-    assert listed == {"baseline": 2} | AFTER  # two seeds
+    assert jobs == {"baseline": 2} | AFTER  # two seeds
 
 
 def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy):
@@ -300,12 +302,12 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
 
 
 def test_what_a_recipe_declares_of_its_benchmarks_reruns_what_reads_them(finished_copy):
-    listed = changed(
+    jobs = changed(
         finished_copy,
         "notebooks/recipes/smoke.yaml",
         lambda text: text + "own: {mine: {path: notebooks/recipes/own_example/questions.csv}}\n",
     )
-    assert listed["questions"] == 1
+    assert jobs["questions"] == 1
 
 
 def test_prose_rebuilds_the_book_only(finished_copy):

@@ -21,10 +21,10 @@ NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 
 
 def tracked() -> list[str]:
-    listed = subprocess.run(["git", "ls-files"], cwd=paths.ROOT, capture_output=True, text=True)
-    if listed.returncode:
+    listing = subprocess.run(["git", "ls-files"], cwd=paths.ROOT, capture_output=True, text=True)
+    if listing.returncode:
         pytest.skip("not a git checkout, so what is tracked cannot be told")
-    return [name for name in listed.stdout.splitlines() if (paths.ROOT / name).is_file()]
+    return [name for name in listing.stdout.splitlines() if (paths.ROOT / name).is_file()]
 
 
 def cells(notebook: str) -> list[dict]:
@@ -70,30 +70,30 @@ def test_the_book_folds_long_code_and_the_parameters_and_no_other(notebook):
 
 def test_what_only_shows_results_is_no_input_of_a_training():
     for notebook in ("04_stage1_rationales", "05_stage2_answers", "06_baselines", "A1_micro_student"):
-        shown = [name for name in provenance.code(notebook) if name.startswith("scicot_utils/report/")]
-        assert shown == ["scicot_utils/report/style.py"]
+        report_files = [name for name in provenance.code(notebook) if name.startswith("scicot_utils/report/")]
+        assert report_files == ["scicot_utils/report/style.py"]
 
 
 def test_a_package_hands_on_names_and_does_nothing_else():
     """So a module of it may count as an input without it."""
     for file in paths.PACKAGE.glob("*/__init__.py"):
-        told, *rest = ast.parse(file.read_text(encoding="utf-8")).body
-        assert isinstance(told, ast.Expr)
-        later = [node for node in rest if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-        named = [node for one in later for node in one.body]
+        docstring, *body = ast.parse(file.read_text(encoding="utf-8")).body
+        assert isinstance(docstring, ast.Expr)
+        typing_only = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        imports = [node for block in typing_only for node in block.body]
         assert all(
             isinstance(node, ast.Import | ast.ImportFrom) or ast.unparse(node).startswith("__all__ =")
-            for node in named
-            + [node for node in rest if node not in later and getattr(node, "name", "") != "__getattr__"]
+            for node in imports
+            + [node for node in body if node not in typing_only and getattr(node, "name", "") != "__getattr__"]
         )
 
 
 def test_file_names_toc_flow_picture_readme_and_rules_agree_on_the_notebooks_and_their_order():
     main = [name for name in NOTEBOOKS if name[0].isdigit()]
     toc = yaml.safe_load(text_of("book/_toc.yml"))
-    listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    assert [name.split("/")[1] for name in listed if re.match(r"notebooks/\d", name)] == main
-    assert "notebooks/A2_what_it_knows" in listed and "notebooks/A1_micro_student" not in listed, (
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert [name.split("/")[1] for name in chapters if re.match(r"notebooks/\d", name)] == main
+    assert "notebooks/A2_what_it_knows" in chapters and "notebooks/A1_micro_student" not in chapters, (
         "A1 is not run by default"
     )
     assert [name for name in report.FLOW_BOXES if name != "book"] == main
@@ -109,20 +109,20 @@ def test_arrows_of_the_flow_never_point_back():
 
 def test_every_page_of_the_toc_exists_and_every_page_is_in_it():
     toc = yaml.safe_load(text_of("book/_toc.yml"))
-    listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
+    chapters = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
     pages = {path.stem for path in paths.BOOK.glob("*.md")}
-    assert {name for name in listed if not name.startswith("notebooks/")} == pages
-    assert {name.split("/")[1] for name in listed if name.startswith("notebooks/")} <= set(NOTEBOOKS)
+    assert {name for name in chapters if not name.startswith("notebooks/")} == pages
+    assert {name.split("/")[1] for name in chapters if name.startswith("notebooks/")} <= set(NOTEBOOKS)
 
 
 def test_environments_agree():
     pins = dict(line.split("==") for line in text_of("constraints.txt").split() if "==" in line)
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
-    names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
-    for line in map(Requirement, wanted):
-        assert line.specifier.contains(pins[line.name.lower().replace("_", "-")]), line
+    requirements = project["dependencies"] + project["optional-dependencies"]["test"]
+    names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in requirements}
+    for requirement in map(Requirement, requirements):
+        assert requirement.specifier.contains(pins[requirement.name.lower().replace("_", "-")]), requirement
     conda = yaml.safe_load(text_of("environment.yml"))["dependencies"]
     of_conda = dict(line.lower().split("==") for line in conda[-1]["pip"] if "==" in line)
     assert of_conda == {name: pins[name] for name in names}
@@ -138,13 +138,14 @@ def test_the_manifest_for_kubernetes_is_one_job_that_runs_what_the_readme_runs()
     [volume], [mount] = pod["volumes"], container["volumeMounts"]
     assert volume["name"] == mount["name"] and mount["mountPath"] == container["workingDir"]
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    given = {one["name"]: one["value"] for one in container["env"]}
-    assert given["REPOSITORY"] == "" and recipe.load(given["RECIPE"])  # no address of ours; a recipe that there is
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert variables["REPOSITORY"] == ""  # no address of ours
+    assert recipe.load(variables["RECIPE"])  # a recipe that there is
     python = container["image"].removeprefix("python:")
     needed = tomllib.loads(text_of("pyproject.toml"))["project"]["requires-python"]
     assert SpecifierSet(needed).contains(python)
     [script] = container["args"]
-    assert {*re.findall(r"\$(\w+)", script)} == {*given}
+    assert {*re.findall(r"\$(\w+)", script)} == {*variables}
     subprocess.run([*container["command"][:1], "-n", "-c", script], check=True)
     cores = re.search(r"--cores (\d+) --resources gpu=(\d+)", script)
     assert cores[1] == cores[2] == container["resources"]["requests"]["cpu"]
@@ -179,9 +180,9 @@ def test_no_tracked_file_holds_an_absolute_path_of_a_machine():
 
 
 def test_what_is_tracked_under_outputs_is_small_and_reference_only():
-    listed = [name for name in tracked() if name.startswith("outputs/")]
-    assert all(name == "outputs/README.md" or name.startswith("outputs/reference/") for name in listed)
-    assert sum((paths.ROOT / name).stat().st_size for name in listed) <= 5 * 2**20
+    names = [name for name in tracked() if name.startswith("outputs/")]
+    assert all(name == "outputs/README.md" or name.startswith("outputs/reference/") for name in names)
+    assert sum((paths.ROOT / name).stat().st_size for name in names) <= 5 * 2**20
 
 
 def test_layers_hold():
@@ -192,8 +193,8 @@ def test_layers_hold():
 def test_the_developer_page_lists_the_modules_in_the_order_of_the_layers():
     layers = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]["layers"]
     from_below = [layer.split(".")[1] for layer in reversed(layers) if not layer.endswith("__main__")]
-    shown = re.findall(r"^\| `(\w+)` \| ", text_of("book/developer.md"), re.MULTILINE)
-    assert shown == from_below
+    documented = re.findall(r"^\| `(\w+)` \| ", text_of("book/developer.md"), re.MULTILINE)
+    assert documented == from_below
     assert sorted(from_below) == sorted(
         path.stem
         for path in paths.PACKAGE.iterdir()
@@ -221,10 +222,10 @@ def test_the_shipped_student_is_what_its_record_says_and_of_the_world_that_is_sh
 
 
 def test_every_place_that_says_how_to_cite_names_the_same_title_and_version():
-    told = yaml.safe_load(text_of("CITATION.cff"))
+    citation = yaml.safe_load(text_of("CITATION.cff"))
     page = text_of("book/cite.md")
-    assert scicot_utils.__version__ == told["version"] and f"version = {{{told['version']}}}" in page
-    assert all(title in page for title in (told["title"], *(paper["title"] for paper in told["references"])))
+    assert scicot_utils.__version__ == citation["version"] and f"version = {{{citation['version']}}}" in page
+    assert all(title in page for title in (citation["title"], *(paper["title"] for paper in citation["references"])))
 
 
 @pytest.mark.parametrize("module", ["arms", "report", "rationales", "students"])
