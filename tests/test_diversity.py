@@ -70,10 +70,10 @@ def test_the_yield_of_d_counts_questions_rationales_and_copies(tmp_path, monkeyp
         row = {"question_id": name, "sample": sample, "rationale": text, "teacher_answer": "yes", "correct": kept}
         return row | {"kept": kept, "drop_reason": "" if kept else "wrong_answer", "rule": "", "cut": ""}
 
-    one = [judged("a", 0, "Heads up."), judged("b", 0, "Tails.", kept=False), judged("t", 0, "Unseen.")]
-    four = [*one, judged("a", 1, "heads  UP."), judged("a", 2, "Up, heads."), judged("b", 1, "Heads.")]
-    tables.write("rationales", one, paths.rationales("mine", "CoinFlip", "main"))
-    tables.write("rationales", four, paths.rationales("mine", "CoinFlip", "d_4"))
+    single = [judged("a", 0, "Heads up."), judged("b", 0, "Tails.", kept=False), judged("t", 0, "Unseen.")]
+    several = [*single, judged("a", 1, "heads  UP."), judged("a", 2, "Up, heads."), judged("b", 1, "Heads.")]
+    tables.write("rationales", single, paths.rationales("mine", "CoinFlip", "main"))
+    tables.write("rationales", several, paths.rationales("mine", "CoinFlip", "d_4"))
     questions = {"a": {"split": "train"}, "b": {"split": "train"}, "t": {"split": "test"}}
     first, second = report.yields(plan, "CoinFlip", questions)
     assert first == {
@@ -91,8 +91,8 @@ def test_what_d_brings_is_told_from_least_to_most():
         for variant, value in (("main", 0.2), ("d_4", 0.5))
         for seed in (0, 1)
     ]
-    told = report.diversity_summary(measured(*rows), planned(), "CoinFlip")
-    assert "25.0% with D = 1 and 55.0% with D = 4 (2 seeds)" in told
+    summary = report.diversity_summary(measured(*rows), planned(), "CoinFlip")
+    assert "25.0% with D = 1 and 55.0% with D = 4 (2 seeds)" in summary
     assert report.diversity_summary(measured(*rows), planned(variants={"fast": {"steps": 2}}), "CoinFlip") == ""
 
 
@@ -109,23 +109,25 @@ def test_answers_are_shown_with_either_reading_of_the_same_texts(tmp_path, monke
     for arm, by_question in texts.items():
         for seed in plan.seeds:
             run = {"run": "x", "arm": arm, "seed": seed, "split": "test", "rationale": "", "answer": "", "gold": "B"}
-            rest = {"correct": False, "option_scores": [0.0] * 3, "truncated": False} | names
-            rows = [run | rest | {"question_id": name, "text": text} for name, text in by_question.items()]
+            scores = {"correct": False, "option_scores": [0.0] * 3, "truncated": False} | names
+            rows = [run | scores | {"question_id": name, "text": text} for name, text in by_question.items()]
             tables.write(
                 "predictions", rows, paths.run("mine", "ShuffledObjects", arm, "main", seed) / "predictions.parquet"
             )
     prompt = prompts.TEACHER_PROMPTS[plan.settings().prompt]
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    asked = {
+    completion = {
         "question_id": "q", "sample": 0, "prompt": "", "prompt_version": "", "teacher": "t", "temperature": 0.0,
         "text": prompts.with_rationale(prompt, f"x{cue} (B)", "Bob has it."), "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
         "usd": 0.0, "created": "",
     }  # fmt: skip
-    tables.write("completions", [asked], paths.completions("mine", "ShuffledObjects", "main"))
-    found = {row["who"]: row for row in report.readings(plan, "ShuffledObjects", questions)}
-    shares = {who: (row["strict"], row["paper"], row["differ"], row["texts"]) for who, row in found.items()}
+    tables.write("completions", [completion], paths.completions("mine", "ShuffledObjects", "main"))
+    by_name = {row["who"]: row for row in report.readings(plan, "ShuffledObjects", questions)}
+    shares = {who: (row["strict"], row["paper"], row["differ"], row["texts"]) for who, row in by_name.items()}
     assert shares["answer only"] == (0.5, 1.0, 0.5, 4)
     assert shares["rationale + answer (Fine-tune-CoT)"] == (0.5, 1.0, 0.5, 4)
     assert shares["teacher"] == (1.0, 1.0, 0.0, 1)
-    tables.write("completions", [asked | {"text": "No answer"}], paths.completions("mine", "ShuffledObjects", "main"))
+    tables.write(
+        "completions", [completion | {"text": "No answer"}], paths.completions("mine", "ShuffledObjects", "main")
+    )
     assert "teacher" not in {row["who"] for row in report.readings(plan, "ShuffledObjects", questions)}

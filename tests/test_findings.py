@@ -22,46 +22,41 @@ def settings(record):
     return recipe.load(record).settings()
 
 
-def found(record, first, second, *variants, table="08_differences_microsci", measures=BOTH):
+def directions(record, first, second, *variants, table="08_differences_microsci", measures=BOTH):
     """Where the first arm stands to the second, in these variants (or splits) of a record and with these scorings."""
-    some = [
+    variants = variants or (MAIN,)
+    comparisons = [
         row
-        for row in rows(record, table)
-        if (row["first"], row["second"]) == (first, second)
-        and row["measure"] in measures
-        and row.get("variant", row.get("split", MAIN)) in (variants or (MAIN,))
+        for row in report.of_pairs(rows(record, table), [(first, second)])
+        if row["measure"] in measures and row.get("variant", row.get("split", MAIN)) in variants
     ]
-    assert len(some) >= len(variants or (MAIN,)), f"{record} has no such comparison in each of {variants}"
-    return {report.direction(row, settings(record)) for row in some}
+    assert len(comparisons) >= len(variants), f"{record} has no such comparison in each of {variants}"
+    return {report.direction(row, settings(record)) for row in comparisons}
 
 
 def lead(record, first, second, variant, measure):
-    [row] = [
-        row
-        for row in rows(record, "08_differences_microsci")
-        if (row["first"], row["second"], row["variant"], row["measure"]) == (first, second, variant, measure)
-    ]
+    differences = report.of_pairs(rows(record, "08_differences_microsci"), [(first, second)], measure)
+    [row] = [row for row in differences if row["variant"] == variant]
     return row["difference"]
 
 
 def accuracy(record, task, arm, metric="generated"):
     frame = report.Record(record).metrics
-    own = report.where(frame, dataset=task, arm=arm, split="test", metric=metric)
-    return own[own["parameters"] > 0]["value"]
+    runs = report.where(frame, dataset=task, arm=arm, split="test", metric=metric)
+    return runs[runs["parameters"] > 0]["value"]
 
 
 def leads_both(record, *variants):
     """Two-stage is above both rivals."""
-    return (
-        found(record, "two_stage", "rationale_answer", *variants) | found(record, "two_stage", "answer_only", *variants)
-    ) == {"above"}
+    rivals = ("rationale_answer", "answer_only")
+    return {"above"} == set().union(*(directions(record, "two_stage", rival, *variants) for rival in rivals))
 
 
 def sixteen_against_one(task):
     table = f"07_diversity_{task}"
     variants = {row["variant"] for row in rows("symbolic", table)}
     return [
-        found("symbolic", "rationale_answer", "rationale_answer", name, table=table, measures=("generated",))
+        directions("symbolic", "rationale_answer", "rationale_answer", name, table=table, measures=("generated",))
         for name in variants
     ]
 
@@ -69,53 +64,45 @@ def sixteen_against_one(task):
 SYMBOLIC = ("CoinFlip", "LastLetter", "ShuffledObjects")
 
 
-def arc_results(*arms, above_chance=None):
-    """Results of these arms of the record on ARC: (test, scoring, share), all or those whose interval excludes chance."""
+def arc_results(*arms, side=None):
+    """Results of these arms of the record on ARC: (test, scoring, share), all or those whose interval lies there to chance."""
     record = report.Record("arc_gemini_thin")
     chance = report.chances(record.table("01_fairness"), "ARC-Challenge")
-    found = [row for row in report.by_test("ARC-Challenge", record.metrics) if row["arm"] in arms]
-    apart = {
-        None: lambda row: True,
-        True: lambda row: row["low"] > chance[row["test"]],
-        False: lambda row: row["high"] < chance[row["test"]],
-    }[above_chance]
-    return [(row["test"], row["scoring"], row["mean"]) for row in found if apart(row)]
+    return [
+        (row["test"], row["scoring"], row["mean"])
+        for row in report.by_test("ARC-Challenge", record.metrics)
+        if row["arm"] in arms and side in (None, report.interval_side(row, chance[row["test"]]))
+    ]
 
 
 def davinci(task, arm):
-    """(mean, low, high) of an arm's generated accuracy in the record on Fine-tune-CoT's tasks."""
-    (row,) = report.where(
-        report.Record(DAVINCI).metrics, dataset=task, arm=arm, split="test", metric="generated"
-    ).to_dict("records")
-    return row["value"], row["low"], row["high"]
+    """The row of metrics.csv of an arm's generated accuracy in the record on Fine-tune-CoT's tasks."""
+    frame = report.Record(DAVINCI).metrics
+    [row] = report.where(frame, dataset=task, arm=arm, split="test", metric="generated").to_dict("records")
+    return row
 
 
 def davinci_difference(task, first, second):
     """(difference, low, high) of generated accuracies, in percentage points."""
-    (row,) = (
-        row
-        for row in rows(DAVINCI, f"09_comparisons_{task}")
-        if (row["first"], row["second"], row["measure"]) == (first, second, "generated")
-    )
+    [row] = report.of_pairs(rows(DAVINCI, f"09_comparisons_{task}"), [(first, second)], "generated")
     return row["difference"], row["low"], row["high"]
 
 
 def by_chance(task, arm):
     """Whether the interval of an arm's accuracy lies above, below or around chance."""
-    _, low, high = davinci(task, arm)
     chance = report.chances(report.Record(DAVINCI).table("01_fairness"), task)[task]
-    return "above" if low > chance else "below" if high < chance else "around"
+    return report.interval_side(davinci(task, arm), chance)
 
 
 DAVINCI = "finetune_cot_davinci_thin"
 ARC_TRAINED = ("answer_only", "rationale_answer", "two_stage")
 FINDINGS = [
     ("arc", "So no student trained here is distinguishable from chance on any test.",
-     lambda: arc_results(*ARC_TRAINED) and not arc_results(*ARC_TRAINED, above_chance=True) and not arc_results(*ARC_TRAINED, above_chance=False)),
+     lambda: arc_results(*ARC_TRAINED) and not arc_results(*ARC_TRAINED, side="above") and not arc_results(*ARC_TRAINED, side="below")),
     ("arc", "The same student, untrained, ranks the right option of ARC-Easy first about twice as often as chance.",
-     lambda: [share for test, scoring, share in arc_results("zero_shot", above_chance=True)] == [0.52]),
+     lambda: [share for test, scoring, share in arc_results("zero_shot", side="above")] == [0.52]),
     ("index", "Here no trained student is distinguishable from chance.",
-     lambda: not arc_results(*ARC_TRAINED, above_chance=True)),
+     lambda: not arc_results(*ARC_TRAINED, side="above")),
     ("arc", "The second stage is right far more often with the teacher's rationale than with the first stage's.",
      lambda: min(share for *_, share in arc_results("two_stage_teacher_rationale")) > 1.8 * max(
          share for test, _, share in arc_results("two_stage") if test == "ARC-Challenge")),
@@ -127,17 +114,17 @@ FINDINGS = [
     ("arc", "so no difference on ARC-Challenge is distinguishable from zero.",
      lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
     ("fine_tune_cot", "On coin flip, fine-tuning on rationales reaches 87%, fine-tuning on answers 55%.",
-     lambda: [round(100 * davinci("CoinFlip", arm)[0]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
+     lambda: [round(100 * davinci("CoinFlip", arm)["value"]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
     ("fine_tune_cot", "Answers alone, zero-shot and few-shot-CoT are not distinguishable from chance there. Two-stage reaches 76%, between the two.",
      lambda: {by_chance("CoinFlip", arm) for arm in ("answer_only", "zero_shot", "few_shot_cot")} == {"around"}
-     and round(100 * davinci("CoinFlip", "two_stage")[0]) == 76
+     and round(100 * davinci("CoinFlip", "two_stage")["value"]) == 76
      and davinci_difference("CoinFlip", "two_stage", "rationale_answer")[2] < 0 < davinci_difference("CoinFlip", "two_stage", "answer_only")[1]),
     ("fine_tune_cot", "with another question's rationale it falls by 24 points.",
      lambda: round(davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[0]) == 24
      and davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[1] > 0),
     ("fine_tune_cot", "On SingleEq, no student reaches 5%, yet the second stage reaches 76% with the teacher's rationale: 93% of the teacher's kept rationales contain the answer,",
-     lambda: max(davinci("SingleEq", arm)[0] for arm in ("zero_shot", "few_shot_cot", *ARC_TRAINED)) < 0.05
-     and round(100 * davinci("SingleEq", "two_stage_teacher_rationale")[0]) == 76
+     lambda: max(davinci("SingleEq", arm)["value"] for arm in ("zero_shot", "few_shot_cot", *ARC_TRAINED)) < 0.05
+     and round(100 * davinci("SingleEq", "two_stage_teacher_rationale")["value"]) == 76
      and {round(100 * row["names gold"]) for row in rows(DAVINCI, "03_leakage_SingleEq_main") if row["split"] != "validation"} == {93}),
     ("fine_tune_cot", "On date understanding, fine-tuning on rationales is not distinguishable from chance, and fine-tuning on answers is below it.",
      lambda: [by_chance("DateUnderstanding", arm) for arm in ("rationale_answer", "answer_only")] == ["around", "below"]),
@@ -149,57 +136,57 @@ FINDINGS = [
      lambda: all(lead("micro_ablations", "two_stage", "rationale_answer", "train_3000", measure)
                  < lead("micro_ablations", "two_stage", "rationale_answer", "train_300", measure) for measure in BOTH)),
     ("ablations", "At the teacher's default error rate, unfiltered rationale + answer stays above answer only.",
-     lambda: found("micro_ablations", "rationale_answer", "answer_only", "unfiltered") == {"above"}),
+     lambda: directions("micro_ablations", "rationale_answer", "answer_only", "unfiltered") == {"above"}),
     ("ablations", "When the teacher recalls 30% of its facts wrongly, rationale + answer is not told apart from answer only, filtered or not; two-stage stays above both.",
-     lambda: found("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
+     lambda: directions("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
      and leads_both("micro_ablations", "error_30", "error_30_unfiltered")),
     ("ablations", "With 250 questions, sixteen rationales per question are better than one. With 1,000 questions, four are not told apart from one.",
-     lambda: found("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
-     and found("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
+     lambda: directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
+     and directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
      <= {"no different from", "not told apart from"}),
     ("ablations", "Two-stage is also above both rivals when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale.",
      lambda: leads_both("micro_ablations", "both", "question_first")),
     ("ablations", "the one-stage arms are no different from each other. The seeds of two-stage then vary so much that it is not told apart from them.",
-     lambda: found("micro_ablations", "rationale_answer", "answer_only", "label") == {"no different from"}
-     and found("micro_ablations", "two_stage", "rationale_answer", "label") == {"not told apart from"}
-     and found("micro_ablations", "two_stage", "answer_only", "label") == {"not told apart from"}),
+     lambda: directions("micro_ablations", "rationale_answer", "answer_only", "label") == {"no different from"}
+     and directions("micro_ablations", "two_stage", "rationale_answer", "label") == {"not told apart from"}
+     and directions("micro_ablations", "two_stage", "answer_only", "label") == {"not told apart from"}),
     ("ablations", "Two-stage is above both rivals with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
      lambda: leads_both("micro_students", MAIN, "other_pretraining", "small_student")
      and all(max((MAIN, "other_pretraining", "small_student"), key=lambda name: lead("micro_students", "two_stage", "rationale_answer", name, measure))
              == "other_pretraining" for measure in BOTH)),
     ("ablations", "Only with the shipped student is rationale + answer above answer only.",
-     lambda: found("micro_students", "rationale_answer", "answer_only") == {"above"}
-     and "above" not in found("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
+     lambda: directions("micro_students", "rationale_answer", "answer_only") == {"above"}
+     and "above" not in directions("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
     ("model_card", "Seed 2, whose record is shipped, reads, but seldom finds a statement that is asked for in its own text.",
      lambda: [skills["read"] > 0.9 and skills["find_own"] < 0.5 for skills in
-              (one["skills"] for one in report.Record("micro_students").students() if one["student"] == "micro/seed2")] == [True]),
+              (student["skills"] for student in report.Record("micro_students").students() if student["student"] == "micro/seed2")] == [True]),
     ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above its rivals,",
      lambda: leads_both("micro_students", "other_pretraining", "small_student")),
     ("limitations", "On forms and domains not seen in training, two-stage is not told apart from rationale + answer;",
-     lambda: found("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
+     lambda: directions("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
     ("full_study", "Two models are above this one model when it is trained for half as many steps as both take together. They are not told apart from it when it is trained for as many steps as both.",
-     lambda: found("micro_full", "two_stage", "two_stage_shared") == {"above"}
-     and not SETTLED & found("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
+     lambda: directions("micro_full", "two_stage", "two_stage_shared") == {"above"}
+     and not SETTLED & directions("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
     ("full_study", "the one model is above rationale + answer trained for as many steps. With half the steps, it is not above it.",
-     lambda: found("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
-     and not SETTLED & found("micro_full", "two_stage_shared", "rationale_answer")),
+     lambda: directions("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
+     and not SETTLED & directions("micro_full", "two_stage_shared", "rationale_answer")),
     ("full_study", "In the multi-task arm, and with the rationale after the answer, the rationale is only a training target: with neither number of steps is either arm told apart from answer only.",
-     lambda: not SETTLED & (found("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")
-                            | found("micro_full", "answer_rationale", "answer_only", MAIN, "twice_the_steps"))),
+     lambda: not SETTLED & (directions("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")
+                            | directions("micro_full", "answer_rationale", "answer_only", MAIN, "twice_the_steps"))),
     ("fine_tune_cot", "On coin flip, students that learn answers alone are right on every question, as are the paper's own T5 and Flan-T5 students.",
      lambda: set(accuracy("symbolic", "CoinFlip", "answer_only")) == {1.0}
      and set(report.where(report.published(), task="CoinFlip", method="fine-tuning on answers", size="60M")["accuracy"]) == {100.0}),
     ("fine_tune_cot", "The encoder–decoder is below that with one rationale per question.",
-     lambda: found("symbolic", "rationale_answer", "answer_only", table="09_comparisons_CoinFlip", measures=("generated",)) == {"below"}),
+     lambda: directions("symbolic", "rationale_answer", "answer_only", table="09_comparisons_CoinFlip", measures=("generated",)) == {"below"}),
     ("fine_tune_cot", "On last letters, the encoder–decoder learns nothing from so few questions, with answers or rationales.",
      lambda: report.where(report.Record("symbolic").metrics, dataset="LastLetter", split="test", metric="generated")
      .query("parameters == 311168")["value"].max() < 0.02),
     ("fine_tune_cot", "On shuffled objects, no student is more than two points above chance.",
      lambda: max(accuracy("symbolic", "ShuffledObjects", arm).max() for arm in ("answer_only", "rationale_answer")) < 1 / 3 + 0.02),
     ("fine_tune_cot", "So with one rationale per question, rationales are above answers alone on none of the three tasks. In none of the six comparisons are sixteen told apart from one:",
-     lambda: all("above" not in found("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
+     lambda: all("above" not in directions("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
                  for task in SYMBOLIC)
-     and [bool(SETTLED & one) for task in SYMBOLIC for one in sixteen_against_one(task)].count(True) == 0
+     and [bool(SETTLED & stands) for task in SYMBOLIC for stands in sixteen_against_one(task)].count(True) == 0
      and sum(len(sixteen_against_one(task)) for task in SYMBOLIC) == 6),
 ]  # fmt: skip
 
@@ -213,7 +200,7 @@ def test_a_finding_on_a_page_is_one_of_the_record(page, sentence, holds):
 @pytest.mark.parametrize("page", ["ablations", "full_study", "fine_tune_cot"])
 def test_a_page_of_records_says_nothing_of_arms_that_is_not_held_against_them(page):
     text = (paths.BOOK / f"{page}.md").read_text(encoding="utf-8")
-    for of, sentence, _ in FINDINGS:
-        text = text.replace(sentence, "") if of == page else text
-    left = re.findall(r"(?:is|are|stays?) (?:above|below|better|worse|not told|no different)|leads|passes", text)
-    assert left == []
+    for finding_page, sentence, _ in FINDINGS:
+        text = text.replace(sentence, "") if finding_page == page else text
+    unchecked = re.findall(r"(?:is|are|stays?) (?:above|below|better|worse|not told|no different)|leads|passes", text)
+    assert unchecked == []

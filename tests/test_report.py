@@ -150,6 +150,7 @@ def metric_rows(arms=("answer_only", "rationale_answer", "two_stage"), seeds=(0,
     ]  # fmt: skip
 
 
+FRAME = pd.DataFrame(metric_rows())
 DIFFERENCES = [
     {"variant": variant, "first": first, "second": second, "measure": measure, "difference": difference,
      "low": difference - 2, "high": difference + 2, "p corrected": 1.0 if abs(difference) < 2 else 1e-9,
@@ -207,7 +208,7 @@ def sized():
 
 
 FIGURES = {
-    "accuracy": lambda: report.accuracy_figure(pd.DataFrame(metric_rows()), dataset="microsci", chance=0.25, seeds=3),
+    "accuracy": lambda: report.accuracy_figure(FRAME, dataset="microsci", chance=0.25, seeds=3),
     "ablation": lambda: report.ablation_figure(
         pd.DataFrame([row | {"level": level, "given": ""} for level in (250, 1000) for row in metric_rows()]),
         key="train_size",
@@ -249,10 +250,10 @@ def test_the_words_of_a_figure_are_its_numbers():
 
 
 def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
-    told = report.differences_figure(DIFFERENCES, recipe.Settings()).alt
-    one = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
-    assert f"{one}, told apart and above zero in 1 of 2" in told
-    assert "minus answer only, generated, +26.0 (main), told apart and above zero in 1 of 1" in told
+    alt = report.differences_figure(DIFFERENCES, recipe.Settings()).alt
+    span = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
+    assert f"{span}, told apart and above zero in 1 of 2" in alt
+    assert "minus answer only, generated, +26.0 (main), told apart and above zero in 1 of 1" in alt
     with pytest.raises(ValueError, match="found no rows"):
         report.differences_figure([], recipe.Settings())
 
@@ -260,10 +261,10 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
 def test_the_difference_of_each_pair_is_told_by_variant():
     settings = recipe.load("micro").settings()
     rows = DIFFERENCES
-    told = report.variants_summary(rows, settings, report.HEADLINE)
-    assert "; terse -1.0 (-3.0 to +1.0), no different." in told
-    assert told.startswith(report.variants_summary(rows, settings)) and told.count("By variant, ") == 2
-    assert "minus answer only, generated, in points: main +26.0 (+24.0 to +28.0)." in told
+    summary = report.variants_summary(rows, settings, report.HEADLINE)
+    assert "; terse -1.0 (-3.0 to +1.0), no different." in summary
+    assert summary.startswith(report.variants_summary(rows, settings)) and summary.count("By variant, ") == 2
+    assert "minus answer only, generated, in points: main +26.0 (+24.0 to +28.0)." in summary
     assert report.variants_summary(rows, settings, report.OTHER_ARMS) == ""
 
 
@@ -297,30 +298,29 @@ def test_the_differences_of_a_record_are_tested_by_the_rule_from_what_the_record
             if "bootstrap high" in row:  # of a record that was made before the rule
                 width = (row["bootstrap high"] - row["bootstrap low"]) / 2 / scoring.stats.norm.ppf(0.975)
                 assert row["error questions"] ** 2 == pytest.approx(width**2 + (100 / row["n"]) ** 2)
-            found = scoring.tested(row | {part: row[part] / 100 for part in scoring.POINTS}, 0.95)
-            assert (100 * found["low"], 100 * found["high"], found["p"]) == pytest.approx(
+            result = scoring.tested(row | {part: row[part] / 100 for part in scoring.POINTS}, 0.95)
+            assert (100 * result["low"], 100 * result["high"], result["p"]) == pytest.approx(
                 (row["low"], row["high"], row["p"])
             )
-        for tested in [
+        for family in [
             [row for row in rows if row.get("split") == split] for split in {row.get("split") for row in rows}
         ]:
-            assert [row["p corrected"] for row in scoring.corrected(tested)] == pytest.approx(
-                [row["p corrected"] for row in tested]
+            assert [row["p corrected"] for row in scoring.corrected(family)] == pytest.approx(
+                [row["p corrected"] for row in family]
             )
 
 
 def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
     rows = report.Record("micro_full").table("08_differences_microsci")
     for pairs in (report.HEADLINE, report.OTHER_ARMS):
-        some = [row for row in rows if (row["first"], row["second"]) in pairs]
-        assert report.differences_figure(some, SETTINGS).alt.count(" of ") == len(pairs)
+        assert report.differences_figure(report.of_pairs(rows, pairs), SETTINGS).alt.count(" of ") == len(pairs)
     assert report.comparison_table(rows, SETTINGS).frame["interval"].str.contains(" to ").all()
 
 
 def test_what_the_order_of_options_does_is_told_for_each_arm():
-    told = report.orders_summary(ordered())
-    assert "answer only 80.0% of 50 questions (accuracy 60.0% to 60.0%, by position" in told
-    assert "two-stage (Sci-CoT) 30.0% of 50 questions (accuracy 50.0% to 87.5%, by position" in told
+    summary = report.orders_summary(ordered())
+    assert "answer only 80.0% of 50 questions (accuracy 60.0% to 60.0%, by position" in summary
+    assert "two-stage (Sci-CoT) 30.0% of 50 questions (accuracy 50.0% to 87.5%, by position" in summary
     row = report.orders_table(ordered()).frame.to_dict("records")[0]
     assert (row["arm"], row["scoring"], row["seeds"], row["least"], row["greatest"], row["(B)"]) == pytest.approx(
         ("answer only", "generated", 2, 0.75, 0.85, 0.6)
@@ -328,7 +328,7 @@ def test_what_the_order_of_options_does_is_told_for_each_arm():
 
 
 def test_where_nothing_was_asked_in_another_order_this_is_said():
-    nothing = report.orders(pd.DataFrame(metric_rows()), "microsci")
+    nothing = report.orders(FRAME, "microsci")
     assert nothing == [] and "order_questions is 0" in report.orders_summary(nothing)
     assert "order_questions is 0" in report.orders_table(nothing)._repr_html_()
     with pytest.raises(ValueError, match="found no rows"):
@@ -336,34 +336,35 @@ def test_where_nothing_was_asked_in_another_order_this_is_said():
 
 
 def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_parameters():
-    told = report.sizes_summary(sized())
-    assert "two-stage (Sci-CoT) 51.0% (1,000 parameters, variant small); with at least as many parameters: " in told
-    assert "answer only 31.0% (1,000 parameters, variant main)" in told
-    assert "(2,000 parameters, variant main); with at least as many parameters: answer only 31.0% (3,000" in told
-    assert "(6,000 parameters, variant large); with at least as many parameters: no other arm" in told
-    assert "9,000" not in told  # the variant that also changes the steps
-    only = sized()
-    assert "nan" not in report.sizes_figure(only[only["metric"] == "generated"]).alt  # of open answers
-    assert "no two-stage" in report.sizes_summary(only[only["arm"] == "answer_only"])
+    summary = report.sizes_summary(sized())
+    assert "two-stage (Sci-CoT) 51.0% (1,000 parameters, variant small); with at least as many parameters: " in summary
+    assert "answer only 31.0% (1,000 parameters, variant main)" in summary
+    assert "(2,000 parameters, variant main); with at least as many parameters: answer only 31.0% (3,000" in summary
+    assert "(6,000 parameters, variant large); with at least as many parameters: no other arm" in summary
+    assert "9,000" not in summary  # the variant that also changes the steps
+    sizes = sized()
+    assert "nan" not in report.sizes_figure(sizes[sizes["metric"] == "generated"]).alt  # of open answers
+    assert "no two-stage" in report.sizes_summary(sizes[sizes["arm"] == "answer_only"])
     with pytest.raises(ValueError, match="found no rows"):
-        report.sizes_figure(only.iloc[:0])
+        report.sizes_figure(sizes.iloc[:0])
 
 
 def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
-    told = report.quality_summary(quality_rows())
+    summary = report.quality_summary(quality_rows())
     assert (
-        "two-stage (Sci-CoT) rationales: fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; " in told
+        "two-stage (Sci-CoT) rationales: fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; "
+        in summary
     )
-    assert told.endswith("rank correlation with a right answer: fact recall +1.00, ROUGE-L +1.00.")
+    assert summary.endswith("rank correlation with a right answer: fact recall +1.00, ROUGE-L +1.00.")
     table = report.quality_table(quality_rows()).frame.set_index("arm")
     assert table.loc["two-stage (Sci-CoT)", "fact recall with right"] == pytest.approx(1)
-    found = table.loc["rationale + answer (Fine-tune-CoT)", "fact recall with right"]
-    assert found == pytest.approx(scoring.stats.pearsonr([0] * 40 + [1] * 40, [0, 1] * 20 + [1] * 40).statistic)
+    correlation = table.loc["rationale + answer (Fine-tune-CoT)", "fact recall with right"]
+    assert correlation == pytest.approx(scoring.stats.pearsonr([0] * 40 + [1] * 40, [0, 1] * 20 + [1] * 40).statistic)
 
 
 def test_without_proofs_there_is_rouge_l_only():
-    told, table = report.quality_summary(quality_rows(False)), report.quality_table(quality_rows(False)).frame
-    assert "fact precision" not in told and told.endswith("there are no facts to count, only ROUGE-L.")
+    summary, table = report.quality_summary(quality_rows(False)), report.quality_table(quality_rows(False)).frame
+    assert "fact precision" not in summary and summary.endswith("there are no facts to count, only ROUGE-L.")
     assert table["fact recall"].tolist() == [None, None] and table["ROUGE-L"].tolist() == pytest.approx([0.85, 0.85])
     assert report.quality_figure(quality_rows(False)).svg != report.quality_figure(quality_rows()).svg
 
@@ -397,8 +398,8 @@ def planned(arms=("answer_only",), seeds=(0, 1), **changes):
 
 def put_metrics(plan):
     for dataset, arm, variant, seed in plan.runs():
-        place = paths.run(plan.name, dataset, arm, variant, seed) / "metrics.json"
-        tables.write_json(place, metric_rows((arm,), (seed,), variant))
+        file = paths.run(plan.name, dataset, arm, variant, seed) / "metrics.json"
+        tables.write_json(file, metric_rows((arm,), (seed,), variant))
 
 
 def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outputs):
@@ -408,8 +409,8 @@ def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outp
     report.collect(plan)
     frame = report.metrics(plan)
     assert list(frame.columns) == list(tables.METRICS)
-    found = list(dict.fromkeys(zip(frame["arm"], frame["seed"], strict=True)))
-    assert found == [("answer_only", 1), ("answer_only", 0), ("two_stage", 1), ("two_stage", 0)]
+    runs = list(dict.fromkeys(zip(frame["arm"], frame["seed"], strict=True)))
+    assert runs == [("answer_only", 1), ("answer_only", 0), ("two_stage", 1), ("two_stage", 0)]
     assert frame.to_dict("records")[0] == pytest.approx(metric_rows(("answer_only",), (1,))[0])
 
 
@@ -431,7 +432,7 @@ def test_a_missing_run_is_named_with_what_to_do(outputs):
 
 
 def test_over_seeds_tells_mean_range_and_number():
-    frame = report.over_seeds(report.where(pd.DataFrame(metric_rows()), metric="generated"), ["arm"])
+    frame = report.over_seeds(report.where(FRAME, metric="generated"), ["arm"])
     row = frame.iloc[0]
     assert (row["arm"], row["seeds"], row["n"]) == ("answer_only", 3, 80)
     assert tuple(row[["mean", "min", "max", "sd"]]) == pytest.approx((0.31, 0.30, 0.32, 0.01))
@@ -446,7 +447,7 @@ def test_chance_depends_on_the_number_of_options_of_the_test_questions(question)
 
 
 def test_the_accuracy_table_shows_both_scorings_of_every_arm():
-    table = report.accuracy_table(pd.DataFrame(metric_rows()), "microsci")
+    table = report.accuracy_table(FRAME, "microsci")
     assert list(zip(table.frame["arm"], table.frame["scoring"], strict=True))[:2] == [
         ("answer only", "generated"),
         ("answer only", "ranked"),
@@ -485,7 +486,7 @@ def put_finished(plan):
         tables.write_json(folder / "metrics.json", rows + single)
         tables.write_json(folder / "provenance.json", PROVENANCE | {"started": f"2020-01-0{run[3] + 1}T00:00:00+00:00"})
     report.collect(plan)
-    for name in report.kept_tables(plan):
+    for name in report.record_tables(plan):
         Table([{"arm": "a", "by seed": "+1.0, NA"}]).save(paths.tables(plan.name) / f"{name}.csv")
 
 
@@ -493,23 +494,27 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
     plan = planned(variants={"fast": {"learning_rate": 0.5}})
     put_finished(plan)
-    kept = report.keep(plan)
+    folder = report.keep(plan)
     record = report.Record("mine")
     whole, frame = report.metrics(plan), record.metrics
     single = frame[frame["metric"].str.contains(":")]
     assert {*zip(single["variant"], single["split"], strict=True)} == {(MAIN, "validation")}
     assert len(frame) - len(single) == sum(~whole["metric"].str.contains(":"))
     assert record.table("09_accuracy_microsci") == [{"arm": "a", "by seed": "+1.0, NA"}]
-    Table([{"arm": "NA", "right with it": None}, {"arm": "", "right with it": 0.5}]).save(kept / "tables" / "t.csv")
-    shown = Table(record.table("t"), {"right with it": "{:.3f}"}).markdown()
-    assert "| NA | – |" in shown and "|  | 0.500 |" in shown
-    told = json.loads((kept / "provenance.json").read_text())
-    assert told["notebook_runs"] == 4 and told["seconds"] == pytest.approx(241.6) and told["training_seconds"] == 120
-    assert (told["started"], told["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
-    assert told["commit"] == ["abc"] and told["packages"] == [{"torch": "2"}]
-    assert told["weights"] == {"student.safetensors": "f00d"}
-    assert recipe.Recipe(**told["recipe"]) == plan
-    assert "make book RECIPE=mine" in (kept / "README.md").read_text()
+    Table([{"arm": "NA", "right with it": None}, {"arm": "", "right with it": 0.5}]).save(folder / "tables" / "t.csv")
+    table = Table(record.table("t"), {"right with it": "{:.3f}"}).markdown()
+    assert "| NA | – |" in table and "|  | 0.500 |" in table
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert (
+        provenance["notebook_runs"] == 4
+        and provenance["seconds"] == pytest.approx(241.6)
+        and provenance["training_seconds"] == 120
+    )
+    assert (provenance["started"], provenance["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
+    assert provenance["commit"] == ["abc"] and provenance["packages"] == [{"torch": "2"}]
+    assert provenance["weights"] == {"student.safetensors": "f00d"}
+    assert recipe.Recipe(**provenance["recipe"]) == plan
+    assert "make book RECIPE=mine" in (folder / "README.md").read_text()
 
 
 def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs, monkeypatch):
@@ -518,19 +523,19 @@ def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs
     put_finished(plan)
     for name, size in (("micro-large/seed0", 9), ("micro-small/seed4", 5)):
         architecture, seed = name.split("/seed")
-        place = paths.pretraining("mine", architecture, seed)
-        told = PROVENANCE | {"settings": {"architecture": architecture}, "seed": int(seed), "parameters": size}
-        told |= {"steps": {"know": 3}, "started": "2020-01-01T00:00:00+00:00"}
-        tables.write_json(place / "provenance.json", told)
-        Table([{"domain": "all", "share": 0.5}]).save(place / "knowledge.csv")
-        Table([{"task": "find", "share": size / 10}]).save(place / "skills.csv")
-    kept = report.keep(plan)
-    found = report.Record("mine").students()
-    assert [row["student"] for row in found] == ["micro-small/seed4", "micro-large/seed0"]
-    assert found[0]["skills"] == {"find": 0.5} and found[1]["knowledge"] == {"all": 0.5}
-    assert found[0]["parameters"] == 5 and found[0]["minutes"] == PROVENANCE["training_seconds"] / 60
-    assert json.loads((kept / "provenance.json").read_text())["notebook_runs"] == len(plan.runs()) + 2
-    assert "`students`" in (kept / "README.md").read_text()
+        folder = paths.pretraining("mine", architecture, seed)
+        provenance = PROVENANCE | {"settings": {"architecture": architecture}, "seed": int(seed), "parameters": size}
+        provenance |= {"steps": {"know": 3}, "started": "2020-01-01T00:00:00+00:00"}
+        tables.write_json(folder / "provenance.json", provenance)
+        Table([{"domain": "all", "share": 0.5}]).save(folder / "knowledge.csv")
+        Table([{"task": "find", "share": size / 10}]).save(folder / "skills.csv")
+    record = report.keep(plan)
+    students = report.Record("mine").students()
+    assert [row["student"] for row in students] == ["micro-small/seed4", "micro-large/seed0"]
+    assert students[0]["skills"] == {"find": 0.5} and students[1]["knowledge"] == {"all": 0.5}
+    assert students[0]["parameters"] == 5 and students[0]["minutes"] == PROVENANCE["training_seconds"] / 60
+    assert json.loads((record / "provenance.json").read_text())["notebook_runs"] == len(plan.runs()) + 2
+    assert "`students`" in (record / "README.md").read_text()
 
 
 def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs, monkeypatch):
@@ -565,12 +570,12 @@ def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question
     right = {0: {"q0", "q1"}, 1: {"q1", "q5"}}
     for seed, order in ((0, 1), (1, -1)):
         put_predictions(list(questions)[::order], right[seed], seed=seed)
-    found = report.test_outcomes(plan, "microsci", questions)
-    assert found.keys() == {("answer_only", "generated"), ("answer_only", "ranked")}
-    assert found["answer_only", "generated"].tolist() == [
+    outcomes = report.test_outcomes(plan, "microsci", questions)
+    assert outcomes.keys() == {("answer_only", "generated"), ("answer_only", "ranked")}
+    assert outcomes["answer_only", "generated"].tolist() == [
         [name in right[seed] for name in questions] for seed in (0, 1)
     ]
-    assert found["answer_only", "ranked"].all()
+    assert outcomes["answer_only", "ranked"].all()
 
 
 @pytest.fixture
@@ -595,16 +600,18 @@ def varied(outputs, question):
 
 
 def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
-    found = {variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "crossfit")}
+    by_variant = {
+        variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "crossfit")
+    }
     right = {
         variant: {
-            arm: int(values.sum(axis=1).mean()) for (arm, measure), values in one.items() if measure == "generated"
+            arm: int(values.sum(axis=1).mean()) for (arm, measure), values in outcomes.items() if measure == "generated"
         }
-        for variant, one in found.items()
+        for variant, outcomes in by_variant.items()
     }
     assert right[MAIN] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 40}
     assert right["crossfit"] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 30}
-    assert all(values.shape == (2, 40) for one in found.values() for values in one.values())
+    assert all(values.shape == (2, 40) for outcomes in by_variant.values() for values in outcomes.values())
 
 
 @pytest.fixture
@@ -631,13 +638,11 @@ def swept(outputs, question):
 
 def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep(swept):
     rows = report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "samples")
-    found = [
-        (row["first of"], row["second of"], round(row["difference"])) for row in rows if row["measure"] == "generated"
-    ]
-    assert found == [("d_16", MAIN, 50), ("small_d_16", "small", 0)]
+    differences = [(row["first of"], row["second of"], round(row["difference"])) for row in generated(rows)]
+    assert differences == [("d_16", MAIN, 50), ("small_d_16", "small", 0)]
     assert {(row["first"], row["second"], row["comparisons"]) for row in rows} == {("rationale_answer",) * 2 + (4,)}
-    shown = report.comparison_table(rows, SETTINGS).frame["arms"].tolist()
-    assert shown[-1] == "rationale + answer (Fine-tune-CoT) minus itself (of small)"
+    names = report.comparison_table(rows, SETTINGS).frame["arms"].tolist()
+    assert names[-1] == "rationale + answer (Fine-tune-CoT) minus itself (of small)"
     assert report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "steps") == []
 
 
@@ -650,10 +655,8 @@ def test_the_claim_of_diverse_reasoning_is_measured_in_the_first_sweep_and_held_
 
 def test_the_published_side_of_the_claim_of_diverse_reasoning_is_in_the_published_table():
     frame = report.published()
-    of_student = frame[(frame["model"] == "Flan-T5") & (frame["size"] == "60M")].set_index(["method", "task"])[
-        "accuracy"
-    ]
-    gained = (of_student["Fine-tune-CoT, diverse"] - of_student["Fine-tune-CoT"]).dropna()
+    accuracy = frame[(frame["model"] == "Flan-T5") & (frame["size"] == "60M")].set_index(["method", "task"])["accuracy"]
+    gained = (accuracy["Fine-tune-CoT, diverse"] - accuracy["Fine-tune-CoT"]).dropna()
     assert len(gained) == 9 and (gained > 0).sum() == 8 and gained["CoinFlip"] == 0
 
 
@@ -661,14 +664,22 @@ def test_outcomes_hold_the_controls_beside_the_arm_that_they_belong_to(varied):
     plan, questions = varied
     for seed in plan.seeds:
         put_predictions(questions, [], arm="two_stage", seed=seed, file="controls", of="two_stage_shuffled_rationale")
-    found = report.test_outcomes(plan, "microsci", questions)
-    assert not found["two_stage_shuffled_rationale", "generated"].any() and found["two_stage", "generated"].all()
+    outcomes = report.test_outcomes(plan, "microsci", questions)
+    assert not outcomes["two_stage_shuffled_rationale", "generated"].any() and outcomes["two_stage", "generated"].all()
+
+
+def in_variants(plan, questions):
+    return report.compare_in_variants(plan, "microsci", questions, SETTINGS)
+
+
+def generated(rows):
+    return [row for row in rows if row["measure"] == "generated"]
 
 
 def test_the_headlines_comparisons_are_made_in_every_variant(varied):
-    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
-    generated = [row for row in rows if row["measure"] == "generated"]
-    assert [(row["variant"], row["first"], row["second"], round(row["difference"])) for row in generated] == [
+    rows = in_variants(*varied)
+    differences = [(row["variant"], row["first"], row["second"], round(row["difference"])) for row in generated(rows)]
+    assert differences == [
         (MAIN, "two_stage", "rationale_answer", 50),
         (MAIN, "two_stage", "answer_only", 75),
         (MAIN, "rationale_answer", "answer_only", 25),
@@ -678,14 +689,13 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
 
 
 def test_the_headlines_difference_is_told_for_every_variant(varied):
-    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
-    told = report.variants_summary(rows, SETTINGS)
-    assert told.startswith(
+    rows = in_variants(*varied)
+    summary = report.variants_summary(rows, SETTINGS)
+    assert summary.startswith(
         "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
     )
-    assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", told) and told.count(";") == 1
-    undecided = [row | {"p corrected": 1.0} for row in rows]
-    undecided = [row | {"seeds": 3} for row in undecided]
+    assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", summary) and summary.count(";") == 1
+    undecided = [row | {"p corrected": 1.0, "seeds": 3} for row in rows]
     assert report.variants_summary(undecided, SETTINGS).count(", not told apart") == 2
     assert report.variants_summary([], SETTINGS) == ""
 
@@ -693,26 +703,26 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
 def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant(outputs, question):
     plan = planned(("answer_only", "rationale_answer"), (0,), variants={"terse": {"rationale_style": "terse"}})
     questions = {"q0": question(id="q0", proof=["Ants are small.", "A robin has feathers."]), "q1": question(id="q1")}
-    written = {("rationale_answer", MAIN): "A robin has feathers.", ("rationale_answer", "terse"): "Feathers."}
+    texts = {("rationale_answer", MAIN): "A robin has feathers.", ("rationale_answer", "terse"): "Feathers."}
     for arm, variant in [(arm, variant) for arm in plan.arms for variant in (MAIN, "terse")]:
         put_predictions(questions, ["q0"], arm=arm, variant=variant)
-        place = paths.run("mine", "microsci", arm, variant, 0) / "predictions.parquet"
-        rows = tables.read("predictions", place)
-        tables.write("predictions", [row | {"rationale": written.get((arm, variant), "")} for row in rows], place)
+        file = paths.run("mine", "microsci", arm, variant, 0) / "predictions.parquet"
+        rows = tables.read("predictions", file)
+        tables.write("predictions", [row | {"rationale": texts.get((arm, variant), "")} for row in rows], file)
     for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
         rows = [
             judged(rationale=text, question_id="q0"),
             judged(rationale="", question_id="q0", sample=1),
         ]
         tables.write("rationales", rows, paths.rationales("mine", "microsci", variant))
-    found = report.quality_of_rationales(plan, "microsci", questions)
-    assert found[["variant", "arm", "right"]].to_numpy().tolist() == [
+    quality = report.quality_of_rationales(plan, "microsci", questions)
+    assert quality[["variant", "arm", "right"]].to_numpy().tolist() == [
         [MAIN, "rationale_answer", True], [MAIN, "rationale_answer", False],
         ["terse", "rationale_answer", True], ["terse", "rationale_answer", False],
     ]  # fmt: skip
-    assert found[["precision", "recall"]].to_numpy()[0].tolist() == [1, 0.5]
-    assert found["rouge_l"].tolist()[::2] == pytest.approx([2 * 4 / 9, 1])
-    assert found[["precision", "recall", "rouge_l"]].iloc[[1, 3]].isna().all(axis=None)  # no proof, nobody asked
+    assert quality[["precision", "recall"]].to_numpy()[0].tolist() == [1, 0.5]
+    assert quality["rouge_l"].tolist()[::2] == pytest.approx([2 * 4 / 9, 1])
+    assert quality[["precision", "recall", "rouge_l"]].iloc[[1, 3]].isna().all(axis=None)  # no proof, nobody asked
 
 
 def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
@@ -721,15 +731,15 @@ def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
         name: row | {"choices": row["choices"] | {"text": [row["choices"]["text"][0], f"Answer {i // 2}", "c", "d"]}}
         for i, (name, row) in enumerate(questions.items())
     }
-    assert report.shared(alike)[::10] == ["answer 0", "answer 5", "answer 10", "answer 15"]
-    [row] = report.compare_in_variants(plan, "microsci", alike, SETTINGS)[:1]
+    assert report.answer_groups(alike)[::10] == ["answer 0", "answer 5", "answer 10", "answer 15"]
+    [row] = in_variants(plan, alike)[:1]
     assert (row["groups"], row["n"]) == (20, 40)
-    [apart] = report.compare_in_variants(plan, "microsci", questions, SETTINGS)[:1]  # one right answer for all
+    [apart] = in_variants(plan, questions)[:1]  # one right answer for all
     assert apart["groups"] == 40 and row["error questions"] > 1.3 * apart["error questions"]
-    made = report.compare(report.test_outcomes(plan, "microsci", alike), SETTINGS, alike)
-    assert (made[0]["low"], made[0]["high"]) == (row["low"], row["high"])
-    shown = report.comparison_table(made, SETTINGS).frame
-    assert shown["interval"][0] == f"{row['low']:+.1f} to {row['high']:+.1f}"
+    comparisons = report.compare(report.test_outcomes(plan, "microsci", alike), SETTINGS, alike)
+    assert (comparisons[0]["low"], comparisons[0]["high"]) == (row["low"], row["high"])
+    table = report.comparison_table(comparisons, SETTINGS).frame
+    assert table["interval"][0] == f"{row['low']:+.1f} to {row['high']:+.1f}"
 
 
 OTHERS = " test questions with other right answers"
@@ -743,7 +753,7 @@ def compared(difference, p, off=8.0, **columns):
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "direction"),
     [
         (compared(9, 0.01), "above"),
         (compared(2, 0.01, off=1), "above"),  # small, and yet not zero
@@ -754,15 +764,15 @@ def compared(difference, p, off=8.0, **columns):
         (compared(-1, 0.5, off=4.01), "not told apart from"),
     ],
 )
-def test_the_one_rule_of_all_verdicts(row, told):
-    assert report.direction(row, SETTINGS) == told and told in report.DIRECTIONS
-    [shown] = report.comparison_table([row], SETTINGS).frame["the first is"]
-    assert shown == told.removesuffix(" from")
+def test_the_one_rule_of_all_verdicts(row, direction):
+    assert report.direction(row, SETTINGS) == direction and direction in report.DIRECTIONS
+    [word] = report.comparison_table([row], SETTINGS).frame["the first is"]
+    assert word == direction.removesuffix(" from")
     assert report.direction(row, recipe.Settings(margin=1.0)) != "no different from"
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "sizes"),
     [
         (compared(0, 1.0), f"about 4,600{OTHERS} and 14 seeds"),
         (compared(8, 0.2), f"about 1,400{OTHERS}"),
@@ -784,18 +794,18 @@ def test_the_one_rule_of_all_verdicts(row, told):
         (compared(0, 1.0, **{"error questions": 0.0, "error seeds": 9.0}), "about 104 seeds"),
     ],
 )
-def test_what_would_settle_an_open_difference_is_told_in_questions_and_seeds(row, told):
-    assert report.would_settle(row, SETTINGS) == told
+def test_what_would_settle_an_open_difference_is_told_in_questions_and_seeds(row, sizes):
+    assert report.would_settle(row, SETTINGS) == sizes
 
 
 def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
-    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    rows = in_variants(*varied)
     assert {row["comparisons"] for row in rows} == {len(rows)} == {10}
     assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
 
 
 def test_a_comparison_in_a_variant_says_of_which_variant_each_arm_is(varied):
-    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
+    rows = in_variants(*varied)
     assert {(row["variant"], row["first of"], row["second of"]) for row in rows} == {
         (MAIN, MAIN, MAIN),
         ("crossfit", "crossfit", MAIN),
@@ -803,10 +813,10 @@ def test_a_comparison_in_a_variant_says_of_which_variant_each_arm_is(varied):
 
 
 def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
-    rows = report.compare_in_variants(varied[0], "microsci", varied[1], SETTINGS)
-    shown = report.comparison_table(rows, SETTINGS).frame
-    told = dict(zip(shown["variant"], shown["arms"], strict=True))  # the last of each
-    assert told == {
+    rows = in_variants(*varied)
+    table = report.comparison_table(rows, SETTINGS).frame
+    names = dict(zip(table["variant"], table["arms"], strict=True))  # the last of each
+    assert names == {
         MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
         "crossfit": "two-stage (Sci-CoT) minus answer only (of main)",
     }
@@ -822,8 +832,8 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_sou
     for seed in plan.seeds:
         right = list(varied[1])[:25]
         put_predictions(varied[1], right, arm="rationale_answer", variant="crossfit_twice", seed=seed)
-    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
-    row, other = [row for row in rows if row["variant"] == "crossfit_twice" and row["measure"] == "generated"]
+    rows = in_variants(plan, varied[1])
+    row, other = [row for row in generated(rows) if row["variant"] == "crossfit_twice"]
     assert (row["first of"], row["second of"]) == ("crossfit", "crossfit_twice")
     assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
     assert (other["second"], other["second of"]) == ("answer_only", MAIN)
@@ -839,7 +849,7 @@ def test_an_arm_of_other_rationales_stands_in_no_comparison(varied):
     plan = recipe.Recipe(**varied[0].model_dump() | changed)
     for seed in plan.seeds:
         put_predictions(varied[1], list(varied[1])[:25], arm="rationale_answer", variant="noisy", seed=seed)
-    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
+    rows = in_variants(plan, varied[1])
     assert {(row["first"], row["second"]) for row in rows if row["variant"] == "noisy"} == {
         ("rationale_answer", "answer_only")
     }
@@ -852,11 +862,10 @@ def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_va
     for seed in plan.seeds:
         put_predictions(varied[1], list(varied[1])[:36], arm="answer_only", variant="large", seed=seed)
         put_predictions(varied[1], list(varied[1])[:32], arm="two_stage", variant="small", seed=seed)
-    rows = [row for row in report.compare_in_variants(plan, "microsci", varied[1], SETTINGS) if row["variant"] != MAIN]
+    rows = [row for row in in_variants(plan, varied[1]) if row["variant"] != MAIN]
     assert [
         (row["first"], row["first of"], row["second"], row["second of"], round(row["difference"]))
-        for row in rows
-        if row["measure"] == "generated"
+        for row in generated(rows)
     ] == [
         ("two_stage", MAIN, "answer_only", "large", 10),
         ("rationale_answer", MAIN, "answer_only", "large", -40),
@@ -869,7 +878,7 @@ def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_va
 
 def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
-    rows = report.compare_in_variants(plan, "microsci", varied[1], SETTINGS)
+    rows = in_variants(plan, varied[1])
     assert {row["variant"] for row in rows} == {MAIN}
     assert [{key: row[key] for key in ("first", "second", "difference")} for row in rows] == [
         {key: row[key] for key in ("first", "second", "difference")}
@@ -882,45 +891,45 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
     further = {f"t{i:02}": questions["q00"] | {"id": f"t{i:02}", "split": "test_forms"} for i in range(20)}
     for arm, number in (("answer_only", 20), ("rationale_answer", 0), ("two_stage", 20)):
         for seed in plan.seeds:
-            place = paths.run("mine", "microsci", arm, MAIN, seed) / "predictions.parquet"
-            [first, *rows] = tables.read("predictions", place)
+            file = paths.run("mine", "microsci", arm, MAIN, seed) / "predictions.parquet"
+            [first, *rows] = tables.read("predictions", file)
             more = [
                 first | {"question_id": name, "split": "test_forms", "answer": "B" if number else "C"}
                 for name in further
             ]
-            tables.write("predictions", [first, *rows, *more], place)
+            tables.write("predictions", [first, *rows, *more], file)
     rows = report.compare_transfer(plan, "microsci", questions | further, SETTINGS)
-    found = {(row["split"], row["first"], row["second"]): row for row in rows if row["measure"] == "generated"}
-    assert found["test", "two_stage", "rationale_answer"]["difference"] == 50.0
-    assert found["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
-    assert found["test_forms", "two_stage", "answer_only"]["difference"] == 0.0
+    by_pair = {(row["split"], row["first"], row["second"]): row for row in generated(rows)}
+    assert by_pair["test", "two_stage", "rationale_answer"]["difference"] == 50.0
+    assert by_pair["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
+    assert by_pair["test_forms", "two_stage", "answer_only"]["difference"] == 0.0
     assert {row["n"] for row in rows if row["split"] == "test_forms"} == {20}
-    [shown] = [
+    [line] = [
         row
         for row in report.transfer_table(rows, SETTINGS).frame.to_dict("records")
         if (row["arms"], row["measure"]) == ("two-stage (Sci-CoT) minus answer only", "generated")
     ]
-    [of_test, of_forms] = [value for name, value in shown.items() if name.startswith("test")]
+    [of_test, of_forms] = [value for name, value in line.items() if name.startswith("test")]
     assert of_forms == "+0.0 (-10.5 to +10.5), too few seeds" and of_test.endswith(", too few seeds")
-    assert "test_forms (20 questions)" in shown
-    only = report.transfer_table([row for row in rows if row["split"] == "test"], SETTINGS)
-    assert "no transfer tests" in repr(only)
+    assert "test_forms (20 questions)" in line
+    table = report.transfer_table([row for row in rows if row["split"] == "test"], SETTINGS)
+    assert "no transfer tests" in repr(table)
 
 
 def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied):
     plan, questions = varied
-    made = report.compare(report.test_outcomes(plan, "microsci", questions), SETTINGS)
-    made = [row | {"seeds": 3} for row in made if row["measure"] == "generated"]
-    rows = report.compare_in_variants(plan, "microsci", questions, SETTINGS)
-    few = [row for row in rows if row["measure"] == "generated"]
+    comparisons = report.compare(report.test_outcomes(plan, "microsci", questions), SETTINGS)
+    comparisons = [row | {"seeds": 3} for row in generated(comparisons)]
+    rows = in_variants(plan, questions)
+    few = generated(rows)
     rows = [row | {"seeds": 3} for row in few]
     undecided = [row | {"p corrected": 1.0 if row["variant"] == "crossfit" else 0.0} for row in rows]
     turned = [row | {"difference": -9.0} if row["variant"] == "crossfit" else row for row in rows]
-    found = []
-    for in_variants in (rows, undecided, turned, [], few):
-        [row] = [row for row in report.claims(plan, made, SETTINGS, in_variants) if row["claim"] == CLAIM]
-        found.append((row["in the variants"], row["verdict"]))
-    assert found == [
+    verdicts = []
+    for differences in (rows, undecided, turned, [], few):
+        [row] = [row for row in report.claims(plan, comparisons, SETTINGS, differences) if row["claim"] == CLAIM]
+        verdicts.append((row["in the variants"], row["verdict"]))
+    assert verdicts == [
         ("reproduced in 1 of 1", "reproduced"),
         ("reproduced in 0 of 1; inconclusive: crossfit", "partly"),
         ("reproduced in 0 of 1; reversed: crossfit", "partly"),
@@ -935,17 +944,22 @@ CLAIM = "Separating rationale and answer uses the rationale more efficiently tha
 
 def outcomes(better, *, seeds=3, n=60):
     """`better`: measure → how many questions two-stage has right that one stage has wrong; negative: the reverse."""
-    found = {}
+    outcomes = {}
     for measure, lead in better.items():
         first, second = np.zeros((seeds, n), bool), np.zeros((seeds, n), bool)
         (first if lead > 0 else second)[:, : abs(lead)] = True
-        found["two_stage", measure], found["rationale_answer", measure] = first, second
-    return found
+        outcomes["two_stage", measure], outcomes["rationale_answer", measure] = first, second
+    return outcomes
 
 
-def verdict(better, plan=None, **made):
-    plan = plan or planned(recipe.ARMS, range(made.get("seeds", 3)))
-    rows = report.claims(plan, report.compare(outcomes(better, **made), SETTINGS), SETTINGS)
+def tested(better, **design):
+    """The comparisons of `outcomes`."""
+    return report.compare(outcomes(better, **design), SETTINGS)
+
+
+def verdict(better, plan=None, **design):
+    plan = plan or planned(recipe.ARMS, range(design.get("seeds", 3)))
+    rows = report.claims(plan, tested(better, **design), SETTINGS)
     return next(row for row in rows if row["claim"] == CLAIM)
 
 
@@ -979,10 +993,10 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
 
 def test_a_plumbing_run_settles_nothing():
     plan = planned(recipe.ARMS, range(3), plumbing="untrained student")
-    made = report.compare(outcomes({"generated": 60, "ranked": 60}), SETTINGS)
-    rows = report.claims(plan, made, SETTINGS)
+    comparisons = tested({"generated": 60, "ranked": 60})
+    rows = report.claims(plan, comparisons, SETTINGS)
     assert {row["verdict"] for row in rows} == {"not run here"}
-    assert report.headline(plan, pd.DataFrame(metric_rows()), made, SETTINGS).startswith("This is a plumbing run")
+    assert report.headline(plan, FRAME, comparisons, SETTINGS).startswith("This is a plumbing run")
 
 
 def test_a_claim_about_another_benchmark_is_not_settled_here():
@@ -1012,14 +1026,13 @@ def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is
 
 
 def test_the_short_headline_holds_the_numbers_of_the_long_one():
-    made = report.compare(outcomes({"generated": 40, "ranked": 40}), SETTINGS)
-    frame = pd.DataFrame(metric_rows())
-    told, rows = report.headline(planned(), frame, made, SETTINGS), report.headline_short(planned(), frame, made)
-    *arms, difference = rows
-    assert all(row[measure] in told for row in arms for measure in ("generated", "ranked"))
-    assert len(arms) == 2 and difference["generated"].replace(" (", " points (") in told
-    assert report.headline_short(planned(), frame, []) == []
-    assert report.headline_short(planned(plumbing="p"), frame, made) == []
+    comparisons = tested({"generated": 40, "ranked": 40})
+    headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
+    *arms, difference = report.headline_short(planned(), FRAME, comparisons)
+    assert all(row[measure] in headline for row in arms for measure in ("generated", "ranked"))
+    assert len(arms) == 2 and difference["generated"].replace(" (", " points (") in headline
+    assert report.headline_short(planned(), FRAME, []) == []
+    assert report.headline_short(planned(plumbing="p"), FRAME, comparisons) == []
 
 
 @pytest.mark.parametrize(
@@ -1027,20 +1040,20 @@ def test_the_short_headline_holds_the_numbers_of_the_long_one():
     [(40, 60, "above"), (-40, 60, "below"), (4, 60, "not told apart from"), (0, 60, "no different from")],
 )
 def test_the_headline_says_what_came_out_whichever_way(lead, n, word):
-    made = report.compare(outcomes({"generated": lead, "ranked": lead}, n=n), SETTINGS)
-    told = report.headline(planned(), pd.DataFrame(metric_rows()), made, SETTINGS)
-    assert told.count(f" is {word} ") == 2
-    assert "60 test questions, 3 seeds" in told and "nan" not in told
+    comparisons = tested({"generated": lead, "ranked": lead}, n=n)
+    headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
+    assert headline.count(f" is {word} ") == 2
+    assert "60 test questions, 3 seeds" in headline and "nan" not in headline
 
 
 def test_without_both_arms_there_is_no_headline():
-    assert "there is no headline" in report.headline(planned(), pd.DataFrame(metric_rows()), [], SETTINGS)
+    assert "there is no headline" in report.headline(planned(), FRAME, [], SETTINGS)
     assert "no two arms to compare" in report.comparison_table([], SETTINGS)._repr_html_()
 
 
 def test_the_comparison_table_names_arms_for_readers():
-    made = report.compare(outcomes({"generated": 30, "ranked": 0}), SETTINGS)
-    words = Reader(report.comparison_table(made, SETTINGS)._repr_html_()).words
+    comparisons = tested({"generated": 30, "ranked": 0})
+    words = Reader(report.comparison_table(comparisons, SETTINGS)._repr_html_()).words
     assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
 
 
@@ -1080,9 +1093,9 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
             "seconds": 10.0 + number, "training_seconds": 8.0, "settings": {"threads": 1}, "processor": "P", "cores": 2,
             "memory_gib": 4.0, "packages": {"torch": "2.13"}, "commit": "0123456789abcdef", "modified": bool(number),
         }  # fmt: skip
-        place = paths.run(plan.name, dataset, arm, variant, seed)
-        place.mkdir(parents=True)
-        (place / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+        folder = paths.run(plan.name, dataset, arm, variant, seed)
+        folder.mkdir(parents=True)
+        (folder / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
     [row] = rows = report.how_measured(plan)
     assert (
         report.measured_summary(rows)
@@ -1096,30 +1109,35 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
 
 
 def test_fairness_tells_a_baseline_that_is_right_too_often_from_chance(question):
-    asked = [question(id=f"q{i}", answer="ABCD"[i % 4]) for i in range(200)]
+    questions = [question(id=f"q{i}", answer="ABCD"[i % 4]) for i in range(200)]
     answers = {
-        "random": [{"question_id": row["id"], "split": "test", "correct": i % 4 == 0} for i, row in enumerate(asked)],
+        "random": [
+            {"question_id": row["id"], "split": "test", "correct": i % 4 == 0} for i, row in enumerate(questions)
+        ],
         "bag_of_words": [
-            {"question_id": row["id"], "split": "test", "correct": i % 2 == 0} for i, row in enumerate(asked)
+            {"question_id": row["id"], "split": "test", "correct": i % 2 == 0} for i, row in enumerate(questions)
         ],
     }
-    fair, unfair = report.fairness(answers, asked)
+    fair, unfair = report.fairness(answers, questions)
     assert (fair["baseline"], fair["accuracy"], fair["chance"], fair["within chance"]) == ("random", 0.25, 0.25, "yes")
     assert (unfair["baseline"], unfair["n"], unfair["within chance"]) == ("bag of words", 200, "no")
 
 
 def test_intervals_of_fairness_are_widened_for_their_number(question):
-    asked = [question(id=f"q{i}") for i in range(100)]
-    right = [{"question_id": row["id"], "split": "test", "correct": i < 30} for i, row in enumerate(asked)]
-    one, many = report.fairness({"random": right}, asked)[0], report.fairness(dict.fromkeys("abcdefg", right), asked)[0]
-    assert (one["low"], one["high"]) == scoring.wilson(30, 100, 0.95)
-    assert (many["low"], many["high"]) == pytest.approx(scoring.wilson(30, 100, 1 - 0.05 / 7))
+    questions = [question(id=f"q{i}") for i in range(100)]
+    right = [{"question_id": row["id"], "split": "test", "correct": i < 30} for i, row in enumerate(questions)]
+    single, family = (
+        report.fairness({"random": right}, questions)[0],
+        report.fairness(dict.fromkeys("abcdefg", right), questions)[0],
+    )
+    assert (single["low"], single["high"]) == scoring.wilson(30, 100, 0.95)
+    assert (family["low"], family["high"]) == pytest.approx(scoring.wilson(30, 100, 1 - 0.05 / 7))
 
 
 def test_chance_of_fairness_depends_on_the_number_of_options(question):
-    asked = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
+    questions = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
     answers = {"random": [{"question_id": name, "split": "test", "correct": True} for name in ("q1", "q2")]}
-    assert report.fairness(answers, asked)[0]["chance"] == (1 / 2 + 1 / 4) / 2
+    assert report.fairness(answers, questions)[0]["chance"] == (1 / 2 + 1 / 4) / 2
     assert report.fairness({}, []) == []
 
 
@@ -1160,8 +1178,8 @@ def test_ablation_figure_takes_names_as_they_come_and_numbers_in_order():
         *[("two_stage", "v", 0, "test", m, value, 9) for m in ("generated", "ranked") for value, _ in values]
     )
     rows = rows.assign(given="")
-    named = report.ablation_figure(rows.assign(level=2 * [name for _, name in values]), key="rationale_style")
-    assert "50.0% at terse, 70.0% at justify, 60.0% at walk" in named.alt
+    names = report.ablation_figure(rows.assign(level=2 * [name for _, name in values]), key="rationale_style")
+    assert "50.0% at terse, 70.0% at justify, 60.0% at walk" in names.alt
     numbers = report.ablation_figure(rows.assign(level=2 * [30, 10, 20]), key="steps")
     assert "70.0% at 10, 60.0% at 20, 50.0% at 30" in numbers.alt
     assert "one seed, so no verdict" in numbers.alt
@@ -1181,9 +1199,9 @@ def test_a_sweep_takes_arms_and_seeds_that_all_its_variants_have():
             for split in ("test", "validation")
         ]
     )
-    found, common = report.ablation(plan, frame, "steps")
-    assert common == "" and {*found["split"]} == {"test"} and {*found["seed"]} == {0}
-    rows = {*zip(found["arm"], found["variant"], found["level"], found["given"], strict=True)}
+    sweep, common = report.ablation(plan, frame, "steps")
+    assert common == "" and {*sweep["split"]} == {"test"} and {*sweep["seed"]} == {0}
+    rows = {*zip(sweep["arm"], sweep["variant"], sweep["level"], sweep["given"], strict=True)}
     cold, hot, usual = "temperature = 0.0", "temperature = 0.7", plan.settings().steps
     assert rows == {
         ("answer_only", "main", usual, cold), ("answer_only", "fast", 9, cold),
@@ -1191,16 +1209,16 @@ def test_a_sweep_takes_arms_and_seeds_that_all_its_variants_have():
         ("rationale_answer", "hot", usual, hot), ("rationale_answer", "both", 9, hot),
     }  # fmt: skip
     only = recipe.Recipe(**plan.model_dump() | {"variants": {"hot": variants["hot"], "both": more}, "variant_arms": {}})
-    found, common = report.ablation(only, frame, "steps")
-    assert common == "temperature = 0.7" and {*found["given"]} == {""} and {*found["variant"]} == {"hot", "both"}
+    sweep, common = report.ablation(only, frame, "steps")
+    assert common == "temperature = 0.7" and {*sweep["given"]} == {""} and {*sweep["variant"]} == {"hot", "both"}
 
 
 def test_a_train_size_of_all_is_shown_as_their_number():
     plan = planned(["answer_only"], [0], variants={"few": {"train_size": 5}})
     plan = recipe.Recipe(**plan.model_dump() | {"training": plan.training.model_dump() | {"train_size": 0}})
     frame = measured(*[("answer_only", name, 0, "test", "ranked", 0.5, 9) for name in ("main", "few")])
-    found, _ = report.ablation(plan, frame, "train_size", {"train_size": 17})
-    assert [*found["level"]] == [17, 5]
+    sweep, _ = report.ablation(plan, frame, "train_size", {"train_size": 17})
+    assert [*sweep["level"]] == [17, 5]
 
 
 def test_validation_table_marks_the_best_variant_of_each_arm():
@@ -1214,13 +1232,13 @@ def test_validation_table_marks_the_best_variant_of_each_arm():
         ]
     )
     table = report.validation_table(rows, planned(variants={"fast": {"learning_rate": 0.5}})).frame
-    found = {(row["arm"], row["variant"]): row for row in table.to_dict("records")}
-    assert {key for key, row in found.items() if row["best"]} == {("one", "fast"), ("two", "main")}
-    assert {key: row["learning_rate"] for key, row in found.items()} == {
+    by_variant = {(row["arm"], row["variant"]): row for row in table.to_dict("records")}
+    assert {key for key, row in by_variant.items() if row["best"]} == {("one", "fast"), ("two", "main")}
+    assert {key: row["learning_rate"] for key, row in by_variant.items()} == {
         ("one", "main"): planned().settings().learning_rate, ("one", "fast"): 0.5,
         ("two", "main"): planned().settings().learning_rate,
     }  # fmt: skip
-    assert found["one", "fast"]["mean"] == pytest.approx(0.55) and found["one", "fast"]["seeds"] == 2
+    assert by_variant["one", "fast"]["mean"] == pytest.approx(0.55) and by_variant["one", "fast"]["seeds"] == 2
 
 
 def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
@@ -1230,23 +1248,23 @@ def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
     rows = measured(
         *[("one", "main", 0, split, f"generated:{form}", value, n) for (split, form), (value, n) in single.items()]
     )
-    found = report.test_in_forms_of_transfer(rows).to_dict("records")
-    assert [(row["split"], row["metric"], row["n"]) for row in found] == [
+    added = report.test_in_forms_of_transfer(rows).to_dict("records")
+    assert [(row["split"], row["metric"], row["n"]) for row in added] == [
         ("test, forms of test_domain", "generated", 40)
     ]
-    assert found[0]["value"] == pytest.approx((5 + 27) / 40)
+    assert added[0]["value"] == pytest.approx((5 + 27) / 40)
     assert report.test_in_forms_of_transfer(rows[rows["split"] == "test"]).empty
 
 
 def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
     shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.0, 0.2), strict=True))
-    told = report.failures_summary(
+    summary = report.failures_summary(
         [
             {"arm": "One"} | shares,
             {"arm": "Two"} | dict.fromkeys(rationales.OUTCOMES, 0.0) | {"right answer, right rationale": 1.0},
         ]
     )
-    assert told == (
+    assert summary == (
         "One: the whole proof is written for 80.0% of the questions; accuracy is 75.0% with the proof "
         "and 50.0% without it. "
         "Two: the whole proof is written for 100.0% of the questions; accuracy is 100.0% with the proof."
@@ -1255,9 +1273,9 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
 
 
 def test_every_form_that_is_trained_on_can_be_learned_by_the_shipped_record():
-    found = report.ceilings(pd.read_csv(paths.CEILING))
-    assert found.keys() == set(microsci.SPLITS["validation"][1])
-    assert min(found.values()) >= 0.9
+    ceilings = report.ceilings(pd.read_csv(paths.CEILING))
+    assert ceilings.keys() == set(microsci.SPLITS["validation"][1])
+    assert min(ceilings.values()) >= 0.9
 
 
 def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
@@ -1268,15 +1286,15 @@ def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
 
 @pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_ablations", "micro_students", "symbolic"])
 def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
-    told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    provenance = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
     plan = recipe.load(name)
-    ran = recipe.Recipe(**told["recipe"] | {"evidence": plan.evidence})  # differences were tested again since
+    ran = recipe.Recipe(**provenance["recipe"] | {"evidence": plan.evidence})  # differences were tested again since
     assert ran == plan, f"run it again: make book RECIPE={name}, then keep"
     weights = paths.MICRO_STUDENT / "model.safetensors"
     if name != "symbolic":  # whose students start from random weights
-        assert told["weights"].pop(paths.relative(weights)) == tables.digest(weights)
-    assert len(told["weights"]) == len(recipe.load(name).students())  # and those that were pretrained for it
-    assert ("changes that were not committed" in report.Record(name).summary().text) == (True in told["modified"])
+        assert provenance["weights"].pop(paths.relative(weights)) == tables.digest(weights)
+    assert len(provenance["weights"]) == len(recipe.load(name).students())  # and those that were pretrained for it
+    assert ("changes that were not committed" in report.Record(name).summary().text) == (True in provenance["modified"])
 
 
 @pytest.mark.parametrize("name", ["micro", "micro_full", "micro_students", "micro_ablations"])
@@ -1302,11 +1320,11 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     ],
 )
 def test_a_record_on_real_data_is_of_the_recipe_as_it_is_and_of_data_with_checksums(name, files, dataset):
-    told = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
-    assert recipe.Recipe(**told["recipe"]) == recipe.load(name)
-    assert [file.rpartition("/")[2] for file in told["outside"]] == files
-    assert all(re.fullmatch("[0-9a-f]{64}", found["sha256"]) for found in told["outside"].values())
-    assert len(told["weights"]) == 1 and told["modified"] == [False]
+    provenance = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    assert recipe.Recipe(**provenance["recipe"]) == recipe.load(name)
+    assert [file.rpartition("/")[2] for file in provenance["outside"]] == files
+    assert all(re.fullmatch("[0-9a-f]{64}", source["sha256"]) for source in provenance["outside"].values())
+    assert len(provenance["weights"]) == 1 and provenance["modified"] == [False]
     rows = report.Record(name).table(f"09_comparisons_{dataset}")
     assert "nan" not in report.comparison_table(rows, recipe.Settings())._repr_html_(), (
         "one seed has no error over seeds"
@@ -1314,24 +1332,12 @@ def test_a_record_on_real_data_is_of_the_recipe_as_it_is_and_of_data_with_checks
 
 
 def test_scores_of_single_forms_are_folded():
-    rows = [
-        {
-            "arm": "two_stage",
-            "split": "test",
-            "metric": metric,
-            "value": 0.5,
-            "low": 0.4,
-            "high": 0.6,
-            "n": 9,
-            "seed": 0,
-        }
-        for metric in ("generated", "generated:eats")
-    ]
-    whole, folded = report.scores(rows).shown
-    assert whole.frame["metric"].tolist() == ["generated"] and folded.shown.frame["metric"].tolist() == [
-        "generated:eats"
-    ]
-    assert len(report.scores(rows[:1]).shown) == 1
+    row = {"arm": "two_stage", "split": "test", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "seed": 0}
+    rows = [row | {"metric": metric} for metric in ("generated", "generated:eats")]
+    whole, folded = report.scores(rows).parts
+    assert whole.frame["metric"].tolist() == ["generated"]
+    assert folded.table.frame["metric"].tolist() == ["generated:eats"]
+    assert len(report.scores(rows[:1]).parts) == 1
 
 
 def test_rows_of_many_columns_are_turned():

@@ -10,8 +10,8 @@ CHANCE, LINES = {"ARC-Easy": 0.25}, {"ARC-Easy": ("a large one", 0.726), "GSM8K"
 
 
 def metric(arm, split, value, measure="generated", seed=0, variant=MAIN):
-    named = {"dataset": "ARC-Challenge", "arm": arm, "variant": variant, "seed": seed, "split": split}
-    return named | {"metric": measure, "value": value, "low": value - 0.1, "high": value + 0.1, "n": 100}
+    run = {"dataset": "ARC-Challenge", "arm": arm, "variant": variant, "seed": seed, "split": split}
+    return run | {"metric": measure, "value": value, "low": value - 0.1, "high": value + 0.1, "n": 100}
 
 
 FRAME = pd.DataFrame([
@@ -47,8 +47,8 @@ def test_arms_stand_beside_each_other_on_every_test_with_the_interval_of_one_see
         "arm": "answer only", "scoring": "generated", "ARC-Challenge (100 questions)": "20.0% (10.0–30.0%)",
         "ARC-Easy (100 questions)": "–", "test_forms (100 questions)": "–",
     }  # fmt: skip
-    told = report.by_test_figure(rows, CHANCE, LINES).alt
-    assert "ARC-Easy (100 questions, 1 seed): two-stage (Sci-CoT) 50.0% generated, 85.0% ranked." in told
+    alt = report.by_test_figure(rows, CHANCE, LINES).alt
+    assert "ARC-Easy (100 questions, 1 seed): two-stage (Sci-CoT) 50.0% generated, 85.0% ranked." in alt
 
 
 def test_published_figures_stand_beside_the_same_arm_on_the_same_task():
@@ -62,7 +62,7 @@ def test_published_figures_stand_beside_the_same_arm_on_the_same_task():
     [first, second] = report.beside_table(rows, beside).frame.to_dict("records")
     assert (first["measured"], first["interval"]) == (0.3, "20.0–40.0%")
     assert first["published, GPT-3 6.7B"] == pytest.approx(0.2039) and second["published, GPT-3 6.7B"] is None
-    with_marks, without = (report.by_test_figure(rows, {}, {}, given).svg for given in (beside, None))
+    with_marks, without = (report.by_test_figure(rows, {}, {}, figures).svg for figures in (beside, None))
     assert len(with_marks) > len(without)
 
 
@@ -104,8 +104,8 @@ def test_chance_and_published_figures_are_of_a_test():
     assert report.chances([*fairness, {"dataset": "X", "split": "test", "chance": 0.5}], "ARC-Challenge") == {
         "ARC-Challenge": 0.25, "ARC-Easy": 0.25,
     }  # fmt: skip
-    found = report.reference_lines(report.published("arc"), "BLOOM", "zero-shot")
-    assert found["ARC-Easy"] == ("BLOOM-176B zero-shot", pytest.approx(0.726)) and len(found) == 2
+    lines = report.reference_lines(report.published("arc"), "BLOOM", "zero-shot")
+    assert lines["ARC-Easy"] == ("BLOOM-176B zero-shot", pytest.approx(0.726)) and len(lines) == 2
 
 
 def compared(first, second, difference, measure="generated", width=2.0):
@@ -124,13 +124,13 @@ def test_what_one_world_foretells_of_another_is_counted():
     assert [(row["predicted"], row["difference"], row["settled"]) for row in rows] == [
         (20.0, -15.0, True), (10.0, 4.0, True), (1.0, -20.0, False),
     ]  # fmt: skip
-    told = report.agreement_summary(rows, "A", "B")
-    assert told.startswith(
+    summary = report.agreement_summary(rows, "A", "B")
+    assert summary.startswith(
         "A has 2 differences between arms distinguishable from zero. 1 of 2 have the same sign on B; "
         "1 of 2 have the opposite sign there, with an interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
     )
-    assert told.endswith("The rank correlation of all 3 differences is 0.50.")
-    assert report.agreement_figure(rows, "A", "B").alt == told
+    assert summary.endswith("The rank correlation of all 3 differences is 0.50.")
+    assert report.agreement_figure(rows, "A", "B").alt == summary
 
 
 def test_nothing_in_common_is_said():

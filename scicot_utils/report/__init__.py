@@ -22,6 +22,7 @@ from scicot_utils.report.differences import (
     HEADLINE,
     MIN_SEEDS,
     OTHER_ARMS,
+    answer_groups,
     compare,
     compare_in_sweep,
     compare_in_variants,
@@ -29,7 +30,7 @@ from scicot_utils.report.differences import (
     comparison_table,
     differences_figure,
     direction,
-    shared,
+    of_pairs,
     test_outcomes,
     transfer_table,
     variants_summary,
@@ -46,7 +47,7 @@ from scicot_utils.report.diversity import (
 )
 from scicot_utils.report.drawings import FLOW, FLOW_BOXES, argument_figure, flow_figure, layers, layers_figure
 from scicot_utils.report.example import Texts, templates, test_followed, training_followed
-from scicot_utils.report.explorer import Explorer, explored
+from scicot_utils.report.explorer import Explorer, explorer_data
 from scicot_utils.report.failures import FAILURES, failures, failures_summary
 from scicot_utils.report.orders import orders, orders_figure, orders_summary, orders_table
 from scicot_utils.report.quality import quality_figure, quality_of_rationales, quality_summary, quality_table
@@ -57,10 +58,10 @@ from scicot_utils.report.results import (
     first_answers,
     how_measured,
     keep,
-    kept_tables,
     measured_summary,
     metrics,
     over_seeds,
+    record_tables,
     trained_with,
     where,
 )
@@ -97,6 +98,7 @@ from scicot_utils.report.worlds import (
     chance_summary,
     chances,
     common_comparisons,
+    interval_side,
     published_beside,
     reference_lines,
     reference_summary,
@@ -104,16 +106,21 @@ from scicot_utils.report.worlds import (
 )
 
 __all__ = [
-    "ARMS", "CLAIMS", "COMPARED", "DIRECTIONS", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS", "OTHER_ARMS", "Details", "Explorer",
-    "Paragraph", "Picture", "Record", "ReportError", "Stack", "Table", "Texts", "Verdicts", "ablation", "ablation_figure", "accuracy_figure",
-    "accuracy_table", "agreement_figure", "agreement_summary", "argument_figure", "arm_name", "beside_table", "by_test", "by_test_figure", "by_test_summary",
-    "by_test_table", "ceilings", "chance", "chance_summary", "chances", "citation", "claims", "collect", "common_comparisons", "compare",
-    "compare_in_sweep", "compare_in_variants", "compare_transfer", "comparison_table", "costs", "dataset_card", "differences_figure", "direction",
-    "diversity_summary", "explored", "failures", "failures_summary", "fairness", "first_answers", "flow_figure", "glue", "headline", "headline_short",
-    "how_measured", "interval", "keep", "kept_tables", "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks",
-    "measured_summary", "metrics", "orders", "orders_figure", "orders_summary", "orders_table", "over_seeds", "percent", "pivot", "plural",
-    "published", "published_beside", "published_table", "quality_figure", "quality_of_rationales", "quality_summary", "quality_table", "readings", "reference_lines",
-    "reference_summary", "scores", "seeds_table", "set_style", "shared", "show", "sizes_figure", "sizes_summary", "student_sizes", "tasks_of_the_paper", "templates",
-    "test_followed", "test_in_forms_of_transfer", "test_outcomes", "tests_of", "trained_with", "training_followed", "transfer_table",
-    "validation_table", "variants_summary", "visible", "where", "would_settle", "yields",
+    "ARMS", "CLAIMS", "COMPARED", "DIRECTIONS", "FAILURES", "FLOW", "FLOW_BOXES", "HEADLINE", "MIN_SEEDS",
+    "OTHER_ARMS", "Details", "Explorer", "Paragraph", "Picture", "Record", "ReportError", "Stack", "Table", "Texts",
+    "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "agreement_figure",
+    "agreement_summary", "answer_groups", "argument_figure", "arm_name", "beside_table", "by_test",
+    "by_test_figure", "by_test_summary", "by_test_table", "ceilings", "chance", "chance_summary", "chances",
+    "citation", "claims", "collect", "common_comparisons", "compare", "compare_in_sweep", "compare_in_variants",
+    "compare_transfer", "comparison_table", "costs", "dataset_card", "differences_figure", "direction",
+    "diversity_summary", "explorer_data", "failures", "failures_summary", "fairness", "first_answers",
+    "flow_figure", "glue", "headline", "headline_short", "how_measured", "interval", "interval_side", "keep",
+    "layers", "layers_figure", "lengths_figure", "loss_figure", "measured_on_tasks", "measured_summary", "metrics",
+    "of_pairs", "orders", "orders_figure", "orders_summary", "orders_table", "over_seeds", "percent", "pivot",
+    "plural", "published", "published_beside", "published_table", "quality_figure", "quality_of_rationales",
+    "quality_summary", "quality_table", "readings", "record_tables", "reference_lines", "reference_summary",
+    "scores", "seeds_table", "set_style", "show", "sizes_figure", "sizes_summary", "student_sizes",
+    "tasks_of_the_paper", "templates", "test_followed", "test_in_forms_of_transfer", "test_outcomes", "tests_of",
+    "trained_with", "training_followed", "transfer_table", "validation_table", "variants_summary", "visible",
+    "where", "would_settle", "yields",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -11,12 +12,17 @@ from scicot_utils.recipe import MAIN, NOT_LEARNED, Recipe
 from scicot_utils.report.results import over_seeds, where
 from scicot_utils.report.style import (
     ARMS,
+    MEASURES,
+    OFFSETS,
+    REFERENCE_LINE,
     Picture,
     Table,
     arm_name,
+    arms_in,
+    draw_interval,
     interval,
     legend_below,
-    measures_of,
+    measures_in,
     panels,
     percent,
     plural,
@@ -25,83 +31,56 @@ from scicot_utils.report.style import (
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
     """Test accuracy of each arm, both scorings: a dot a seed, a bar at their mean."""
-    chosen = where(frame, dataset=dataset, variant=MAIN, split="test")
-    arms = [arm for arm in ARMS if arm in set(chosen["arm"])]
+    test = where(frame, dataset=dataset, variant=MAIN, split="test")
+    arms = arms_in(test["arm"])
     figure, axes = plt.subplots(figsize=(6.4, 0.5 * len(arms) + 1.2))
-    for place, arm in enumerate(reversed(arms)):
-        for measure, shift, filled in (("generated", 0.17, True), ("ranked", -0.17, False)):
-            values = 100 * where(chosen, arm=arm, metric=measure)["value"]
-            if values.empty:  # open answers are not ranked
-                continue
-            colour = ARMS[arm].colour
-            axes.plot([values.mean()] * 2, [place + shift - 0.13, place + shift + 0.13], color=colour, lw=3)
-            axes.plot(values, [place + shift] * len(values), "o", color=colour, mfc=colour if filled else "white", ms=6)
-            axes.annotate(
-                f"{values.mean():.0f}",
-                (values.max(), place + shift),
-                (7, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=9,
-            )
-    axes.axvline(100 * chance, color="#555555", ls=":", lw=1.2)
-    axes.annotate(
-        "chance", (100 * chance, len(arms) - 0.5), (3, 0), textcoords="offset points", fontsize=9, color="#555555"
-    )
+    for height, arm in enumerate(reversed(arms)):
+        for measure in measures_in(where(test, arm=arm)["metric"]):
+            values, colour = 100 * where(test, arm=arm, metric=measure)["value"], ARMS[arm].colour
+            position, fill = height - OFFSETS[measure], colour if measure == "generated" else "white"
+            axes.plot([values.mean()] * 2, [position - 0.13, position + 0.13], color=colour, lw=3)
+            axes.plot(values, [position] * len(values), "o", color=colour, mfc=fill)
+            _annotate(axes, f"{values.mean():.0f}", (values.max(), position), 7, va="center")
+    axes.axvline(100 * chance, ls=":", **REFERENCE_LINE)
+    _annotate(axes, "chance", (100 * chance, len(arms) - 0.5), 3, color=REFERENCE_LINE["color"])
     axes.set_yticks(range(len(arms)), [ARMS[arm].label for arm in reversed(arms)])
-    axes.set(
-        xlim=(0, 107),
-        ylim=(-0.6, len(arms) - 0.2),
-        xlabel="test accuracy, % (filled: generated, open: ranked)",
-    )
+    xlabel = "test accuracy, % (filled: generated, open: ranked)"
+    axes.set(xlim=(0, 107), ylim=(-0.6, len(arms) - 0.2), xlabel=xlabel)
     axes.grid(axis="y", visible=False)
-    means = over_seeds(where(chosen, metric="generated"), ["arm"]).set_index("arm")["mean"]
-    told = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
-    return Picture(
-        figure,
-        f"Generated test accuracy on {dataset}, mean over {plural(seeds, 'seed')}: {told}; chance {percent(chance)}.",
-    )
+    means = where(test, metric="generated").groupby("arm")["value"].mean()
+    accuracies = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
+    over = f"mean over {plural(seeds, 'seed')}"
+    return Picture(figure, f"Generated test accuracy on {dataset}, {over}: {accuracies}; chance {percent(chance)}.")
+
+
+def _annotate(axes: plt.Axes, text: str, point: tuple[float, float], right: float, **font: str) -> None:
+    """A small text so many points to the right of `point`."""
+    axes.annotate(text, point, (right, 0), textcoords="offset points", fontsize=9, **font)
 
 
 def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     """One row for each arm of the main variant and each scoring, on the test split."""
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
+    rates = test.pivot_table(index="arm", columns="metric", values="value")[["unparsed", "truncated"]]
     rows = []
-    for arm in [arm for arm in ARMS if arm in set(test["arm"])]:
-        for measure in ("generated", "ranked"):
-            found = where(test, arm=arm, metric=measure)
-            if found.empty:  # open answers are not ranked
-                continue
-            seeds, one = over_seeds(found, ["arm"]).iloc[0], found.iloc[0]
-            rates = {name: where(test, arm=arm, metric=name)["value"].mean() for name in ("unparsed", "truncated")}
-            rows.append(
-                {
-                    "arm": arm_name(arm),
-                    "scoring": measure,
-                    "parameters": int(one["parameters"]),
-                    "mean": float(seeds["mean"]),
-                    "seeds": int(seeds["seeds"]),
-                    "least": float(seeds["min"]),
-                    "greatest": float(seeds["max"]),
-                    "sd": float(seeds["sd"]),
-                    "low": float(one["low"]),
-                    "high": float(one["high"]),
-                    "over seeds": interval(seeds["min"], seeds["max"]),
-                    f"over questions (seed {int(one['seed'])})": interval(one["low"], one["high"]),
-                    "n": int(one["n"]),
-                }
-                | {name: float(rate) for name, rate in rates.items()}
-            )
-    show = [
-        "arm",
-        "scoring",
-        "parameters",
-        "mean",
-        "over seeds",
-        *[name for name in rows[0] if name.startswith("over questions")],
-    ]
-    formats = dict.fromkeys(("mean", "unparsed", "truncated"), "{:.3f}")
-    return Table(rows, formats, [*show, "unparsed", "truncated"])
+    for arm in arms_in(test["arm"]):
+        for measure in measures_in(where(test, arm=arm)["metric"]):
+            runs = where(test, arm=arm, metric=measure)
+            (over,), first = over_seeds(runs, ["arm"]).to_dict("records"), runs.iloc[0]
+            row = {
+                "arm": arm_name(arm),
+                "scoring": measure,
+                "parameters": int(first["parameters"]),
+                "mean": over["mean"],
+            }
+            row |= {"seeds": over["seeds"], "least": over["min"], "greatest": over["max"], "sd": over["sd"]}
+            row |= {"low": float(first["low"]), "high": float(first["high"])}
+            row |= {"over seeds": interval(over["min"], over["max"])}
+            row |= {f"over questions (seed {first['seed']})": interval(first["low"], first["high"]), "n": over["n"]}
+            rows.append(row | rates.loc[arm].to_dict())
+    over_questions = [name for name in rows[0] if name.startswith("over questions")]
+    show = ["arm", "scoring", "parameters", "mean", "over seeds", *over_questions, "unparsed", "truncated"]
+    return Table(rows, "{:.3f}", show)
 
 
 def ablation(
@@ -114,27 +93,29 @@ def ablation(
     what a value of 0 stands for in a key such as `train_size`, where it means all.
     """
     sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
-    others = [
+    changes = [
         {other: value for other, value in [*sweep.values()][-1].items() if other not in (key, *NOT_LEARNED)}
         for sweep in sweeps
     ]
-    every = dict.fromkeys(other for rest in others for other in rest)
-    differing = [other for other in every if len({rest.get(other) for rest in others}) > 1]
-    common = ", ".join(f"{other} = {others[0][other]}" for other in every if other not in differing)
-    frame = frame[(frame["split"] == "test") & frame["metric"].isin(["generated", "ranked"])]
-    found = []
+    keys = dict.fromkeys(other for changed in changes for other in changed)
+    differing = [other for other in keys if len({changed.get(other) for changed in changes}) > 1]
+    common = ", ".join(f"{other} = {changes[0][other]}" for other in keys if other not in differing)
+    test, parts = where(frame, split="test", metric=MEASURES), []
     for sweep in sweeps:
-        run = [arm for name in sweep for arm in recipe.trained_arms(name)]
+        runs = Counter(arm for name in sweep for arm in recipe.trained_arms(name))
         seeds = [seed for seed in recipe.seeds if all(seed in recipe.seeds_of(name) for name in sweep)]
         for name in sweep:
-            part = frame[(frame["variant"] == name) & frame["seed"].isin(seeds)]
-            part = part[part["arm"].isin([arm for arm in run if run.count(arm) > 1])]
+            part = where(test, variant=name, seed=seeds, arm=[arm for arm, count in runs.items() if count > 1])
             settings = [recipe.settings(arm, name) for arm in part["arm"]]
-            levels = [getattr(one, key) for one in settings]
-            given = [", ".join(f"{other} = {getattr(one, other)}" for other in differing) for one in settings]
-            levels = [level or (everything or {}).get(key, level) for level in levels]
-            found.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
-    return pd.concat(found), common
+            levels = [getattr(config, key) or (everything or {}).get(key, getattr(config, key)) for config in settings]
+            given = [", ".join(f"{other} = {getattr(config, other)}" for other in differing) for config in settings]
+            parts.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
+    return pd.concat(parts), common
+
+
+def series_name(arm: str, given: str) -> str:
+    """An arm in the sweep that has these other changes."""
+    return f"{arm_name(arm)} ({given})" if given else arm_name(arm)
 
 
 def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Picture:
@@ -146,40 +127,39 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
     values = list(dict.fromkeys(frame["level"]))
     ordered = not any(isinstance(value, (str, bool)) for value in values)
     levels = sorted(values) if ordered else values
-    arms = [arm for arm in ARMS if arm in set(frame["arm"])]
-    rows = [(arm, given) for given in dict.fromkeys(frame["given"]) for arm in arms]
-    rows = [(arm, given) for arm, given in rows if len(where(frame, arm=arm, given=given))]
-    styles = dict(zip(dict.fromkeys(frame["given"]), ("o-", "s--", "^:", "D-.", "v-", "P--"), strict=False))
-    measures, told = measures_of(frame["metric"]), []
-    figure, axes = panels(measures, (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(rows)))
+    conditions = list(dict.fromkeys(frame["given"]))
+    pairs = {*zip(frame["arm"], frame["given"], strict=True)}
+    series = [
+        (arm, condition) for condition in conditions for arm in arms_in(frame["arm"]) if (arm, condition) in pairs
+    ]
+    styles = dict(zip(conditions, zip("os^DvP", ("-", "--", ":", "-.", "-", "--"), strict=True), strict=False))
+    measures, accuracies = measures_in(frame["metric"]), []
+    size = (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(series))
+    figure, axes = panels(measures, size, xlabel=key, ylabel="test accuracy, %")
     for panel, measure in zip(axes, measures, strict=True):
-        for number, (arm, given) in enumerate(rows):
-            found = over_seeds(where(frame, arm=arm, given=given, metric=measure), ["level"]).set_index("level")
-            found = 100 * found.loc[[level for level in levels if level in found.index]]
-            aside = 0.0 if ordered else 0.4 / len(rows) * (number - (len(rows) - 1) / 2)
-            places = [levels.index(level) + aside for level in found.index]
-            colour, label = ARMS[arm].colour, ", ".join(filter(None, (ARMS[arm].name, given)))
-            style = styles.get(given, "x-")
+        for number, (arm, condition) in enumerate(series):
+            means = over_seeds(where(frame, arm=arm, given=condition, metric=measure), ["level"]).set_index("level")
+            means = means.loc[[level for level in levels if level in means.index]]
+            offset = 0.0 if ordered else 0.4 / len(series) * (number - (len(series) - 1) / 2)
+            positions = [levels.index(level) + offset for level in means.index]
+            mean, low, high = values = tuple(100 * means[name] for name in ("mean", "min", "max"))
+            colour, (marker, line) = ARMS[arm].colour, styles.get(condition, ("x", "-"))
+            look = {"color": colour, "marker": marker, "label": ", ".join(filter(None, (ARMS[arm].name, condition)))}
             if ordered:
-                panel.fill_between(places, found["min"], found["max"], color=colour, alpha=0.2, lw=0)
+                panel.fill_between(positions, low, high, color=colour, alpha=0.2, lw=0)
+                panel.plot(positions, mean, ls=line, **look)
             else:
-                panel.vlines(places, found["min"], found["max"], color=colour, lw=2)
-            panel.plot(places, found["mean"], style if ordered else style[0], color=colour, label=label)
+                draw_interval(panel, values, positions, upright=True, **look)
             if measure == "generated":
-                points = [
-                    f"{percent(mean / 100)} at {level}" for level, mean in zip(found.index, found["mean"], strict=True)
-                ]
-                told.append(f"{arm_name(arm)}{f' ({given})' if given else ''} {', '.join(points)}")
-        panel.set(xlabel=key, ylim=(0, 103), xlim=(-0.4, len(levels) - 0.6))
+                points = ", ".join(f"{percent(means['mean'][level])} at {level}" for level in means.index)
+                accuracies.append(f"{series_name(arm, condition)} {points}")
+        panel.set(xlim=(-0.4, len(levels) - 0.6))
         panel.set_xticks(range(len(levels)), levels)
-    axes[0].set_ylabel("test accuracy, %")
-    legend_below(figure, columns=1 if any(given for _, given in rows) else 3)
+    legend_below(figure, columns=1 if any(conditions) else 3)
     seeds = frame["seed"].nunique()
-    of_seeds = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
-    return Picture(
-        figure,
-        f"Generated test accuracy by {key}{f', with {common}' if common else ''}, {of_seeds}: {'; '.join(told)}.",
-    )
+    over = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
+    swept = f"{key}{f', with {common}' if common else ''}"
+    return Picture(figure, f"Generated test accuracy by {swept}, {over}: {'; '.join(accuracies)}.")
 
 
 def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
@@ -187,17 +167,17 @@ def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
 
     `frame` has the rows of single forms, such as `generated:eats`; questions weigh alike.
     """
-    single = frame[frame["metric"].str.contains(":")]
-    measure, form = single["metric"].str.split(":").str[0], single["metric"].str.split(":").str[1]
-    single = single.assign(metric=measure, form=form, right=single["value"] * single["n"])
-    forms = single.groupby("split")["form"].agg(set).to_dict()
-    found = []
+    by_form = frame[frame["metric"].str.contains(":")]
+    metric, form = (by_form["metric"].str.split(":").str[part] for part in (0, 1))
+    by_form = by_form.assign(metric=metric, form=form, right=by_form["value"] * by_form["n"])
+    forms = by_form.groupby("split")["form"].agg(set).to_dict()
+    parts = []
     for split in [split for split in forms if forms[split] < forms.get("test", set())]:
-        part = where(single[single["form"].isin(forms[split])], split="test")
+        part = where(by_form, split="test", form=[*forms[split]])
         sums = part.groupby(["dataset", "arm", "variant", "seed", "metric"], sort=False)[["right", "n"]].sum()
-        rows = sums.assign(value=sums["right"] / sums["n"], split=f"test, forms of {split}").reset_index()
-        found.append(rows.drop(columns="right"))
-    return pd.concat(found) if found else frame.iloc[:0]
+        sums = sums.assign(value=sums["right"] / sums["n"], split=f"test, forms of {split}").reset_index()
+        parts.append(sums.drop(columns="right"))
+    return pd.concat(parts) if parts else frame.iloc[:0]
 
 
 def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
@@ -207,7 +187,7 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
     """
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
-    measures = measures_of(wide)
+    measures = measures_in(wide)
     wide["mean"] = wide[measures].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
     keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))

@@ -17,11 +17,11 @@ FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines ho
 
 def chance(questions: Iterable[Row], split: str = "test") -> float:
     """Expected accuracy on a split of guessing among the possible answers; 0 where there is no end of them."""
-    guessed = [_guessed(row) for row in questions if row["split"] == split]
-    return sum(guessed) / len(guessed)
+    chances = [_chance(row) for row in questions if row["split"] == split]
+    return sum(chances) / len(chances)
 
 
-def _guessed(question: Row) -> float:
+def _chance(question: Row) -> float:
     """Chance that a random guess at a question is right."""
     answers = prompts.possible(question)
     return 1 / len(answers) if answers else 0.0
@@ -33,30 +33,21 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
     `answers`: baseline → its predictions on `questions`. Intervals are Wilson's, each at such a level that all of the
     table hold together with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
     """
-    by_luck = {row["id"]: _guessed(row) for row in questions}
+    chances = {row["id"]: _chance(row) for row in questions}
     groups = [
-        (split, name, [row for row in rows if row["split"] == split])
+        (split, baseline, [row for row in rows if row["split"] == split])
         for split in dict.fromkeys(row["split"] for row in questions)
-        for name, rows in answers.items()
+        for baseline, rows in answers.items()
     ]
     confidence = 1 - (1 - FAIR_LEVEL) / max(1, len(groups))
-    found = []
-    for split, name, rows in groups:
-        right, by_chance = sum(row["correct"] for row in rows), sum(by_luck[row["question_id"]] for row in rows)
-        low, high = scoring.wilson(right, len(rows), confidence)
-        found.append(
-            {
-                "split": split,
-                "baseline": arm_name(name),
-                "n": len(rows),
-                "accuracy": right / len(rows),
-                "low": low,
-                "high": high,
-                "chance": by_chance / len(rows),
-                "within chance": "yes" if low <= by_chance / len(rows) <= high else "no",
-            }
-        )
-    return found
+    results = []
+    for split, baseline, rows in groups:
+        n, right = len(rows), sum(row["correct"] for row in rows)
+        by_chance = sum(chances[row["question_id"]] for row in rows) / n
+        low, high = scoring.wilson(right, n, confidence)
+        row = {"split": split, "baseline": arm_name(baseline), "n": n, "accuracy": right / n, "low": low, "high": high}
+        results.append(row | {"chance": by_chance, "within chance": "yes" if low <= by_chance <= high else "no"})
+    return results
 
 
 def ceilings(frame: pd.DataFrame) -> dict[str, float]:
@@ -64,9 +55,9 @@ def ceilings(frame: pd.DataFrame) -> dict[str, float]:
 
     `frame`: metrics.csv of recipe `micro_ceiling`.
     """
-    found = frame[(frame["arm"] == "two_stage_teacher_rationale") & (frame["split"] == "validation")]
-    found = found[found["metric"].str.startswith("generated:")]
-    return {name.split(":")[1]: float(mean) for name, mean in found.groupby("metric")["value"].mean().items()}
+    by_form = frame["metric"].str.startswith("generated:") & (frame["arm"] == "two_stage_teacher_rationale")
+    means = frame[by_form & (frame["split"] == "validation")].groupby("metric")["value"].mean()
+    return {name.split(":")[1]: float(mean) for name, mean in means.items()}
 
 
 def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
@@ -86,8 +77,8 @@ def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
 
 def citation(citation_file: str) -> str:
     """How to cite this project, from the text of CITATION.cff."""
-    told = yaml.safe_load(citation_file)
+    metadata = yaml.safe_load(citation_file)
     authors = ", ".join(
-        author.get("name") or f"{author['given-names']} {author['family-names']}" for author in told["authors"]
+        author.get("name") or f"{author['given-names']} {author['family-names']}" for author in metadata["authors"]
     )
-    return f"{authors[0].upper()}{authors[1:]}: {told['title']}, version {told['version']}."
+    return f"{authors[0].upper()}{authors[1:]}: {metadata['title']}, version {metadata['version']}."

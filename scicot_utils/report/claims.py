@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.differences import HEADLINE, MIN_SEEDS, direction, points, word, would_settle
+from scicot_utils.report.differences import (
+    DIRECTIONS,
+    HEADLINE,
+    MIN_SEEDS,
+    direction,
+    of_pairs,
+    points,
+    would_settle,
+)
 from scicot_utils.report.results import where
 from scicot_utils.report.style import Table, arm_name, percent, plural
 from scicot_utils.tables import Row
@@ -81,24 +89,18 @@ CLAIMS = (
 )
 
 
-def judged(directions: Sequence[str]) -> str:
+def verdict(directions: Iterable[str]) -> str:
     """What the directions of both scorings, or of the one there is, say of a claim that the first arm is above."""
-    found = {*directions}
-    if found == {"above"}:
+    directions = {*directions}
+    if directions == {"above"}:
         return "reproduced"
-    if {"above", "below"} <= found:
+    if {"above", "below"} <= directions:
         return "contradictory"
-    if "above" in found:
+    if "above" in directions:
         return "partly"
-    if "below" in found:
-        return "reversed" if found == {"below"} else "partly reversed"
-    return "no difference" if found == {"no different from"} else "inconclusive"
-
-
-def _measured(row: Row, settings: Settings) -> str:
-    said = word(row, settings)
-    told = f"{row['measure']} {points(row)}, {said}"
-    return told + (f"; {would_settle(row, settings)} would settle it" if said == "not told apart" else "")
+    if "below" in directions:
+        return "reversed" if directions == {"below"} else "partly reversed"
+    return "no difference" if directions == {"no different from"} else "inconclusive"
 
 
 def claims(
@@ -111,55 +113,59 @@ def claims(
     in all of them is reproduced partly. Those of too few seeds carry no verdict.
     """
     rows = []
+    columns = (f"measured on {recipe.distill[0]}, points", "in the variants", "verdict")
     for claim in CLAIMS:
-        found = [row for row in comparisons if (row["first"], row["second"]) == (claim.first, claim.second)]
-        of_sweep = found[0].get("second of") if found else None
-        elsewhere_too = [*in_variants, *(row for row in found if row.get("second of") != of_sweep)]
-        found = [row for row in found if row.get("second of") == of_sweep]
-        verdict, measured, elsewhere = "not run here", "–", "–"
-        if recipe.plumbing:
-            measured = "a plumbing run"
-        elif claim.datasets and not set(claim.datasets) & set(recipe.distill):
-            measured = f"needs {' or '.join(claim.datasets)}"
-        elif found and found[0]["seeds"] < MIN_SEEDS:
-            verdict, measured = "too few seeds", f"{plural(found[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}"
-        elif found:
-            verdict = judged([direction(row, settings) for row in found])
-            held: dict[str, list[str]] = {}
-            for row in elsewhere_too:
-                if (row["first"], row["second"]) != (claim.first, claim.second) or row["variant"] == MAIN:
-                    continue
-                first, second = (recipe.settings(row[arm], row[f"{arm} of"]) for arm in ("first", "second"))
-                if row["seeds"] >= MIN_SEEDS and first.student == second.student:  # else no like with like
-                    held.setdefault(row["variant"], []).append(direction(row, settings))
-            if held:
-                by_verdict: dict[str, list[str]] = {}
-                for name, directions in held.items():
-                    by_verdict.setdefault(judged(directions), []).append(name)
-                above = by_verdict.pop("reproduced", [])
-                others = [f"{other}: {', '.join(names)}" for other, names in by_verdict.items()]
-                elsewhere = "; ".join([f"reproduced in {len(above)} of {len(held)}", *others])
-                verdict = "partly" if verdict == "reproduced" and others else verdict
-            measured = "; ".join(_measured(row, settings) for row in found)
-        rows.append(
-            {
-                "paper": claim.paper,
-                "claim": claim.claim,
-                "published": claim.published,
-                f"measured on {recipe.distill[0]}, points": measured,
-                "in the variants": elsewhere,
-                "verdict": verdict,
-                "to settle it": claim.to_settle,
-            }
-        )
+        evidence = _evidence(claim, recipe, comparisons, settings, in_variants)
+        row = {"paper": claim.paper, "claim": claim.claim, "published": claim.published}
+        rows.append(row | dict(zip(columns, evidence, strict=True)) | {"to settle it": claim.to_settle})
     return rows
+
+
+def _evidence(
+    claim: Claim, recipe: Recipe, comparisons: Sequence[Row], settings: Settings, in_variants: Sequence[Row]
+) -> tuple[str, str, str]:
+    """What was measured, what it is in the variants, and the verdict."""
+    pair = [(claim.first, claim.second)]
+    comparisons = of_pairs(comparisons, pair)
+    first_sweep = comparisons[0].get("second of") if comparisons else None
+    rows = [row for row in comparisons if row.get("second of") == first_sweep]
+    if recipe.plumbing:
+        return "a plumbing run", "–", "not run here"
+    if claim.datasets and not {*claim.datasets} & {*recipe.distill}:
+        return f"needs {' or '.join(claim.datasets)}", "–", "not run here"
+    if not rows:
+        return "–", "–", "not run here"
+    if rows[0]["seeds"] < MIN_SEEDS:
+        return f"{plural(rows[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}", "–", "too few seeds"
+    outcome = verdict(direction(row, settings) for row in rows)
+    other_sweeps = [row for row in comparisons if row.get("second of") != first_sweep]
+    by_variant: dict[str, list[str]] = {}
+    for row in [*of_pairs(in_variants, pair), *other_sweeps]:
+        first, second = (recipe.settings(row[arm], row[f"{arm} of"]) for arm in ("first", "second"))
+        if row["variant"] != MAIN and row["seeds"] >= MIN_SEEDS and first.student == second.student:  # like with like
+            by_variant.setdefault(row["variant"], []).append(direction(row, settings))
+    elsewhere = "–"
+    if by_variant:
+        by_verdict: dict[str, list[str]] = {}
+        for variant, directions in by_variant.items():
+            by_verdict.setdefault(verdict(directions), []).append(variant)
+        reproduced = by_verdict.pop("reproduced", [])
+        exceptions = [f"{other}: {', '.join(variants)}" for other, variants in by_verdict.items()]
+        elsewhere = "; ".join([f"reproduced in {len(reproduced)} of {len(by_variant)}", *exceptions])
+        outcome = "partly" if outcome == "reproduced" and exceptions else outcome
+    return "; ".join(_measured(row, settings) for row in rows), elsewhere, outcome
+
+
+def _measured(row: Row, settings: Settings) -> str:
+    stands = DIRECTIONS[direction(row, settings)]
+    settled_by = f"; {would_settle(row, settings)} would settle it" if stands == "not told apart" else ""
+    return f"{row['measure']} {points(row)}, {stands}{settled_by}"
 
 
 class Verdicts(Table):
     """`claims` for reading: each claim with its verdict, and below it what stands in the other columns."""
 
     def _repr_html_(self) -> str:
-        shown = self._shown()
         return "".join(
             f'<section class="claim"><p><strong>{html.escape(row["claim"])}</strong> '
             f'<span class="verdict">{html.escape(row["verdict"])}</span></p><dl>'
@@ -169,51 +175,49 @@ class Verdicts(Table):
                 if name not in ("claim", "verdict") and value != "–"
             )
             + "</dl></section>"
-            for row in shown.to_dict("records")
+            for row in self._displayed().to_dict("records")
         )
 
 
 def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row]) -> list[Row]:
     """The headline's arms and their differences, a column for each scoring; [] where there is nothing to say."""
-    found = [row for row in comparisons if (row["first"], row["second"]) in HEADLINE[:2]]
-    if recipe.plumbing or not found:
+    rows = of_pairs(comparisons, HEADLINE[:2])
+    if recipe.plumbing or not rows:
         return []
-    over = f"{found[0]['n']} test questions of {recipe.distill[0]}, {plural(found[0]['seeds'], 'seed')}"
-    measures = list(dict.fromkeys(row["measure"] for row in found))
-    rows = []
-    for arm in dict.fromkeys(arm for row in found for arm in (row["first"], row["second"])):
-        means = {
-            measure: where(frame, arm=arm, variant=MAIN, split="test", metric=measure)["value"].mean()
-            for measure in measures
-        }
-        rows.append({over: arm_name(arm)} | {measure: percent(mean) for measure, mean in means.items()})
+    title = f"{rows[0]['n']} test questions of {recipe.distill[0]}, {plural(rows[0]['seeds'], 'seed')}"
+    measures = list(dict.fromkeys(row["measure"] for row in rows))
+    lines: list[Row] = [
+        {title: arm_name(arm)} | {measure: percent(_mean(frame, arm, measure)) for measure in measures}
+        for arm in dict.fromkeys(arm for row in rows for arm in (row["first"], row["second"]))
+    ]
     for pair in HEADLINE[:2]:
-        gaps = {row["measure"]: points(row) for row in found if (row["first"], row["second"]) == pair}
-        if gaps:
-            rows.append({over: f"difference to {arm_name(pair[1])}, points, with its interval"} | gaps)
-    return rows
+        if differences := {row["measure"]: points(row) for row in of_pairs(rows, [pair])}:
+            lines.append({title: f"difference to {arm_name(pair[1])}, points, with its interval"} | differences)
+    return lines
 
 
 def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:
     """Two-stage beside its two rivals in a few sentences, whatever came out."""
     if recipe.plumbing:
         return f"This is a plumbing run and shows no result: {recipe.plumbing}"
-    told = []
-    for first, second in HEADLINE[:2]:
-        for row in [row for row in comparisons if (row["first"], row["second"]) == (first, second)]:
-            a, b = (
-                where(frame, arm=arm, variant=MAIN, split="test", metric=row["measure"])["value"].mean()
-                for arm in (first, second)
-            )
-            stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"
-            told.append(
-                f"{row['measure'].capitalize()}, {arm_name(first)} with {percent(a)} {stands} "
-                f"{arm_name(second)} with {percent(b)}: {points(row).replace(' (', ' points (')}."
-            )
-    if not told:
+    sentences = []
+    for row in [row for pair in HEADLINE[:2] for row in of_pairs(comparisons, [pair])]:
+        first, second = (
+            f"{arm_name(row[arm])} with {percent(_mean(frame, row[arm], row['measure']))}"
+            for arm in ("first", "second")
+        )
+        stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"
+        difference = points(row).replace(" (", " points (")
+        sentences.append(f"{row['measure'].capitalize()}, {first} {stands} {second}: {difference}.")
+    if not sentences:
         return "This recipe does not run the arms of the headline comparison, so there is no headline."
-    if comparisons[0]["seeds"] < MIN_SEEDS:
-        told.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
-    seeds = comparisons[0]["seeds"]
-    asked = f"{comparisons[0]['n']} test questions, {plural(seeds, 'seed')}"
-    return f"Measured on {recipe.distill[0]} ({asked}). {' '.join(told)}"
+    seeds, questions = comparisons[0]["seeds"], comparisons[0]["n"]
+    if seeds < MIN_SEEDS:
+        sentences.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
+    size = f"{questions} test questions, {plural(seeds, 'seed')}"
+    return f"Measured on {recipe.distill[0]} ({size}). {' '.join(sentences)}"
+
+
+def _mean(frame: pd.DataFrame, arm: str, measure: str) -> float:
+    """Test accuracy of the main variant, over seeds."""
+    return where(frame, arm=arm, variant=MAIN, split="test", metric=measure)["value"].mean()

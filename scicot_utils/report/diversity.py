@@ -9,14 +9,13 @@ import pandas as pd
 
 from scicot_utils import arms, paths, prompts, rationales, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.accuracy import ablation
-from scicot_utils.report.results import over_seeds
-from scicot_utils.report.style import Table, arm_name, percent, plural
+from scicot_utils.report.accuracy import ablation, series_name
+from scicot_utils.report.results import over_seeds, predictions, where
+from scicot_utils.report.style import Table, arm_name, percent, plural, wide
 from scicot_utils.tables import Row
-from scicot_utils.tasks import task as entry
+from scicot_utils.tasks import task as task_entry
 
 PAPER = "finetune_cot"
-WHOSE = ["method", "model", "size"]
 READINGS = ("strict", "paper", "conclusion")
 
 
@@ -31,12 +30,8 @@ def published(paper: str = PAPER) -> pd.DataFrame:
 
 def published_table(frame: pd.DataFrame) -> Table:
     """Published rows side by side, a column a task; empty where the paper gives no figure."""
-    wide = frame.pivot_table(index=WHOSE, columns="task", values="accuracy", sort=False)
-    tasks = list(dict.fromkeys(frame["task"]))
-    rows = wide[tasks].reset_index().to_dict("records")
-    for row in rows:
-        row |= {task: None if pd.isna(row[task]) else row[task] for task in tasks}
-    return Table(rows, dict.fromkeys(tasks, "{:.1f}"))
+    rows = wide(frame.to_dict("records"), ["method", "model", "size"], "task", "accuracy")
+    return Table(rows, "{:.1f}")
 
 
 def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
@@ -44,9 +39,9 @@ def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
     return [
         {
             "task": name,
-            "answers": entry(name).answers.replace("_", " or "),
-            **{f"{split}, paper's": entry(name).published.get(split) for split in ("train", "test")},
-            "questions": entry(name).source,
+            "answers": task_entry(name).answers.replace("_", " or "),
+            **{f"{split}, paper's": task_entry(name).published.get(split) for split in ("train", "test")},
+            "questions": task_entry(name).source,
         }
         for name in dict.fromkeys(frame["task"])
     ]
@@ -55,13 +50,12 @@ def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
 def measured_on_tasks(metrics: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> list[Row]:
     """This run's generated test accuracy, in %, on the tasks that have published figures: a row an arm and variant."""
     tasks = [name for name in dict.fromkeys(frame["task"]) if name in recipe.distill]
-    found = metrics[metrics["dataset"].isin(tasks) & (metrics["split"] == "test") & (metrics["metric"] == "generated")]
     rows = []
-    for (arm, variant), part in found.groupby(["arm", "variant"], sort=False):
+    test = where(metrics, dataset=tasks, split="test", metric="generated")
+    for (arm, variant), part in test.groupby(["arm", "variant"], sort=False):
         means = over_seeds(part, ["dataset"]).set_index("dataset")
-        seeds = {"seeds": int(means["seeds"].min())}
-        shares = {task: 100 * means["mean"][task] if task in means.index else None for task in tasks}
-        rows.append({"arm": arm_name(arm), "variant": variant} | seeds | shares)
+        accuracies = {task: 100 * means["mean"][task] if task in means.index else None for task in tasks}
+        rows.append({"arm": arm_name(arm), "variant": variant, "seeds": int(means["seeds"].min())} | accuracies)
     return rows
 
 
@@ -73,22 +67,17 @@ def yields(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[R
     """
     rows = []
     for variant in [name for sweep in recipe.sweeps().get("samples", []) for name in sweep]:
-        place = paths.rationales(recipe.name, dataset, recipe.variant_at("rationales", variant))
-        judged = [row for row in tables.read("rationales", place) if questions[row["question_id"]]["split"] == "train"]
-        kept = [row for row in judged if row["kept"]]
+        file = paths.rationales(recipe.name, dataset, recipe.variant_at("rationales", variant))
+        train = [row for row in tables.read("rationales", file) if questions[row["question_id"]]["split"] == "train"]
+        kept = [row for row in train if row["kept"]]
         wordings = {(row["question_id"], " ".join(row["rationale"].lower().split())) for row in kept}
-        asked = len({row["question_id"] for row in judged})
-        answered = len({row["question_id"] for row in kept})
-        rows.append(
-            {
-                "variant": variant,
-                "D": recipe.settings(variant=variant).samples,
-                "questions asked": asked,
-                "with one kept": answered / asked,
-                "kept a question": len(kept) / answered if answered else 0.0,
-                "of different wording": len(wordings) / len(kept) if kept else 0.0,
-            }
-        )
+        question_count, kept_count = (len({row["question_id"] for row in judgements}) for judgements in (train, kept))
+        row = {"variant": variant, "D": recipe.settings(variant=variant).samples, "questions asked": question_count}
+        row |= {
+            "with one kept": kept_count / question_count,
+            "kept a question": len(kept) / kept_count if kept else 0.0,
+        }
+        rows.append(row | {"of different wording": len(wordings) / len(kept) if kept else 0.0})
     return rows
 
 
@@ -101,29 +90,31 @@ def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list
     """
     settings = recipe.settings()
     prompt = prompts.TEACHER_PROMPTS[settings.prompt]
-    asked = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
-    judged = [rationales.judge(prompt, questions, asked, settings.filter, reading) for reading in READINGS]
-    answers = [[row["teacher_answer"] for row in rows] for rows in judged]
-    rows = [_both_read("teacher", 1, answers, questions, asked)] if any(map(any, answers)) else []
+    completions = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
+    by_reading = [
+        [row["teacher_answer"] for row in rationales.judge(prompt, questions, completions, settings.filter, reading)]
+        for reading in READINGS
+    ]
+    rows = [_accuracies("teacher", 1, by_reading, questions, completions)] if any(map(any, by_reading)) else []
     for arm in recipe.trained_arms(MAIN):
-        found: list[Row] = []
-        for seed in recipe.seeds:
-            file = paths.run(recipe.name, dataset, arm, MAIN, seed) / "predictions.parquet"
-            found += [row for row in tables.read("predictions", file) if row["split"] == "test"]
-        answers = [
-            [arms.output_format(arm).read(questions[row["question_id"]], row["text"], reading) for row in found]
+        answers = [row for seed in recipe.seeds for row in predictions(recipe, dataset, arm, MAIN, seed)]
+        by_reading = [
+            [arms.output_format(arm).read(questions[row["question_id"]], row["text"], reading) for row in answers]
             for reading in READINGS
         ]
-        rows.append(_both_read(arm, len(recipe.seeds), answers, questions, found))
+        rows.append(_accuracies(arm, len(recipe.seeds), by_reading, questions, answers))
     return rows
 
 
-def _both_read(who: str, seeds: int, answers: list[list[str]], questions: Mapping[str, Row], asked: list[Row]) -> Row:
-    gold = [questions[row["question_id"]]["answer"] for row in asked]
+def _accuracies(
+    who: str, seeds: int, by_reading: list[list[str]], questions: Mapping[str, Row], texts: list[Row]
+) -> Row:
+    gold = [questions[row["question_id"]]["answer"] for row in texts]
     shares = {
-        reading: sum(map(operator.eq, read, gold)) / len(gold) for reading, read in zip(READINGS, answers, strict=True)
+        reading: sum(map(operator.eq, answers, gold)) / len(gold)
+        for reading, answers in zip(READINGS, by_reading, strict=True)
     }
-    differ = sum(len({*read}) > 1 for read in zip(*answers, strict=True)) / len(gold)
+    differ = sum(len({*answers}) > 1 for answers in zip(*by_reading, strict=True)) / len(gold)
     return {"who": arm_name(who), "seeds": seeds, "texts": len(gold)} | shares | {"differ": differ}
 
 
@@ -131,13 +122,15 @@ def diversity_summary(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> st
     """The difference between the most and the fewest rationales a question in each sweep, as a sentence."""
     if "samples" not in recipe.sweeps():
         return ""
-    frame, common = ablation(recipe, metrics[metrics["dataset"] == dataset], "samples")
-    told = []
-    for (arm, given), part in frame[frame["metric"] == "generated"].groupby(["arm", "given"], sort=False):
+    frame, common = ablation(recipe, where(metrics, dataset=dataset), "samples")
+    accuracies = []
+    for (arm, given), part in where(frame, metric="generated").groupby(["arm", "given"], sort=False):
         means = over_seeds(part, ["level"]).set_index("level")
         few, many = min(means.index), max(means.index)
-        told.append(
-            f"{arm_name(arm)}{f' ({given})' if given else ''} {percent(means['mean'][few])} with D = {few} and "
+        accuracies.append(
+            f"{series_name(arm, given)} {percent(means['mean'][few])} with D = {few} and "
             f"{percent(means['mean'][many])} with D = {many} ({plural(means['seeds'].min(), 'seed')})"
         )
-    return f"Generated accuracy on {dataset}{f', with {common}' if common else ''}: {'; '.join(told)}." if told else ""
+    if not accuracies:
+        return ""
+    return f"Generated accuracy on {dataset}{f', with {common}' if common else ''}: {'; '.join(accuracies)}."

@@ -63,24 +63,25 @@ def argument_figure() -> Picture:
     figure = plt.figure(figsize=(9, 2.1), layout="none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 13.4), ylim=(-0.9, 2.4))
     axes.axis("off")
-    told, ways = [], []
+    descriptions, arrows = [], []
     for height, arm in enumerate(("two_stage", "rationale_answer", "answer_only")):  # from below
-        maps, colour, place = arms.maps_of(arm), ARMS[arm].colour, 3.9
+        maps, colour, x = arms.maps_of(arm), ARMS[arm].colour, 3.9
+        sides = [learned.told.split(" → ") for learned in maps]
         _box(axes, 0.25, height, ARMS[arm].label, colour, "left")
-        asked = before = _box(axes, place, height, _words(maps[0].told.split(" → ")[0]), LINE, "left")
-        for number, learned in enumerate(maps, 1):
-            reads, writes = learned.told.split(" → ")
-            student = _box(axes, place + 2, height, f"student {number}" if len(maps) > 1 else "student", colour, "left")
-            ways.append((before, student, "arc3"))
-            if before is not asked and "Q" in reads:
-                ways.append((asked, student, "arc3,rad=0.25"))
-            before = _box(axes, place + 4, height, _words(writes), LINE, "left")
-            ways.append((student, before, "arc3"))
-            place += 4
-        read = [[_words(side) for side in one.told.split(" → ")] for one in maps]
-        told.append(f"{arm_name(arm)}, " + ", then ".join(f"{reads} to {writes}" for reads, writes in read))
-    _arrows(axes, ways)
-    return Picture(figure, f"What the students read and write. {'; '.join(reversed(told))}.", ground="none")
+        question = before = _box(axes, x, height, _words(sides[0][0]), LINE, "left")
+        for number, (reads, writes) in enumerate(sides, 1):
+            student = _box(axes, x + 2, height, f"student {number}" if len(maps) > 1 else "student", colour, "left")
+            arrows.append((before, student, "arc3"))
+            if before is not question and "Q" in reads:
+                arrows.append((question, student, "arc3,rad=0.25"))
+            before = _box(axes, x + 4, height, _words(writes), LINE, "left")
+            arrows.append((student, before, "arc3"))
+            x += 4
+        steps = ", then ".join(f"{_words(reads)} to {_words(writes)}" for reads, writes in sides)
+        descriptions.append(f"{arm_name(arm)}, {steps}")
+    _arrows(axes, arrows)
+    alt = f"What the students read and write. {'; '.join(reversed(descriptions))}."
+    return Picture(figure, alt, ground="none")
 
 
 def _words(letters: str) -> str:
@@ -111,25 +112,20 @@ def flow_figure() -> Picture:
         number = f"{name[:2]}  " if name[0].isdigit() else ""
         boxes[name] = _box(axes, x, y, f"{number}{label}", BOX["ec"])
     _arrows(axes, [(boxes[start], boxes[end], "arc3") for start, end in FLOW])
-    told = ", ".join(f"{start} to {end}" for start, end in FLOW)
-    return Picture(figure, f"The flow of data between the notebooks: {told}.", ground="none")
+    arrows = ", ".join(f"{start} to {end}" for start, end in FLOW)
+    return Picture(figure, f"The flow of data between the notebooks: {arrows}.", ground="none")
 
 
 def layers() -> dict[str, str]:
     """Module of the package → what lies in it, from the bottom up, as import-linter enforces it (pyproject.toml); modules
     of one layer are divided by `|`, layers by `<`, from below.
     """
-    declared = tomllib.loads(paths.PROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    whole, *inside = ([_bare(layer) for layer in reversed(contract["layers"])] for contract in declared)
-    within = {
-        stack[0].split(".")[0]: " < ".join(layer.replace(f"{stack[0].split('.')[0]}.", "") for layer in stack)
-        for stack in inside
-    }
+    project = tomllib.loads(paths.PROJECT.read_text(encoding="utf-8").replace("scicot_utils.", ""))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    whole, *inside = (contract["layers"][::-1] for contract in contracts)
+    packages = {stack[0].split(".")[0]: " < ".join(stack) for stack in inside}
+    within = {name: modules.replace(f"{name}.", "") for name, modules in packages.items()}
     return {name: within.get(name, "") for name in whole}
-
-
-def _bare(layer: str) -> str:
-    return layer.replace("scicot_utils.", "")
 
 
 def layers_figure() -> Picture:
@@ -142,5 +138,5 @@ def layers_figure() -> Picture:
         axes.barh(height, 10, height=0.82, color=BOX["fc"], edgecolor=BOX["ec"], lw=0.8)
         axes.text(0.15, height, name, va="center", fontsize=10.5, fontweight="bold", color="#111111")
         axes.text(1.7, height, "\n".join(textwrap.wrap(within, 84)), va="center", fontsize=9.5, color="#333333")
-    told = "; ".join(f"{name} ({within})" if within else name for name, within in stack.items())
-    return Picture(figure, f"The layers of the package, from the bottom up: {told}.", ground="none")
+    modules = "; ".join(f"{name} ({within})" if within else name for name, within in stack.items())
+    return Picture(figure, f"The layers of the package, from the bottom up: {modules}.", ground="none")

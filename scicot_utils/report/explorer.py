@@ -14,33 +14,30 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from scicot_utils import arms, paths, prompts, tables
-from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils import arms, paths, prompts, scoring, tables
+from scicot_utils.recipe import Recipe
+from scicot_utils.report.results import first_rationales
 from scicot_utils.report.style import arm_name, visible
 from scicot_utils.tables import Row
 
 SCRIPT, STYLE = paths.EXPLORER / "explorer.js", paths.EXPLORER / "explorer.css"
 
 
-def explored(
-    recipe: Recipe, dataset: str, questions: Mapping[str, Row], answered: Mapping[str, Mapping[str, Row]]
+def explorer_data(
+    recipe: Recipe, dataset: str, questions: Mapping[str, Row], answers: Mapping[str, Mapping[str, Row]]
 ) -> dict[str, object]:
     """What the explorer shows, of the main variant's first seed: `arms`, their names, and `questions`, each with `id`,
     `form`, `question`, `options`, [letter, text] pairs, `gold` (its letter or open answer), `teacher` (its first
     rationale, or '') and `answers`, one an arm: `rationale` (that a first student wrote for it; None where none does), `text` (all that
     the answering student wrote), `answer`, `ranked` (letters), `right`, `cut` (at the limit) and `rule`, how the answer
-    was read. `answered`: of `results.first_answers`.
+    was read. `answers`: of `results.first_answers`.
     """
-    judged = tables.read("rationales", paths.rationales(recipe.name, dataset, MAIN))
-    teachers = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0}
-    asked = [
-        row for row in questions.values() if row["split"] == "test" and all(row["id"] in of for of in answered.values())
-    ]
+    teacher = first_rationales(recipe, dataset)
     return {
         "recipe": recipe.name,
         "dataset": dataset,
         "seed": recipe.seeds[0],
-        "arms": [arm_name(arm) for arm in answered],
+        "arms": [arm_name(arm) for arm in answers],
         "questions": [
             {
                 "id": row["id"],
@@ -51,32 +48,35 @@ def explored(
                     for label, text in zip(row["choices"]["label"], row["choices"]["text"], strict=True)
                 ],
                 "gold": _letter(row, row["answer"]),
-                "teacher": visible(teachers.get(row["id"], "")),
-                "answers": [_answer(recipe, arm, row, of[row["id"]]) for arm, of in answered.items()],
+                "teacher": visible(teacher.get(row["id"], "")),
+                "answers": [_answer(recipe, arm, row, by_id[row["id"]]) for arm, by_id in answers.items()],
             }
-            for row in asked
+            for row in questions.values()
+            if row["split"] == "test" and all(row["id"] in by_id for by_id in answers.values())
         ],
     }
 
 
 def _answer(recipe: Recipe, arm: str, question: Row, prediction: Row) -> Row:
-    reading, form = recipe.settings(arm).answer_reading, arms.output_format(arm)
-    rule = form.by(question, prediction["text"])[1] if reading == "strict" else "the paper's reading"
-    scores, labels = prediction["option_scores"], question["choices"]["label"]
-    ranked = labels[max(range(len(labels)), key=scores.__getitem__)] if labels and scores else ""
+    labels, scores = question["choices"]["label"], prediction["option_scores"]
     return {
         "rationale": visible(prediction["rationale"]) if arms.ANSWER_FROM in arms.maps_of(arm) else None,
         "text": visible(prediction["text"]),
         "answer": _letter(question, prediction["answer"]),
-        "ranked": _letter(question, ranked),
+        "ranked": _letter(question, scoring.ranked(labels, scores) if labels and scores else ""),
         "right": prediction["correct"],
         "cut": prediction["truncated"],
-        "rule": rule
-        if prediction["answer"]
-        else "it names none of the options, or several"
-        if labels
-        else "it names none, or several",
+        "rule": _rule(recipe, arm, question, prediction),
     }
+
+
+def _rule(recipe: Recipe, arm: str, question: Row, prediction: Row) -> str:
+    """How the answer was read, or why none was."""
+    if not prediction["answer"]:
+        return f"it names none{' of the options' if question['choices']['label'] else ''}, or several"
+    if recipe.settings(arm).answer_reading == "strict":
+        return arms.output_format(arm).by(question, prediction["text"])[1]
+    return "the paper's reading"
 
 
 def _letter(question: Row, answer: str) -> str:
@@ -87,38 +87,37 @@ def _letter(question: Row, answer: str) -> str:
 
 
 class Explorer:
-    """`explored` as a page: one row a question, filters, and all that was written of it on request."""
+    """`explorer_data` as a page: one row a question, filters, and all that was written of it on request."""
 
     ending = "json"
 
-    def __init__(self, found: Mapping[str, object]):
-        self.found = found
+    def __init__(self, data: Mapping[str, object]):
+        self.data = data
 
     def _repr_html_(self) -> str:
         bundle = resources.files("itables") / "html"
         parts = {
             "library": (bundle / "dt_bundle.js").read_bytes(),
             "style": (bundle / "dt_bundle.css").read_bytes() + STYLE.read_bytes(),
-            "data": json.dumps(self.found, ensure_ascii=False, separators=(",", ":")).encode(),
+            "data": json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).encode(),
         }
         packed = "".join(
             f'<script type="application/gzip" data-explorer="{name}">{_packed(content)}</script>'
             for name, content in parts.items()
         )
-        told = html.escape(repr(self))
         return (
-            f'<section class="explorer" data-explorer="place" aria-label="Rationale explorer"><p role="status">{told}</p>'
+            f'<section class="explorer" data-explorer="place" aria-label="Rationale explorer"><p role="status">{html.escape(repr(self))}</p>'
             f"<noscript><p>The explorer needs JavaScript; notebooks 04 to 06 show examples without it.</p></noscript>"
             f'</section>{packed}<script type="module">{SCRIPT.read_text(encoding="utf-8")}</script>'
         )
 
     def __repr__(self) -> str:
-        number, names = len(self.found["questions"]), ", ".join(self.found["arms"])
-        return f"{number} test questions of {self.found['dataset']}, seed {self.found['seed']}, answered by: {names}"
+        number, names = len(self.data["questions"]), ", ".join(self.data["arms"])
+        return f"{number} test questions of {self.data['dataset']}, seed {self.data['seed']}, answered by: {names}"
 
     def save(self, path: Path) -> Explorer:
         """The data as JSON, for other tools."""
-        tables.write_json(path, self.found)
+        tables.write_json(path, self.data)
         return self
 
 

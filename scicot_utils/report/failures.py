@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,26 +22,28 @@ def failures(recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant
     if not any(row["proof"] for row in questions.values()):
         return []
     rows = []
-    for variant, arm in [
-        (name, arm) for name in variants or (MAIN, *recipe.variants) for arm in recipe.trained_arms(name)
-    ]:
-        counts: dict[str, list[float]] = {name: [] for name in rationales.OUTCOMES}
-        settings = recipe.settings(arm, variant)
-        style = settings.rationale_style if settings.teacher == "simulated" else "walk"
-        for seed in recipe.seeds_of(variant):
-            file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
-            found = [row for row in tables.read("predictions", file) if row["split"] == "test"]
-            if any(row["rationale"] for row in found):
-                told = [
-                    rationales.outcome(questions[row["question_id"]], row["rationale"], row["correct"], style)
-                    for row in found
-                ]
-                for name, values in counts.items():
-                    values.append(told.count(name) / len(told))
-        if any(counts.values()):
-            shares = {name: float(np.mean(values)) for name, values in counts.items()}
-            rows.append({"variant": variant, "arm": arm_name(arm)} | shares | _with_and_without(shares))
+    for variant in variants or (MAIN, *recipe.variants):
+        for arm in recipe.trained_arms(variant):
+            if shares := _shares(recipe, dataset, questions, arm, variant):
+                rows.append({"variant": variant, "arm": arm_name(arm)} | shares | _with_and_without(shares))
     return rows
+
+
+def _shares(recipe: Recipe, dataset: str, questions: Mapping[str, Row], arm: str, variant: str) -> dict[str, float]:
+    """Outcome → share of the test questions, mean over seeds; {} for an arm that writes no rationales."""
+    settings = recipe.settings(arm, variant)
+    style = settings.rationale_style if settings.teacher == "simulated" else "walk"
+    by_seed = []
+    for seed in recipe.seeds_of(variant):
+        file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
+        answers = [row for row in tables.read("predictions", file) if row["split"] == "test"]
+        if any(row["rationale"] for row in answers):
+            outcomes = Counter(
+                rationales.outcome(questions[row["question_id"]], row["rationale"], row["correct"], style)
+                for row in answers
+            )
+            by_seed.append([outcomes[name] / len(answers) for name in rationales.OUTCOMES])
+    return dict(zip(rationales.OUTCOMES, np.mean(by_seed, axis=0).tolist(), strict=True)) if by_seed else {}
 
 
 def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
@@ -55,16 +58,16 @@ def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
 
 def failures_summary(rows: Sequence[Row]) -> str:
     """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
-    told = []
+    sentences = []
     for row in rows:
-        found = _with_and_without(row)
-        answered = [
-            f"{percent(found[name])} {which}"
-            for name, which in (("right with it", "with the proof"), ("right without it", "without it"))
-            if found[name] is not None
+        shares = _with_and_without(row)
+        accuracies = [
+            f"{percent(shares[name])} {condition}"
+            for name, condition in (("right with it", "with the proof"), ("right without it", "without it"))
+            if shares[name] is not None
         ]
-        told.append(
-            f"{row['arm']}: the whole proof is written for {percent(found['proof written'])} of the questions; "
-            f"accuracy is {' and '.join(answered)}."
+        sentences.append(
+            f"{row['arm']}: the whole proof is written for {percent(shares['proof written'])} of the questions; "
+            f"accuracy is {' and '.join(accuracies)}."
         )
-    return " ".join(told)
+    return " ".join(sentences)

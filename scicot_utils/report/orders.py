@@ -6,7 +6,18 @@ import pandas as pd
 
 from scicot_utils.recipe import MAIN
 from scicot_utils.report.results import over_seeds, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, legend_below, measures_of, panels, percent
+from scicot_utils.report.style import (
+    ARMS,
+    MEASURES,
+    Picture,
+    Table,
+    arm_name,
+    arms_in,
+    legend_below,
+    measures_in,
+    panels,
+    percent,
+)
 from scicot_utils.tables import Row
 
 SAME, GOLD_AT = "same", "gold at "  # how the names of `scoring.order_effects` start and go on
@@ -20,51 +31,49 @@ def orders(frame: pd.DataFrame, dataset: str) -> list[Row]:
     """
     main = where(frame, dataset=dataset, variant=MAIN, split="test")
     rows = []
-    for arm in [arm for arm in ARMS if arm in set(main["arm"])]:
-        for measure in ("generated", "ranked"):
-            same = where(main, arm=arm, metric=f"{SAME} {measure}")
-            if len(same):
-                told = over_seeds(same, ["arm"]).iloc[0]
-                row: Row = {"arm": arm, "scoring": measure, "questions": int(told["n"]), "seeds": int(told["seeds"])}
-                row |= {"same choice": float(told["mean"]), "least": float(told["min"]), "greatest": float(told["max"])}
-                placed = main[(main["arm"] == arm) & main["metric"].str.startswith(f"{measure}, {GOLD_AT}")]
-                by_place = placed.groupby("metric")["value"].mean()
-                rows.append(row | {name.split(GOLD_AT)[1]: float(mean) for name, mean in by_place.items()})
+    for arm in arms_in(main["arm"]):
+        for measure in MEASURES:
+            for same in over_seeds(where(main, arm=arm, metric=f"{SAME} {measure}"), ["arm"]).to_dict("records"):
+                row = {"arm": arm, "scoring": measure, "questions": same["n"], "seeds": same["seeds"]}
+                row |= {"same choice": same["mean"], "least": same["min"], "greatest": same["max"]}
+                by_position = main[(main["arm"] == arm) & main["metric"].str.startswith(f"{measure}, {GOLD_AT}")]
+                means = by_position.groupby("metric")["value"].mean()
+                rows.append(row | {name.split(GOLD_AT)[1]: mean for name, mean in means.items()})
     return rows
 
 
 def orders_table(rows: list[Row]) -> Table:
     """For readers, from `orders`."""
-    named = [row | {"arm": arm_name(row["arm"])} for row in rows]
-    numbers = [name for row in named for name in row if name not in ("arm", "scoring", "questions", "seeds")]
-    return Table(named or [{"arm": "the recipe's order_questions is 0"}], dict.fromkeys(numbers, "{:.3f}"))
+    rows = [row | {"arm": arm_name(row["arm"])} for row in rows]
+    return Table(rows or [{"arm": "the recipe's order_questions is 0"}], "{:.3f}")
 
 
 def orders_figure(rows: list[Row]) -> Picture:
     """Accuracy by where the right option stood, mean over seeds, from `orders`. Raises ValueError without rows."""
-    if not rows:
-        raise ValueError("orders_figure: found no rows, allowed: at least one arm that answered in several orders")
-    measures = measures_of(row["scoring"] for row in rows)
-    figure, axes = panels(measures, (8, 3.6))
+    measures = measures_in(row["scoring"] for row in rows)
+    figure, axes = panels(measures, (8, 3.6), xlabel="position of the right option", ylabel="test accuracy, %")
     for row in rows:
-        arm, panel = ARMS[row["arm"]], axes[measures.index(row["scoring"])]
-        places = [place for place in row if place.startswith("(")]
-        panel.plot(places, [100 * row[place] for place in places], "o-", color=arm.colour, label=arm.name)
-        panel.set(xlabel="position of the right option", ylim=(0, 103))
-    axes[0].set_ylabel("test accuracy, %")
+        arm, panel, accuracies = ARMS[row["arm"]], axes[measures.index(row["scoring"])], _by_position(row)
+        heights = [100 * accuracy for accuracy in accuracies.values()]
+        panel.plot([*accuracies], heights, "o-", color=arm.colour, label=arm.name)
     legend_below(figure)
     return Picture(figure, f"Accuracy by position of the right option. {orders_summary(rows)}")
 
 
 def orders_summary(rows: list[Row]) -> str:
-    """How often each arm stays with its choice, and between which accuracies the places differ; generated."""
-    told = []
-    for row in [row for row in rows if row["scoring"] == "generated"]:
-        at = [value for place, value in row.items() if place.startswith("(")]
-        told.append(
-            f"{arm_name(row['arm'])} {percent(row['same choice'])} of {row['questions']} questions (accuracy "
-            f"{percent(min(at))} to {percent(max(at))}, by position of the right option)"
-        )
-    if not told:
+    """How often each arm stays with its choice, and between which accuracies the positions differ; generated."""
+    shares = [
+        f"{arm_name(row['arm'])} {percent(row['same choice'])} of {row['questions']} questions (accuracy "
+        f"{percent(min(_by_position(row).values()))} to {percent(max(_by_position(row).values()))}, "
+        "by position of the right option)"
+        for row in rows
+        if row["scoring"] == "generated"
+    ]
+    if not shares:
         return "No arm answered in several orders: the recipe's order_questions is 0."
-    return f"Same option written in every order of the options: {'; '.join(told)}."
+    return f"Same option written in every order of the options: {'; '.join(shares)}."
+
+
+def _by_position(row: Row) -> dict[str, float]:
+    """Position of the right option, as (A), → accuracy."""
+    return {name: value for name, value in row.items() if name.startswith("(")}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,30 +16,29 @@ import pandas as pd
 from scicot_utils import paths, tables
 from scicot_utils.recipe import MAIN, Recipe, load
 from scicot_utils.report.failures import FAILURES
-from scicot_utils.report.style import ARMS, Paragraph, ReportError, arm_name
+from scicot_utils.report.style import Paragraph, ReportError, arm_name, arms_in
 from scicot_utils.tables import METRICS, Row
 
-KEPT = {  # tables that go into a record: one for "each" benchmark, for each in its "main" variant, the "first", or "all"
-    "01_splits": "all",
-    "01_fairness": "all",
-    "03_yield": "main",
-    "03_leakage": "main",
-    "07_diversity": "each",
-    "07_measured": "all",
-    "07_readings": "each",
-    "08_carried": "first",
-    "08_differences": "each",
-    "08_failures": "each",
-    "08_quality": "each",
-    "08_variants": "each",
-    "08_validation": "each",
-    "09_accuracy": "each",
-    "09_comparisons": "each",
-    "09_failures": "first",
-    "09_orders": "first",
-}
-STUDENTS_KEPT = "| `students` | what the students know that were pretrained for it |\n"
-RECORDED = ("commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages")
+RECORD_TABLES = {  # one for all benchmarks, for the first, for each, or for each in its main variant
+    "all": ("01_splits", "01_fairness", "07_measured"),
+    "first": ("08_carried", "09_failures", "09_orders"),
+    "each": (
+        "07_diversity", "07_readings", "08_differences", "08_failures", "08_quality", "08_variants", "08_validation", "09_accuracy", "09_comparisons",
+    ),
+    "main": ("03_yield", "03_leakage"),
+}  # fmt: skip
+STUDENTS_LINE = "| `students` | what the students know that were pretrained for it |\n"
+ENVIRONMENT = (
+    "commit",
+    "modified",
+    "scicot_utils",
+    "platform",
+    "processor",
+    "cores",
+    "memory_gib",
+    "python",
+    "packages",
+)
 
 
 def collect(recipe: Recipe) -> Path:
@@ -45,84 +46,99 @@ def collect(recipe: Recipe) -> Path:
     rows: list[Row] = []
     for dataset, arm, variant, seed in recipe.runs():
         file = paths.run(recipe.name, dataset, arm, variant, seed) / "metrics.json"
-        if not file.is_file():
-            raise ReportError(f"no {paths.relative(file)}; run the recipe: make book RECIPE={recipe.name}")
-        rows += json.loads(file.read_text(encoding="utf-8"))
+        rows += _json(_existing(file, recipe))
     return tables.write_csv(METRICS, rows, paths.metrics(recipe.name))
 
 
 def metrics(recipe: Recipe) -> pd.DataFrame:
     """metrics.csv as a data frame."""
-    file = paths.metrics(recipe.name)
+    return pd.read_csv(_existing(paths.metrics(recipe.name), recipe), keep_default_na=False)
+
+
+def _existing(file: Path, recipe: Recipe) -> Path:
     if not file.is_file():
         raise ReportError(f"no {paths.relative(file)}; run the recipe: make book RECIPE={recipe.name}")
-    return pd.read_csv(file, keep_default_na=False)
+    return file
 
 
-def kept_tables(recipe: Recipe) -> list[str]:
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def record_tables(recipe: Recipe) -> list[str]:
     """The names of the tables that go into a recipe's record."""
     suffixes = {"all": [""], "first": [f"_{recipe.distill[0]}"], "each": [f"_{name}" for name in recipe.distill]}
     suffixes["main"] = [f"{suffix}_{MAIN}" for suffix in suffixes["each"]]
-    return [f"{name}{suffix}" for name, of in KEPT.items() for suffix in suffixes[of]]
+    return [f"{name}{suffix}" for scope, names in RECORD_TABLES.items() for name in names for suffix in suffixes[scope]]
 
 
 def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
     metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the
-    tables of KEPT, none of which holds a text; what students know that were pretrained for it; of what ran, where and for how long,
-    the sum over all runs. Raises ReportError where a table is missing.
+    tables of RECORD_TABLES, none of which holds a text; what students know that were pretrained for it; of what ran,
+    where and for how long, the sum over all runs. Raises ReportError where a table is missing.
     """
-    frame, folder, made = metrics(recipe), paths.record(recipe.name), paths.tables(recipe.name)
-    if missing := [name for name in kept_tables(recipe) if not (made / f"{name}.csv").is_file()]:
-        raise ReportError(
-            f"no {missing[0]}.csv in {paths.relative(made)}; run the recipe: make book RECIPE={recipe.name}"
-        )
-    single = frame["metric"].str.contains(":")
-    frame = frame[~single | (frame["variant"] == MAIN) & (frame["split"] == "validation")].round(6)
+    frame, folder = metrics(recipe), paths.record(recipe.name)
+    sources = [paths.tables(recipe.name) / f"{name}.csv" for name in record_tables(recipe)]
+    if missing := [file for file in sources if not file.is_file()]:
+        table, source = missing[0].name, paths.relative(missing[0].parent)
+        raise ReportError(f"no {table} in {source}; run the recipe: make book RECIPE={recipe.name}")
+    by_form = frame["metric"].str.contains(":")
+    frame = frame[~by_form | (frame["variant"] == MAIN) & (frame["split"] == "validation")].round(6)
     tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
-    for name in kept_tables(recipe):
-        tables.write_text(folder / "tables" / f"{name}.csv", (made / f"{name}.csv").read_text(encoding="utf-8"))
-    made_first = {name: place for name in recipe.students() for place in paths.pretrained(recipe.name, name)}
-    for name, place in made_first.items():
+    for file in sources:
+        tables.write_text(folder / "tables" / file.name, file.read_text(encoding="utf-8"))
+    pretrained = {name: file.parent for name in recipe.students() for file in paths.pretrained(recipe.name, name)}
+    for name, source in pretrained.items():
         for file in ("knowledge.csv", "skills.csv", "provenance.json"):
-            text = (place.parent / file).read_text(encoding="utf-8")
+            text = (source / file).read_text(encoding="utf-8")
             tables.write_text(paths.student_record(recipe.name, name) / file, text)
-    runs = [*(place.parent for place in made_first.values()), *(paths.run(recipe.name, *run) for run in recipe.runs())]
-    files = [file for run in runs for file in (run / "stage1" / "provenance.json", run / "provenance.json")]
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
-    begun = [datetime.fromisoformat(one["started"]) for one in told]
-    ended = [start + timedelta(seconds=round(one["seconds"])) for start, one in zip(begun, told, strict=True)]
-    summed = {name: round(sum(one.get(name, 0.0) for one in told), 1) for name in ("seconds", "training_seconds")}
-    when = {"started": min(begun).isoformat(), "ended": max(ended).isoformat()}
-    with_what = {name: _distinct(one[name] for one in told) for name in RECORDED}
-    weights = {name: value for one in told for name, value in one["inputs"].items() if name.endswith(".safetensors")}
-    read = [paths.questions(recipe.name, name, MAIN).with_suffix(".provenance.json") for name in recipe.datasets]
-    read += [paths.rationales(recipe.name, name, MAIN).with_suffix(".provenance.json") for name in recipe.distill]
-    read = [json.loads(file.read_text(encoding="utf-8")) for file in read if file.is_file()]
-    outside = {name: found for one in (*read, *told) for name, found in one.get("outside", {}).items()}
-    content = {"recipe": recipe.model_dump(), "notebook_runs": len(told), "weights": weights, "outside": outside}
-    content |= summed | when | with_what
-    tables.write_json(folder / "provenance.json", content)
+    runs = [*pretrained.values(), *(paths.run(recipe.name, *run) for run in recipe.runs())]
+    tables.write_json(folder / "provenance.json", _provenance(recipe, runs))
     tables.write_text(
         folder / "README.md",
         f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).summary().text}\n\n"
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
         "| `tables` | what the notebooks show |\n"
-        f"{STUDENTS_KEPT if made_first else ''}"
+        f"{STUDENTS_LINE if pretrained else ''}"
         "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
         f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
     )
     return folder
 
 
-def _distinct(values: Iterable[object]) -> list[object]:
-    found: list[object] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
+    """What ran in these folders, where, from what, and for how long in sum."""
+    records = [record for run in runs for record in _run_records(run)]
+    started = [datetime.fromisoformat(record["started"]) for record in records]
+    seconds = [timedelta(seconds=round(record["seconds"])) for record in records]
+    stages = [paths.questions(recipe.name, name, MAIN) for name in recipe.datasets]
+    stages += [paths.rationales(recipe.name, name, MAIN) for name in recipe.distill]
+    files = [stage.with_suffix(".provenance.json") for stage in stages]
+    readers = [*(_json(file) for file in files if file.is_file()), *records]
+    inputs = {name: checksum for record in records for name, checksum in record["inputs"].items()}
+    return {
+        "recipe": recipe.model_dump(),
+        "notebook_runs": len(records),
+        "weights": {name: checksum for name, checksum in inputs.items() if name.endswith(".safetensors")},
+        "outside": {name: file for record in readers for name, file in record.get("outside", {}).items()},
+        "seconds": round(sum(record["seconds"] for record in records), 1),
+        "training_seconds": round(sum(record.get("training_seconds", 0.0) for record in records), 1),
+        "started": min(started).isoformat(),
+        "ended": max(map(operator.add, started, seconds)).isoformat(),
+    } | {name: _distinct([record[name] for record in records]) for name in ENVIRONMENT}
+
+
+def _run_records(run: Path) -> list[dict[str, Any]]:
+    """What the notebooks of a run left of themselves: that of stage 1, where it has one, and its own."""
+    files = (run / "stage1" / "provenance.json", run / "provenance.json")
+    return [_json(file) for file in files if file.is_file()]
+
+
+def _distinct(values: Sequence[object]) -> list[object]:
+    return [value for index, value in enumerate(values) if value not in values[:index]]
 
 
 @dataclass(frozen=True)
@@ -142,42 +158,43 @@ class Record:
     def table(self, name: str) -> list[Row]:
         """The rows of one of its tables."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        numbers = {name: ["", "nan"] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
-        return pd.read_csv(file, keep_default_na=False, na_values=numbers).to_dict("records")
+        missing = {name: ["", "nan"] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
+        return pd.read_csv(file, keep_default_na=False, na_values=missing).to_dict("records")
 
     def students(self) -> list[Row]:
         """The students that were pretrained for it, the smallest first: `student` (its name), `parameters`, `minutes`,
         `steps` by phase, and what it knows and can: `knowledge`, domain → share, and `skills`, task → share.
         """
-        found = []
+        rows = []
         for file in sorted((paths.record(self.recipe) / "students").glob("*/provenance.json")):
-            told = json.loads(file.read_text(encoding="utf-8"))
-            row = {"student": f"{told['settings']['architecture']}/seed{told['seed']}"}
-            row |= {key: told[key] for key in ("parameters", "steps")} | {"minutes": told["training_seconds"] / 60}
-            for name, by in (("knowledge", "domain"), ("skills", "task")):
+            record = _json(file)
+            row = {"student": f"{record['settings']['architecture']}/seed{record['seed']}"}
+            row |= {key: record[key] for key in ("parameters", "steps")} | {"minutes": record["training_seconds"] / 60}
+            for name, label in (("knowledge", "domain"), ("skills", "task")):
                 frame = pd.read_csv(file.with_name(f"{name}.csv"))
-                row[name] = dict(zip(frame[by], frame["share"], strict=True))
-            found.append(row)
-        return sorted(found, key=lambda row: row["parameters"])
+                row[name] = dict(zip(frame[label], frame["share"], strict=True))
+            rows.append(row)
+        return sorted(rows, key=lambda row: row["parameters"])
 
     def summary(self) -> Paragraph:
         """What the record is of."""
-        found = json.loads((paths.record(self.recipe) / "provenance.json").read_text(encoding="utf-8"))
-        begun, ended = (datetime.fromisoformat(found[when]).astimezone(UTC) for when in ("started", "ended"))
-        commits = ", ".join(commit[:10] for commit in found["commit"])
-        commits += " (in part with changes that were not committed)" if True in found["modified"] else ""
+        record = _json(paths.record(self.recipe) / "provenance.json")
+        started, ended = (datetime.fromisoformat(record[time]).astimezone(UTC) for time in ("started", "ended"))
+        commits = ", ".join(commit[:10] for commit in record["commit"])
+        commits += " (in part with changes that were not committed)" if True in record["modified"] else ""
         return Paragraph(
-            f"Record of recipe {self.recipe}: seeds {', '.join(map(str, found['recipe']['seeds']))}; "
-            f"{found['notebook_runs']} notebook runs of {found['seconds'] / 3600:.1f} hours in sum, between {begun:%Y-%m-%d %H:%M} and "
-            f"{ended:%Y-%m-%d %H:%M} UTC, on {' and '.join(found['processor'])} ({' and '.join(map(str, found['cores']))} cores); commit "
-            f"{commits}. {found.get('tested_again', '')}To make it again: make book RECIPE={self.recipe}."
+            f"Record of recipe {self.recipe}: seeds {', '.join(map(str, record['recipe']['seeds']))}; "
+            f"{record['notebook_runs']} notebook runs of {record['seconds'] / 3600:.1f} hours in sum, "
+            f"between {started:%Y-%m-%d %H:%M} and {ended:%Y-%m-%d %H:%M} UTC, "
+            f"on {' and '.join(record['processor'])} ({' and '.join(map(str, record['cores']))} cores); "
+            f"commit {commits}. {record.get('tested_again', '')}To make it again: make book RECIPE={self.recipe}."
         )
 
 
 def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
-    """The rows whose columns have these values."""
+    """The rows whose columns have these values; of a list or tuple, one of them."""
     for name, value in columns.items():
-        frame = frame[frame[name] == value]
+        frame = frame[frame[name].isin(value if isinstance(value, (list, tuple)) else [value])]
     return frame
 
 
@@ -186,29 +203,37 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
     The standard deviation of one seed is not known: NaN, shown as "–".
     """
-    grouped = frame.groupby(list(by), sort=False)
-    found = grouped["value"].agg(["mean", "min", "max", "std", "count"]).rename(columns={"count": "seeds", "std": "sd"})
-    found["n"] = grouped["n"].first()
-    return found.reset_index()
+    groups = frame.groupby(list(by), sort=False, as_index=False)
+    statistics = {"mean": "mean", "min": "min", "max": "max", "sd": "std", "seeds": "count"}
+    return groups.agg(**{name: ("value", function) for name, function in statistics.items()}, n=("n", "first"))
+
+
+def predictions(recipe: Recipe, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
+    """What the student of a run answered on the test split."""
+    file = paths.run(recipe.name, dataset, arm, variant, seed) / "predictions.parquet"
+    return [row for row in tables.read("predictions", file) if row["split"] == "test"]
+
+
+def first_rationales(recipe: Recipe, dataset: str, variant: str = MAIN) -> dict[str, str]:
+    """Question id → the teacher's first rationale, or ''."""
+    rows = tables.read("rationales", paths.rationales(recipe.name, dataset, variant))
+    return {row["question_id"]: row["rationale"] for row in rows if row["sample"] == 0}
 
 
 def first_answers(recipe: Recipe, dataset: str) -> dict[str, dict[str, Row]]:
     """Arm → question id → prediction: what the first seed's students of the main variant answered on the test split."""
-    found = {}
-    for arm in sorted(recipe.trained_arms(MAIN), key=list(ARMS).index):
-        file = paths.run(recipe.name, dataset, arm, MAIN, recipe.seeds[0]) / "predictions.parquet"
-        found[arm] = {row["question_id"]: row for row in tables.read("predictions", file) if row["split"] == "test"}
-    return found
+    return {
+        arm: {row["question_id"]: row for row in predictions(recipe, dataset, arm, MAIN, recipe.seeds[0])}
+        for arm in arms_in(recipe.trained_arms(MAIN))
+    }
 
 
 def how_measured(recipe: Recipe) -> list[Row]:
     """One row for each arm of the main variant: runs, seconds, machine and commit, from the provenance beside the runs."""
-    found: dict[str, list[Row]] = {}
-    for run in [run for run in recipe.runs() if run[2] == MAIN]:
-        folder = paths.run(recipe.name, *run)
-        for file in (folder / "stage1" / "provenance.json", folder / "provenance.json"):
-            if file.exists():
-                found.setdefault(run[1], []).append(json.loads(file.read_text(encoding="utf-8")))
+    by_arm: dict[str, list[Row]] = {}
+    for dataset, arm, variant, seed in recipe.runs():
+        if variant == MAIN:
+            by_arm.setdefault(arm, []).extend(_run_records(paths.run(recipe.name, dataset, arm, variant, seed)))
     return [
         {
             "arm": arm_name(arm),
@@ -216,30 +241,30 @@ def how_measured(recipe: Recipe) -> list[Row]:
             "seconds each, median": round(float(np.median([record["seconds"] for record in records])), 1),
             "of them training": round(float(np.median([record.get("training_seconds", 0.0) for record in records])), 1),
             "threads": records[0]["settings"]["threads"],
-            "machine": "; ".join(
-                sorted(
-                    {
-                        f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB"
-                        for record in records
-                    }
-                )
-            ),
-            "torch": ", ".join(sorted({record["packages"]["torch"] for record in records})),
-            "commit": ", ".join(
-                sorted({record["commit"][:10] + ("+" if record["modified"] else "") for record in records})
-            ),
+            "machine": _joined("; ", (_machine(record) for record in records)),
+            "torch": _joined(", ", (record["packages"]["torch"] for record in records)),
+            "commit": _joined(", ", (record["commit"][:10] + "+" * record["modified"] for record in records)),
         }
-        for arm, records in found.items()
+        for arm, records in by_arm.items()
+        if records
     ]
+
+
+def _joined(separator: str, values: Iterable[str]) -> str:
+    return separator.join(sorted({*values}))
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    return f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB"
 
 
 def measured_summary(rows: Sequence[Row]) -> str:
     """On what the rows of `how_measured` were measured: what is the same for all is said once."""
-    told = []
-    for name, between in (("machine", "; "), ("torch", ", "), ("commit", ", ")):
-        distinct = dict.fromkeys(one for row in rows for one in row[name].split(between))
-        told.append(f"{name.capitalize()}: {' and '.join(distinct)}.")
-    return " ".join(told) if rows else "Nothing was measured."
+    sentences = []
+    for name, separator in (("machine", "; "), ("torch", ", "), ("commit", ", ")):
+        distinct = dict.fromkeys(value for row in rows for value in row[name].split(separator))
+        sentences.append(f"{name.capitalize()}: {' and '.join(distinct)}.")
+    return " ".join(sentences) if rows else "Nothing was measured."
 
 
 TRAINED_WITH = (
@@ -260,10 +285,10 @@ def costs(recipe: Recipe) -> list[Row]:
 
     From the last run of each job; [] where no pipeline ran.
     """
-    found: dict[str, list[pd.Series]] = {}
+    by_notebook: dict[str, list[pd.Series]] = {}
     for file in sorted(paths.benchmarks(recipe.name).rglob("*.tsv")):
         notebook = file.relative_to(paths.benchmarks(recipe.name)).parts[0].removesuffix(".tsv")
-        found.setdefault(notebook, []).append(pd.read_csv(file, sep="\t", na_values="-").iloc[-1])
+        by_notebook.setdefault(notebook, []).append(pd.read_csv(file, sep="\t", na_values="-").iloc[-1])
     return [
         {
             "notebook": notebook,
@@ -272,5 +297,5 @@ def costs(recipe: Recipe) -> list[Row]:
             "minutes in sum": float(np.sum([job["s"] for job in jobs])) / 60,
             "greatest memory, MiB": round(float(np.nanmax([0, *(job["max_rss"] for job in jobs)]))),
         }
-        for notebook, jobs in found.items()
+        for notebook, jobs in by_notebook.items()
     ]
