@@ -952,14 +952,14 @@ def outcomes(better, *, seeds=3, n=60):
     return outcomes
 
 
-def tested(better, **design):
+def compare_outcomes(better, **design):
     """The comparisons of `outcomes`."""
     return report.compare(outcomes(better, **design), SETTINGS)
 
 
 def verdict(better, plan=None, **design):
     plan = plan or planned(recipe.ARMS, range(design.get("seeds", 3)))
-    rows = report.claims(plan, tested(better, **design), SETTINGS)
+    rows = report.claims(plan, compare_outcomes(better, **design), SETTINGS)
     return next(row for row in rows if row["claim"] == CLAIM)
 
 
@@ -993,7 +993,7 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
 
 def test_a_plumbing_run_settles_nothing():
     plan = planned(recipe.ARMS, range(3), plumbing="untrained student")
-    comparisons = tested({"generated": 60, "ranked": 60})
+    comparisons = compare_outcomes({"generated": 60, "ranked": 60})
     rows = report.claims(plan, comparisons, SETTINGS)
     assert {row["verdict"] for row in rows} == {"not run here"}
     assert report.headline(plan, FRAME, comparisons, SETTINGS).startswith("This is a plumbing run")
@@ -1026,7 +1026,7 @@ def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is
 
 
 def test_the_short_headline_holds_the_numbers_of_the_long_one():
-    comparisons = tested({"generated": 40, "ranked": 40})
+    comparisons = compare_outcomes({"generated": 40, "ranked": 40})
     headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
     *arms, difference = report.headline_short(planned(), FRAME, comparisons)
     assert all(row[measure] in headline for row in arms for measure in ("generated", "ranked"))
@@ -1040,7 +1040,7 @@ def test_the_short_headline_holds_the_numbers_of_the_long_one():
     [(40, 60, "above"), (-40, 60, "below"), (4, 60, "not told apart from"), (0, 60, "no different from")],
 )
 def test_the_headline_says_what_came_out_whichever_way(lead, n, word):
-    comparisons = tested({"generated": lead, "ranked": lead}, n=n)
+    comparisons = compare_outcomes({"generated": lead, "ranked": lead}, n=n)
     headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
     assert headline.count(f" is {word} ") == 2
     assert "60 test questions, 3 seeds" in headline and "nan" not in headline
@@ -1052,7 +1052,7 @@ def test_without_both_arms_there_is_no_headline():
 
 
 def test_the_comparison_table_names_arms_for_readers():
-    comparisons = tested({"generated": 30, "ranked": 0})
+    comparisons = compare_outcomes({"generated": 30, "ranked": 0})
     words = Reader(report.comparison_table(comparisons, SETTINGS)._repr_html_()).words
     assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
 
