@@ -29,6 +29,11 @@ def response(text="It flies.", **changes):
     } | changes)  # fmt: skip
 
 
+def fill(opened, count):
+    for i in range(count):
+        opened.put({"i": i}, response())
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "deep" / "cache.sqlite"
@@ -56,47 +61,43 @@ def test_anything_else_makes_another_request(change):
 def test_what_was_put_is_got_again(tmp_path_factory, text, reason, usd):
     stored = response(text, finish_reason=reason, usd=usd)
     with Cache(tmp_path_factory.mktemp("cache") / "c.sqlite") as opened:
-        opened.put([(REQUEST, stored)])
+        opened.put(REQUEST, stored)
         assert opened.get(turned(REQUEST)) == stored
 
 
 def test_a_response_outlives_the_process(path):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     with Cache(path) as opened:
         assert opened.get(REQUEST) == response() and len(opened) == 1
 
 
 def test_the_first_answer_stays(path):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response("first"))])
-        [stored] = opened.put([(REQUEST, response("second"))])
+        opened.put(REQUEST, response("first"))
+        stored = opened.put(REQUEST, response("second"))
         assert stored == opened.get(REQUEST) == response("first") and len(opened) == 1, "and is handed back"
 
 
 def test_hits_and_misses_are_counted(path):
     with Cache(path) as opened:
         assert opened.get(REQUEST) is None
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
         opened.get(REQUEST)
         opened.get(REQUEST)
         assert (opened.hits, opened.misses) == (2, 1)
-        opened.get({"another": 1})
-        assert opened.get({"another": 1}, missed=True) is None and (opened.hits, opened.misses) == (2, 2)
-        opened.put([({"another": 1}, response())])
-        assert opened.get({"another": 1}, missed=True) and (opened.hits, opened.misses) == (3, 1)
 
 
-def test_responses_of_one_call_are_stored_all_or_none(path):
+def test_of_a_request_that_is_no_json_nothing_is_stored_or_counted(path):
     with Cache(path) as opened:
         with pytest.raises(TypeError):
-            opened.put([(REQUEST, response()), ({"prompt": object()}, response())])
-        assert len(opened) == 0
+            opened.put({"prompt": object()}, response(), reserved=0.5)
+        assert len(opened) == 0 and opened.spent() == (0.0, 0)
 
 
 def test_the_request_can_be_read_in_the_file(path):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     with sqlite3.connect(path) as connection:
         assert json.loads(connection.execute("SELECT request FROM responses").fetchone()[0]) == REQUEST
     connection.close()
@@ -109,11 +110,12 @@ def test_threads_may_share_one(path):
             for i in range(50):
                 assert opened.reserve(0.5, 0.0, 0)
                 opened.get({"shared": i})
-                opened.put([({"own": [name, i]}, response()), ({"shared": i}, response())], reserved=0.5)
+                opened.put({"own": [name, i]}, response(), reserved=0.5)
+                opened.put({"shared": i}, response())
 
         list(threads.map(use, range(8)))
         assert len(opened) == 450 and opened.hits + opened.misses == 400
-        assert opened.spent() == (pytest.approx(8 * 50 * 0.5), 400)
+        assert opened.spent() == (pytest.approx(8 * 50 * 0.25), 400)
 
 
 def test_eight_processes_write_to_one_file(path):
@@ -123,7 +125,8 @@ from scicot_utils.cache import Cache, Response
 for i in range(100):
     with Cache(pathlib.Path(sys.argv[1])) as opened:
         shared = Response(sys.argv[2], "stop", 1, 1, 0.0, "")
-        opened.put([({"own": [sys.argv[2], i]}, shared), ({"shared": i}, shared)])
+        opened.put({"own": [sys.argv[2], i]}, shared)
+        opened.put({"shared": i}, shared)
 """
     started = [
         subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE, text=True)
@@ -145,7 +148,7 @@ def damaged(path):
 
     def damage(place, length=0):
         with Cache(path) as opened:
-            opened.put([({"i": i}, response()) for i in range(300)])
+            fill(opened, 300)
         content = bytearray(path.read_bytes())
         if length:
             content[place : place + length] = b"\xff" * length
@@ -182,9 +185,9 @@ def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
         with pytest.raises(
             CacheError, match=r"locked\); check disk space, permissions and other processes, then rerun"
         ):
-            opened.put([(REQUEST, response())])
+            opened.put(REQUEST, response())
         other.close()
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
 
 
@@ -192,7 +195,7 @@ def test_what_a_damaged_file_still_holds_can_be_saved(path):
     with Cache(path) as opened:
         for i in range(300):
             opened.reserve(0.25, 0.0, 0)
-            opened.put([({"i": i}, response())], reserved=0.25)
+            opened.put({"i": i}, response(), reserved=0.25)
     connection = sqlite3.connect(path)
     query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_responses_1'"
     [page] = connection.execute(query).fetchone()
@@ -213,7 +216,7 @@ def test_what_a_damaged_file_still_holds_can_be_saved(path):
 def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_for_empty(path, monkeypatch):
     monkeypatch.setattr(cache, "BUSY_SECONDS", 0.1)
     with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA journal_mode=DELETE")
     other.execute("BEGIN EXCLUSIVE")
@@ -224,7 +227,7 @@ def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_
 
 def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path):
     with Cache(path) as opened:
-        opened.put([({"i": i}, response()) for i in range(3)])
+        fill(opened, 3)
     connection = sqlite3.connect(path)
     with connection:
         connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
@@ -236,7 +239,8 @@ def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path):
 def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
     answers = [({"i": i, "text": "é\u2028\0"}, response("\u2028\x00é\n", usd=None, reasoning="why")) for i in range(9)]
     with Cache(path) as opened:
-        opened.put(answers)
+        for answer in answers:
+            opened.put(*answer)
     lines = cache.export(path)
     with Cache(tmp_path / "other.sqlite") as other:
         assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
@@ -252,7 +256,7 @@ def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
 )  # fmt: skip
 def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     [line] = cache.export(path)
     bad = "{" if change is None else json.dumps(json.loads(line) | change)
     with Cache(path.with_name("other.sqlite")) as other:
@@ -264,28 +268,28 @@ def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change)
 @pytest.mark.parametrize("reason", cache.GIVEN_UP)
 def test_the_mark_of_a_request_given_up_is_no_answer_and_gives_way_to_one(path, reason):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response("", finish_reason=reason))])
+        opened.put(REQUEST, response("", finish_reason=reason))
         assert opened.get(REQUEST) is None and len(opened) == 1
-        opened.put([(REQUEST, response("whole"))])
-        opened.put([(REQUEST, response("", finish_reason=reason))])
+        opened.put(REQUEST, response("whole"))
+        opened.put(REQUEST, response("", finish_reason=reason))
         assert opened.get(REQUEST).text == "whole"
 
 
 def test_a_reservation_is_refused_where_it_would_pass_a_cap(path):
     with Cache(path) as opened, Cache(path) as other:
         assert opened.reserve(0.6, 1.0, 0) and not other.reserve(0.6, 1.0, 0)
-        opened.put([(REQUEST, response(usd=0.25))], reserved=0.6)
+        opened.put(REQUEST, response(usd=0.25), reserved=0.6)
         assert other.reserve(0.6, 1.0, 0)
         other.give_back(0.6)
         assert opened.spent() == (pytest.approx(0.25), 2)
         assert not opened.reserve(0.0, 0.0, 2) and opened.reserve(5.0, 0.0, 0)
 
 
-def test_tokens_and_price_of_what_is_put_in_are_counted(path):
+def test_the_price_of_what_is_put_in_is_counted(path):
     with Cache(path) as opened:
-        opened.put([({"i": i}, response()) for i in range(4)])
-        assert (opened.prompt_tokens, opened.completion_tokens, opened.usd) == (12, 8, 1.0)
-        opened.put([({"i": 5}, response(usd=None))])
+        fill(opened, 4)
+        assert opened.usd == 1.0
+        opened.put({"i": 5}, response(usd=None))
         assert opened.usd is None
 
 
@@ -318,9 +322,9 @@ def test_a_folder_is_no_cache(tmp_path):
 
 def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
     with Cache(tmp_path / "theirs.sqlite") as theirs:
-        theirs.put(
-            [(REQUEST, response()), ({"free": 1}, response(usd=0.0)), ({"of unknown price": 1}, response(usd=None))]
-        )
+        theirs.put(REQUEST, response())
+        theirs.put({"free": 1}, response(usd=0.0))
+        theirs.put({"of unknown price": 1}, response(usd=None))
     lines = cache.export(tmp_path / "theirs.sqlite")
     for paid_here, spent in ((True, (0.25, 2)), (False, (0.0, 0))):
         with Cache(tmp_path / f"ours{paid_here}.sqlite") as ours:
@@ -330,7 +334,7 @@ def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
 
 def test_an_export_of_an_earlier_version_is_taken_in_without_its_lines_of_spending(path):
     with Cache(path) as opened:
-        opened.put([(REQUEST, response())])
+        opened.put(REQUEST, response())
     lines = [*cache.export(path), '{"spent": {"cache": "a", "usd": 1.0, "requests": 1}}']
     with Cache(path.with_name("other.sqlite")) as other:
         assert other.take_in(lines, "x") == 1 and list(cache.exported(lines, "x")) == [(REQUEST, response())]

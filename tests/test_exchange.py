@@ -133,7 +133,8 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
 
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
     request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
-    cache.put([(request | {"prompt_version": n}, Response("a", "stop", 1, 1, 0.0, "")) for n in "12"])
+    for version in "12":
+        cache.put(request | {"prompt_version": version}, Response("a", "stop", 1, 1, 0.0, ""))
     with pytest.raises(TeacherError, match="found 2 answers to one prompt that differ in nothing a recipe names"):
         Recorded(file("\n".join(export(cache._path))))
 
@@ -352,7 +353,7 @@ def test_what_was_answered_meanwhile_is_left_out_of_a_batch(cache):
     teacher = served(**PRICED)
     requests = batch.pending(teacher, ONE_CALL, rows(4), cache)
     with Cache(cache._path) as other:
-        other.put([([*requests.values()][1], Response("a", "stop", 1, 1, 0.0, ""))])
+        other.put([*requests.values()][1], Response("a", "stop", 1, 1, 0.0, ""))
         assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 3 and cache.spent()[1] == 3
         assert not batch.set_aside(teacher, requests, other, NO_LIMITS), "nor is it written twice"
 
@@ -362,7 +363,7 @@ def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
     written(teacher, rows(1), cache)
     [(request, mark)] = cache.of_kind("batched")
     for reason in GIVEN_UP:
-        assert cache.put([(request, Response("", reason, 0, 0, None, ""))]) == [mark]
+        assert cache.put(request, Response("", reason, 0, 0, None, "")) == mark
     assert cache.kinds() == {"batched": 1}
 
 
@@ -372,7 +373,8 @@ def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settl
     aside = cache.spent()
     with Cache(tmp_path / "other.sqlite") as other:
         requests = batch.pending(teacher, ONE_CALL, rows(3), other)
-        other.put((request, Response("", "unanswered", 0, 0, 0.0, "")) for request in requests.values())
+        for request in requests.values():
+            other.put(request, Response("", "unanswered", 0, 0, 0.0, ""))
         assert export(cache._path) == [], "what is in a batch is not exported"
         cache.take_in(export(other._path), "x")
         assert cache.kinds() == {"batched": 3} and cache.spent() == aside

@@ -65,8 +65,8 @@ class Forgetful:
     def get(self, request):
         return None
 
-    def put(self, answered, *, reserved=None):
-        return [response for _, response in answered]
+    def put(self, request, response, *, reserved=None):
+        return response
 
 
 @pytest.fixture

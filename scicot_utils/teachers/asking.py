@@ -77,8 +77,7 @@ def known_usd(usd: float | None) -> float | str:
 
 def usd_text(usd: float | str | None) -> str:
     """'0.42 USD', or that the price is unknown; small sums keep two digits, so that they do not look like nothing."""
-    usd = usd if isinstance(usd, str) else known_usd(usd)
-    if isinstance(usd, str):
+    if usd in (None, "unknown") or math.isnan(usd):
         return "price unknown"
     return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
 
@@ -91,9 +90,9 @@ def spending(cache: Cache, settings: Settings) -> str:
     cost = "at an unknown price"
     if usd or settings.price():
         cost = f"for at most {usd_text(usd)} as far as prices were listed"
-    most_usd, most_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
+    max_usd, max_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
     return (
-        f"Requests ever sent through this cache: {requests} (max_requests: {most_requests}), {cost} (max_usd: {most_usd})."
+        f"Requests ever sent through this cache: {requests} (max_requests: {max_requests}), {cost} (max_usd: {max_usd})."
         " What was written to a batch counts as sent."
     )
 
@@ -146,8 +145,8 @@ class _Run:
         """Runs the jobs and gives out their rows in order."""
         if self.teacher.in_flight == 1 and not self.teacher.paid:  # it never waits, so threads would only cost
             with self.teacher:
-                for question, sample in jobs:
-                    yield self._shown(self._row(question, sample))
+                for job in jobs:
+                    yield self._reported(self._row(*job))
             return
         pool, pending, jobs = ThreadPoolExecutor(self.teacher.in_flight), deque[Future[Row]](), iter(jobs)
         row: Row | None = None
@@ -162,10 +161,13 @@ class _Run:
                 if not self._stop.is_set():
                     pending.extend(pool.submit(self._job, *job) for job in islice(jobs, max(ahead, 0)))
                 if row:  # while its reader works, the next are under way
-                    yield self._shown(row)
+                    yield self._reported(row)
                 if not pending:
                     return self._check()
-                row = self._result(pending.popleft())
+                try:
+                    row = pending.popleft().result()
+                except (Exception, CancelledError):
+                    raise self._error or TeacherError(STOPPED) from None
 
     def _finish(self, pool: ThreadPoolExecutor) -> None:
         """Send nothing more, wait for what is in flight, which takes as long as one try at most, and store it."""
@@ -174,13 +176,7 @@ class _Run:
             self._bar.set_description_str("waiting for what is in flight; interrupt again to leave it")
         pool.shutdown(cancel_futures=True)
 
-    def _result(self, future: Future[Row]) -> Row:
-        try:
-            return future.result()
-        except (Exception, CancelledError):
-            raise self._error or TeacherError(STOPPED) from None
-
-    def _shown(self, row: Row) -> Row:
+    def _reported(self, row: Row) -> Row:
         self._bar.set_postfix_str(self.progress, refresh=False)
         self._bar.update()
         return row
@@ -206,24 +202,24 @@ class _Run:
 
     def _row(self, question: Row, sample: int) -> Row:
         """One row of the completions table, of one call or two."""
-        prompt, shown = self.prompt, self.prompt.question(question)
-        first, asked = self._response(shown, self.temperature, sample)
+        prompt, first_prompt = self.prompt, self.prompt.question(question)
+        first, sent = self._response(first_prompt, self.temperature, sample)
         calls, text = [first], first.text
-        if second := follow_up(prompt, shown, first, self.limits):
-            answer, asked_again = self._response(second, 0.0, sample)
-            calls, asked = [first, answer], asked or asked_again
+        if second_prompt := follow_up(prompt, first_prompt, first, self.limits):
+            answer, sent_again = self._response(second_prompt, 0.0, sample)
+            calls, sent = [first, answer], sent or sent_again
             text = f"{rationale_of(first, self.limits)}{prompt.answer_cue} {answer.text}"
         elif first.finish_reason == "stop" and rationale_of(first, self.limits) != first.text:
             text = with_rationale(prompt, first.text, first.reasoning)
         with self._state:
-            self.progress.cached += not asked
+            self.progress.cached += not sent
             self.progress.failed += calls[-1].finish_reason != "stop"
         # greedy samples are one request, which the first of them has paid for
         prices = [0.0] if sample and not self.temperature else [call.usd for call in calls]
         return {
             "question_id": question["id"],
             "sample": sample,
-            "prompt": shown,
+            "prompt": first_prompt,
             "prompt_version": prompt.label,
             "teacher": self.teacher.name,
             "temperature": math.nan if "temperature" in self.teacher.omitted else float(self.temperature),
@@ -235,12 +231,12 @@ class _Run:
             "created": calls[-1].created,
         }
 
-    def _response(self, text: str, temperature: float, sample: int) -> tuple[Response, bool]:
-        """The response to one request, and whether it was asked for now. One request is in flight once: who wants the
+    def _response(self, prompt: str, temperature: float, sample: int) -> tuple[Response, bool]:
+        """The response to one request, and whether it was sent for it now. One request is in flight once: who wants the
         same waits for it."""
-        request = request_of(self.teacher, self.prompt, text, temperature, sample)
-        digest, mine = caches.key(request), Future[Response]()
-        while (future := self.cache.pending.setdefault(digest, mine)) is not mine:
+        request = request_of(self.teacher, self.prompt, prompt, temperature, sample)
+        key, own = caches.key(request), Future[Response]()
+        while (future := self.cache.pending.setdefault(key, own)) is not own:
             with suppress(Exception):  # of another run, which has ended: this one asks
                 response = future.result()
                 with self.cache.lock:
@@ -248,18 +244,17 @@ class _Run:
                 return response, False
             self._check()
         try:
-            found = self.cache.get(request)
-            if found is None and self.teacher.paid:
+            if self.teacher.paid and not self._has_turn and caches.to_be_asked(self.cache.stored(request)):
                 self._take_turn()
-                found = self.cache.get(request, missed=True)
-            response = found or self._asked(request)
-            mine.set_result(response)
+            stored = self.cache.get(request)
+            response = stored or self._completed(request)
+            own.set_result(response)
         except BaseException as error:
-            mine.set_exception(error)
+            own.set_exception(error)
             raise
         finally:
-            del self.cache.pending[digest]
-        return response, found is None
+            del self.cache.pending[key]
+        return response, stored is None
 
     def _take_turn(self) -> None:
         """One process at a time asks a paid teacher through a cache. The lock is the kernel's: it ends with its process."""
@@ -277,22 +272,22 @@ class _Run:
             with self.cache.lock:
                 self.cache.turn.release()
 
-    def _asked(self, request: dict[str, Any]) -> Response:
+    def _completed(self, request: dict[str, Any]) -> Response:
         """Tries until there is a response or none to be had, and stores which it is."""
-        charged, last = False, None
+        charged, last_error = False, None
         for attempt in range(self.teacher.tries):
             backoff = min(self.teacher.pause * 2 ** (attempt - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)
             self._pause(backoff if attempt else 0.0)
             try:
                 return self._try(request)
             except PermanentError as error:
-                return self._mark(request, error.reason, error, charged)
+                return self._give_up(request, error.reason, error, charged)
             except TransientError as error:
-                last, charged = error, charged or error.sent
+                last_error, charged = error, charged or error.sent
                 with self._state:
                     self.progress.retries += 1
                     self._not_before = max(self._not_before, time.monotonic() + error.wait)
-        return self._mark(request, caches.UNANSWERED, last, charged)
+        return self._give_up(request, caches.UNANSWERED, last_error, charged)
 
     def _pause(self, seconds: float) -> None:
         """Back off, and longer where the server said for how long; not once the run has stopped."""
@@ -305,54 +300,51 @@ class _Run:
         """One try: alone, as long as there is no answer that shows that others may be sent at once."""
         if not self._proven:
             with self._alone:
-                self._check()
                 if not self._proven:
                     return self._send(request, alone=True)
         return self._send(request)
 
     def _send(self, request: dict[str, Any], *, alone: bool = False) -> Response:
         """One request within the caps. What may have been worked on, and so be charged, stays counted at its worst."""
-        reserved = self._reserve(request["prompt"])
-        worst, charged = self.teacher.worst(request["prompt"]), True  # also where it is answered and cannot be stored
+        self._check()
+        prompt = request["prompt"]
+        worst, charged = self.teacher.worst(prompt), True  # also where it is answered and cannot be stored
+        reserved = self._reserve(worst) if self.teacher.paid else None
         try:
-            response = self.teacher.complete(
-                request["prompt"], sample=request["sample"], temperature=request["temperature"]
-            )
-            [stored] = self.cache.put([(request, response)], reserved=reserved)
-        except TransientError as error:
+            response = self.teacher.complete(prompt, sample=request["sample"], temperature=request["temperature"])
+            stored = self.cache.put(request, response, reserved=reserved)
+        except (TransientError, PermanentError, TeacherError) as error:
             charged = error.sent
-            self._cost(worst if charged else 0.0)
-            if charged:
-                self._count_unusable(error, alone)
-            raise
-        except PermanentError:
-            charged = False
-            raise
-        except TeacherError as error:
-            charged = error.sent
+            if isinstance(error, TransientError) and charged:
+                self._count_unusable(error, worst, alone)
             raise
         finally:
             if reserved is not None:
-                try:
-                    if not charged:
-                        self.cache.give_back(reserved)
-                except BaseException as error:
-                    self._end(error)  # before those that wait at a cap go on
-                    raise
-                finally:
-                    with self._state:
-                        self._sent -= 1
-                        self._state.notify_all()
+                self._release(0.0 if charged else reserved)
         with self._state:
             self._proven, self._unusable, self._given_up = True, 0, 0
             if response.usd is not None:
                 self._overrun = max(self._overrun, response.usd - (worst or 0.0))
-        self._cost(worst if response.usd is None else response.usd)
+            self._add_cost(worst if response.usd is None else response.usd)
         return stored
 
-    def _count_unusable(self, error: TransientError, alone: bool) -> None:
+    def _release(self, unspent: float) -> None:
+        """A request is with the server no more; of what was reserved for it, USD `unspent` are free again."""
+        try:
+            if unspent:
+                self.cache.give_back(unspent)
+        except BaseException as error:
+            self._end(error)  # before those that wait at a cap go on
+            raise
+        finally:
+            with self._state:
+                self._sent -= 1
+                self._state.notify_all()
+
+    def _count_unusable(self, error: TransientError, worst: float | None, alone: bool) -> None:
         """Too many in a row, and requests go one by one again; too many of those, and the run ends."""
         with self._state:
+            self._add_cost(worst)
             if alone or self._proven:  # else it was in flight when the trust was lost
                 self._unusable += 1
             if self._unusable < MAX_FAILURES:
@@ -360,56 +352,50 @@ class _Run:
             if not alone:
                 self._proven, self._unusable = False, 0
                 return
-        raise TeacherError(
-            f"teacher '{self.teacher.name}' took the last {self._unusable} requests, sent one by one, and gave nothing "
-            f"that can be used (the last: {one_line(error)}); they may be charged. See whether the recipe's teacher "
-            "section fits it, above all teacher_endpoint and teacher_timeout, then rerun: what was answered is kept"
-        ) from None
+            failure = TeacherError(
+                f"teacher '{self.teacher.name}' took the last {self._unusable} requests, sent one by one, and gave nothing "
+                f"that can be used (the last: {one_line(error)}); they may be charged. See whether the recipe's teacher "
+                "section fits it, above all teacher_endpoint and teacher_timeout, then rerun: what was answered is kept"
+            )
+            self._end(failure)  # before another thread sends the next one
+            raise failure from None
 
-    def _cost(self, usd: float | None) -> None:
-        with self._state:
-            self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
+    def _add_cost(self, usd: float | None) -> None:
+        self.progress.usd = None if None in (usd, self.progress.usd) else self.progress.usd + usd
 
-    def _reserve(self, text: str) -> float | None:
-        """USD set aside for a request at its worst, or at the worst that was seen; None for a teacher that is not paid.
+    def _reserve(self, worst: float | None) -> float:
+        """USD set aside for a request: its worst, and by how much one has exceeded that.
 
         BudgetReached at a cap. While others are in flight it waits: they will cost less than their worst.
         """
-        self._check()
-        if not self.teacher.paid:
-            return None
         limits = self.limits
         with self._state:
-            while True:
-                worst = (self.teacher.worst(text) or 0.0) + self._overrun
-                if self.cache.reserve(worst, limits.max_usd, limits.max_requests):
-                    self._sent += 1
-                    return worst
+            while not self.cache.reserve(usd := (worst or 0.0) + self._overrun, limits.max_usd, limits.max_requests):
                 if not self._sent:
-                    break
+                    spent, requests = self.cache.spent()
+                    raise BudgetReached(
+                        f"budget: {requests} requests and at most {spent:.4f} USD are spent, and the next, at most "
+                        f"{usd:.4f} USD, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} "
+                        "(0: none); all answers so far are kept: raise the cap and rerun to go on"
+                    )
                 self._state.wait()
                 self._check()
-        usd, requests = self.cache.spent()
-        raise BudgetReached(
-            f"budget: {requests} requests and at most {usd:.4f} USD are spent, and the next, at most "
-            f"{worst:.4f} USD, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} "
-            "(0: none); all answers so far are kept: raise the cap and rerun to go on"
-        )
+            self._sent += 1
+            return usd
 
-    def _mark(self, request: dict[str, Any], reason: str, error: Exception | None, charged: bool) -> Response:
+    def _give_up(self, request: dict[str, Any], reason: str, error: Exception | None, charged: bool) -> Response:
         """The mark of a request that has no answer; what it cost is unknown where a try may have been `charged`.
 
         When none has an answer, the run ends: it is not for the question then.
         """
-        told = one_line(error)
-        response = Response("", reason, 0, 0, None if charged else 0.0, now(), note=told)
-        [stored] = self.cache.put([(request, response)])
+        message = one_line(error)
+        stored = self.cache.put(request, Response("", reason, 0, 0, None if charged else 0.0, now(), note=message))
         with self._state:
             self._given_up += reason in caches.GIVEN_UP
             failures = self._given_up
         if failures >= MAX_FAILURES:
             raise TeacherError(
-                f"teacher '{self.teacher.name}' answered none of the last {failures} requests (the last: {told}); "
+                f"teacher '{self.teacher.name}' answered none of the last {failures} requests (the last: {message}); "
                 "see whether it runs and the recipe's teacher section fits it, then rerun: what was answered is kept"
             )
         return stored
@@ -426,10 +412,12 @@ def request_of(teacher: Teacher, prompt: TeacherPrompt, text: str, temperature: 
 
 
 def rationale_of(first: Response, limits: Limits) -> str:
+    """The rationale in the first call's response: its text, or what the model thought."""
     return first.reasoning if limits.rationale == "reasoning" and first.reasoning else first.text
 
 
-def follow_up(prompt: TeacherPrompt, shown: str, first: Response, limits: Limits) -> str:
-    """What the second of two calls asks, or '' where there is none: of what is not whole no answer is asked."""
-    asked = prompt.answer_cue and first.finish_reason == "stop"
-    return f"{shown} {rationale_of(first, limits)}{prompt.answer_cue}" if asked else ""
+def follow_up(prompt: TeacherPrompt, first_prompt: str, first: Response, limits: Limits) -> str:
+    """The prompt of the second of two calls, or '' where there is none: of what is not whole no answer is asked."""
+    if not prompt.answer_cue or first.finish_reason != "stop":
+        return ""
+    return f"{first_prompt} {rationale_of(first, limits)}{prompt.answer_cue}"

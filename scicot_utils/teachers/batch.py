@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from scicot_utils import cache as caches
-from scicot_utils.cache import BATCHED, TO_BE_ASKED, UNANSWERED, Cache, Response, finish_of
+from scicot_utils.cache import BATCHED, UNANSWERED, Cache, Response, to_be_asked
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.tables import Row
 from scicot_utils.teachers.asking import NO_LIMITS, BudgetReached, Limits, follow_up, request_of
@@ -33,25 +33,25 @@ def pending(
     limits: Limits = NO_LIMITS,
 ) -> dict[str, dict[str, Any]]:
     """Key → request for all that can be asked now and is neither in the cache nor in a batch."""
-    found = {}
+    requests = {}
     for question in questions:
-        shown = prompt.question(question)
+        first_prompt = prompt.question(question)
         for sample in range(samples):
-            request = request_of(teacher, prompt, shown, temperature, sample)
-            if (first := cache.stored(request)) and finish_of(first) not in TO_BE_ASKED:
-                second = follow_up(prompt, shown, first, limits)
-                request = request_of(teacher, prompt, second, 0.0, sample)
-                if not second or finish_of(cache.stored(request)) not in TO_BE_ASKED:
+            request = request_of(teacher, prompt, first_prompt, temperature, sample)
+            if not to_be_asked(first := cache.stored(request)):
+                second_prompt = follow_up(prompt, first_prompt, first, limits)
+                request = request_of(teacher, prompt, second_prompt, 0.0, sample)
+                if not (second_prompt and to_be_asked(cache.stored(request))):
                     continue
-            found[caches.key(request)] = request
-    return found
+            requests[caches.key(request)] = request
+    return requests
 
 
 def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The lines of a batch file."""
-    for name, request in requests.items():
+    for key, request in requests.items():
         body = teacher.body(request["prompt"], sample=request["sample"], temperature=request["temperature"])
-        line = {"custom_id": name, "method": "POST", "url": f"/v1{teacher.path}", "body": body}
+        line = {"custom_id": key, "method": "POST", "url": f"/v1{teacher.path}", "body": body}
         yield json.dumps(line, ensure_ascii=False)
 
 
@@ -64,9 +64,8 @@ def set_aside(
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
     marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
     if marked is None:
-        worst = sum(price or 0.0 for price in prices)
         usd, sent = cache.spent()
-        cost = "at an unknown price" if None in prices else f"at most {worst:.4f} USD"
+        cost = "at an unknown price" if None in prices else f"at most {sum(prices):.4f} USD"
         raise BudgetReached(
             f"budget: {sent} requests and at most {usd:.4f} USD are spent, and a batch of {len(requests)}, {cost}, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} (0: none); "
             "raise the cap, or lower teacher_max_tokens, samples or train_questions"
@@ -90,51 +89,47 @@ def take_in(
     of batch mode, as a share of the listed price.
     """
     identity = teacher.identity.items()
-    batched = {caches.key(found): found for found, _ in cache.of_kind(BATCHED) if identity <= found.items()}
+    batched = {caches.key(request): request for request, _ in cache.of_kind(BATCHED) if identity <= request.items()}
+    requests = requests | batched
     counts: Counter[str] = Counter()
-    wrong = []
+    messages = []
     for number, line in enumerate(results, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            told = row.get("response") or {}
-            name, status, body = str(row["custom_id"]), told.get("status_code"), told.get("body")
+            reply = row.get("response") or {}
+            key, status, body = str(row["custom_id"]), reply.get("status_code"), reply.get("body")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             counts["no result"] += 1
-            wrong.append(f"line {number}: allowed: a result of a batch with custom_id, response, error ({error!r})")
+            messages.append(f"line {number}: allowed: a result of a batch with custom_id, response, error ({error!r})")
             continue
-        request, told_of = batched.get(name) or requests.get(name), ""
-        if request is None:
+        if key not in requests:
             counts["not asked for"] += 1
             continue
-        try:
-            response = _read(teacher, request["prompt"], status, body)
-            kind = "whole" if response.finish_reason == "stop" else response.finish_reason
-        except PermanentError as error:
-            response, kind = _mark(error.reason, 0.0, error), error.reason
-        except TransientError as error:
-            response, kind = _mark(UNANSWERED, None if error.sent else 0.0, error), "to be asked again"
-        except TeacherError as error:
-            response, kind = _mark(UNANSWERED, 0.0, error), "refused"
-            told_of = f"line {number}: {one_line(error)}"
+        prompt = requests[key]["prompt"]
+        response, kind = _read(teacher, prompt, status, body)
         if response.usd:
             response = replace(response, usd=response.usd * price_factor)
-        if not cache.settle(request, response, teacher.worst(request["prompt"]) or 0.0):
-            kind, told_of = "not asked for", ""
+        if not cache.settle(requests[key], response, teacher.worst(prompt) or 0.0):
+            kind = "not asked for"
+        elif kind == "refused":
+            messages.append(f"line {number}: {response.note}")
         counts[kind] += 1
-        wrong += [told_of] if told_of else []
-    return dict(counts.most_common()), wrong
+    return dict(counts.most_common()), messages
 
 
-def _read(teacher: Served, prompt: str, status: object, body: object) -> Response:
-    """The response in one result. Raises the errors that asking the teacher directly raises."""
-    if status == 200 and isinstance(body, dict):
-        return teacher.read(body, prompt)
-    if isinstance(status, int):
-        raise teacher.refused(status, body, {})
-    raise TransientError("the batch expired or was cancelled")  # in both cases, the request was not charged
-
-
-def _mark(reason: str, usd: float | None, error: Exception) -> Response:
-    return Response("", reason, 0, 0, usd, now(), note=one_line(error))
+def _read(teacher: Served, prompt: str, status: object, body: object) -> tuple[Response, str]:
+    """The response in one result, or the mark of a request without one, and the kind that it is counted as."""
+    try:
+        if status == 200 and isinstance(body, dict):
+            response = teacher.read(body, prompt)
+            return response, "whole" if response.finish_reason == "stop" else response.finish_reason
+        if isinstance(status, int):
+            raise teacher.refused(status, body, {})
+        raise TransientError("the batch expired or was cancelled")  # in both cases, the request was not charged
+    except (PermanentError, TransientError, TeacherError) as error:
+        reason = kind = getattr(error, "reason", UNANSWERED)
+        if reason == UNANSWERED:
+            kind = "refused" if isinstance(error, TeacherError) else "to be asked again"
+        return Response("", reason, 0, 0, None if error.sent else 0.0, now(), note=one_line(error)), kind

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,17 @@ from scicot_utils import ScicotError, cache, paths, tables
 from scicot_utils.cache import Cache
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.recipe import Recipe
-from scicot_utils.tables import Row
 from scicot_utils.teachers import batch
 from scicot_utils.teachers.asking import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 from scicot_utils.teachers.protocol import Teacher, now
 
-SHOWN = 3  # faulty lines of a result file that a message names
+MAX_QUOTED = 3  # faulty lines of a result file that a message quotes
 
 
 def export_cache(path: Path, file: Path) -> str:
     """Write a cache as JSON lines and return a line on it. Of a damaged cache, every readable row is written."""
-    lines = cache.export(_there(path))
+    lines = cache.export(_existing(path))
     _write(file, lines)
     return f"{len(lines)} responses of {paths.relative(path)} written to {file}"
 
@@ -43,15 +43,80 @@ def import_cache(planned: Recipe, file: Path, *, paid_elsewhere: bool = False) -
         )
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScicotError(f"{file}: cannot be read as UTF-8 text ({error})") from None
+def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
+    """Write all requests that are still to be asked as a provider's batch file, and return a line on it.
+
+    They are marked in the cache, and their worst-case price is reserved. Raises ScicotError if the file exists, if
+    another process is asking, or if a cap would be exceeded.
+    """
+    teacher, prompt, pending = _batch(planned, dataset, variant)
+    if file.exists():
+        raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
+    with Cache(paths.teacher_cache(planned.name)) as opened, _turn(opened):
+        requests, waiting = pending(opened), _waiting(opened)
+        if not requests:
+            return f"nothing to ask{waiting or ': every response is in the cache'}"
+        draft = file.with_name(f"{file.name}.draft")
+        try:
+            _write(draft, batch.lines(teacher, requests))  # so that a full disk is noticed before anything is counted
+            marked = batch.set_aside(teacher, requests, opened, Limits.of(planned.settings(variant=variant)))
+            if marked != requests:  # some were imported meanwhile
+                _write(draft, batch.lines(teacher, marked))
+            draft.replace(file)  # last, since all requests in a batch file must be counted
+        finally:
+            draft.unlink(missing_ok=True)
+    again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
+    return f"{len(marked)} requests written to {file}{again}{waiting}"
 
 
-def _batch(planned: Recipe, dataset: str, variant: str) -> tuple[Teacher, TeacherPrompt, list[Row], dict[str, Any]]:
-    """(teacher, prompt, questions, arguments for asking) of one dataset and variant, as notebook 03 would ask."""
+def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
+    """Store the results of a batch in a recipe's cache, and return a line on them. `price_factor`: price of batch mode,
+    as a share of the listed price. Raises ScicotError if a line has no usable result; all other lines are stored
+    before.
+    """
+    teacher, _, pending = _batch(planned, dataset, variant)
+    with Cache(paths.teacher_cache(planned.name)) as opened:
+        counts, messages = batch.take_in(teacher, pending(opened), _lines(file), opened, price_factor=price_factor)
+        summary = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
+        summary += f"; {len(pending(opened))} requests are left to ask{_waiting(opened)}"
+    if messages:
+        more = f"; and {len(messages) - MAX_QUOTED} more such lines" if len(messages) > MAX_QUOTED else ""
+        raise ScicotError(
+            f"{file.name}: {summary}; what could be read is stored, the rest: {'; '.join(messages[:MAX_QUOTED])}{more}"
+        )
+    return summary
+
+
+def state(planned: Recipe) -> str:
+    """A line on what a recipe's cache holds, and on all that was spent through it."""
+    path = paths.teacher_cache(planned.name)
+    with Cache(_existing(path)) as opened:
+        kinds = ", ".join(f"{count} {'whole' if kind == 'stop' else kind}" for kind, count in opened.kinds().items())
+        return f"{paths.relative(path)}: {kinds or 'empty'}. {spending(opened, planned.settings())}"
+
+
+def forget(planned: Recipe, reason: str) -> str:
+    """Delete responses that are incomplete for `reason`, a finish_reason, and return a line on it. The deletion is
+    logged, which makes the pipeline ask again. Raises ScicotError if there are no such responses.
+    """
+    with Cache(_existing(paths.teacher_cache(planned.name))) as opened:
+        kinds = opened.kinds()
+        kinds.pop("stop", None)  # whole answers, which were paid for
+        if reason not in kinds:
+            allowed = (
+                ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
+            )
+            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {allowed}")
+        count = opened.forget(reason)
+    with paths.forgotten(planned.name).open("a", encoding="utf-8") as log:
+        log.write(f"{now()} {reason} {count}\n")
+    return f"{count} × {reason} forgotten; `make book` with this recipe asks again"
+
+
+def _batch(
+    planned: Recipe, dataset: str, variant: str
+) -> tuple[Teacher, TeacherPrompt, Callable[[Cache], dict[str, dict[str, Any]]]]:
+    """(teacher, prompt, what is pending in a cache) of one dataset and variant, as notebook 03 would ask."""
     settings, dataset = planned.settings(variant=variant), dataset or planned.distill[0]
     if settings.teacher != "openai":
         raise ScicotError(
@@ -60,38 +125,10 @@ def _batch(planned: Recipe, dataset: str, variant: str) -> tuple[Teacher, Teache
     if dataset not in planned.datasets:
         raise ScicotError(f"--dataset: found '{dataset}', allowed: {', '.join(planned.datasets)}")
     table = tables.read("questions", paths.questions(planned.name, dataset, planned.variant_at("questions", variant)))
-    wanted = [row for row in table if row["split"] in settings.teacher_splits.split(",")]
-    asking = {
-        "samples": settings.samples,
-        "temperature": settings.temperature,
-        "limits": Limits.of(settings),
-    }
-    return open_teacher(settings), prompt_of(settings, table), wanted, asking
-
-
-def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
-    """Write all requests that are still to be asked as a provider's batch file, and return a line on it.
-
-    They are marked in the cache, and their worst-case price is reserved. Raises ScicotError if the file exists, if
-    another process is asking, or if a cap would be exceeded.
-    """
-    teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
-    if file.exists():
-        raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
-    with Cache(paths.teacher_cache(planned.name)) as opened, _turn(opened):
-        requests = batch.pending(teacher, prompt, wanted, opened, **asking)
-        waiting = _waiting(opened)
-        if not requests:
-            return f"nothing to ask{waiting or ': every response is in the cache'}"
-        draft = file.with_name(f"{file.name}.draft")
-        try:
-            _write(draft, batch.lines(teacher, requests))  # so that a full disk is noticed before anything is counted
-            batch.set_aside(teacher, requests, opened, asking["limits"])
-            draft.replace(file)  # last, since all requests in a batch file must be counted
-        finally:
-            draft.unlink(missing_ok=True)
-    again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
-    return f"{len(requests)} requests written to {file}{again}{waiting}"
+    questions = [row for row in table if row["split"] in settings.teacher_splits.split(",")]
+    teacher, prompt = open_teacher(settings), prompt_of(settings, table)
+    asking = {"samples": settings.samples, "temperature": settings.temperature, "limits": Limits.of(settings)}
+    return teacher, prompt, partial(batch.pending, teacher, prompt, questions, **asking)
 
 
 @contextmanager
@@ -106,59 +143,23 @@ def _turn(opened: Cache) -> Iterator[None]:
         ) from None
 
 
-def _write(file: Path, lines: Iterable[str]) -> None:
-    tables.write_text(file, "".join(f"{line}\n" for line in lines))
-
-
-def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
-    """Store the results of a batch in a recipe's cache, and return a line on them. `price_factor`: price of batch mode,
-    as a share of the listed price. Raises ScicotError if a line has no usable result; all other lines are stored
-    before.
-    """
-    teacher, prompt, wanted, asking = _batch(planned, dataset, variant)
-    with Cache(paths.teacher_cache(planned.name)) as opened:
-        requests = batch.pending(teacher, prompt, wanted, opened, **asking)
-        counts, wrong = batch.take_in(teacher, requests, _lines(file), opened, price_factor=price_factor)
-        left, waiting = len(batch.pending(teacher, prompt, wanted, opened, **asking)), _waiting(opened)
-    told = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
-    told = f"{told}; {left} requests are left to ask{waiting}"
-    if wrong:
-        more = f"; and {len(wrong) - SHOWN} more such lines" if len(wrong) > SHOWN else ""
-        raise ScicotError(
-            f"{file.name}: {told}; what could be read is stored, the rest: {'; '.join(wrong[:SHOWN])}{more}"
-        )
-    return told
-
-
 def _waiting(opened: Cache) -> str:
     count = opened.kinds().get(cache.BATCHED, 0)
     return f"; {count} are in batches whose results are not read yet" if count else ""
 
 
-def state(planned: Recipe) -> str:
-    """A line on what a recipe's cache holds, and on all that was spent through it."""
-    with Cache(_there(paths.teacher_cache(planned.name))) as opened:
-        held = ", ".join(f"{count} {'whole' if kind == 'stop' else kind}" for kind, count in opened.kinds().items())
-        return f"{paths.relative(paths.teacher_cache(planned.name))}: {held or 'empty'}. {spending(opened, planned.settings())}"
-
-
-def forget(planned: Recipe, reason: str) -> str:
-    """Delete responses that are incomplete for `reason`, a finish_reason, and return a line on it. The deletion is
-    logged, which makes the pipeline ask again. Raises ScicotError if there are no such responses.
-    """
-    with Cache(_there(paths.teacher_cache(planned.name))) as opened:
-        kinds = opened.kinds()
-        kinds.pop("stop", None)  # whole answers, which were paid for
-        if reason not in kinds:
-            held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
-            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {held}")
-        count = opened.forget(reason)
-    with paths.forgotten(planned.name).open("a", encoding="utf-8") as record:
-        record.write(f"{now()} {reason} {count}\n")
-    return f"{count} × {reason} forgotten; `make book` with this recipe asks again"
-
-
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ScicotError(f"no cache at {paths.relative(path)}; run a notebook that asks the teacher first")
     return path
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScicotError(f"{file}: cannot be read as UTF-8 text ({error})") from None
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    tables.write_text(file, "".join(f"{line}\n" for line in lines))

@@ -9,7 +9,7 @@ from typing import Any, Self
 from scicot_utils import ScicotError
 from scicot_utils.cache import Response
 
-SHOWN = 200  # characters of a server's message that our messages repeat
+MAX_QUOTED = 200  # characters of a server's message that our messages repeat
 
 
 class TeacherError(ScicotError):
@@ -18,8 +18,8 @@ class TeacherError(ScicotError):
     `sent`: whether the request may have been processed, and so be charged.
     """
 
-    def __init__(self, told: str, *, sent: bool = False):
-        super().__init__(told)
+    def __init__(self, message: str, *, sent: bool = False):
+        super().__init__(message)
         self.sent = sent
 
 
@@ -29,16 +29,18 @@ class TransientError(Exception):
     `wait`: seconds that the server asked for. `sent`: whether it may have been processed, and so be charged.
     """
 
-    def __init__(self, told: str, *, wait: float = 0.0, sent: bool = False):
-        super().__init__(told)
+    def __init__(self, message: str, *, wait: float = 0.0, sent: bool = False):
+        super().__init__(message)
         self.wait, self.sent = wait, sent
 
 
 class PermanentError(Exception):
-    """A request cannot succeed because of its own question. `reason` becomes its drop reason."""
+    """A request cannot succeed because of its own question, and is not charged. `reason` becomes its drop reason."""
 
-    def __init__(self, reason: str, told: str):
-        super().__init__(told)
+    sent = False
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
         self.reason = reason
 
 
@@ -89,11 +91,10 @@ def clean(text: str) -> str:
 
 
 def one_line(text: object) -> str:
-    """A message from elsewhere as part of one line: without control characters, and at most SHOWN characters long."""
-    plain = " ".join(
-        re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]", " ", clean(str(text))).split()
-    )
-    return plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}…"
+    """A message from elsewhere as part of one line: without control characters, and at most MAX_QUOTED characters long."""
+    words = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]", " ", clean(str(text))).split()
+    line = " ".join(words)
+    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
