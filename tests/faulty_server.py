@@ -94,15 +94,17 @@ class FaultyServer:
         if self.latency:
             await asyncio.sleep(self.latency)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
-            shown = headers.get("authorization", "")
-            return await self._send(writer, 401, {"error": {"message": f"Bad key: {shown}", "code": "invalid_api_key"}})
+            header = headers.get("authorization", "")
+            return await self._send(
+                writer, 401, {"error": {"message": f"Bad key: {header}", "code": "invalid_api_key"}}
+            )
         for name in self.refused:
             if name in body:
                 error = {"message": f"'{name}' is not supported with this model.", "code": "unsupported_parameter"}
                 return await self._send(writer, 400, {"error": error})
-        for words, (status, told) in self.special.items():
+        for words, (status, reply) in self.special.items():
             if words in prompt:
-                return await self._send(writer, status, told)
+                return await self._send(writer, status, reply)
         draws = random.Random(f"{self.seed}/{key}/{self.asked[key]}")
         fault = draws.choice(self.faults) if draws.random() < self.rate else ""
         self.faulted[fault] += 1

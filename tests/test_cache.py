@@ -132,8 +132,8 @@ for i in range(100):
         subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE, text=True)
         for name in "abcdefgh"
     ]
-    told = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0] * 8, told
+    errors = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 8, errors
     with Cache(path) as opened:
         assert len(opened) == 900
         assert all(opened.get({"own": [name, i]}).text == name for name in "abcdefgh" for i in range(100))
@@ -146,14 +146,14 @@ for i in range(100):
 def damaged(path):
     """Fills a cache, damages its file, and gives what meets it next."""
 
-    def damage(place, length=0):
+    def damage(start, length=0):
         with Cache(path) as opened:
             fill(opened, 300)
         content = bytearray(path.read_bytes())
         if length:
-            content[place : place + length] = b"\xff" * length
+            content[start : start + length] = b"\xff" * length
         else:
-            del content[place:]  # cut off
+            del content[start:]  # cut off
         path.write_bytes(content)
         with pytest.raises(CacheError) as caught, Cache(path) as opened:
             for i in range(300):
@@ -166,9 +166,9 @@ def damaged(path):
 @pytest.mark.parametrize(
     ("place", "length"), [(0, 4000), (100, 4000), (4096, 4000), (20_000, 4000), (8192, 0), (50_001, 0)]
 )
-def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, place, length):
-    content, told = damaged(place, length)
-    assert "cache.sqlite is no usable cache" in told and "export-cache" in told and "\n" not in told
+def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, start, length):
+    content, message = damaged(start, length)
+    assert "cache.sqlite is no usable cache" in message and "export-cache" in message and "\n" not in message
     assert path.read_bytes() == content
     with pytest.raises(CacheError, match="is no usable cache"), Cache(path) as opened:
         opened.get({"i": 299})
@@ -349,8 +349,8 @@ def test_one_process_at_a_time_has_its_turn_and_a_killed_one_gives_it_up(path):
     assert process.stdout.readline() == "\n"
     link = path.with_name("link.sqlite")
     link.symlink_to(path)
-    for place in (path, link):
-        with Cache(place) as opened, pytest.raises(Timeout):
+    for name in (path, link):
+        with Cache(name) as opened, pytest.raises(Timeout):
             opened.turn.acquire(timeout=0)
     process.kill()
     process.communicate()

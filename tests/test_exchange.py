@@ -40,9 +40,9 @@ def served(url="http://127.0.0.1:9/v1", **changes):
     return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url=url, **changes), pause=0.0)
 
 
-def judged(prompt, questions, found):
+def readings(prompt, questions, completions):
     by_id = {row["id"]: row for row in questions}
-    return [(row["rationale"], row["teacher_answer"]) for row in rationales.judge(prompt, by_id, found, "all")]
+    return [(row["rationale"], row["teacher_answer"]) for row in rationales.judge(prompt, by_id, completions, "all")]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def file(tmp_path):
 def test_an_export_answers_as_the_teacher_did_and_needs_no_server(cache, tmp_path, file, prompt):
     questions = rows(5)
     with FaultyServer(rate=0.2, faults=("truncated",)) as server:
-        asked = list(teachers.ask(served(server.url), prompt, questions, cache, samples=3, temperature=0.7))
+        completions = list(teachers.ask(served(server.url), prompt, questions, cache, samples=3, temperature=0.7))
     path = file("\n".join(export(cache._path)))
     settings = Settings(teacher="recorded", teacher_path=path, prompt=prompt.name)
     assert teachers.prompt_of(settings) == prompt
@@ -76,9 +76,20 @@ def test_an_export_answers_as_the_teacher_did_and_needs_no_server(cache, tmp_pat
         again = list(
             teachers.ask(teachers.open_teacher(settings), prompt, questions, other, samples=3, temperature=0.7)
         )
-    kept = ("question_id", "sample", "prompt", "text", "finish_reason", "prompt_tokens", "completion_tokens", "created")
-    assert [[row[name] for name in kept] for row in again] == [[row[name] for name in kept] for row in asked]
-    assert {row["finish_reason"] for row in asked} == {"stop", "length"}
+    columns = (
+        "question_id",
+        "sample",
+        "prompt",
+        "text",
+        "finish_reason",
+        "prompt_tokens",
+        "completion_tokens",
+        "created",
+    )
+    assert [[row[name] for name in columns] for row in again] == [
+        [row[name] for name in columns] for row in completions
+    ]
+    assert {row["finish_reason"] for row in completions} == {"stop", "length"}
 
 
 def test_an_export_of_several_models_needs_one_named(cache, file):
@@ -89,8 +100,8 @@ def test_an_export_of_several_models_needs_one_named(cache, file):
     path = file("\n".join(export(cache._path)))
     with pytest.raises(TeacherError, match='one prompt with model "m" and "n", allowed: one of them in teacher_model'):
         Recorded(path, {"model": ""})
-    asked = ONE_CALL.question(rows(1)[0])
-    assert Recorded(path, {"model": "n"}).complete(asked, sample=0, temperature=0).finish_reason == "stop"
+    prompt = ONE_CALL.question(rows(1)[0])
+    assert Recorded(path, {"model": "n"}).complete(prompt, sample=0, temperature=0).finish_reason == "stop"
     with pytest.raises(TeacherError, match="no answer of model 'x'"):
         Recorded(path, {"model": "x"})
 
@@ -109,15 +120,17 @@ def test_where_an_export_holds_several_answers_to_one_prompt_the_recipe_chooses(
         with FaultyServer(reply=f"Because {value}. The answer is (B).") as server:
             list(teachers.ask(served(server.url, **{key: value}), ONE_CALL, rows(2), cache, temperature=0.7))
     recorded = {"teacher": "recorded", "teacher_path": file("\n".join(export(cache._path)))}
-    asked, identities = ONE_CALL.question(rows(1)[0]), []
+    prompt, identities = ONE_CALL.question(rows(1)[0]), []
     for value in values:
         teacher = teachers.open_teacher(Settings(**recorded, **{key: value}))
-        assert teacher.complete(asked, sample=0, temperature=0.7).text == f"Because {value}. The answer is (B)."
+        assert teacher.complete(prompt, sample=0, temperature=0.7).text == f"Because {value}. The answer is (B)."
         identities.append(teacher.identity)
     assert identities[0] != identities[1], "since one cache may hold both"
     if other is not None:
-        told = " and ".join(sorted(map(json.dumps, values)))
-        with pytest.raises(TeacherError, match=f"{told}, allowed: one of them in {key}, which is {json.dumps(other)}"):
+        allowed = " and ".join(sorted(map(json.dumps, values)))
+        with pytest.raises(
+            TeacherError, match=f"{allowed}, allowed: one of them in {key}, which is {json.dumps(other)}"
+        ):
             teachers.open_teacher(Settings(**recorded, **{key: other}))
 
 
@@ -125,10 +138,10 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
     questions = rows(2)
     with FaultyServer() as server:
         list(teachers.ask(served(server.url), ONE_CALL, questions[:1], cache))
-    written(served(), questions, cache)
+    write(served(), questions, cache)
     teacher = Recorded(file("\n".join(export(cache._path))))
-    asked = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
-    assert [answer.finish_reason for answer in asked] == ["stop", "missing"]
+    responses = [teacher.complete(ONE_CALL.question(row), sample=0, temperature=0.0) for row in questions]
+    assert [answer.finish_reason for answer in responses] == ["stop", "missing"]
 
 
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, file):
@@ -160,17 +173,17 @@ def test_a_file_of_rationales_has_no_other_prompt_than_its_own(file):
 )
 def test_lines_hold_a_rationale_or_a_whole_completion(cache, file, line, read):
     questions = rows(1)
-    found = list(teachers.ask(Recorded(file(json.dumps({"id": "q0"} | line))), RECORDED, questions, cache))
-    assert judged(RECORDED, questions, found) == [read]
+    completions = list(teachers.ask(Recorded(file(json.dumps({"id": "q0"} | line))), RECORDED, questions, cache))
+    assert readings(RECORDED, questions, completions) == [read]
 
 
 def test_several_lines_of_one_question_are_its_samples(cache, file):
     path = file("\n".join(json.dumps({"id": "q0", "rationale": text}) for text in "abc"))
-    found = list(teachers.ask(Recorded(path), RECORDED, rows(2), cache, samples=4, temperature=0.7))
-    assert [(row["text"], row["finish_reason"]) for row in found[:4]] == [
+    completions = list(teachers.ask(Recorded(path), RECORDED, rows(2), cache, samples=4, temperature=0.7))
+    assert [(row["text"], row["finish_reason"]) for row in completions[:4]] == [
         ("a", "stop"), ("b", "stop"), ("c", "stop"), ("", "missing"),
     ]  # fmt: skip
-    assert {row["finish_reason"] for row in found[4:]} == {"missing"}
+    assert {row["finish_reason"] for row in completions[4:]} == {"missing"}
 
 
 # As src/data/completion_dataset.py and src/oai/inference.py of itsnamgyu/reasoning-teacher write it.
@@ -195,9 +208,9 @@ PUBLISHED = {
 def test_a_published_file_of_fine_tune_cot_is_replayed_by_the_text_of_its_questions(cache, file):
     questions = [make_question(id="commonsense_qa-00003")]
     teacher = Recorded(file(json.dumps(PUBLISHED, indent=4)))
-    found = list(teachers.ask(teacher, RECORDED, questions, cache, samples=4, temperature=0.7))
-    assert judged(RECORDED, questions, found)[:2] == [("A robin is a bird.", "B"), ("Feathers.", "B")]
-    assert [row["finish_reason"] for row in found] == ["stop", "stop", "length", "missing"]
+    completions = list(teachers.ask(teacher, RECORDED, questions, cache, samples=4, temperature=0.7))
+    assert readings(RECORDED, questions, completions)[:2] == [("A robin is a bird.", "B"), ("Feathers.", "B")]
+    assert [row["finish_reason"] for row in completions] == ["stop", "stop", "length", "missing"]
 
 
 @pytest.mark.parametrize("data", [{"3": [{"question": "x"}]}, {"3": 4}, {"3": ["x"]}])
@@ -210,28 +223,28 @@ def test_a_published_file_of_another_form_is_named(file, data):
 # Batches
 
 
-def answered(lines, **changes):
+def results_of(lines, **changes):
     """A provider's result file: in another order, as they come."""
-    found = []
+    results = []
     for line in reversed(lines):
-        asked = json.loads(line)
-        prompt = asked["body"]["messages"][0]["content"]
-        text = " (B)." if prompt.endswith(prompts.CUE) else f"Because {asked['body']['seed']}."
+        request = json.loads(line)
+        prompt = request["body"]["messages"][0]["content"]
+        text = " (B)." if prompt.endswith(prompts.CUE) else f"Because {request['body']['seed']}."
         body = {
             "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 10, "completion_tokens": 20},
         }
         row = {
             "id": "r",
-            "custom_id": asked["custom_id"],
+            "custom_id": request["custom_id"],
             "response": {"status_code": 200, "body": body},
             "error": None,
         }
-        found.append(json.dumps(row | changes))
-    return found
+        results.append(json.dumps(row | changes))
+    return results
 
 
-def written(teacher, questions, cache, prompt=ONE_CALL, limits=NO_LIMITS, **asking):
+def write(teacher, questions, cache, prompt=ONE_CALL, limits=NO_LIMITS, **asking):
     """The lines of a batch that is counted from now on."""
     requests = batch.pending(teacher, prompt, questions, cache, **asking)
     batch.set_aside(teacher, requests, cache, limits)
@@ -242,12 +255,14 @@ def test_a_batch_in_two_rounds_comes_to_what_asking_would(cache):
     questions, asking = rows(3), {"samples": 2, "temperature": 0.7}
     teacher = served(teacher_prices="m=100/1000")
     for count in (6, 6, 0):
-        lines = written(teacher, questions, cache, TWO_CALLS, **asking)
+        lines = write(teacher, questions, cache, TWO_CALLS, **asking)
         assert len(lines) == count
-        told = batch.take_in(teacher, {}, answered(lines), cache, price_factor=0.5)
-        assert told == ({"whole": count} if count else {}, [])
-    found = list(teachers.ask(teacher, TWO_CALLS, questions, cache, **asking))  # no server: all is in the cache
-    assert judged(TWO_CALLS, questions, found) == [(f"Because {sample}.", "B") for _ in range(3) for sample in range(2)]
+        outcome = batch.take_in(teacher, {}, results_of(lines), cache, price_factor=0.5)
+        assert outcome == ({"whole": count} if count else {}, [])
+    completions = list(teachers.ask(teacher, TWO_CALLS, questions, cache, **asking))  # no server: all is in the cache
+    assert readings(TWO_CALLS, questions, completions) == [
+        (f"Because {sample}.", "B") for _ in range(3) for sample in range(2)
+    ]
     assert cache.spent() == (pytest.approx(12 * 0.021 / 2), 12)
 
 
@@ -265,17 +280,17 @@ QUOTA = {"error": {"message": "You exceeded your quota", "code": "insufficient_q
 
 def test_what_a_batch_did_not_answer_is_marked_or_left_to_be_asked_again(cache):
     teacher = served(**PRICED)
-    lines = written(teacher, rows(5), cache)
+    lines = write(teacher, rows(5), cache)
     results = [
-        answered(lines[:1], response=None, error={"code": "batch_expired"}),
-        answered(lines[1:2], response={"status_code": 400, "body": LONG}),
-        answered(lines[2:3], response={"status_code": 500, "body": None}),
-        answered(lines[3:4]),
-        answered(lines[4:], custom_id="another"),
-        answered(lines[3:4]),
+        results_of(lines[:1], response=None, error={"code": "batch_expired"}),
+        results_of(lines[1:2], response={"status_code": 400, "body": LONG}),
+        results_of(lines[2:3], response={"status_code": 500, "body": None}),
+        results_of(lines[3:4]),
+        results_of(lines[4:], custom_id="another"),
+        results_of(lines[3:4]),
     ]
-    told, wrong = batch.take_in(teacher, {}, [line for found in results for line in found], cache)
-    assert told == {"to be asked again": 2, "not asked for": 2, "context_length": 1, "whole": 1} and not wrong
+    counts, messages = batch.take_in(teacher, {}, [line for result in results for line in result], cache)
+    assert counts == {"to be asked again": 2, "not asked for": 2, "context_length": 1, "whole": 1} and not messages
     assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 2
     worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
     assert cache.spent() == (pytest.approx(0.021 + worst), 5), "one is answered, and one still in the batch"
@@ -283,14 +298,14 @@ def test_what_a_batch_did_not_answer_is_marked_or_left_to_be_asked_again(cache):
 
 def test_a_bad_line_is_named_and_all_others_are_taken_in(cache):
     teacher = served(**PRICED)
-    lines = written(teacher, rows(5), cache)
-    refused = answered(lines[:1], response={"status_code": 429, "body": QUOTA})
+    lines = write(teacher, rows(5), cache)
+    refused = results_of(lines[:1], response={"status_code": 429, "body": QUOTA})
     bad = ["{", "[1]", "{}", '{"custom_id": "x", "response": 3}']
-    told, wrong = batch.take_in(teacher, {}, [*refused, *bad, *answered(lines[1:])], cache)
-    assert told == {"whole": 4, "no result": 4, "refused": 1}
-    assert "line 1: " in wrong[0] and "You exceeded your quota; fix the account" in wrong[0]
-    assert [line.split(":")[0] for line in wrong[1:]] == ["line 2", "line 3", "line 4", "line 5"]
-    assert "allowed: a result of a batch with custom_id, response, error" in wrong[1]
+    counts, messages = batch.take_in(teacher, {}, [*refused, *bad, *results_of(lines[1:])], cache)
+    assert counts == {"whole": 4, "no result": 4, "refused": 1}
+    assert "line 1: " in messages[0] and "You exceeded your quota; fix the account" in messages[0]
+    assert [line.split(":")[0] for line in messages[1:]] == ["line 2", "line 3", "line 4", "line 5"]
+    assert "allowed: a result of a batch with custom_id, response, error" in messages[1]
     assert cache.spent() == (pytest.approx(4 * 0.021), 5)
     assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 1
 
@@ -300,7 +315,7 @@ def test_a_bad_line_is_named_and_all_others_are_taken_in(cache):
 )
 def test_a_batch_that_would_pass_a_cap_is_not_written(cache, limits, cap):
     with pytest.raises(BudgetReached, match=f"a batch of 3, .* would pass .*{cap}\\b"):
-        written(served(**PRICED), rows(3), cache, limits=Limits(**limits))
+        write(served(**PRICED), rows(3), cache, limits=Limits(**limits))
     assert cache.spent() == (0.0, 0) and not len(cache)
 
 
@@ -308,21 +323,21 @@ def test_a_batch_that_was_written_counts_until_it_is_read(cache):
     teacher = served(**PRICED)
     worst = sum(teacher.worst(ONE_CALL.question(row)) for row in rows(5))
     limits = Limits(max_usd=worst * 1.5)
-    lines = written(teacher, rows(5), cache, limits=limits)
+    lines = write(teacher, rows(5), cache, limits=limits)
     assert cache.spent() == (pytest.approx(worst), 5)
-    assert written(teacher, rows(5), cache) == [], "what is in a batch is not written again"
+    assert write(teacher, rows(5), cache) == [], "what is in a batch is not written again"
     with pytest.raises(BudgetReached):
-        written(teacher, [make_question(id=f"r{i}", question=f"Which is {i}?") for i in range(5)], cache, limits=limits)
-    batch.take_in(teacher, {}, answered(lines), cache)
+        write(teacher, [make_question(id=f"r{i}", question=f"Which is {i}?") for i in range(5)], cache, limits=limits)
+    batch.take_in(teacher, {}, results_of(lines), cache)
     assert cache.spent() == (pytest.approx(5 * 0.021), 5)
-    assert batch.take_in(teacher, {}, answered(lines), cache)[0] == {"not asked for": 5}
+    assert batch.take_in(teacher, {}, results_of(lines), cache)[0] == {"not asked for": 5}
     assert cache.spent() == (pytest.approx(5 * 0.021), 5), "and is settled once"
 
 
 def test_what_is_in_a_batch_is_not_asked_beside_it(cache):
     with FaultyServer() as server:
         teacher = served(server.url)
-        written(teacher, rows(2), cache)
+        write(teacher, rows(2), cache)
         with pytest.raises(CacheError, match=r"in a batch .* batch-read cache FILE.* forget cache batched"):
             list(teachers.ask(teacher, ONE_CALL, rows(2), cache))
         assert not server.asked
@@ -331,20 +346,20 @@ def test_what_is_in_a_batch_is_not_asked_beside_it(cache):
 @pytest.mark.parametrize("prices", ["m=100/1000", ""])
 def test_a_result_without_usage_has_no_known_price_and_stays_counted_at_its_worst(cache, prices):
     teacher = served(teacher_prices=prices, teacher_max_tokens=20)
-    lines = [json.loads(line) for line in answered(written(teacher, rows(2), cache))]
+    lines = [json.loads(line) for line in results_of(write(teacher, rows(2), cache))]
     for line in lines:
         del line["response"]["body"]["usage"]
     aside = cache.spent()
     assert batch.take_in(teacher, {}, map(json.dumps, lines), cache)[0] == {"whole": 2}
     assert cache.spent() == aside and (aside[0] > 0) == bool(prices)
-    found = list(teachers.ask(teacher, ONE_CALL, rows(2), cache))
-    assert all(row["usd"] != row["usd"] for row in found)
+    completions = list(teachers.ask(teacher, ONE_CALL, rows(2), cache))
+    assert all(row["usd"] != row["usd"] for row in completions)
 
 
 def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, tmp_path):
     teacher = served(**PRICED)
     requests = batch.pending(teacher, ONE_CALL, rows(3), cache)
-    results = answered(list(batch.lines(teacher, requests)))
+    results = results_of(list(batch.lines(teacher, requests)))
     assert batch.take_in(teacher, requests, results, cache)[0] == {"whole": 3}
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
@@ -360,7 +375,7 @@ def test_what_was_answered_meanwhile_is_left_out_of_a_batch(cache):
 
 def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
     teacher = served(**PRICED)
-    written(teacher, rows(1), cache)
+    write(teacher, rows(1), cache)
     [(request, mark)] = cache.of_kind("batched")
     for reason in GIVEN_UP:
         assert cache.put(request, Response("", reason, 0, 0, None, "")) == mark
@@ -369,7 +384,7 @@ def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache):
 
 def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settles_it(cache, tmp_path):
     teacher = served(**PRICED)
-    lines = written(teacher, rows(3), cache)
+    lines = write(teacher, rows(3), cache)
     aside = cache.spent()
     with Cache(tmp_path / "other.sqlite") as other:
         requests = batch.pending(teacher, ONE_CALL, rows(3), other)
@@ -378,17 +393,17 @@ def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settl
         assert export(cache._path) == [], "what is in a batch is not exported"
         cache.take_in(export(other._path), "x")
         assert cache.kinds() == {"batched": 3} and cache.spent() == aside
-        batch.take_in(teacher, requests, answered(lines[:2]), other)
+        batch.take_in(teacher, requests, results_of(lines[:2]), other)
         cache.take_in(export(other._path), "x", paid_here=False)
     assert cache.kinds() == {"stop": 2, "batched": 1}
     assert cache.spent() == (pytest.approx(2 * 0.021 + aside[0] / 3), 3)
-    assert batch.take_in(teacher, {}, answered(lines), cache)[0] == {"not asked for": 2, "whole": 1}
+    assert batch.take_in(teacher, {}, results_of(lines), cache)[0] == {"not asked for": 2, "whole": 1}
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
 
 def test_a_result_file_that_two_read_at_once_settles_once(cache):
     teacher = served(**PRICED)
-    lines = answered(written(teacher, rows(40), cache))
+    lines = results_of(write(teacher, rows(40), cache))
     both = threading.Barrier(2)
 
     def read(_):
@@ -403,10 +418,10 @@ def test_a_result_file_that_two_read_at_once_settles_once(cache):
 
 def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache):
     teacher = served(**PRICED)
-    lines = written(teacher, rows(4), cache)
+    lines = write(teacher, rows(4), cache)
     results = [
-        *answered(lines[:2], response=None, error={"code": "batch_expired"}),
-        *answered(lines[2:], response={"status_code": 504, "body": None}),
+        *results_of(lines[:2], response=None, error={"code": "batch_expired"}),
+        *results_of(lines[2:], response={"status_code": 504, "body": None}),
     ]
     spent = []
     for _ in range(3):
@@ -417,8 +432,8 @@ def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache):
 
 def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(cache):
     teacher = served(**PRICED)
-    lines = written(teacher, rows(4), cache)
-    batch.take_in(teacher, {}, answered(lines[:1]), cache)
+    lines = write(teacher, rows(4), cache)
+    batch.take_in(teacher, {}, results_of(lines[:1]), cache)
     assert cache.forget("batched") == 3 and cache.spent() == (pytest.approx(0.021), 1)
 
 
@@ -426,7 +441,7 @@ def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(cache):
 
 
 @pytest.fixture
-def called(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, capsys):
     """A recipe with a questions table in a folder of its own, and a way to call the front end on it."""
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path / "outputs")
     monkeypatch.setattr(paths, "CACHE", tmp_path / "outputs" / "cache")
@@ -442,28 +457,30 @@ def called(tmp_path, monkeypatch, capsys):
     return call
 
 
-def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
-    asked, more_asked, results = (tmp_path / f"{name}.jsonl" for name in ("asked", "more", "results"))
-    assert called("batch-write", asked).startswith(f"6 requests written to {asked}; when its results are in, a second")
-    results.write_text("\n".join(answered(asked.read_text().splitlines())))
-    assert called("batch-read", results) == "6 whole; 6 requests are left to ask"
-    assert (
-        called("batch-write", more_asked)
-        == f"6 requests written to {more_asked}; when its results are in, a second round asks for the answers"
+def test_the_front_end_writes_and_reads_batches_and_exports(run, tmp_path):
+    first_file, second_file, results = (tmp_path / f"{name}.jsonl" for name in ("asked", "more", "results"))
+    assert run("batch-write", first_file).startswith(
+        f"6 requests written to {first_file}; when its results are in, a second"
     )
-    results.write_text("\n".join(answered(more_asked.read_text().splitlines())))
-    assert called("batch-read", results, "--price-factor", "0.5") == "6 whole; 0 requests are left to ask"
-    assert called("batch-write", tmp_path / "none.jsonl") == "nothing to ask: every response is in the cache"
+    results.write_text("\n".join(results_of(first_file.read_text().splitlines())))
+    assert run("batch-read", results) == "6 whole; 6 requests are left to ask"
+    assert (
+        run("batch-write", second_file)
+        == f"6 requests written to {second_file}; when its results are in, a second round asks for the answers"
+    )
+    results.write_text("\n".join(results_of(second_file.read_text().splitlines())))
+    assert run("batch-read", results, "--price-factor", "0.5") == "6 whole; 0 requests are left to ask"
+    assert run("batch-write", tmp_path / "none.jsonl") == "nothing to ask: every response is in the cache"
     answers = tmp_path / "export.jsonl"
-    assert called("export-cache", answers).startswith("12 responses of ")
+    assert run("export-cache", answers).startswith("12 responses of ")
     paths.teacher_cache("mine").unlink()
-    told = called("import-cache", answers)
-    assert told.startswith("12 new responses taken into ")
-    assert told.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
+    line = run("import-cache", answers)
+    assert line.startswith("12 new responses taken into ")
+    assert line.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
 
 
 @pytest.mark.parametrize(
-    ("words", "more", "told"),
+    ("words", "more", "message"),
     [
         (["batch-read", "nowhere.jsonl"], "", "nowhere.jsonl: cannot be read"),
         (["batch-read", "x", "--price-factor", "-10"], "", "--price-factor: found -10, allowed: 0 to 1"),
@@ -479,72 +496,74 @@ def test_the_front_end_writes_and_reads_batches_and_exports(called, tmp_path):
         ),
     ],
 )
-def test_what_the_front_end_cannot_do_is_told_in_one_line(called, words, more, told):
+def test_what_the_front_end_cannot_do_is_told_in_one_line(run, words, more, message):
     with pytest.raises(SystemExit) as stop:
-        called(*words, more=more)
-    assert str(stop.value).startswith("error: ") and told in str(stop.value) and "\n" not in str(stop.value)
+        run(*words, more=more)
+    assert str(stop.value).startswith("error: ") and message in str(stop.value) and "\n" not in str(stop.value)
 
 
-def test_a_second_batch_leaves_the_first_alone(called, tmp_path):
-    asked = tmp_path / "asked.jsonl"
-    called("batch-write", asked)
-    before = asked.read_text()
+def test_a_second_batch_leaves_the_first_alone(run, tmp_path):
+    file = tmp_path / "asked.jsonl"
+    run("batch-write", file)
+    before = file.read_text()
     with pytest.raises(SystemExit, match=r"asked\.jsonl: is there already; allowed: a new file"):
-        called("batch-write", asked)
-    told = called("batch-write", tmp_path / "more.jsonl")
-    assert told == "nothing to ask; 6 are in batches whose results are not read yet"
-    assert asked.read_text() == before and not (tmp_path / "more.jsonl").exists()
+        run("batch-write", file)
+    line = run("batch-write", tmp_path / "more.jsonl")
+    assert line == "nothing to ask; 6 are in batches whose results are not read yet"
+    assert file.read_text() == before and not (tmp_path / "more.jsonl").exists()
 
 
-def test_a_batch_is_not_written_while_another_process_asks(called, tmp_path):
-    told = "another process asks through the cache mine now; wait for it"
-    with Cache(paths.teacher_cache("mine")) as other, other.turn.acquire(), pytest.raises(SystemExit, match=told):
-        called("batch-write", tmp_path / "asked.jsonl")
+def test_a_batch_is_not_written_while_another_process_asks(run, tmp_path):
+    message = "another process asks through the cache mine now; wait for it"
+    with Cache(paths.teacher_cache("mine")) as other, other.turn.acquire(), pytest.raises(SystemExit, match=message):
+        run("batch-write", tmp_path / "asked.jsonl")
     assert not [*tmp_path.glob("asked*")]
 
 
-def test_a_batch_that_passes_a_cap_leaves_no_file(called, tmp_path):
+def test_a_batch_that_passes_a_cap_leaves_no_file(run, tmp_path):
     with pytest.raises(SystemExit, match="would pass"):
-        called("batch-write", tmp_path / "asked.jsonl", more=", max_requests: 1")
+        run("batch-write", tmp_path / "asked.jsonl", more=", max_requests: 1")
     assert not [*tmp_path.glob("asked*")]
 
 
-def test_reading_a_batch_with_bad_lines_ends_with_what_was_stored_and_what_was_not(called, tmp_path):
-    asked, results = tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
-    called("batch-write", asked)
-    good, quota = answered(asked.read_text().splitlines()), {"status_code": 429, "body": QUOTA}
+def test_reading_a_batch_with_bad_lines_ends_with_what_was_stored_and_what_was_not(run, tmp_path):
+    requests, results = tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
+    run("batch-write", requests)
+    good, quota = results_of(requests.read_text().splitlines()), {"status_code": 429, "body": QUOTA}
     bad = [json.dumps(json.loads(line) | {"response": quota}) for line in good[:4]]
     results.write_text("\n".join([*bad, *good[4:]]))
     with pytest.raises(SystemExit) as stop:
-        called("batch-read", results)
-    told = str(stop.value)
-    assert told.startswith(
+        run("batch-read", results)
+    message = str(stop.value)
+    assert message.startswith(
         "error: results.jsonl: 4 refused, 2 whole; 6 requests are left to ask; what could be read is"
     )
-    assert "line 1: " in told and "line 3: " in told and "; and 1 more such lines" in told and "\n" not in told
+    assert (
+        "line 1: " in message and "line 3: " in message and "; and 1 more such lines" in message and "\n" not in message
+    )
 
 
-def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(called, tmp_path):
+def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(run, tmp_path):
     priced = ", teacher_prices: m=100/1000"
-    called("batch-write", tmp_path / "asked.jsonl", more=priced)
-    assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in called("cache", more=priced)
-    assert called("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
+    run("batch-write", tmp_path / "asked.jsonl", more=priced)
+    assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in run("cache", more=priced)
+    assert run("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
     with Cache(paths.teacher_cache("mine")) as opened:
         assert opened.spent() == (pytest.approx(0.0), 0)
-    assert called("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
+    assert run("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
 
 
-def test_what_failed_for_one_reason_is_forgotten_asked_again_and_the_rest_is_not(called, capsys, tmp_path):
+def test_what_failed_for_one_reason_is_forgotten_asked_again_and_the_rest_is_not(run, capsys, tmp_path):
     with FaultyServer(special={"number 1?": (400, LONG)}) as server:
         with Cache(paths.teacher_cache("mine")) as opened:
             list(teachers.ask(served(server.url), ONE_CALL, rows(3), opened))
-        assert "mine.sqlite: 2 whole, 1 context_length. " in called("cache")
+        assert "mine.sqlite: 2 whole, 1 context_length. " in run("cache")
         for reason in ("stop", "unfinished"):
             with pytest.raises(SystemExit, match=rf"forget: found '{reason}', allowed: .*context_length \(1\)"):
-                called("forget", reason)
-        assert called("forget", "context_length").startswith("1 × context_length forgotten")
+                run("forget", reason)
+        assert run("forget", "context_length").startswith("1 × context_length forgotten")
         assert paths.forgotten("mine").read_text().endswith(" context_length 1\n")
         server.special = {}
         with Cache(paths.teacher_cache("mine")) as opened:
-            found = list(teachers.ask(served(server.url), ONE_CALL, rows(3), opened))
-    assert [row["finish_reason"] for row in found] == ["stop"] * 3 and sum(server.asked.values()) == 4
+            completions = list(teachers.ask(served(server.url), ONE_CALL, rows(3), opened))
+    assert [row["finish_reason"] for row in completions] == ["stop"] * 3 and sum(server.asked.values()) == 4

@@ -37,8 +37,8 @@ def read(path, *, columns="", ids=("q0",)):
     """The rows of the rationales table for questions of these ids."""
     questions = {name: make_question(id=name, question="Which is it?", split="train") for name in ids}
     with Cache(path.parent / "cache.sqlite") as cache:
-        found = list(teachers.ask(Recorded(str(path), columns=columns), RECORDED, questions.values(), cache))
-    return rationales.judge(RECORDED, questions, found, "correct")
+        completions = list(teachers.ask(Recorded(str(path), columns=columns), RECORDED, questions.values(), cache))
+    return rationales.judge(RECORDED, questions, completions, "correct")
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -47,8 +47,8 @@ def test_a_line_of_each_form_is_a_completion_of_its_question(tmp_path, name, who
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps([LINES[name]] if whole else LINES[name]), encoding="utf-8")
     [row] = read(path, ids=("0",) if name == "a number for an id" else ("q0",))
-    wanted = (TEXT, "", False) if name == "id and rationale" else ("Birds fly.", "B", True)
-    assert (row["rationale"], row["teacher_answer"], row["kept"]) == wanted
+    expected = (TEXT, "", False) if name == "id and rationale" else ("Birds fly.", "B", True)
+    assert (row["rationale"], row["teacher_answer"], row["kept"]) == expected
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
@@ -76,19 +76,20 @@ def test_other_columns_are_named_by_the_recipe(tmp_path, row, columns):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps(row), encoding="utf-8")
     assert Settings(teacher="recorded", teacher_columns=columns, prompt="recorded").teacher_columns == columns
-    [found] = read(path, columns=columns, ids=("7",) if "meta" in columns else ("q0",))
-    assert found["kept"]
+    [match] = read(path, columns=columns, ids=("7",) if "meta" in columns else ("q0",))
+    assert match["kept"]
     with pytest.raises(TeacherError, match=r"answers.jsonl, line 1: allowed: .*elsewhere"):
         read(path, columns=f"{columns}, id=elsewhere")
 
 
 def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
     choices = [
-        {"message": {"content": f"{n}"}, "finish_reason": why} for n, why in enumerate(("stop", "MAX_TOKENS", "error"))
+        {"message": {"content": f"{n}"}, "finish_reason": reason}
+        for n, reason in enumerate(("stop", "MAX_TOKENS", "error"))
     ]
     path = tmp_path / "answers.json"
     path.write_text(json.dumps({"question_id": "q0", "choices": choices}), encoding="utf-8")
-    assert [(one.text, one.finish) for one in forms.read(path, {})] == [
+    assert [(completion.text, completion.finish) for completion in forms.read(path, {})] == [
         ("0", "stop"),
         ("1", "length"),
         ("2", "unfinished"),
@@ -123,21 +124,26 @@ MORE = {  # what comes with rows as servers and tools write them: the row, and (
 
 @pytest.mark.parametrize("name", MORE)
 def test_rows_are_taken_as_servers_and_tools_write_them(tmp_path, name):
-    row, wanted = MORE[name]
+    row, expected = MORE[name]
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps(row), encoding="utf-8")
-    assert [(one.text, one.finish) for one in forms.read(path, {})] == wanted
+    assert [(completion.text, completion.finish) for completion in forms.read(path, {})] == expected
 
 
 def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(tmp_path):
     path = tmp_path / "samples.jsonl"
     lines = [
-        {"doc_id": n, "doc": {"id": f"q{n}"}, "resps": [["a", "b"]], "filter": of}
-        for of in ("strict", "flexible")
+        {"doc_id": n, "doc": {"id": f"q{n}"}, "resps": [["a", "b"]], "filter": name}
+        for name in ("strict", "flexible")
         for n in (0, 1)
     ]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert [(one.id, one.text) for one in forms.read(path, {})] == [("q0", "a"), ("q0", "b"), ("q1", "a"), ("q1", "b")]
+    assert [(completion.id, completion.text) for completion in forms.read(path, {})] == [
+        ("q0", "a"),
+        ("q0", "b"),
+        ("q1", "a"),
+        ("q1", "b"),
+    ]
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
@@ -151,7 +157,7 @@ def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, enc
     assert all(row["kept"] for row in read(path, ids=("q0", "q1")))
     log = tmp_path / "svamp.log"
     log.write_bytes(LOG.replace("\n", newline).encode())
-    assert [one.place for one in forms.read(log, {})] == ["00000", "00001"]
+    assert [completion.index for completion in forms.read(log, {})] == ["00000", "00001"]
 
 
 @pytest.mark.parametrize(
@@ -221,14 +227,14 @@ def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder)
     path.parent.mkdir()
     path.write_text(LOG, encoding="utf-8")
     first, second = forms.read(path, {})
-    assert (first.place, first.question, first.finish) == ("00000", "How many  are left ?", "stop")
+    assert (first.index, first.question, first.finish) == ("00000", "How many  are left ?", "stop")
     assert first.text.startswith("40 less 1 is 39.") and first.text.endswith("39")
     teacher = Recorded(str(tmp_path if folder else path))
-    said = [teacher.complete(f"0000{n}\nHow many are left ?", sample=0, temperature=0).text for n in (0, 1)]
-    assert said == [first.text, second.text]
+    texts = [teacher.complete(f"0000{n}\nHow many are left ?", sample=0, temperature=0).text for n in (0, 1)]
+    assert texts == [first.text, second.text]
     row = make_question(dataset="AddSub", choices={"label": [], "text": []}, answer="39")
-    found = prompts.read_completion(RECORDED, row, said[0])
-    assert (found.rationale, found.answer) == ("40 less 1 is 39.", "39")
+    conclusion = prompts.read_completion(RECORDED, row, texts[0])
+    assert (conclusion.rationale, conclusion.answer) == ("40 less 1 is 39.", "39")
 
 
 @pytest.mark.parametrize(
@@ -258,17 +264,21 @@ def test_columns_that_name_nothing_are_refused(columns):
 def test_a_file_of_other_questions_ends_the_run_in_one_line(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps({"id": "Mercury_7", "text": TEXT}), encoding="utf-8")
-    teacher, asked = (
+    teacher, questions = (
         Recorded(str(path)),
         [make_question(id="microsci-1", split="train"), make_question(id="microsci-2")],
     )
     with Cache(tmp_path / "c.sqlite") as cache:
-        found = list(teachers.ask(teacher, RECORDED, asked, cache))
+        completions = list(teachers.ask(teacher, RECORDED, questions, cache))
     with pytest.raises(TeacherError) as error:
-        teachers.need_match(teacher, found)
-    told = str(error.value)
-    assert "'microsci-1'" in told and "'Mercury_7'" in told and "teacher_columns" in told and "\n" not in told
-    teachers.need_match(teacher, [found[0] | {"finish_reason": "stop"}, *found[1:]])  # one that matches is enough
+        teachers.need_match(teacher, completions)
+    message = str(error.value)
+    assert (
+        "'microsci-1'" in message and "'Mercury_7'" in message and "teacher_columns" in message and "\n" not in message
+    )
+    teachers.need_match(
+        teacher, [completions[0] | {"finish_reason": "stop"}, *completions[1:]]
+    )  # one that matches is enough
 
 
 # Real words: the labels were given by reading, before the reader was written; of the texts none is here
@@ -285,15 +295,17 @@ def completions(real_data, source):
     """(question with its options, completion), in the order of the file."""
     if source == "gemini-arc-challenge":
         options = make_question(["w", "x", "y", "z"], dataset="ARC-Challenge")  # its ids alone would need the benchmark
-        return [(options, one.text) for one in forms.read(real_data / "rationales" / f"{source}.jsonl", {})]
-    found = []
-    for one in forms.read(real_data / "zero_shot_cot" / "log" / f"{source}_zero_shot_cot.log", {}):
-        _, _, listed = one.question.partition("Answer Choices: ")
-        texts = forms.re.split(r" ?\([A-H]\) ?", listed)[1:] if listed else []
+        return [
+            (options, completion.text) for completion in forms.read(real_data / "rationales" / f"{source}.jsonl", {})
+        ]
+    pairs = []
+    for completion in forms.read(real_data / "zero_shot_cot" / "log" / f"{source}_zero_shot_cot.log", {}):
+        _, _, options = completion.question.partition("Answer Choices: ")
+        texts = forms.re.split(r" ?\([A-H]\) ?", options)[1:] if options else []
         choices = {"label": list("ABCDEFGH"[: len(texts)]), "text": texts}
-        row = make_question(dataset=KINDS[source], choices=choices, question=one.question, answer="?")
-        found.append((row | {"answer": "0"} if "flip" not in source else row, one.text))
-    return found
+        row = make_question(dataset=KINDS[source], choices=choices, question=completion.question, answer="?")
+        pairs.append((row | {"answer": "0"} if "flip" not in source else row, completion.text))
+    return pairs
 
 
 def labels():
@@ -305,13 +317,13 @@ def test_real_completions_are_read_as_a_person_reads_them(real_data):
     """300 completions of thirteen sources. At least 98% alike, and at most 0.5% read that conclude nothing, or another."""
     texts = {source: completions(real_data, source) for source in KINDS}
     unlike, false = [], []
-    for one in labels():
-        row, text = texts[one["source"]][int(one["index"])]
+    for label in labels():
+        row, text = texts[label["source"]][int(label["index"])]
         read = prompts.read_completion(RECORDED, row, text).answer
         number = row["dataset"] in ("AddSub", "SingleEq", "MultiArith", "SVAMP", "GSM8K")
-        alike = read == one["label"] or (number and read and one["label"] and float(read) == float(one["label"]))
+        alike = read == label["label"] or (number and read and label["label"] and float(read) == float(label["label"]))
         if not alike:
-            unlike.append((one["source"], one["index"], one["label"], read))
+            unlike.append((label["source"], label["index"], label["label"], read))
             false += unlike[-1:] if read else []
     assert len(labels()) == 300 and len(unlike) <= 6 and len(false) <= 1, unlike
 
@@ -319,17 +331,22 @@ def test_real_completions_are_read_as_a_person_reads_them(real_data):
 # Fine-tune-CoT's own completions: what its paper and its code make of them
 
 
-def judged(dataset, keep, reading):
+def judge(dataset, keep, reading):
     settings = recipe.load("finetune_cot_davinci").settings()
     sizes = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
     rows = tasks.load(dataset, dataset_path=settings.dataset_path, sizes=sizes, seed=0)
-    teacher, by_id, found = teachers.open_teacher(settings), {row["id"]: row for row in rows}, []
+    teacher, by_id, completions = teachers.open_teacher(settings), {row["id"]: row for row in rows}, []
     for row in rows:
         for sample in range(9):  # some questions of some tasks were asked several times
-            said = teacher.complete(RECORDED.question(row), sample=sample, temperature=0)
-            one = {"question_id": row["id"], "sample": sample, "text": said.text, "finish_reason": said.finish_reason}
-            found += [] if sample and said.finish_reason == "missing" else [one]
-    return by_id, rationales.judge(RECORDED, by_id, found, keep, reading)
+            response = teacher.complete(RECORDED.question(row), sample=sample, temperature=0)
+            completion = {
+                "question_id": row["id"],
+                "sample": sample,
+                "text": response.text,
+                "finish_reason": response.finish_reason,
+            }
+            completions += [] if sample and response.finish_reason == "missing" else [completion]
+    return by_id, rationales.judge(RECORDED, by_id, completions, keep, reading)
 
 
 @pytest.mark.parametrize(
@@ -340,29 +357,31 @@ def judged(dataset, keep, reading):
     ],
 )  # fmt: skip
 def test_the_papers_reading_gives_the_papers_accuracy_of_its_teacher(real_data, dataset, published):
-    _, rows = judged(dataset, "correct", "paper")
+    _, rows = judge(dataset, "correct", "paper")
     assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(published, abs=0.005)
 
 
 def test_of_multiarith_the_public_file_is_near_the_papers_figure_and_not_at_it(real_data):
     """78.79 in the paper; why the file that is public comes to less is not known."""
-    _, rows = judged("MultiArith", "correct", "paper")
+    _, rows = judge("MultiArith", "correct", "paper")
     assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(78.16, abs=0.005)
 
 
-@pytest.mark.parametrize(("dataset", "kept"), [("SingleEq", 289), ("StrategyQA", 856)])
-def test_with_cut_texts_as_many_rationales_are_kept_as_by_the_papers_code(real_data, dataset, kept):
-    by_id, rows = judged(dataset, "correct_or_cut", "paper")
-    assert sum(row["kept"] for row in rows if by_id[row["question_id"]]["split"] != "test") == kept
-    _, fewer = judged(dataset, "correct", "paper")
-    assert sum(row["kept"] for row in fewer) < sum(row["kept"] for row in rows)
+@pytest.mark.parametrize(("dataset", "count"), [("SingleEq", 289), ("StrategyQA", 856)])
+def test_with_cut_texts_as_many_rationales_are_kept_as_by_the_papers_code(real_data, dataset, count):
+    by_id, rows = judge(dataset, "correct_or_cut", "paper")
+    assert sum(row["kept"] for row in rows if by_id[row["question_id"]]["split"] != "test") == count
+    _, without_cut = judge(dataset, "correct", "paper")
+    assert sum(row["kept"] for row in without_cut) < sum(row["kept"] for row in rows)
 
 
 @pytest.mark.parametrize("dataset", ["SingleEq", "AddSub", "MultiArith", "SVAMP", "DateUnderstanding", "StrategyQA"])
 def test_by_their_conclusions_the_same_completions_are_right_nearly_as_often(real_data, dataset):
-    rows = judged(dataset, "correct", "conclusion")[1]
-    as_published = judged(dataset, "correct", "paper")[1]
-    right, published = (sum(row["correct"] for row in found) / len(found) for found in (rows, as_published))
+    rows = judge(dataset, "correct", "conclusion")[1]
+    as_published = judge(dataset, "correct", "paper")[1]
+    right, published = (
+        sum(row["correct"] for row in judgements) / len(judgements) for judgements in (rows, as_published)
+    )
     assert published - 0.02 <= right <= published + 0.005
 
 
@@ -370,12 +389,12 @@ def test_options_in_another_order_are_other_questions(tmp_path):
     """A letter that was written about one order says nothing of another."""
     row = make_question(("raft", "robin"), question="Which is it?")
     logged = "1st data\nQ: Which is it? Answer Choices: {}\nA: Let's think step by step. Hm.\nTherefore, the answer is (B).\npred_before : x\n"
-    for listed, finish in (
+    for options, finish in (
         ("(A) raft (B) robin", "stop"),
         ("(A) raft, (B) robin.", "stop"),
         ("(A) robin (B) raft", "missing"),
     ):
-        path = tmp_path / f"{len(listed)}{finish}.log"
-        path.write_text(logged.format(listed), encoding="utf-8")
-        found = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
-        assert found.finish_reason == finish
+        path = tmp_path / f"{len(options)}{finish}.log"
+        path.write_text(logged.format(options), encoding="utf-8")
+        response = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
+        assert response.finish_reason == finish

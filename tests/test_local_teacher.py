@@ -82,15 +82,18 @@ def texts(teacher, questions, path, prompt=ONE_CALL, **more):
 
 
 def test_an_answer_does_not_depend_on_what_else_is_in_its_batch(folder, tmp_path):
-    asked = rows(5)
+    questions = rows(5)
     for temperature in (0.0, 1.0):
-        one, four = (
+        alone, batched = (
             texts(
-                local(folder, teacher_in_flight=size), asked, tmp_path / f"{size}{temperature}", temperature=temperature
+                local(folder, teacher_in_flight=size),
+                questions,
+                tmp_path / f"{size}{temperature}",
+                temperature=temperature,
             )
             for size in (1, 4)
         )
-        assert one == four and (not temperature or len(set(one)) > 1)
+        assert alone == batched and (not temperature or len(set(alone)) > 1)
 
 
 def test_samples_differ_by_their_seed_and_come_again(folder, tmp_path):
@@ -121,8 +124,8 @@ def test_a_prompt_without_room_is_dropped_for_it_and_not_cut(tmp_path):
     folder = checkpoint(tmp_path / "m", "causal")
     long = make_question(id="long", question="very " * 400)
     with Cache(tmp_path / "c") as cache:
-        found = list(teachers.ask(local(folder), TWO_CALLS, [*rows(2), long], cache))
-    assert [row["finish_reason"] for row in found][2] == "context_length"
+        completions = list(teachers.ask(local(folder), TWO_CALLS, [*rows(2), long], cache))
+    assert [row["finish_reason"] for row in completions][2] == "context_length"
 
 
 def test_a_chat_template_is_used_where_there_is_one(tmp_path):
@@ -156,9 +159,9 @@ def test_a_model_that_fails_ends_the_run_for_all_that_wait_for_its_batch(tmp_pat
     monkeypatch.setattr(teacher, "_generate", fails)
 
     with ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(teacher.complete, f"Which {i}?", sample=0, temperature=0.0) for i in range(3)]
-        found = [one.exception(timeout=5.0) for one in asked]
-    assert [type(one) for one in found] == [TeacherError] * 3 and str(error) in str(found[0])
+        answers = [pool.submit(teacher.complete, f"Which {i}?", sample=0, temperature=0.0) for i in range(3)]
+        errors = [answer.exception(timeout=5.0) for answer in answers]
+    assert [type(raised) for raised in errors] == [TeacherError] * 3 and str(error) in str(errors[0])
 
 
 def test_a_decoder_without_room_for_the_longest_answer_is_refused(tmp_path):

@@ -98,12 +98,12 @@ def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cac
             TeacherError, match=r"'temperature' is not supported.* leave the parameter out with teacher_omit"
         ):
             ask(served(server), rows(1), cache, TWO_CALLS)
-        found = ask(
+        completions = ask(
             served(server, teacher_omit="temperature,seed"), rows(2), cache, TWO_CALLS, samples=2, temperature=1.0
         )
         assert server.charged == 6 and not any(name in body for body in server.bodies[1:] for name in refused)
-    assert {row["finish_reason"] for row in found} == {"stop"}
-    assert all(row["temperature"] != row["temperature"] for row in found), "NaN: the model decided it"
+    assert {row["finish_reason"] for row in completions} == {"stop"}
+    assert all(row["temperature"] != row["temperature"] for row in completions), "NaN: the model decided it"
 
 
 def test_what_is_left_out_is_part_of_the_key_and_nothing_left_out_is_not(cache):
@@ -146,11 +146,11 @@ def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
 def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, message):
     [question] = rows(1)
     with FaultyServer(reply=message) as server:
-        [told] = ask(served(server), [question], cache)
-        [thought] = ask(served(server), [question], cache, limits=Limits(rationale="reasoning"))
+        [plain] = ask(served(server), [question], cache)
+        [reasoned] = ask(served(server), [question], cache, limits=Limits(rationale="reasoning"))
     assert len(server.bodies) == 1
-    assert told["text"].strip() == "The answer is (B)."
-    assert read_completion(ONE_CALL, question, thought["text"]) == ("Birds fly.", "B")
+    assert plain["text"].strip() == "The answer is (B)."
+    assert read_completion(ONE_CALL, question, reasoned["text"]) == ("Birds fly.", "B")
     assert '"reasoning": "Birds fly."' in export(cache._path)[0]
 
 
@@ -189,11 +189,11 @@ def test_any_text_comes_through_to_the_table(cache, tmp_path, text):
     from scicot_utils import tables
 
     with FaultyServer(reply=text) as server:
-        found = ask(served(server), rows(1), cache, TWO_CALLS)
-    tables.write("completions", found, tmp_path / "c.parquet")
-    assert tables.read("completions", tmp_path / "c.parquet")[0]["text"] == found[0]["text"]
-    assert found[0]["text"].startswith(text.replace("\ud83d", "\ufffd"))
-    assert ask(served(server), rows(1), cache, TWO_CALLS) == found
+        completions = ask(served(server), rows(1), cache, TWO_CALLS)
+    tables.write("completions", completions, tmp_path / "c.parquet")
+    assert tables.read("completions", tmp_path / "c.parquet")[0]["text"] == completions[0]["text"]
+    assert completions[0]["text"].startswith(text.replace("\ud83d", "\ufffd"))
+    assert ask(served(server), rows(1), cache, TWO_CALLS) == completions
 
 
 # What fails
@@ -211,16 +211,16 @@ TOLD = {
 
 @pytest.mark.parametrize("reason", TOLD)
 def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(cache, reason):
-    asked = rows(12)
+    questions = rows(12)
     with FaultyServer(special={"number 7?": TOLD[reason]}) as server:
-        found = ask(served(server), asked, cache)
+        completions = ask(served(server), questions, cache)
         assert max(server.asked.values()) == 1, "asked once: it cannot pass"
-    judged = rationales.judge(ONE_CALL, {row["id"]: row for row in asked}, found, "correct")
-    assert [row["drop_reason"] for row in judged] == [reason if i == 7 else "" for i in range(12)]
+    judgements = rationales.judge(ONE_CALL, {row["id"]: row for row in questions}, completions, "correct")
+    assert [row["drop_reason"] for row in judgements] == [reason if i == 7 else "" for i in range(12)]
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "message"),
     [
         (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable KEY_OF_THE_TEST"),
         (403, {"error": {"message": "no"}}, "no right to this model"),
@@ -230,10 +230,10 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
         (400, {"error": {"message": "use max_completion_tokens", "code": "unsupported_parameter"}}, "max_completion"),
     ],
 )
-def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, status, body, told):
+def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, status, body, message):
     with (
         FaultyServer(special={"number": (status, body)}) as server,
-        pytest.raises(TeacherError, match=told) as caught,
+        pytest.raises(TeacherError, match=message) as caught,
     ):
         ask(served(server, teacher_in_flight=4, teacher_api_key_env="KEY_OF_THE_TEST"), rows(200), cache)
     assert sum(server.asked.values()) <= 4 and "\n" not in str(caught.value)
@@ -247,7 +247,7 @@ def test_a_server_that_is_not_there_ends_the_run(cache):
 
 
 def test_a_long_quota_ends_the_run_with_what_to_do(cache, monkeypatch):
-    monkeypatch.setattr("scicot_utils.teachers.served._wait", lambda headers: 86400.0)
+    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda headers: 86400.0)
     with (
         FaultyServer(rate=1.0, faults=("429 wait",)) as server,
         pytest.raises(TeacherError, match=r"asks to wait 86400 s .* rerun later"),
@@ -258,9 +258,9 @@ def test_a_long_quota_ends_the_run_with_what_to_do(cache, monkeypatch):
 def test_retry_after_is_honoured_by_all(cache):
     with FaultyServer(rate=1.0, faults=("429 wait",)) as server:
         began = time.monotonic()
-        found = ask(served(server, teacher_tries=3, pause=0.0), rows(3), cache)
+        completions = ask(served(server, teacher_tries=3, pause=0.0), rows(3), cache)
     assert time.monotonic() - began > 0.4  # twice 0.2 s between three tries
-    assert {row["finish_reason"] for row in found} == {"unanswered"}
+    assert {row["finish_reason"] for row in completions} == {"unanswered"}
 
 
 @pytest.mark.parametrize(
@@ -271,16 +271,16 @@ def test_retry_after_is_honoured_by_all(cache):
     ],
 )  # fmt: skip
 def test_retry_after_may_be_a_number_a_date_or_nonsense(header, seconds):
-    from scicot_utils.teachers.served import _wait
+    from scicot_utils.teachers.served import _retry_after
 
-    assert _wait(header) == seconds
+    assert _retry_after(header) == seconds
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "truncated"])
 def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
-        found = ask(served(server, teacher_tries=2, teacher_timeout=0.3), rows(2), cache)
-        assert {row["finish_reason"] for row in found} == {"unanswered"} and max(server.asked.values()) == 2
+        completions = ask(served(server, teacher_tries=2, teacher_timeout=0.3), rows(2), cache)
+        assert {row["finish_reason"] for row in completions} == {"unanswered"} and max(server.asked.values()) == 2
         server.rate = 0.0
         again = ask(served(server), rows(2), cache)
     assert {row["finish_reason"] for row in again} == {"stop"}, "a rerun asks anew what was given up"
@@ -288,8 +288,8 @@ def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
 
 def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
     with FaultyServer(rate=1.0, faults=("truncated",)) as server:
-        found = ask(served(server), rows(3), cache) + ask(served(server), rows(3), cache)
-    assert {row["finish_reason"] for row in found} == {"length"} and sum(server.asked.values()) == 3
+        completions = ask(served(server), rows(3), cache) + ask(served(server), rows(3), cache)
+    assert {row["finish_reason"] for row in completions} == {"length"} and sum(server.asked.values()) == 3
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_every_servers_way_to_say_too_long_drops_one_question(message):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "told"),
+    ("error", "kind", "message"),
     [
         ({"message": "the model is overloaded", "code": 503}, TransientError, "overloaded"),
         ({"message": "Internal error"}, TransientError, "Internal error"),
@@ -336,18 +336,18 @@ def test_every_servers_way_to_say_too_long_drops_one_question(message):
         ({"message": "no such key", "code": 401}, TeacherError, "no such key"),
     ],
 )
-def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error, kind, told):
-    with pytest.raises(kind, match=told):
+def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error, kind, message):
+    with pytest.raises(kind, match=message):
         reading().read({"error": error}, "prompt")
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("reported", "finish"),
     [("STOP", "stop"), ("Stop", "stop"), ("MAX_TOKENS", "length"), ("Length", "length"), ("SAFETY", "unfinished")],
 )
-def test_a_finish_reason_counts_in_any_case(said, meant):
-    reply = {"choices": [{"message": {"content": "x"}, "finish_reason": said}]}
-    assert reading().read(reply, "prompt").finish_reason == meant
+def test_a_finish_reason_counts_in_any_case(reported, finish):
+    reply = {"choices": [{"message": {"content": "x"}, "finish_reason": reported}]}
+    assert reading().read(reply, "prompt").finish_reason == finish
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
@@ -375,53 +375,53 @@ def test_a_proxy_that_requests_go_through_is_named_where_the_connection_fails(mo
 
 def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free():
     teacher = Served(Settings(teacher="openai", teacher_model="m", teacher_prices="m=1/2"))
-    found = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
-    assert (found.finish_reason, found.usd) == ("unfinished", None)
+    response = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
+    assert (response.finish_reason, response.usd) == ("unfinished", None)
 
 
 @pytest.mark.parametrize("fault", ["hang", "not json", "no choices"])
 def test_a_server_that_charges_and_gives_nothing_is_asked_a_few_times_and_the_run_ends(cache, fault):
     with (
         FaultyServer(rate=1.0, faults=(fault,)) as server,
-        pytest.raises(TeacherError, match=r"took the last 5 requests, sent one by one, .* rerun") as told,
+        pytest.raises(TeacherError, match=r"took the last 5 requests, sent one by one, .* rerun") as caught,
     ):
         ask(served(server, teacher_timeout=1.0), rows(500), cache)
-    assert server.charged == 5 and "\n" not in str(told.value)
+    assert server.charged == 5 and "\n" not in str(caught.value)
 
 
 def test_a_server_that_ceases_to_give_anything_is_asked_by_those_under_way_and_a_few_times_more(cache):
     with FaultyServer(latency=0.05) as server:
-        found = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(5000), cache)
-        next(found)
+        completions = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(5000), cache)
+        next(completions)
         server.rate, server.faults = 1.0, ("not json",)
         with pytest.raises(TeacherError, match="took the last 5 requests"):
-            list(found)
+            list(completions)
         assert 5 < server.faulted["not json"] <= 32 + 5 + 5
 
 
 def test_connections_that_are_lost_all_at_once_end_no_run(cache):
     with FaultyServer(latency=0.3) as server:
-        found = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(200), cache)
-        next(found)
+        completions = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(200), cache)
+        next(completions)
         server.rate, server.faults = 1.0, ("reset",)
         while server.faulted["reset"] < 20:
             time.sleep(0.005)
         server.rate = 0.0
-        assert len(list(found)) == 199 and server.faulted["reset"] >= 20
+        assert len(list(completions)) == 199 and server.faulted["reset"] >= 20
         assert set(server.whole.values()) == {1} and len(server.whole) == 200
 
 
 def test_two_thousand_prompts_through_a_third_of_faults(cache):
-    asked = rows(2000)
+    questions = rows(2000)
     with FaultyServer(rate=0.3, latency=0.002) as server:
-        found = ask(served(server, teacher_timeout=5.0), asked, cache)
+        completions = ask(served(server, teacher_timeout=5.0), questions, cache)
         assert 32 < server.most_at_once <= 64
-        faults = Counter(row["finish_reason"] for row in found)
-        assert [row["question_id"] for row in found] == [row["id"] for row in asked], "in order"
+        faults = Counter(row["finish_reason"] for row in completions)
+        assert [row["question_id"] for row in completions] == [row["id"] for row in questions], "in order"
         assert faults.keys() <= {"stop", "length", "unanswered"} and faults["stop"] > 1800
         assert set(server.faulted) == {*FAULTS, ""}
         assert set(server.whole.values()) == {1} and len(server.whole) == faults["stop"] + faults["length"]
-        for question, row in zip(asked, found, strict=True):
+        for question, row in zip(questions, completions, strict=True):
             whole = row["finish_reason"] in ("stop", "length")
             assert (question["question"] in row["prompt"]) and whole == bool(row["text"])
 
@@ -454,25 +454,25 @@ def start(server, path, **more):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=alike)
 
 
-def wait_for(what, process):
-    while not what():
+def wait_for(condition, process):
+    while not condition():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
 
 
 def stored(path):
     with sqlite3.connect(path) as connection:
-        found = {
+        prompts = {
             f"0/{json.loads(request)['prompt']}"
             for request, response in connection.execute("SELECT request, response FROM responses")
             if json.loads(response)["finish_reason"] in ("stop", "length")
         }
     connection.close()
-    return found
+    return prompts
 
 
 def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
-    path, kept = tmp_path / "c.sqlite", []
+    path, snapshots = tmp_path / "c.sqlite", []
     with FaultyServer(rate=0.3, latency=0.01) as server:
         for part in (0.2, 0.45, 0.7):
             process = start(server, path, count=2000, teacher_timeout=3.0)
@@ -480,13 +480,15 @@ def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
             process.send_signal(signal.SIGKILL)
             process.communicate()
             time.sleep(0.1)  # the server finishes what it was at
-            kept.append((stored(path), Counter(server.asked)))
+            snapshots.append((stored(path), Counter(server.asked)))
         process = start(server, path, count=2000, teacher_timeout=3.0)
-        out, told = process.communicate()
-        assert process.returncode == 0 and out.startswith("2000 "), told
-        assert 0 < len(kept[0][0]) < len(kept[1][0]) < len(kept[2][0]) < 2000
-        for have, asked in kept:
-            assert all(server.asked[prompt] == asked[prompt] for prompt in have), "stored, so not asked again"
+        out, errors = process.communicate()
+        assert process.returncode == 0 and out.startswith("2000 "), errors
+        assert 0 < len(snapshots[0][0]) < len(snapshots[1][0]) < len(snapshots[2][0]) < 2000
+        for stored_prompts, requests in snapshots:
+            assert all(server.asked[prompt] == requests[prompt] for prompt in stored_prompts), (
+                "stored, so not asked again"
+            )
         final = stored(path)
         assert len(final) >= 1990 and all(server.whole[prompt] >= 1 for prompt in final)
         lost = sum(server.whole.values()) - len(server.whole)
@@ -504,20 +506,20 @@ PRICED = {"teacher_prices": "m=100/1000", "teacher_max_tokens": 20}  # 10 and 20
 
 def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(tmp_path):
     teacher_tokens, price = (10, 20), 0.021
-    asked = rows(300)
+    questions = rows(300)
     with FaultyServer(rate=0.3, latency=0.005, tokens=teacher_tokens) as server, Cache(tmp_path / "c.sqlite") as cache:
         teacher = served(server, teacher_timeout=3.0, **PRICED)
         with pytest.raises(BudgetReached, match=r"would pass max_usd 1 .* raise the cap and rerun") as caught:
-            ask(teacher, asked, cache, limits=Limits(max_usd=1.0))
+            ask(teacher, questions, cache, limits=Limits(max_usd=1.0))
         assert "\n" not in str(caught.value)
         assert server.most_at_once <= 64
         assert server.charged * price <= 1.0
         assert len(cache) > 10 and sum(server.whole.values()) == len(cache)
         with pytest.raises(BudgetReached):
-            ask(teacher, asked, cache, limits=Limits(max_usd=1.0))
+            ask(teacher, questions, cache, limits=Limits(max_usd=1.0))
         assert server.charged * price <= 1.0
-        found = ask(teacher, asked, cache, limits=Limits(max_usd=100.0))
-        assert len(found) == 300 and set(server.whole.values()) == {1}
+        completions = ask(teacher, questions, cache, limits=Limits(max_usd=100.0))
+        assert len(completions) == 300 and set(server.whole.values()) == {1}
 
 
 def test_a_server_that_ignores_the_limit_passes_a_cap_by_one_request_at_most(cache):
@@ -539,8 +541,8 @@ def test_a_cap_holds_for_several_processes_together(tmp_path):
         running = [
             start(server, tmp_path / "c.sqlite", count=100, first=100 * i, max_usd=1.0, **PRICED) for i in range(3)
         ]
-        told = [process.communicate()[1] for process in running]
-        assert all("BudgetReached" in text for text in told), told
+        errors = [process.communicate()[1] for process in running]
+        assert all("BudgetReached" in text for text in errors), errors
         assert 0.8 < server.charged * 0.021 <= 1.0
 
 
@@ -585,10 +587,10 @@ def test_the_progress_counts_a_lost_try_at_its_worst(cache, capfd):
 
 def test_greedy_samples_are_counted_and_paid_for_once(cache):
     with FaultyServer(latency=0.02) as server:
-        found = ask(served(server, **PRICED), rows(5), cache, samples=3)
+        completions = ask(served(server, **PRICED), rows(5), cache, samples=3)
         assert server.charged == 5
     assert (cache.misses, cache.hits) == (5, 10)
-    assert sum(row["usd"] for row in found) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
+    assert sum(row["usd"] for row in completions) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
 
 
 PLANNED = """# two cores, a minute
@@ -613,8 +615,8 @@ def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
     (tmp_path / "mine.yaml").write_text(PLANNED)
     planned = recipe.load(str(tmp_path / "mine.yaml"))
     questions = [row | {"split": "train"} for row in rows(4)] + [row | {"split": "test"} for row in rows(6)[4:]]
-    found = teachers.variants_ask(planned, planned.settings(), questions)
-    assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in found] == [
+    plans = teachers.variants_ask(planned, planned.settings(), questions)
+    assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in plans] == [
         ("more", "zero_shot_cot_one_call", 12, True),
         ("most", "zero_shot_cot_one_call", 8, True),
         ("two", "zero_shot_cot", 4, True),
@@ -664,16 +666,16 @@ def test_the_key_is_sent_and_appears_nowhere(tmp_path, monkeypatch, capfd, caplo
     caplog.set_level("DEBUG")
     with FaultyServer(key=KEY) as server, Cache(tmp_path / "c.sqlite") as cache:
         teacher = served(server, teacher_api_key_env="TEACHER_KEY_FOR_TEST")
-        found = ask(teacher, rows(3), cache, show_progress=True)
+        completions = ask(teacher, rows(3), cache, show_progress=True)
         (tmp_path / "export.jsonl").write_text("\n".join(export(cache._path)))
         monkeypatch.setenv("TEACHER_KEY_FOR_TEST", KEY + "x")
         with pytest.raises(TeacherError, match="status 401") as caught:
             ask(teacher, rows(9), cache)  # the server repeats the key that it was sent
-    told = "\n".join(
-        [str(caught.value), repr(caught.value), repr(found), repr(teacher), str(vars(teacher)), caplog.text]
+    output = "\n".join(
+        [str(caught.value), repr(caught.value), repr(completions), repr(teacher), str(vars(teacher)), caplog.text]
     )
-    assert found[0]["finish_reason"] == "stop" and "Bad key" in told
-    assert KEY not in told and KEY.encode() not in everything(tmp_path)
+    assert completions[0]["finish_reason"] == "stop" and "Bad key" in output
+    assert KEY not in output and KEY.encode() not in everything(tmp_path)
     assert KEY not in "".join(capfd.readouterr())
     assert KEY not in json.dumps(teacher.identity)
 
@@ -701,10 +703,10 @@ def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_def
     with FaultyServer() as server:
         ask(served(server), rows(1), cache)
     assert KEY not in json.dumps(server.headers) and server.headers
-    told = (
+    message = (
         "name the variable that holds its key in teacher_api_key_env: OPENAI_API_KEY is for https://api.openai.com/v1"
     )
-    with FaultyServer(key=KEY) as server, pytest.raises(TeacherError, match=told):
+    with FaultyServer(key=KEY) as server, pytest.raises(TeacherError, match=message):
         ask(served(server), rows(2), cache)
 
 
@@ -726,9 +728,9 @@ def test_a_server_without_keys_needs_none(cache, monkeypatch):
 
 def test_a_reader_that_stops_early_leaves_nothing_running(cache):
     with FaultyServer(latency=0.05) as server:
-        found = teachers.ask(served(server, teacher_in_flight=4), ONE_CALL, rows(500), cache)
-        next(found)
-        found.close()
+        completions = teachers.ask(served(server, teacher_in_flight=4), ONE_CALL, rows(500), cache)
+        next(completions)
+        completions.close()
         before = sum(server.asked.values())
         time.sleep(0.2)
         assert sum(server.asked.values()) == before < 50
@@ -738,27 +740,27 @@ def test_a_reader_that_stops_early_leaves_nothing_running(cache):
 def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_stored(tmp_path):
     with FaultyServer(latency=0.1) as server:
         with Cache(tmp_path / "c.sqlite") as cache:
-            found = teachers.ask(served(server, teacher_in_flight=8), ONE_CALL, rows(500), cache)
-            next(found)
+            completions = teachers.ask(served(server, teacher_in_flight=8), ONE_CALL, rows(500), cache)
+            next(completions)
             while sum(server.asked.values()) < 2:  # until the next are on their way
                 time.sleep(0.005)
-        asked = server.charged
+        charged = server.charged
         with pytest.raises(TeacherError, match=r"asking was stopped before its end.* rerun to go on"):
-            list(found)
+            list(completions)
         with Cache(tmp_path / "c.sqlite") as cache:
-            assert len(cache) == server.charged == asked > 1
+            assert len(cache) == server.charged == charged > 1
 
 
 def test_asking_does_not_run_far_ahead_of_its_reader(cache):
     with FaultyServer() as server:
-        found = teachers.ask(served(server), ONE_CALL, rows(2000), cache)
-        next(found)
+        completions = teachers.ask(served(server), ONE_CALL, rows(2000), cache)
+        next(completions)
         seen = [0]
         while len(seen) < 4 or len(set(seen[-4:])) > 1:  # it has come to rest
             seen.append(sum(server.asked.values()))
             time.sleep(0.5)
         assert 1 < seen[-1] <= MAX_PENDING + 1
-        assert len(list(found)) == 1999
+        assert len(list(completions)) == 1999
 
 
 def test_an_interrupted_run_waits_for_what_is_under_way_and_stores_it(tmp_path):
@@ -767,8 +769,8 @@ def test_an_interrupted_run_waits_for_what_is_under_way_and_stores_it(tmp_path):
         process = start(server, path, count=500)
         wait_for(lambda: sum(server.asked.values()) >= 65, process)
         process.send_signal(signal.SIGINT)
-        told = process.communicate()[1]
-        assert process.returncode and "KeyboardInterrupt" in told
+        errors = process.communicate()[1]
+        assert process.returncode and "KeyboardInterrupt" in errors
         assert len(stored(path)) == sum(server.asked.values()) == server.charged == 65, "the first, and 64 at once"
 
 
@@ -808,8 +810,8 @@ def test_what_a_killed_process_was_asking_is_asked_by_the_one_that_waits_for_it(
         killed.kill()
         killed.communicate()
         began = time.monotonic()
-        _, told = waiting.communicate(timeout=60)
-        assert waiting.returncode == 0, told
+        _, errors = waiting.communicate(timeout=60)
+        assert waiting.returncode == 0, errors
         assert time.monotonic() - began < 10 and len(stored(path)) == 20
 
 
@@ -819,8 +821,8 @@ def test_two_runs_in_one_process_share_a_cache(cache):
             teachers.ask(served(server, **PRICED), ONE_CALL, rows(200)[part], cache)
             for part in (slice(0, 150), slice(50, 200))
         )
-        found = list(zip(first, second, strict=True))
-        assert len(found) == 150 and len(cache) == len(server.whole) == 200 and set(server.whole.values()) == {1}
+        pairs = list(zip(first, second, strict=True))
+        assert len(pairs) == 150 and len(cache) == len(server.whole) == 200 and set(server.whole.values()) == {1}
     assert cache.spent() == (pytest.approx(200 * 0.021), 200)
 
 
@@ -829,9 +831,9 @@ def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_i
     with FaultyServer(reply="x" * 5000, latency=0.01) as server, Cache(path) as cache:
         pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
         cache._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
-        with pytest.raises(CacheError, match=r"disk is full.* the content is kept") as told:
+        with pytest.raises(CacheError, match=r"disk is full.* the content is kept") as caught:
             ask(served(server, teacher_in_flight=8, **PRICED), rows(500), cache)
-        assert "\n" not in str(told.value) and "set aside" not in str(told.value)
+        assert "\n" not in str(caught.value) and "set aside" not in str(caught.value)
         usd, requests = cache.spent()
         assert len(cache) < server.charged == requests and usd >= server.charged * 0.021
         cache._connection.execute("PRAGMA max_page_count = 1000000")
@@ -854,7 +856,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_ca
 
 
 def test_a_long_wait_behind_a_gateway_ends_the_run_and_stays_counted(cache, monkeypatch):
-    monkeypatch.setattr("scicot_utils.teachers.served._wait", lambda _: 1000.0)
+    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda _: 1000.0)
     for status, charged in ((504, True), (503, False)):
         before = cache.spent()[0]
         with FaultyServer(special={"number": (status, {})}) as server:
@@ -873,7 +875,7 @@ def test_it_can_be_asked_where_an_event_loop_is_running(cache):
 
 
 def test_the_address_of_the_server_is_no_part_of_the_key(cache):
-    with FaultyServer() as one, FaultyServer() as other:
-        ask(served(one), rows(3), cache)
-        ask(served(other), rows(3), cache)
-    assert sum(one.asked.values()) == 3 and not other.asked
+    with FaultyServer() as first, FaultyServer() as second:
+        ask(served(first), rows(3), cache)
+        ask(served(second), rows(3), cache)
+    assert sum(first.asked.values()) == 3 and not second.asked

@@ -64,28 +64,28 @@ def execute(root, name, notebook, url, model="m", more="teacher_max_tokens: 96",
     out = root / f"outputs/{name}/notebooks/{notebook}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     words = [f"{notebook}.ipynb", str(out), "-p", "recipe", name, "--log-output", "--no-progress-bar"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "papermill", *words],
         cwd=root / "notebooks",
         env=environment(root) | {"KEY_OF_THE_TEST": key, "SCICOT_ENGINE": "1"},
         capture_output=True,
         text=True,
     )
-    return out, done
+    return out, process
 
 
-def planned_rules(root, name, wanted):
+def planned_rules(root, name, target):
     """Rule → number of jobs that the pipeline would run to make a file."""
     profile = ("--workflow-profile", "notebooks/profiles/default")
-    words = ["snakemake", *profile, "--config", f"recipe={name}", "-n", str(wanted.relative_to(root))]
-    done = subprocess.run(
+    words = ["snakemake", *profile, "--config", f"recipe={name}", "-n", str(target.relative_to(root))]
+    process = subprocess.run(
         [sys.executable, "-m", *words], cwd=root, env=environment(root), capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return rules_of(done.stdout + done.stderr)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return rules_of(process.stdout + process.stderr)
 
 
-def shown(notebook, kinds=("text/html", "text/markdown", "text/plain")):
+def outputs_of(notebook, kinds=("text/html", "text/markdown", "text/plain")):
     outputs = [out for cell in json.loads(notebook.read_text())["cells"] for out in cell.get("outputs", [])]
     return "\n".join(
         "".join(out.get("text", "")) + "".join("".join(out.get("data", {}).get(kind, "")) for kind in kinds)
@@ -130,27 +130,31 @@ def test_notebooks_run_against_transformers_serve(project, transformers_serve):
     url, model = transformers_serve
     more = "temperature: 1.0\n  teacher_max_tokens: 24"
     for notebook in ("02_teacher_prompting", "03_rationale_generation"):
-        out, done = execute(project, "real", notebook, url, model, more)
-        assert done.returncode == 0, done.stderr[-3000:]
-        text = shown(out)
+        out, process = execute(project, "real", notebook, url, model, more)
+        assert process.returncode == 0, process.stderr[-3000:]
+        text = outputs_of(out)
         assert "price unknown" in text or "unknown" in text
-    found = tables.read("completions", project / "outputs/real/completions/microsci/main.parquet")
-    assert len(found) == 32 and {row["teacher"] for row in found} == {model}
-    assert "stop" in {row["finish_reason"] for row in found} <= {"stop", "length", "empty"}
-    assert all(row["completion_tokens"] > 0 and row["usd"] != row["usd"] for row in found)
-    judged = tables.read("rationales", project / "outputs/real/rationales/microsci/main.parquet")
-    assert any(row["kept"] for row in judged) and {row["drop_reason"] for row in judged} <= {"", "length", "empty"}
-    assert "completion/s" in done.stderr or "completion/s" in done.stdout or "completion/s" in text
+    completions = tables.read("completions", project / "outputs/real/completions/microsci/main.parquet")
+    assert len(completions) == 32 and {row["teacher"] for row in completions} == {model}
+    assert "stop" in {row["finish_reason"] for row in completions} <= {"stop", "length", "empty"}
+    assert all(row["completion_tokens"] > 0 and row["usd"] != row["usd"] for row in completions)
+    judgements = tables.read("rationales", project / "outputs/real/rationales/microsci/main.parquet")
+    assert any(row["kept"] for row in judgements) and {row["drop_reason"] for row in judgements} <= {
+        "",
+        "length",
+        "empty",
+    }
+    assert "completion/s" in process.stderr or "completion/s" in process.stdout or "completion/s" in text
 
 
 def test_the_same_recipe_runs_on_another_server_with_only_address_and_model_changed(project):
     with FaultyServer(rate=0.2, faults=("429", "500", "truncated"), key=KEY) as server:
         for notebook in ("02_teacher_prompting", "03_rationale_generation"):
             more = "temperature: 1.0\n  teacher_max_tokens: 96"
-            out, done = execute(project, "same", notebook, server.url, "another/model", more)
-            assert done.returncode == 0, done.stderr[-3000:]
+            out, process = execute(project, "same", notebook, server.url, "another/model", more)
+            assert process.returncode == 0, process.stderr[-3000:]
     assert "What we found" in out.read_text()
-    assert KEY.encode() not in printed_anywhere(project, "same") and KEY not in done.stdout + done.stderr
+    assert KEY.encode() not in printed_anywhere(project, "same") and KEY not in process.stdout + process.stderr
     provenance = json.loads((project / "outputs/same/rationales/microsci/main.provenance.json").read_text())
     assert provenance["teacher"]["model"] == "another/model"
     assert provenance["settings"]["teacher_api_key_env"] == "KEY_OF_THE_TEST"
@@ -158,27 +162,29 @@ def test_the_same_recipe_runs_on_another_server_with_only_address_and_model_chan
 
 def test_a_refused_key_stops_the_notebook_in_one_line_and_is_not_told(project):
     with FaultyServer(key="another") as server:
-        _, done = execute(project, "locked", "03_rationale_generation", server.url)
-    assert done.returncode
-    told = [line for line in done.stderr.splitlines() if line.startswith("TeacherError")]
-    assert told and "set the environment variable KEY_OF_THE_TEST" in told[0]
-    assert KEY.encode() not in printed_anywhere(project, "locked") and KEY not in done.stdout + done.stderr
+        _, process = execute(project, "locked", "03_rationale_generation", server.url)
+    assert process.returncode
+    errors = [line for line in process.stderr.splitlines() if line.startswith("TeacherError")]
+    assert errors and "set the environment variable KEY_OF_THE_TEST" in errors[0]
+    assert KEY.encode() not in printed_anywhere(project, "locked") and KEY not in process.stdout + process.stderr
 
 
 def test_a_cap_stops_the_notebook_and_a_higher_one_goes_on(project):
     with FaultyServer() as server:
         prices = "teacher_prices: m=100/1000"
-        _, done = execute(project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 0.9")
-        assert done.returncode and "BudgetReached: budget: " in done.stderr
+        _, process = execute(project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 0.9")
+        assert process.returncode and "BudgetReached: budget: " in process.stderr
         assert 0 < server.charged * 0.021 <= 0.9
-        out, done = execute(project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 99.0")
-        assert done.returncode == 0, done.stderr[-2000:]
+        out, process = execute(
+            project, "capped", "03_rationale_generation", server.url, more=f"{prices}\n  max_usd: 99.0"
+        )
+        assert process.returncode == 0, process.stderr[-2000:]
         assert set(server.whole.values()) == {1} and len(server.whole) == 32
-    assert f"{32 * 0.021:.4g}" in shown(out)
+    assert f"{32 * 0.021:.4g}" in outputs_of(out)
     assert (
         "Requests ever sent through this cache: 32 (max_requests: none), for at most 0.67 USD as far as prices were "
         "listed (max_usd: 99)."
-    ) in shown(out)
+    ) in outputs_of(out)
 
 
 def test_a_model_that_refuses_parameters_goes_through_notebook_02_whose_estimate_counts_variants(project):
@@ -186,19 +192,26 @@ def test_a_model_that_refuses_parameters_goes_through_notebook_02_whose_estimate
         "teacher_omit: temperature,seed\n  teacher_prices: m=100/1000\nvariants: {warm: {samples: 2, temperature: 1.0}}"
     )
     with FaultyServer(refused=("temperature", "seed")) as server:
-        out, done = execute(project, "omitting", "02_teacher_prompting", server.url, more=more)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "variants included, is expected to cost 2.02 USD (2.02 USD to 2.02 USD)" in shown(out)  # 32 and 64 at 0.021
+        out, process = execute(project, "omitting", "02_teacher_prompting", server.url, more=more)
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert "variants included, is expected to cost 2.02 USD (2.02 USD to 2.02 USD)" in outputs_of(
+        out
+    )  # 32 and 64 at 0.021
 
 
 def test_what_was_given_up_is_told_with_how_to_ask_again_and_unread_answers_are_wrong_ones(project):
     lost = tables.read("questions", project / "outputs/given/questions/microsci/main.parquet")[0]["question"]
     with FaultyServer(special={lost: (503, {"error": {"message": "overloaded"}})}, reply="Because.") as server:
-        out, done = execute(project, "given", "03_rationale_generation", server.url, more="teacher_tries: 2")
-    assert done.returncode == 0, done.stderr[-2000:]
-    told = "Given up: 1; to ask again: `python -m scicot_utils forget given unanswered`, then `make book RECIPE=given`."
-    assert told in shown(out)
-    assert "The teacher's answers are right for 0" in shown(out) and "file" not in shown(out).split("What we found")[-1]
+        out, process = execute(project, "given", "03_rationale_generation", server.url, more="teacher_tries: 2")
+    assert process.returncode == 0, process.stderr[-2000:]
+    advice = (
+        "Given up: 1; to ask again: `python -m scicot_utils forget given unanswered`, then `make book RECIPE=given`."
+    )
+    assert advice in outputs_of(out)
+    assert (
+        "The teacher's answers are right for 0" in outputs_of(out)
+        and "file" not in outputs_of(out).split("What we found")[-1]
+    )
 
 
 def test_what_was_forgotten_makes_the_notebooks_that_ask_run_again(project):
@@ -207,19 +220,19 @@ def test_what_was_forgotten_makes_the_notebooks_that_ask_run_again(project):
         f"{head}arms: [answer_only]\nseeds: [0]\nteacher: {{teacher: openai, teacher_model: m}}\n"
     )
     out = project / "outputs/again"
-    made = [
+    files = [
         out / "notebooks/01_questions.ipynb", out / "questions/microsci/main.parquet",
         out / "notebooks/02_teacher_prompting/microsci.ipynb",
         out / "notebooks/03_rationale_generation/microsci/main.ipynb",
         out / "completions/microsci/main.parquet", out / "rationales/microsci/main.parquet",
     ]  # fmt: skip
-    for file in made:
+    for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    assert planned_rules(project, "again", made[-1]) == {}
+    assert planned_rules(project, "again", files[-1]) == {}
     (project / "outputs/cache").mkdir(exist_ok=True)
     (project / "outputs/cache/again.forgotten").touch()
-    assert planned_rules(project, "again", made[-1]) == {"teacher_prompting": 1, "rationale_generation": 1}
+    assert planned_rules(project, "again", files[-1]) == {"teacher_prompting": 1, "rationale_generation": 1}
 
 
 @pytest.mark.parametrize(("teacher", "estimated"), [("openai, teacher_model: m", True), ("simulated", False)])
@@ -242,9 +255,9 @@ NASTY = (
 def test_whatever_a_teacher_writes_breaks_and_runs_nothing_in_notebook_and_book(project):
     with FaultyServer(reply=NASTY) as server:
         for notebook in ("02_teacher_prompting", "03_rationale_generation"):
-            out, done = execute(project, "nasty", notebook, server.url)
-            assert done.returncode == 0, done.stderr[-3000:]
-            page = shown(out, ("text/html", "text/markdown"))
+            out, process = execute(project, "nasty", notebook, server.url)
+            assert process.returncode == 0, process.stderr[-3000:]
+            page = outputs_of(out, ("text/html", "text/markdown"))
             assert "&lt;script&gt;alert" in page and "<script>alert" not in page and "<img src=x" not in page
             assert not set(page) & set("\x00\x1b\u202e")
     book = project / "outputs/nasty/book"

@@ -608,9 +608,9 @@ def line(name, rationale):
 def test_a_recorded_rationale_is_given_for_its_question(question, cache, recorded):
     rows = [question(id="a"), question(id="b")]
     teacher = Recorded(recorded(line("b", "It flies."), line("a", "It floats.")))
-    found = list(teachers.ask(teacher, TEACHER_PROMPTS["recorded"], rows, cache))
-    assert texts(found) == ["It floats.", "It flies."]
-    assert {row["finish_reason"] for row in found} == {"stop"}
+    completions = list(teachers.ask(teacher, TEACHER_PROMPTS["recorded"], rows, cache))
+    assert texts(completions) == ["It floats.", "It flies."]
+    assert {row["finish_reason"] for row in completions} == {"stop"}
 
 
 def test_a_question_without_a_recorded_rationale_is_missing(question, cache, recorded):
@@ -622,8 +622,8 @@ def test_a_question_without_a_recorded_rationale_is_missing(question, cache, rec
 def test_a_rationale_may_hold_any_character_and_lines_may_be_empty(recorded, question):
     text = "One.\u2028Two.\x85Three.\nFour."
     teacher = Recorded(recorded(line("a", text), "", line("b", "x"), "\r", ""))
-    asked = TEACHER_PROMPTS["recorded"].question(question(id="a"))
-    assert teacher.complete(asked, sample=0, temperature=0.0).text == text
+    prompt = TEACHER_PROMPTS["recorded"].question(question(id="a"))
+    assert teacher.complete(prompt, sample=0, temperature=0.0).text == text
 
 
 @pytest.mark.parametrize("bad", ["{", "[1]", '"text"', '{"id": "c"}', '{"id": "c", "rationale": null}', "null"])
@@ -682,8 +682,8 @@ def test_what_a_faultless_teacher_writes_is_right_in_its_style_and_nothing_is_no
     for row in [row | {"proof": solver.proof(row["question"], row["choices"]["text"])} for row in rows]:
         text = simulated(style).complete(prompt.question(row), sample=0, temperature=0.0).text
         rationale, answer = read_completion(prompt, row, text)
-        told = rationales.outcome(row, rationale, answer == row["answer"], style)
-        assert told == rationales.OUTCOMES[0], (row["group"], row["proof"], rationale)
+        outcome = rationales.outcome(row, rationale, answer == row["answer"], style)
+        assert outcome == rationales.OUTCOMES[0], (row["group"], row["proof"], rationale)
         assert rationales.outcome(row, "", False, style) != "wrong answer, right rationale"
 
 
@@ -697,7 +697,7 @@ def test_a_folder_of_published_completions_answers_each_task_from_its_own_file(t
         published([("And now?", "3"), ("Answer choices: none", "4")]), encoding="utf-8"
     )
     teacher = Recorded(str(tmp_path))
-    asked = ("00000\nHow many?", "00001\nAnd now?", "00000\nAnd now?", "00009\nAnd now?", "00009\nOr then?")
-    found = [teacher.complete(prompt, sample=0, temperature=0.0) for prompt in asked]
-    assert [response.text.strip() for response in found] == ["1.", "2.", "3.", "2.", ""]
-    assert [response.finish_reason for response in found] == ["stop"] * 4 + ["missing"]
+    prompts = ("00000\nHow many?", "00001\nAnd now?", "00000\nAnd now?", "00009\nAnd now?", "00009\nOr then?")
+    responses = [teacher.complete(prompt, sample=0, temperature=0.0) for prompt in prompts]
+    assert [response.text.strip() for response in responses] == ["1.", "2.", "3.", "2.", ""]
+    assert [response.finish_reason for response in responses] == ["stop"] * 4 + ["missing"]

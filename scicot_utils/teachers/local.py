@@ -10,7 +10,6 @@ import hashlib
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any
 
 import torch
 from transformers import (
@@ -54,15 +53,14 @@ class Local(Teacher):
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._seq2seq, self._settings = config.is_encoder_decoder, settings
-        decoder = getattr(config, "max_decoder_position_embeddings", None) or getattr(
-            config, "max_position_embeddings", None
-        )
+        positions = getattr(config, "max_position_embeddings", None)
+        decoder = getattr(config, "max_decoder_position_embeddings", None) or positions
         if self._seq2seq and decoder and settings.teacher_max_tokens > decoder:
             raise TeacherError(
                 f"teacher_max_tokens: found {settings.teacher_max_tokens}, allowed: at most {decoder}, the positions of "
                 f"the decoder of '{settings.teacher_model}'"
             )
-        self._room = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        self._room = positions or getattr(config, "n_positions", None)
         self.name, self.in_flight = settings.teacher_model, settings.teacher_in_flight
         self.identity = {
             "teacher": "local",
@@ -78,9 +76,9 @@ class Local(Teacher):
         and TeacherError if the batch fails.
         """
         ids = self._ids(prompt)
-        needed = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
-        if self._room and needed > self._room:
-            raise PermanentError("context_length", f"{needed} tokens, and the model has room for {self._room}")
+        length = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
+        if self._room and length > self._room:
+            raise PermanentError("context_length", f"{length} tokens, and the model has room for {self._room}")
         answer: Future[Response] = Future()
         with self._gathering:
             self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
@@ -96,59 +94,57 @@ class Local(Teacher):
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
     def _ids(self, prompt: str) -> torch.Tensor:
-        if self._tokenizer.chat_template:
+        chat = bool(self._tokenizer.chat_template)
+        if chat:
             messages = [{"role": "user", "content": prompt}]
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            return self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
-        return self._tokenizer(prompt, return_tensors="pt")["input_ids"][0]
+            prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return self._tokenizer(prompt, add_special_tokens=not chat, return_tensors="pt")["input_ids"][0]
 
     def _answer_all(self) -> None:
         """Answer all waiting prompts, in one batch for each temperature."""
         with self._gathering:
             waiting, self._waiting = self._waiting, []
-        for temperature in {of for _, _, of, _ in waiting}:
-            batch = [(ids, seed, answer) for ids, seed, of, answer in waiting if of == temperature]
+        for temperature in {temperature for _, _, temperature, _ in waiting}:
+            batch = [(ids, seed, answer) for ids, seed, own, answer in waiting if own == temperature]
             try:
                 responses = self._generate([(ids, seed) for ids, seed, _ in batch], temperature)
             except Exception as error:  # any kind, since other threads wait for this batch
                 # A RuntimeError usually means: out of memory.
                 hint = "; a smaller teacher_in_flight may help" if isinstance(error, RuntimeError) else ""
-                told = TeacherError(f"teacher '{self.name}': {one_line(repr(error))}{hint}")
+                failure = TeacherError(f"teacher '{self.name}': {one_line(repr(error))}{hint}")
                 for *_, answer in batch:
-                    answer.done() or answer.set_exception(told)
+                    answer.set_exception(failure)
                 continue
             for (*_, answer), response in zip(batch, responses, strict=True):
-                answer.done() or answer.set_result(response)
+                answer.set_result(response)
 
     def _generate(self, batch: list[tuple[torch.Tensor, int]], temperature: float) -> list[Response]:
-        inputs = self._tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt")
-        mask = torch.zeros_like(inputs["input_ids"])  # by length, since the padding token may occur in the text, too
+        inputs = self._tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt")["input_ids"]
+        mask = torch.zeros_like(inputs)  # by length, since the padding token may occur in the text, too
         for row, (ids, _) in enumerate(batch):
             mask[row, -len(ids) :] = 1
-        more: dict[str, Any] = {}
-        if temperature:
-            more["logits_processor"] = LogitsProcessorList([_Draw([seed for _, seed in batch], temperature)])
+        processors = [_Draw([seed for _, seed in batch], temperature)] if temperature else []
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=inputs["input_ids"].to(self._model.device),
+                input_ids=inputs.to(self._model.device),
                 attention_mask=mask.to(self._model.device),
                 max_new_tokens=self._settings.teacher_max_tokens,
                 do_sample=False,
                 num_beams=1,
                 pad_token_id=self._tokenizer.pad_token_id,
-                **more,
+                logits_processor=LogitsProcessorList(processors),
             ).cpu()
-        written = output[:, 1:] if self._seq2seq else output[:, inputs["input_ids"].shape[1] :]
+        completions = output[:, 1 if self._seq2seq else inputs.shape[1] :]
         ends = self._model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
-        return [self._response(ids, row.tolist(), ends) for (ids, _), row in zip(batch, written, strict=True)]
+        return [self._response(ids, row.tolist(), ends) for (ids, _), row in zip(batch, completions, strict=True)]
 
-    def _response(self, ids: torch.Tensor, written: list[int], ends: set[int | None]) -> Response:
-        end = next((place for place, token in enumerate(written) if token in ends), None)
-        text = self._tokenizer.decode(written[:end], skip_special_tokens=True)
-        thought, said = split_thinking(clean(text).strip())
-        count = len(written) if end is None else end + 1
-        return Response(said, "length" if end is None else "stop", len(ids), count, 0.0, now(), thought)
+    def _response(self, ids: torch.Tensor, completion: list[int], ends: set[int | None]) -> Response:
+        end = next((index for index, token in enumerate(completion) if token in ends), None)
+        text = self._tokenizer.decode(completion[:end], skip_special_tokens=True)
+        thinking, text = split_thinking(clean(text).strip())
+        count = len(completion) if end is None else end + 1
+        return Response(text, "length" if end is None else "stop", len(ids), count, 0.0, now(), thinking)
 
 
 class _Draw(LogitsProcessor):
@@ -159,6 +155,6 @@ class _Draw(LogitsProcessor):
         self._temperature = temperature
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        noise = torch.stack([torch.rand(scores.shape[-1], generator=one) for one in self._generators])
+        noise = torch.stack([torch.rand(scores.shape[-1], generator=generator) for generator in self._generators])
         gumbel = -torch.log(-torch.log(noise.clamp(1e-20, 1 - 1e-7)))
         return scores / self._temperature + gumbel.to(scores.device, scores.dtype)

@@ -17,7 +17,7 @@ def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> l
     One dict per variant: variant, prompt, completions, `alike`. `alike`: teacher, price and exemplars are such that a
     sample asked with `settings` tells the cost of a completion with the same prompt.
     """
-    found, seen = [], _requests(settings, questions) if settings.teacher == "openai" else set()
+    plans, seen = [], _requests(settings, questions) if settings.teacher == "openai" else set()
     for variant in planned.variants:
         changed = planned.settings(variant=variant)
         if changed.teacher != "openai" or planned.variant_at("teacher", variant) == MAIN:
@@ -25,23 +25,23 @@ def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> l
         new = _requests(changed, questions) - seen
         seen |= new
         if new:
-            alike = _as_sampled(changed) == _as_sampled(settings)
-            found.append({"variant": variant, "prompt": changed.prompt, "completions": len(new), "alike": alike})
-    return found
+            alike = _priced_by(changed) == _priced_by(settings)
+            plans.append({"variant": variant, "prompt": changed.prompt, "completions": len(new), "alike": alike})
+    return plans
 
 
 def _requests(settings: Settings, questions: list[Row]) -> set[str]:
     """Keys of the requests; only of the first calls if the prompt takes two."""
     teacher, prompt = open_teacher(settings), prompt_of(settings, questions)
-    asked = [prompt.question(row) for row in questions if row["split"] in settings.teacher_splits.split(",")]
+    prompts = [prompt.question(row) for row in questions if row["split"] in settings.teacher_splits.split(",")]
     return {
         cache.key(request_of(teacher, prompt, text, settings.temperature, sample))
-        for text in asked
+        for text in prompts
         for sample in range(settings.samples)
     }
 
 
-def _as_sampled(settings: Settings) -> tuple[Any, ...]:
+def _priced_by(settings: Settings) -> tuple[Any, ...]:
     """All that determines the price of a completion, except the question and the name of the prompt."""
     if settings.teacher != "openai":
         return (settings.teacher,)

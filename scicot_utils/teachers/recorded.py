@@ -39,68 +39,66 @@ class Recorded(Teacher):
     """
 
     def __init__(self, path: str, chosen: Mapping[str, object] = MappingProxyType({}), columns: str = ""):
-        place = paths.expand(path)
-        files = forms.files(place) if path else []
+        source = paths.expand(path)
+        files = forms.files(source) if path else []
         if not files:
             raise TeacherError(
                 f"teacher 'recorded': no file at teacher_path '{path}'; set it (or the environment variable in it) to a "
                 f"file of {forms.ALLOWED}; to an exported cache; or to a file or folder of Fine-tune-CoT's or zero_shot_cot's"
             )
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        named = {
-            part.partition("=")[0].strip(): part.partition("=")[2].strip()
-            for part in columns.split(",")
-            if part.strip()
-        }
-        self.name = f"recorded:{place.name}"
+        self.name = f"recorded:{source.name}"
         self.identity = {"teacher": "recorded", "sha256": digest, "chosen": dict(chosen)}
         self.identity |= {"columns": columns} if columns else {}
         self._by_id: dict[str, list[Response]] = defaultdict(list)
-        self._by_question: dict[str, list[tuple[str, Response]]] = defaultdict(list)
+        # (words of the question, its index in its file or '') → (its options, response)
+        self._by_question: dict[tuple[str, str], list[tuple[str, Response]]] = defaultdict(list)
         self._by_request: dict[tuple[str, float, int], Response] = {}
-        self._by_place: dict[tuple[str, str], list[tuple[str, Response]]] = defaultdict(list)
         if is_export(path):
-            self._read_export(files[0].read_bytes(), place.name, chosen)
+            self._read_export(files[0].read_bytes(), source.name, chosen)
             return
+        pairs = (part.split("=", 1) for part in columns.split(",") if part.strip())
+        names = {part.strip(): column.strip() for part, column in pairs}
         for file in files:
-            for one in forms.read(file, named):
-                self._take(one)
+            for completion in forms.read(file, names):
+                self._take(completion)
         if not self._by_id and not self._by_question:
-            raise TeacherError(f"teacher_path {place.name}: holds no completion; allowed: {forms.ALLOWED}")
+            raise TeacherError(f"teacher_path {source.name}: holds no completion; allowed: {forms.ALLOWED}")
 
-    def _take(self, one: forms.Found) -> None:
-        """Index a completion by its question's id, by its place and text, and by its text.
+    def _take(self, completion: forms.Completion) -> None:
+        """Index a completion by its question's id, by its text and index, and by its text.
 
-        The place matters, since tasks share questions that were asked in each. If the options are listed in the text,
+        The index matters, since tasks share questions that were asked in each. If the options are listed in the text,
         they must be the same at the same letters.
         """
-        response = free("", clean(one.text), one.finish)
-        if one.id:
-            self._by_id[one.id].append(response)
-        if one.question:
-            asked, options = _parts(one.question)
-            self._by_question[asked].append((options, response))
-            self._by_place[one.place, asked].append((options, response))
+        response = free("", clean(completion.text), completion.finish)
+        if completion.id:
+            self._by_id[completion.id].append(response)
+        if completion.question:
+            words, options = _parts(completion.question)
+            for index in {"", completion.index}:
+                self._by_question[words, index].append((options, response))
 
     def unmatched(self, name: str) -> str:
         """The message if none of the questions that were asked is in the file. `name`: the id of one of them."""
-        known = next(iter(self._by_id), "") or next(iter(self._by_question), "")[:60]
+        example = next(iter(self._by_id), "") or next(iter(self._by_question), ("",))[0][:60]
         return (
             f"teacher_path {self.name.removeprefix('recorded:')}: none of the questions asked is in it; asked was e.g. "
-            f"'{name}', it holds e.g. '{known}'; name the column of the id or of the question in teacher_columns"
+            f"'{name}', it holds e.g. '{example}'; name the column of the id or of the question in teacher_columns"
         )
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        """The recorded completion, found by the question's id, else by its place and text, else by its text. If there
+        """The recorded completion, found by the question's id, else by its text and index, else by its text. If there
         is none, it is empty, with finish_reason `missing`.
         """
+        missing = free(prompt, "", "missing")
         if self._by_request:
-            return self._by_request.get((prompt, float(temperature), sample)) or free(prompt, "", "missing")
+            return self._by_request.get((prompt, float(temperature), sample), missing)
         name, _, question = prompt.partition("\n")
-        asked, options = _parts(question)
-        known = self._by_place.get((name, asked)) or self._by_question.get(asked, [])
-        found = self._by_id.get(name) or [response for listed, response in known if listed in ("", options)]
-        return found[sample] if sample < len(found) else free(prompt, "", "missing")
+        words, options = _parts(question)
+        matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
+        samples = self._by_id.get(name) or [response for listed, response in matches if listed in ("", options)]
+        return samples[sample] if sample < len(samples) else missing
 
     def _read_export(self, content: bytes, name: str, chosen: Mapping[str, object]) -> None:
         model = chosen.get("model")
@@ -110,38 +108,38 @@ class Recorded(Teacher):
             if response.finish_reason == cache.BATCHED or (model and _setting(request, "model") != model):
                 continue
             try:
-                place = (request["prompt"], float(request["temperature"]), int(request["sample"]))
+                key = (request["prompt"], float(request["temperature"]), int(request["sample"]))
             except (KeyError, TypeError, ValueError) as error:
                 raise TeacherError(
                     f"teacher_path {name}: allowed: an export of a teacher's cache ({error!r})"
                 ) from None
-            answers[place].append((request, response))
+            answers[key].append((request, response))
         if not answers:
-            of = f" of model '{model}'; check teacher_model" if model else ""
-            raise TeacherError(f"teacher_path {name}: holds no answer{of}")
-        self._by_request = {place: _chosen(found, chosen, name) for place, found in answers.items()}
+            of_model = f" of model '{model}'; check teacher_model" if model else ""
+            raise TeacherError(f"teacher_path {name}: holds no answer{of_model}")
+        self._by_request = {key: _chosen(candidates, chosen, name) for key, candidates in answers.items()}
 
 
-def _chosen(answers: list[tuple[dict[str, Any], Response]], chosen: Mapping[str, object], name: str) -> Response:
-    """The one answer to a prompt that the recipe selects, by whatever setting the requests differ in. Raises
-    TeacherError if that leaves none or several.
+def _chosen(candidates: list[tuple[dict[str, Any], Response]], chosen: Mapping[str, object], name: str) -> Response:
+    """The answer to a prompt that the recipe selects, by whatever setting the requests differ in. Raises TeacherError
+    if that leaves none or several.
     """
     for setting, key in CHOSEN_BY.items():
-        values = {json.dumps(_setting(request, setting)) for request, _ in answers}
+        values = {json.dumps(_setting(request, setting)) for request, _ in candidates}
         if len(values) > 1:
-            wanted = chosen.get(setting)
-            answers = [(request, answer) for request, answer in answers if _setting(request, setting) == wanted]
-            if not answers:
+            value = chosen.get(setting)
+            candidates = [(request, answer) for request, answer in candidates if _setting(request, setting) == value]
+            if not candidates:
                 raise TeacherError(
                     f"teacher_path {name}: found answers to one prompt with {setting} {' and '.join(sorted(values))}, "
-                    f"allowed: one of them in {key}, which is {json.dumps(wanted)}"
+                    f"allowed: one of them in {key}, which is {json.dumps(value)}"
                 )
-    if len(answers) > 1:
+    if len(candidates) > 1:
         raise TeacherError(
-            f"teacher_path {name}: found {len(answers)} answers to one prompt that differ in nothing a recipe names, "
+            f"teacher_path {name}: found {len(candidates)} answers to one prompt that differ in nothing a recipe names, "
             "allowed: one; export a cache that one teacher has written"
         )
-    return answers[0][1]
+    return candidates[0][1]
 
 
 def _setting(request: dict[str, Any], setting: str) -> object:
@@ -159,10 +157,10 @@ def is_export(path: str) -> bool:
             row = json.loads(next(lines, b""))
         except (ValueError, RecursionError):
             return False
-    return isinstance(row, dict) and (row.keys() == EXPORT or row.keys() == {"spent"})
+    return isinstance(row, dict) and row.keys() in (EXPORT, {"spent"})
 
 
 def _parts(question: str) -> tuple[str, str]:
     """(words of a question, its options with their letters); '' if its text lists no options."""
-    asked, *listed = CHOICES.split(question)
-    return " ".join(asked.split()), re.sub(r"\W+", "", "".join(listed)).lower()
+    words, *options = CHOICES.split(question)
+    return " ".join(words.split()), re.sub(r"\W+", "", "".join(options)).lower()

@@ -23,16 +23,8 @@ from anyio.from_thread import start_blocking_portal
 from scicot_utils.cache import Response
 from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers.protocol import (
-    PermanentError,
-    Teacher,
-    TeacherError,
-    TransientError,
-    clean,
-    finished,
-    now,
-    one_line,
-)
+from scicot_utils.teachers import protocol
+from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError, clean, now, one_line
 
 NO_KEY = "none"  # the client requires one, and a server without keys ignores it
 DEFAULT_SERVER, DEFAULT_KEY = (
@@ -43,24 +35,13 @@ LONGEST_WAIT = 900.0  # seconds; if a server asks for more, as at the end of a d
 SEEDS_APART = 1000  # teacher_seeds share no sample's seed, since there are at most 64 samples
 TEMPLATE_TOKENS = 256  # the most tokens that a chat template may put around a prompt
 PASSING = (408, 409, 429)  # these and all from 500: statuses that another try may change
-NOT_WORKED_ON = (
-    409,
-    429,
-    500,
-    501,
-    503,
-    529,
-)  # of those; after others, as from a gateway, an answer may have been lost
+NOT_WORKED_ON = (409, 429, 500, 501, 503, 529)  # of those; after others, as from a gateway, an answer may be lost
 OF_THE_QUESTION = (400, 413, 422)  # statuses that may be about one question; others are about account or model
 OF_A_PARAMETER = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 OF_ALL = (
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "invalid_api_key",
-    "model_not_found",
-    "account_deactivated",
+    "insufficient_quota", "billing_hard_limit_reached", "invalid_api_key", "model_not_found", "account_deactivated",
     *OF_A_PARAMETER,
-)
+)  # fmt: skip
 # How servers say that a question has no room: OpenAI, vLLM, Anthropic and LM Studio, then llama.cpp, Ollama,
 # text-generation-inference.
 TOO_LONG = (
@@ -93,7 +74,6 @@ class Served(Teacher):
             self.identity["omitted"] = settings.teacher_omit
         self.price = settings.price()
         self._settings = settings
-        self._client: openai.AsyncOpenAI | None = None
         self._stack = ExitStack()  # closes what is open inside `with`
 
     def __enter__(self) -> Self:
@@ -122,23 +102,22 @@ class Served(Teacher):
     def __exit__(self, *error: Any) -> None:
         """Close the client. An error, such as a second interrupt, cancels what is in flight."""
         self._stack.__exit__(*error)
-        self._client = None
 
     def _at_home(self) -> bool:
         return self._settings.teacher_base_url.rstrip("/") == DEFAULT_SERVER
 
     def _key(self) -> str:
         """The key for this server. The key in the default variable is only for the default server."""
-        named = self._settings.teacher_api_key_env
-        return os.environ.get(named, "").strip() if self._at_home() or named != DEFAULT_KEY else ""
+        variable = self._settings.teacher_api_key_env
+        return os.environ.get(variable, "").strip() if self._at_home() or variable != DEFAULT_KEY else ""
 
     def _through(self) -> str:
         """For messages: the variable whose proxy requests go through; '' if there is no proxy."""
         server = urllib.parse.urlsplit(self._settings.teacher_base_url)
-        used = [name for name in _proxies() if name.lower() in (f"{server.scheme}_proxy", "all_proxy")]
-        if not used or urllib.request.proxy_bypass(server.hostname or ""):
+        variables = [name for name in _proxies() if name.lower() in (f"{server.scheme}_proxy", "all_proxy")]
+        if not variables or urllib.request.proxy_bypass(server.hostname or ""):
             return ""
-        return f" through the proxy that {used[0]} names; add {server.hostname} to NO_PROXY to go straight"
+        return f" through the proxy that {variables[0]} names; add {server.hostname} to NO_PROXY to go straight"
 
     def _redacted(self, message: object) -> str:
         """A message from elsewhere for use in one line of ours, without the key, if the server repeats it."""
@@ -147,16 +126,14 @@ class Served(Teacher):
 
     def body(self, prompt: str, *, sample: int, temperature: float) -> dict[str, Any]:
         """The full body of a request. A batch file holds the same bodies."""
-        asked = {"messages": [{"role": "user", "content": prompt}]}
+        body = {"model": self._settings.teacher_model}
         if self._settings.teacher_endpoint == "completion":
-            asked = {"prompt": prompt}
-        drawn = {"temperature": temperature, "seed": SEEDS_APART * self._settings.teacher_seed + sample}
-        return {
-            "model": self._settings.teacher_model,
-            **asked,
-            self._settings.teacher_limit_as: self._settings.teacher_max_tokens,
-            **{name: value for name, value in drawn.items() if name not in self.omitted},
-        }
+            body["prompt"] = prompt
+        else:
+            body["messages"] = [{"role": "user", "content": prompt}]
+        body[self._settings.teacher_limit_as] = self._settings.teacher_max_tokens
+        sampling = {"temperature": temperature, "seed": SEEDS_APART * self._settings.teacher_seed + sample}
+        return body | {name: value for name, value in sampling.items() if name not in self.omitted}
 
     @property
     def path(self) -> str:
@@ -177,8 +154,6 @@ class Served(Teacher):
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         """Send one request, inside `with`. Raises TransientError, PermanentError or TeacherError (see `refused`)."""
-        if self._client is None:
-            raise RuntimeError("a served teacher is asked inside `with`")
         body = self.body(prompt, sample=sample, temperature=temperature)
         try:
             content = self._portal.call(self._post, body)
@@ -187,11 +162,9 @@ class Served(Teacher):
         except openai.APIStatusError as error:
             raise self.refused(error.status_code, error.body, error.response.headers) from None
         except openai.APIConnectionError as error:
-            cause = error.__cause__
-            never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-            raise TransientError(
-                f"no connection ({type(cause).__name__}){self._through()}", sent=not never_sent
-            ) from None
+            cause = type(error.__cause__).__name__
+            sent = cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
+            raise TransientError(f"no connection ({cause}){self._through()}", sent=sent) from None
         except openai.APIError as error:
             raise TransientError(self._redacted(error), sent=True) from None
         return self.read(content, prompt)
@@ -205,37 +178,37 @@ class Served(Teacher):
 
     def refused(self, status: int, body: object, headers: Any) -> Exception:
         """The error for a status other than 200: it makes the caller try again, drop this question, or end the run."""
-        inner = body.get("error", body) if isinstance(body, dict) else body
-        inner = inner if isinstance(inner, dict) else {"message": inner or ""}
-        code, message = str(inner.get("code") or inner.get("type") or ""), str(inner.get("message") or inner)
-        about, told = f"{code} {message}".lower(), f"status {status}: {self._redacted(message or code)}"
-        lasting = any(word in about for word in OF_ALL)
-        if (status in PASSING or status >= 500) and not lasting:
-            wait = _wait(headers)
-            if wait > LONGEST_WAIT:
-                return TeacherError(
-                    f"teacher '{self.name}' at {self._settings.teacher_base_url} asks to wait {wait:.0f} s ({told}); "
-                    "rerun later: what was answered is kept",
-                    sent=status not in NOT_WORKED_ON,
-                )
-            return TransientError(told, wait=wait, sent=status not in NOT_WORKED_ON)
-        if status in OF_THE_QUESTION and not lasting:
-            if status == 413 or any(words in about for words in TOO_LONG):
-                return PermanentError("context_length", told)
-            if any(words in about for words in FILTERED):
-                return PermanentError("content_filter", told)
-            return PermanentError("rejected", told)
-        key = f"set the environment variable {self._settings.teacher_api_key_env} to a valid key"
-        if self._settings.teacher_api_key_env == DEFAULT_KEY and not self._at_home():
+        error = body.get("error", body) if isinstance(body, dict) else body
+        error = error if isinstance(error, dict) else {"message": error or ""}
+        code, text = str(error.get("code") or error.get("type") or ""), str(error.get("message") or error)
+        searched, message = f"{code} {text}".lower(), f"status {status}: {self._redacted(text or code)}"
+        server = f"teacher '{self.name}' at {self._settings.teacher_base_url}"
+
+        def says(phrases: tuple[str, ...]) -> bool:
+            return any(phrase in searched for phrase in phrases)
+
+        if (status in PASSING or status >= 500) and not says(OF_ALL):
+            wait, sent = _retry_after(headers), status not in NOT_WORKED_ON
+            if wait <= LONGEST_WAIT:
+                return TransientError(message, wait=wait, sent=sent)
+            advice = "rerun later: what was answered is kept"
+            return TeacherError(f"{server} asks to wait {wait:.0f} s ({message}); {advice}", sent=sent)
+        if status in OF_THE_QUESTION and not says(OF_ALL):
+            if status == 413 or says(TOO_LONG):
+                return PermanentError("context_length", message)
+            return PermanentError("content_filter" if says(FILTERED) else "rejected", message)
+        variable = self._settings.teacher_api_key_env
+        key = f"set the environment variable {variable} to a valid key"
+        if variable == DEFAULT_KEY and not self._at_home():
             key = f"name the variable that holds its key in teacher_api_key_env: {DEFAULT_KEY} is for {DEFAULT_SERVER} only"
         hint = {
             401: key,
             403: "the key has no right to this model",
             404: "check teacher_model and teacher_base_url, which usually ends in /v1",
         }.get(status, "fix the account or the recipe, then rerun: what was answered is kept")
-        if any(word in about for word in OF_A_PARAMETER):
+        if says(OF_A_PARAMETER):
             hint = "leave the parameter out with teacher_omit, or rename the limit with teacher_limit_as, then rerun"
-        return TeacherError(f"teacher '{self.name}' at {self._settings.teacher_base_url}: {told}; {hint}")
+        return TeacherError(f"{server}: {message}; {hint}")
 
     def read(self, content: bytes | dict[str, Any], prompt: str) -> Response:
         """The response in a reply's body. Raises TransientError if the body is no JSON or holds no response, and the
@@ -245,41 +218,39 @@ class Served(Teacher):
             reply = content if isinstance(content, dict) else json.loads(content)
         except (ValueError, RecursionError):
             raise TransientError("the reply is not JSON", sent=True) from None
-        choices = reply.get("choices") if isinstance(reply, dict) else None
-        if not choices and isinstance(reply, dict) and reply.get("error"):  # some servers report errors with status 200
-            inner = reply["error"]
-            code = inner.get("code") if isinstance(inner, dict) else None
+        reply = reply if isinstance(reply, dict) else {}
+        choices, error = reply.get("choices"), reply.get("error")
+        if error and not choices:  # some servers report errors with status 200
+            code = error.get("code") if isinstance(error, dict) else None
             raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise TransientError("the reply has no choices", sent=True)
-        choice = choices[0]
-        message = choice if self._settings.teacher_endpoint == "completion" else choice.get("message")
+        completion = self._settings.teacher_endpoint == "completion"
+        message = choices[0] if completion else choices[0].get("message")
         if not isinstance(message, dict):
             raise TransientError("the reply has no message", sent=True)
-        text = message.get("text" if message is choice else "content")
+        text = message.get("text" if completion else "content")
         reasoning = message.get("reasoning_content") or message.get("reasoning")
-        refusal, finish = message.get("refusal"), choice.get("finish_reason")
         if isinstance(text, list):
-            parts, text = text, _said(text, "text")
-            reasoning = _said(parts, "thinking") or reasoning
+            reasoning, text = _joined(text, "thinking") or reasoning, _joined(text, "text")
             if text is None and not reasoning:
                 raise TransientError("the reply's message has no part that is text", sent=True)
         if not isinstance(text, (str, type(None))):
             raise TransientError("the reply's message is no text", sent=True)
-        finish = finished(finish)
+        finish, refusal = protocol.finished(choices[0].get("finish_reason")), message.get("refusal")
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
-        thought, said = split_thinking(clean(text or ""))
+        thinking, text = split_thinking(clean(text or ""))
         if isinstance(reasoning, str) and reasoning.strip():
-            thought = clean(reasoning).strip()
-        if finish == "stop" and not said.strip():
+            thinking = clean(reasoning).strip()
+        if finish == "stop" and not text.strip():
             finish = "empty"
         usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
         counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         if all(type(count) is int and count >= 0 for count in counts):
-            return Response(said, finish, *counts, self.cost(*counts), now(), thought)
+            return Response(text, finish, *counts, self.cost(*counts), now(), thinking)
         # The server gave no token counts: words are a rough substitute, and the price is unknown.
-        return Response(said, finish, len(prompt.split()), len(f"{thought} {said}".split()), None, now(), thought)
+        return Response(text, finish, len(prompt.split()), len(f"{thinking} {text}".split()), None, now(), thinking)
 
 
 def _proxies() -> list[str]:
@@ -287,25 +258,25 @@ def _proxies() -> list[str]:
     return sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
 
 
-def _said(parts: list[Any], kind: str) -> str | None:
+def _joined(parts: list[Any], kind: str) -> str | None:
     """The joined texts of those parts of a message that are of one kind; None if there are none."""
-    said = [part.get(kind) for part in parts if isinstance(part, dict) and part.get("type") == kind]
+    texts = [part.get(kind) for part in parts if isinstance(part, dict) and part.get("type") == kind]
     if kind == "thinking":  # its own content may come in parts
-        said = [_said(one, "text") if isinstance(one, list) else one for one in said]
-    return "".join(one for one in said if isinstance(one, str)) if said else None
+        texts = [_joined(text, "text") if isinstance(text, list) else text for text in texts]
+    return "".join(text for text in texts if isinstance(text, str)) if texts else None
 
 
-def _wait(headers: Any) -> float:
+def _retry_after(headers: Any) -> float:
     """Seconds that Retry-After asks for, as a number or a date; 0 if it is missing or invalid."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        told = (headers or {}).get(name)
-        if told is None:
-            continue
+        value = (headers or {}).get(name)
         try:
-            seconds = float(told) * unit
+            seconds = float(value) * unit
+        except TypeError:  # there is none
+            continue
         except ValueError:
             try:
-                seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+                seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
             except (ValueError, TypeError):
                 continue
         return seconds if seconds > 0 else 0.0  # NaN is not

@@ -64,8 +64,8 @@ def requests(count: int, latency: float) -> None:
     )
     try:
         url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-        asked, one = rows(count), teacher(url)
-        bodies = [one.body(PROMPT.question(row), sample=0, temperature=0.0) for row in asked]
+        questions, served = rows(count), teacher(url)
+        bodies = [served.body(PROMPT.question(row), sample=0, temperature=0.0) for row in questions]
         rates: dict[str, list[float]] = {"bare": [], "ask": []}
         for _ in range(3):  # in turn, since other work on the machine comes and goes
             began = time.perf_counter()
@@ -73,9 +73,9 @@ def requests(count: int, latency: float) -> None:
             rates["bare"].append(count / (time.perf_counter() - began))
             with tempfile.TemporaryDirectory() as folder, Cache(Path(folder) / "c.sqlite") as cache:
                 began = time.perf_counter()
-                assert sum(1 for _ in teachers.ask(one, PROMPT, asked, cache)) == count
+                assert sum(1 for _ in teachers.ask(served, PROMPT, questions, cache)) == count
                 rates["ask"].append(count / (time.perf_counter() - began))
-        best = {name: max(found) for name, found in rates.items()}
+        best = {name: max(measured) for name, measured in rates.items()}
         print(
             f"latency {latency:g} s: bare httpx2 {best['bare']:.0f}/s, ask {best['ask']:.0f}/s, "
             f"ratio {best['bare'] / best['ask']:.2f} (best of 3 each, {count} requests, {IN_FLIGHT} in flight)",
@@ -89,20 +89,15 @@ def requests(count: int, latency: float) -> None:
 def hits(count: int) -> None:
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as folder, Cache(Path(folder) / "c.sqlite") as cache:
-        one, asked = teacher("http://127.0.0.1:9/v1"), rows(count)
-        for start in range(0, count, 10_000):
-            cache.put(
-                (
-                    request_of(one, PROMPT, PROMPT.question(row), 0.0, 0),
-                    Response("Why. " * 100, "stop", 60, 100, 0.0, "t"),
-                )
-                for row in asked[start : start + 10_000]
-            )
+        served, questions = teacher("http://127.0.0.1:9/v1"), rows(count)
+        for row in questions:
+            request = request_of(served, PROMPT, PROMPT.question(row), 0.0, 0)
+            cache.put(request, Response("Why. " * 100, "stop", 60, 100, 0.0, "t"))
         before, began = process.memory_info().rss, time.perf_counter()
-        found = list(teachers.ask(one, PROMPT, asked, cache))
+        completions = list(teachers.ask(served, PROMPT, questions, cache))
         seconds, more = time.perf_counter() - began, process.memory_info().rss - before
         size = (Path(folder) / "c.sqlite").stat().st_size
-        assert len(found) == count
+        assert len(completions) == count
     print(
         f"{count} completions of 500 characters from the cache: {count / seconds:.0f}/s, "
         f"{more / 2**20:.0f} MiB of memory for the rows, {size / 2**20:.0f} MiB on disk",
