@@ -30,7 +30,7 @@ class FaultyServer:
     ):  # fmt: skip
         self.rate, self.faults, self.latency, self.seed, self.key = rate, faults, latency, seed, key
         self.special, self.tokens, self.reply, self.port, self.refused = special or {}, tokens, reply, port, refused
-        self.asked: Counter[str] = Counter()  # by prompt: every request that arrived
+        self.requests: Counter[str] = Counter()  # by prompt: every request that arrived
         self.whole: Counter[str] = Counter()  # by prompt: whole answers that were sent to the end
         self.faulted: Counter[str] = Counter()  # by fault
         self.charged = 0  # requests that were worked on, whether or not the answer arrived
@@ -90,7 +90,7 @@ class FaultyServer:
         chat = path.endswith("/chat/completions")
         prompt = body["messages"][-1]["content"] if chat else body["prompt"]
         key = f"{body.get('seed', 0)}/{prompt}"
-        self.asked[key] += 1
+        self.requests[key] += 1
         if self.latency:
             await asyncio.sleep(self.latency)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
@@ -105,7 +105,7 @@ class FaultyServer:
         for words, (status, reply) in self.special.items():
             if words in prompt:
                 return await self._send(writer, status, reply)
-        draws = random.Random(f"{self.seed}/{key}/{self.asked[key]}")
+        draws = random.Random(f"{self.seed}/{key}/{self.requests[key]}")
         fault = draws.choice(self.faults) if draws.random() < self.rate else ""
         self.faulted[fault] += 1
         text = f"Because of {prompt[-40:]!r}. The answer is (B)." if self.reply is None else self.reply

@@ -238,8 +238,12 @@ def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder)
 
 
 @pytest.mark.parametrize(
-    "line", ['{"id": "q0"}', '{"text": "x"}', '{"id": [1], "text": "x"}', '{"id": "q0", "text": 3}', "7", "{"]
-)
+    "line",
+    [
+        '{"id": "q0"}', '{"text": "x"}', '{"id": [1], "text": "x"}', '{"id": "q0", "text": 3}',
+        '{"id": "q0", "rationale": null}', "[1]", '"text"', "null", "7", "{",
+    ],
+)  # fmt: skip
 def test_a_line_of_no_form_is_named_with_what_is_allowed(tmp_path, line):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps({"id": "q0", "text": "x"}) + f"\n{line}\n", encoding="utf-8")

@@ -15,13 +15,13 @@ import pytest
 from conftest import make_question, read_completion
 from faulty_server import FAULTS, FaultyServer
 
-from scicot_utils import prompts, rationales, recipe, teachers
+from scicot_utils import prompts, rationales, recipe, tables, teachers
 from scicot_utils.cache import Cache, CacheError, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, PermanentError, TeacherError, TransientError
 from scicot_utils.teachers.asking import MAX_PENDING
-from scicot_utils.teachers.served import Served
+from scicot_utils.teachers.served import Served, _retry_after
 
 ANSWER = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Birds fly. The answer is (B)."}}],
@@ -47,6 +47,11 @@ def cache(tmp_path):
 
 def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
     return list(teachers.ask(teacher, prompt, questions, cache, **more))
+
+
+def unserved(**changes):
+    """A teacher that is asked nothing: its server is not there."""
+    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url="http://127.0.0.1:1/v1", **changes))
 
 
 class Deadline:
@@ -186,8 +191,6 @@ def test_an_empty_text_is_not_whole_whatever_the_server_says(cache, reply):
     "text", ["\x00 null", "\ud83d half a pair", "\x1b[31mred", "<script>alert(1)</script>", "x" * 50_000, "\u202eevil"]
 )
 def test_any_text_comes_through_to_the_table(cache, tmp_path, text):
-    from scicot_utils import tables
-
     with FaultyServer(reply=text) as server:
         completions = ask(served(server), rows(1), cache, TWO_CALLS)
     tables.write("completions", completions, tmp_path / "c.parquet")
@@ -214,7 +217,7 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
     questions = rows(12)
     with FaultyServer(special={"number 7?": TOLD[reason]}) as server:
         completions = ask(served(server), questions, cache)
-        assert max(server.asked.values()) == 1, "asked once: it cannot pass"
+        assert max(server.requests.values()) == 1, "asked once: it cannot pass"
     judgements = rationales.judge(ONE_CALL, {row["id"]: row for row in questions}, completions, "correct")
     assert [row["drop_reason"] for row in judgements] == [reason if i == 7 else "" for i in range(12)]
 
@@ -236,7 +239,7 @@ def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, 
         pytest.raises(TeacherError, match=message) as caught,
     ):
         ask(served(server, teacher_in_flight=4, teacher_api_key_env="KEY_OF_THE_TEST"), rows(200), cache)
-    assert sum(server.asked.values()) <= 4 and "\n" not in str(caught.value)
+    assert sum(server.requests.values()) <= 4 and "\n" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_ends_the_run(cache):
@@ -271,8 +274,6 @@ def test_retry_after_is_honoured_by_all(cache):
     ],
 )  # fmt: skip
 def test_retry_after_may_be_a_number_a_date_or_nonsense(header, seconds):
-    from scicot_utils.teachers.served import _retry_after
-
     assert _retry_after(header) == seconds
 
 
@@ -280,7 +281,7 @@ def test_retry_after_may_be_a_number_a_date_or_nonsense(header, seconds):
 def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
         completions = ask(served(server, teacher_tries=2, teacher_timeout=0.3), rows(2), cache)
-        assert {row["finish_reason"] for row in completions} == {"unanswered"} and max(server.asked.values()) == 2
+        assert {row["finish_reason"] for row in completions} == {"unanswered"} and max(server.requests.values()) == 2
         server.rate = 0.0
         again = ask(served(server), rows(2), cache)
     assert {row["finish_reason"] for row in again} == {"stop"}, "a rerun asks anew what was given up"
@@ -289,7 +290,7 @@ def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
 def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
     with FaultyServer(rate=1.0, faults=("truncated",)) as server:
         completions = ask(served(server), rows(3), cache) + ask(served(server), rows(3), cache)
-    assert {row["finish_reason"] for row in completions} == {"length"} and sum(server.asked.values()) == 3
+    assert {row["finish_reason"] for row in completions} == {"length"} and sum(server.requests.values()) == 3
 
 
 @pytest.mark.parametrize(
@@ -300,13 +301,8 @@ def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
     ],
 )  # fmt: skip
 def test_a_reply_of_another_shape_is_no_answer(content):
-    teacher = Served(Settings(teacher="openai", teacher_model="m"))
-    with pytest.raises(teachers.TransientError):
-        teacher.read(content.encode(), "x")
-
-
-def reading(**changes):
-    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url="http://127.0.0.1:1/v1", **changes))
+    with pytest.raises(TransientError):
+        unserved().read(content.encode(), "x")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +319,7 @@ def reading(**changes):
 )
 def test_every_servers_way_to_say_too_long_drops_one_question(message):
     for body in ({"error": {"message": message}}, {"error": message}):
-        assert reading().refused(400, body, {}).reason == "context_length"
+        assert unserved().refused(400, body, {}).reason == "context_length"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +334,7 @@ def test_every_servers_way_to_say_too_long_drops_one_question(message):
 )
 def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error, kind, message):
     with pytest.raises(kind, match=message):
-        reading().read({"error": error}, "prompt")
+        unserved().read({"error": error}, "prompt")
 
 
 @pytest.mark.parametrize(
@@ -347,7 +343,7 @@ def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error,
 )
 def test_a_finish_reason_counts_in_any_case(reported, finish):
     reply = {"choices": [{"message": {"content": "x"}, "finish_reason": reported}]}
-    assert reading().read(reply, "prompt").finish_reason == finish
+    assert unserved().read(reply, "prompt").finish_reason == finish
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
@@ -356,7 +352,7 @@ def test_a_proxy_that_cannot_be_used_is_one_line_without_its_address(monkeypatch
 
     with (
         pytest.raises(TeacherError, match=r"the proxy of the environment .*ALL_PROXY.* cannot be used") as error,
-        reading(),
+        unserved(),
     ):
         pass
     assert "\n" not in str(error.value) and "127.0.0.1:9" not in str(error.value)
@@ -365,16 +361,16 @@ def test_a_proxy_that_cannot_be_used_is_one_line_without_its_address(monkeypatch
 def test_a_proxy_that_requests_go_through_is_named_where_the_connection_fails(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert reading()._through() == ""
+    assert unserved()._through() == ""
     monkeypatch.setenv("HTTP_PROXY", "http://user:secret@127.0.0.1:9")
-    assert "HTTP_PROXY" in reading()._through() and "secret" not in reading()._through()
+    assert "HTTP_PROXY" in unserved()._through() and "secret" not in unserved()._through()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert reading()._through() == ""
+    assert unserved()._through() == ""
 
 
 def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free():
-    teacher = Served(Settings(teacher="openai", teacher_model="m", teacher_prices="m=1/2"))
+    teacher = unserved(teacher_prices="m=1/2")
     response = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
     assert (response.finish_reason, response.usd) == ("unfinished", None)
 
@@ -443,8 +439,8 @@ settings = Settings(teacher="openai", teacher_model="m", teacher_base_url=sys.ar
 rows = [make_question(id=f"q{i}", question=f"Which is number {i}?") for i in range(first, first + count)]
 with Cache(pathlib.Path(sys.argv[2])) as cache:
     prompt = TEACHER_PROMPTS["zero_shot_cot_one_call"]
-    found = list(teachers.ask(Served(settings, pause=0.01), prompt, rows, cache, limits=Limits.of(settings)))
-print(len(found), hash(tuple(row["text"] for row in found)))
+    completions = list(teachers.ask(Served(settings, pause=0.01), prompt, rows, cache, limits=Limits.of(settings)))
+print(len(completions), hash(tuple(row["text"] for row in completions)))
 """
 
 
@@ -480,13 +476,13 @@ def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
             process.send_signal(signal.SIGKILL)
             process.communicate()
             time.sleep(0.1)  # the server finishes what it was at
-            snapshots.append((stored(path), Counter(server.asked)))
+            snapshots.append((stored(path), Counter(server.requests)))
         process = start(server, path, count=2000, teacher_timeout=3.0)
         out, errors = process.communicate()
         assert process.returncode == 0 and out.startswith("2000 "), errors
         assert 0 < len(snapshots[0][0]) < len(snapshots[1][0]) < len(snapshots[2][0]) < 2000
         for stored_prompts, requests in snapshots:
-            assert all(server.asked[prompt] == requests[prompt] for prompt in stored_prompts), (
+            assert all(server.requests[prompt] == requests[prompt] for prompt in stored_prompts), (
                 "stored, so not asked again"
             )
         final = stored(path)
@@ -549,7 +545,7 @@ def test_a_cap_holds_for_several_processes_together(tmp_path):
 def test_a_cap_on_requests_counts_tries(cache):
     with FaultyServer(rate=0.5, faults=("500",)) as server, pytest.raises(BudgetReached, match="max_requests 30"):
         ask(served(server), rows(100), cache, limits=Limits(max_requests=30))
-    assert sum(server.asked.values()) == 30
+    assert sum(server.requests.values()) == 30
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang", "504", "not json"])
@@ -567,8 +563,8 @@ def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_pric
     [(408, True), (502, True), (504, True), (524, True), (409, False), (429, False), (500, False), (503, False)],
 )
 def test_behind_a_gateways_status_an_answer_may_be_lost_that_is_charged(status, charged):
-    error = Served(Settings(teacher="openai", teacher_model="m")).refused(status, None, {})
-    assert isinstance(error, teachers.TransientError) and error.sent == charged
+    error = unserved().refused(status, None, {})
+    assert isinstance(error, TransientError) and error.sent == charged
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503"])
@@ -694,7 +690,7 @@ def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatc
         pytest.raises(TeacherError, match="variable KEY_OF_THE_TEST: holds characters") as caught,
     ):
         ask(served(server, teacher_api_key_env="KEY_OF_THE_TEST"), rows(1), cache)
-    assert "sk-" not in str(caught.value) and not server.asked
+    assert "sk-" not in str(caught.value) and not server.requests
 
 
 def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_default_one(cache, monkeypatch):
@@ -731,9 +727,9 @@ def test_a_reader_that_stops_early_leaves_nothing_running(cache):
         completions = teachers.ask(served(server, teacher_in_flight=4), ONE_CALL, rows(500), cache)
         next(completions)
         completions.close()
-        before = sum(server.asked.values())
+        before = sum(server.requests.values())
         time.sleep(0.2)
-        assert sum(server.asked.values()) == before < 50
+        assert sum(server.requests.values()) == before < 50
         assert len(cache) == server.charged == before, "what was under way is stored"
 
 
@@ -742,7 +738,7 @@ def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_s
         with Cache(tmp_path / "c.sqlite") as cache:
             completions = teachers.ask(served(server, teacher_in_flight=8), ONE_CALL, rows(500), cache)
             next(completions)
-            while sum(server.asked.values()) < 2:  # until the next are on their way
+            while sum(server.requests.values()) < 2:  # until the next are on their way
                 time.sleep(0.005)
         charged = server.charged
         with pytest.raises(TeacherError, match=r"asking was stopped before its end.* rerun to go on"):
@@ -757,7 +753,7 @@ def test_asking_does_not_run_far_ahead_of_its_reader(cache):
         next(completions)
         seen = [0]
         while len(seen) < 4 or len(set(seen[-4:])) > 1:  # it has come to rest
-            seen.append(sum(server.asked.values()))
+            seen.append(sum(server.requests.values()))
             time.sleep(0.5)
         assert 1 < seen[-1] <= MAX_PENDING + 1
         assert len(list(completions)) == 1999
@@ -767,11 +763,11 @@ def test_an_interrupted_run_waits_for_what_is_under_way_and_stores_it(tmp_path):
     path = tmp_path / "c.sqlite"
     with FaultyServer(latency=0.8) as server:
         process = start(server, path, count=500)
-        wait_for(lambda: sum(server.asked.values()) >= 65, process)
+        wait_for(lambda: sum(server.requests.values()) >= 65, process)
         process.send_signal(signal.SIGINT)
         errors = process.communicate()[1]
         assert process.returncode and "KeyboardInterrupt" in errors
-        assert len(stored(path)) == sum(server.asked.values()) == server.charged == 65, "the first, and 64 at once"
+        assert len(stored(path)) == sum(server.requests.values()) == server.charged == 65, "the first, and 64 at once"
 
 
 def test_a_second_interrupt_waits_for_nothing(tmp_path):
@@ -878,4 +874,4 @@ def test_the_address_of_the_server_is_no_part_of_the_key(cache):
     with FaultyServer() as first, FaultyServer() as second:
         ask(served(first), rows(3), cache)
         ask(served(second), rows(3), cache)
-    assert sum(first.asked.values()) == 3 and not second.asked
+    assert sum(first.requests.values()) == 3 and not second.requests

@@ -626,13 +626,6 @@ def test_a_rationale_may_hold_any_character_and_lines_may_be_empty(recorded, que
     assert teacher.complete(prompt, sample=0, temperature=0.0).text == text
 
 
-@pytest.mark.parametrize("bad", ["{", "[1]", '"text"', '{"id": "c"}', '{"id": "c", "rationale": null}', "null"])
-def test_a_bad_line_is_named(recorded, bad):
-    with pytest.raises(TeacherError, match=r"rationales\.jsonl, line 2: .*allowed: rows with") as caught:
-        Recorded(recorded(line("a", "x"), bad))
-    assert "\n" not in str(caught.value)
-
-
 def test_bytes_that_are_no_text_are_named(tmp_path):
     file = tmp_path / "r.jsonl"
     file.write_bytes(line("a", "x").encode() + b'\n{"id": "b", "rationale": "\xff"}\n')

@@ -97,7 +97,7 @@ class Recorded(Teacher):
         name, _, question = prompt.partition("\n")
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
-        samples = self._by_id.get(name) or [response for listed, response in matches if listed in ("", options)]
+        samples = self._by_id.get(name) or [response for recorded, response in matches if recorded in ("", options)]
         return samples[sample] if sample < len(samples) else missing
 
     def _read_export(self, content: bytes, name: str, chosen: Mapping[str, object]) -> None:
