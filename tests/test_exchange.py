@@ -515,6 +515,18 @@ def test_a_batch_is_not_written_while_another_process_asks(run, tmp_path):
     assert not [*tmp_path.glob("asked*")]
 
 
+def test_what_is_imported_while_a_batch_is_written_is_not_in_its_file(run, tmp_path, monkeypatch):
+    set_aside, file = batch.set_aside, tmp_path / "asked.jsonl"
+
+    def after_an_import(teacher, requests, cache, limits):
+        cache.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
+        return set_aside(teacher, requests, cache, limits)
+
+    monkeypatch.setattr(batch, "set_aside", after_an_import)
+    assert run("batch-write", file).startswith("5 requests written to ")
+    assert len(file.read_text().splitlines()) == 5
+
+
 def test_a_batch_that_passes_a_cap_leaves_no_file(run, tmp_path):
     message = "^error: .* at an unknown price, would pass max_usd 0 or max_requests 1.*$"
     with pytest.raises(SystemExit, match=message):
