@@ -12,7 +12,8 @@ from collections import Counter
 import pytest
 
 from scicot_utils import arms, microsci, paths, recipe, report, tasks
-from scicot_utils.microsci import facts
+from scicot_utils.microsci import facts, statistics
+from scicot_utils.students.words import MASK, WORD
 
 SIZES = {"train": 1000, "validation": 240, "test": 600, "test_forms": 200, "test_domain": 200}
 CONCLUSIONS = re.compile(r"(Wanted is (an? )?|Only one of them is (an? )?|Of these \w+ are the (most|least)\.).*")
@@ -172,7 +173,7 @@ def test_forms_that_are_held_out_and_domains_that_are_held_out_are_in_their_test
         assert not held_out & {row["group"] for row in of_split(rows, split)}
     assert {row["group"] for row in of_split(rows, "test_forms")} == held_out
     for split in microsci.SPLITS:
-        names = tasks.entities(of_split(rows, split))
+        names = statistics.entities(of_split(rows, split))
         domains = {world.domain(name) for name in names}
         assert (
             domains <= {*facts.HELD_OUT_DOMAINS} if split == "test_domain" else not domains & {*facts.HELD_OUT_DOMAINS}
@@ -202,7 +203,7 @@ def test_exactly_the_gold_option_is_right_by_the_fact_tables(solver, rows):
 
 
 def test_no_thing_is_in_questions_of_two_splits(world, rows):
-    seen = {split: tasks.entities(of_split(rows, split)) for split in microsci.SPLITS}
+    seen = {split: statistics.entities(of_split(rows, split)) for split in microsci.SPLITS}
     for split, names in seen.items():
         assert {world.entities[name].split for name in names} == {microsci.SPLITS[split][0]}
     assert seen["test_forms"] <= {name for name, entity in world.entities.items() if entity.split == "test"}
@@ -364,9 +365,7 @@ def test_vocabulary_covers_questions_proofs_and_pretraining(world, solver, rows,
     texts += [text for made in pairs.values() for pair in made for text in pair]
     texts += [solver.text(solver.read(row["question"]), wording) for row in rows for wording in range(4)]
     texts += ["Answer: Solution: -->", "so yes, so no."]
-    missing = {
-        word for text in texts for word in microsci.WORD.findall(text.replace(microsci.MASK, "").lower())
-    } - words
+    missing = {word for text in texts for word in WORD.findall(text.replace(MASK, "").lower())} - words
     assert missing == set()
 
 
@@ -409,7 +408,7 @@ def test_tell_and_infill_state_facts(world, rules, pairs):
     order = {facts.order_rule(relation) for relation in microsci.ORDERED}
     for source, target, _ in pairs["infill"]:
         assert target in entity_facts | rules | order
-        before, after = source.removeprefix("Fill: ").split(microsci.MASK)
+        before, after = source.removeprefix("Fill: ").split(MASK)
         assert target.startswith(before) and target.endswith(after)
     for _, target, _ in pairs["tell"]:
         left = target
@@ -549,7 +548,7 @@ def test_what_a_probe_reads_has_one_right_completion(world):
 def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
     for probe in microsci.probes(world):
         if probe.input.startswith("Fill: "):
-            before, after = probe.input.removeprefix("Fill: ").split(microsci.MASK)
+            before, after = probe.input.removeprefix("Fill: ").split(MASK)
             hidden = probe.target.removeprefix(before).removesuffix(after)
             assert f"{before}{hidden}{after}" == probe.target and hidden
         else:
@@ -574,7 +573,7 @@ def streams(seed):
     )
     assert "pretraining_batch_size, 3 * study.seed + number, phase.mix" in source
     assert "held_out, logs = study.seed + 1000" in source and "stream=held_out" in source
-    assert 'students.skills(student, count=200, stream=f"{study.seed} graded")' in source
+    assert 'probing.skills(student, count=200, stream=f"{study.seed} graded")' in source
     return [3 * seed + number for number in range(len(microsci.PHASES))], seed + 1000, f"{seed} graded"
 
 

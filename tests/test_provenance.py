@@ -173,10 +173,28 @@ def test_the_checksum_of_a_folder_sees_names_and_contents(tmp_path):
 
 
 def test_a_package_that_a_notebook_reaches_counts_with_all_its_files():
-    package = {paths.relative(file) for file in (paths.PACKAGE / "microsci").glob("*.py")}
-    assert "scicot_utils/microsci/__init__.py" in package and len(package) > 1
-    assert package <= set(provenance.code("01_questions"))  # imports it
-    assert package <= set(provenance.code("04_stage1_rationales"))  # through students
+    package = {paths.relative(file) for file in (paths.PACKAGE / "prompts").glob("*.py")}
+    assert "scicot_utils/prompts/__init__.py" in package and len(package) > 1
+    assert package <= set(provenance.code("02_teacher_prompting"))  # imports it
+    assert package <= set(provenance.code("04_stage1_rationales"))  # through arms
+
+
+EMBEDDED = {  # notebook → modules of the embedded world that it runs, and some that it does not
+    "01_questions": ("benchmark facts questions reasoning statistics", "teacher probing"),
+    "02_teacher_prompting": ("facts reasoning teacher", "pretraining probing"),
+    "03_rationale_generation": ("facts reasoning teacher", "pretraining probing"),
+    "04_stage1_rationales": ("facts pretraining", "teacher probing"),
+    "06_baselines": ("facts pretraining", "teacher probing"),
+    "A1_micro_student": ("facts pretraining probing", "teacher statistics"),
+    "A2_what_it_knows": ("facts pretraining probing questions", "teacher statistics"),
+}
+
+
+@pytest.mark.parametrize("notebook", EMBEDDED)
+def test_what_the_core_imports_only_when_it_is_named_counts_for_the_notebooks_that_may_run_it(notebook):
+    needed, spared = ({f"scicot_utils/microsci/{name}.py" for name in names.split()} for names in EMBEDDED[notebook])
+    files = {*provenance.code(notebook)}
+    assert needed <= files and not spared & files
 
 
 def test_a_package_that_a_notebook_does_not_reach_does_not_count():

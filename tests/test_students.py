@@ -23,9 +23,9 @@ from transformers import (
 )
 
 from scicot_utils import arms, microsci, prompts, recipe, students
-from scicot_utils.microsci import facts
+from scicot_utils.microsci import facts, pretraining, probing
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import answering, building, encoding, loading, probing, training
+from scicot_utils.students import answering, building, encoding, loading, training
 from scicot_utils.tasks import symbolic
 
 PAIRS = 4 * [
@@ -855,12 +855,12 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kin
 def few_probes(monkeypatch):
     """Every sixtieth probe, so that it takes seconds."""
     found = microsci.probes(microsci.load_world())[::60]
-    monkeypatch.setattr(microsci, "probes", lambda world: found)
+    monkeypatch.setattr(pretraining, "probes", lambda world: found)
     return found
 
 
 def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
-    rows = students.knowledge(students.load("random/micro-small"))
+    rows = probing.knowledge(students.load("random/micro-small"))
     assert [row["domain"] for row in rows] == [*dict.fromkeys(probe.domain for probe in few_probes), "all"]
     assert all(tuple(row) == ("domain", "n", "right", "share") for row in rows)
     assert all(0 <= row["right"] <= row["n"] and row["share"] == row["right"] / row["n"] for row in rows)
@@ -873,12 +873,12 @@ def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student
         return [index < len(inputs) // 2 for index in range(len(inputs))]
 
     monkeypatch.setattr(probing, "is_greedy", is_greedy)
-    rows = students.knowledge(student)
+    rows = probing.knowledge(student)
     assert rows[-1]["right"] == len(few_probes) // 2 == sum(row["right"] for row in rows[:-1])
 
 
 def test_skills_has_a_row_for_each_task_of_pretraining():
-    rows = students.skills(students.load("random/micro-small"), count=2, stream=0)
+    rows = probing.skills(students.load("random/micro-small"), count=2, stream=0)
     assert [row["task"] for row in rows] == list(microsci.TASKS)
     assert all(tuple(row) == ("task", "n", "right", "share") for row in rows)
     assert all(row["n"] == 2 and 0 <= row["share"] == row["right"] / 2 <= 1 for row in rows)
@@ -893,7 +893,7 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 
     monkeypatch.setattr(probing, "is_greedy", is_greedy)
     for seed in (0, 0, 1):
-        assert [row["task"] for row in students.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])] == [
+        assert [row["task"] for row in probing.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])] == [
             "find_back",
             "copy",
         ]
@@ -904,8 +904,8 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
     shares = {"copy": 0.9, "read": 0.6}
     monkeypatch.setattr(probing, "skills", lambda student, *, tasks, **_: [{"share": shares[t]} for t in tasks])
-    assert students.has_mastered(student, ["copy", "read"], 0.6, stream=0)
-    assert not students.has_mastered(student, ["copy", "read"], 0.7, stream=0)
+    assert probing.has_mastered(student, ["copy", "read"], 0.6, stream=0)
+    assert not probing.has_mastered(student, ["copy", "read"], 0.7, stream=0)
 
 
 # Checkpoints that others made

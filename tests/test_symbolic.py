@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from scicot_utils import prompts, tables, tasks, teachers
 from scicot_utils.cache import Cache
+from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.tasks import symbolic
-from scicot_utils.teachers import Habits, Simulated, puzzles
+from scicot_utils.teachers import puzzles
 
 NAMES = tuple(symbolic.MAKERS)
 SIZES = {"train": 90, "validation": 30, "test": 60}
@@ -180,7 +181,7 @@ def test_each_declared_fault_shows(name):
     assert {say(simulated(malformed_rate=1.0), prompt, row)[1] for row in rows} == {""}
     for row in rows:
         asked, puzzle = prompt.question(row), symbolic.read(row["question"])
-        assert simulated(refusal_rate=1.0).complete(asked, sample=0, temperature=0).text == teachers.REFUSAL
+        assert simulated(refusal_rate=1.0).complete(asked, sample=0, temperature=0).text == REFUSAL
         assert simulated(truncation_rate=1.0).complete(asked, sample=0, temperature=0).finish_reason == "length"
         rationale, answer = say(simulated(wrong_answer_rate=1.0), prompt, row)
         assert puzzles.led_to(puzzle, rationale) == puzzle.answer and answer not in ("", row["answer"])

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scicot_utils import microsci, paths, tables, tasks
+from scicot_utils.microsci import statistics
 from scicot_utils.recipe import Questions
 from scicot_utils.tasks import TaskError
 
@@ -279,35 +280,35 @@ def embedded():
 
 
 def test_things_of_a_question_are_its_subject_and_its_options(question):
-    assert tasks.entities([question(("robin", "raft"), question="What belongs with an ant?")]) == {
+    assert statistics.entities([question(("robin", "raft"), question="What belongs with an ant?")]) == {
         "robin",
         "raft",
         "ant",
     }
-    assert tasks.entities([question(("plant", "tool"), question="What is an ant?")]) == {"ant"}
+    assert statistics.entities([question(("plant", "tool"), question="What is an ant?")]) == {"ant"}
 
 
 def test_no_thing_of_training_is_in_another_split_and_one_that_is_would_be_counted(embedded, question):
-    shared = tasks.entities_shared(embedded)
+    shared = statistics.entities_shared(embedded)
     assert [row["split"] for row in shared] == ["validation", "test", *tasks.TRANSFER]
     assert all(row["things"] and not row["of them in training questions"] for row in shared)
     assert all(row["words of their names"] and not row["of them in names of training"] for row in shared)
     asked = {"question": "Which is the odd one out?", "split": "test", "group": "odd_one_out"}
     copied = [row | {"split": "test"} for row in embedded if row["split"] == "train"][:1]
-    found = tasks.entities_shared([*embedded, *copied, question(**asked)])
+    found = statistics.entities_shared([*embedded, *copied, question(**asked)])
     assert next(row for row in found if row["split"] == "test")["of them in training questions"] > 0
-    assert tasks.entities_shared([]) == []
+    assert statistics.entities_shared([]) == []
 
 
 def test_forms_are_listed_with_their_hops_sizes_an_example_and_its_proof(embedded):
-    listed = tasks.forms(embedded)
+    listed = statistics.forms(embedded)
     assert [row["form"] for row in listed] == [*microsci.FORMS]
     assert sum(row["test"] for row in listed) == 45
     assert all(row["hops"] >= 2 and row["example"] and row["answer"] and row["proof"] for row in listed)
 
 
 def test_facts_are_counted_by_table_and_domain():
-    counted = tasks.facts()
+    counted = statistics.facts()
     world = microsci.load_world()
     of = {(row["what"], row["of"]): row["number"] for row in counted}
     assert of.pop(("facts", "all")) == world.size()
@@ -317,7 +318,7 @@ def test_facts_are_counted_by_table_and_domain():
 
 def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    files = tasks.export_dataset(embedded, tmp_path / "microsci", "# Dataset card: MicroSci\n\n7 | 8\n")
+    files = statistics.export_dataset(embedded, tmp_path / "microsci", "# Dataset card: MicroSci\n\n7 | 8\n")
     found = datasets.load_dataset(str(tmp_path / "microsci"))
     assert list(found) == [*tasks.SPLITS, *tasks.TRANSFER]
     assert [row for split in found for row in found[split]] == embedded

@@ -14,10 +14,12 @@ from conftest import read_completion
 
 from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
-from scicot_utils.microsci import facts
+from scicot_utils.microsci import benchmark, facts
+from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
 from scicot_utils.prompts import TEACHER_PROMPTS, PromptError
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import Habits, Recorded, Simulated, TeacherError, protocol
+from scicot_utils.students.words import WORD
+from scicot_utils.teachers import Recorded, TeacherError, protocol
 
 STYLES = ("walk", "verdict", "justify", "terse")
 NAMES = (
@@ -28,7 +30,7 @@ NAMES = (
 )  # gold_shown leaves nothing to answer
 SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
 WORLD = microsci.load_world()
-ROWS = microsci.questions(WORLD, SIZES, 0)
+ROWS = benchmark.rows(SIZES, 0)
 PROMPTS = {name: teachers.prompt_of(Settings(), ROWS, name=name) for name in (*NAMES, "gold_shown")}
 
 
@@ -227,7 +229,7 @@ def test_it_keeps_to_the_words_of_the_world(rows, uncached, style):
     teacher = simulated(style, error_rate=0.3, paraphrase=3, wrong_rationale_rate=0.2, malformed_rate=0.1)
     prompt = PROMPTS["zero_shot_cot_one_call"]
     for _, rationale, _ in read(prompt, rows, teachers.ask(teacher, prompt, rows, uncached, temperature=1.0)):
-        assert rationale and set(microsci.WORD.findall(rationale.lower())) <= known
+        assert rationale and set(WORD.findall(rationale.lower())) <= known
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -384,7 +386,7 @@ def test_the_same_seed_prompt_and_sample_give_the_same_words(rows):
 
 def test_another_process_with_other_hashes_gives_the_same_words():
     code = (
-        "from scicot_utils.teachers import Habits, Simulated\n"
+        "from scicot_utils.microsci.teacher import Habits, Simulated\n"
         "teacher = Simulated(Habits(error_rate=0.5, paraphrase=3, wrong_rationale_rate=0.3))\n"
         f"print([teacher.complete({FLIES!r}, sample=i, temperature=0.7).text for i in range(5)])"
     )
@@ -435,7 +437,7 @@ def test_malformed_answers_name_no_option(rows, uncached, style, name):
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_refusal_is_dropped_for_its_own_reason_and_names_no_option(rows, uncached, name):
     found = list(teachers.ask(simulated(refusal_rate=1.0), PROMPTS[name], rows[:30], uncached))
-    assert {(row["text"], row["finish_reason"]) for row in found} == {(teachers.REFUSAL, "content_filter")}
+    assert {(row["text"], row["finish_reason"]) for row in found} == {(REFUSAL, "content_filter")}
     judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, found, "all")
     assert {(row["drop_reason"], row["teacher_answer"]) for row in judged} == {("content_filter", "")}
 
@@ -671,8 +673,8 @@ def test_a_recipe_names_its_teacher_and_prompt(recorded):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_what_a_faultless_teacher_writes_is_right_in_its_style_and_nothing_is_not(rows, style):
-    prompt, solver = PROMPTS["zero_shot_cot_one_call"], microsci.Solver(WORLD)
-    for row in [row | {"proof": solver.proof(row["question"], row["choices"]["text"])} for row in rows]:
+    prompt = PROMPTS["zero_shot_cot_one_call"]
+    for row in rows:
         text = simulated(style).complete(prompt.question(row), sample=0, temperature=0.0).text
         rationale, answer = read_completion(prompt, row, text)
         outcome = rationales.outcome(row, rationale, answer == row["answer"], style)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ SPLITS = ("train", "validation", "test")  # of entities; those of a held-out dom
 HELD_OUT_DOMAINS = ("space", "body")  # never seen in fine-tuning: the transfer test `test_domain`
 HELD_OUT = "held_out"
 LABELS = "ABCDE"
-WORD = re.compile(r"\([a-e]\)|-->|[a-z0-9]+(?:'[a-z]+)?|[^\sa-z0-9]")  # tokens of lower-cased text
 ORDERED = {  # relations with ordered values, smallest first; the values are units
     "size": ("millimeters", "centimeters", "meters", "kilometers"),
     "mass": ("milligrams", "grams", "kilograms", "tonnes"),

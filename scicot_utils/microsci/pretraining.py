@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scicot_utils.microsci import facts
-from scicot_utils.microsci.facts import LABELS, ORDERED, RELATIONS, SAYINGS, WORD, World
+from scicot_utils.microsci.facts import LABELS, ORDERED, RELATIONS, SAYINGS, World
 from scicot_utils.microsci.reasoning import CRITERIA, FORMS
+from scicot_utils.students.words import MASK, WORD
 
-MASK = "<mask>"
 KNOWING = {
     "infill": 5,
     "tell": 6,

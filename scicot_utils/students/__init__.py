@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from scicot_utils.students.encoding import as_tokens, given_back
     from scicot_utils.students.fetching import fetch
     from scicot_utils.students.loading import Student, StudentError, load, parameters, save
-    from scicot_utils.students.probing import has_mastered, knowledge, skills
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
     from scicot_utils.students.training import TrainingLog, fine_tune
 
@@ -32,22 +31,19 @@ __all__ = [
     "fine_tune",
     "generate",
     "given_back",
-    "has_mastered",
     "is_greedy",
-    "knowledge",
     "load",
     "parameters",
     "publish",
     "save",
     "score",
-    "skills",
     "write_pairs",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for part in ("building", "loading", "encoding", "answering", "training", "probing", "publishing", "fetching"):
+        for part in ("building", "loading", "encoding", "answering", "training", "publishing", "fetching"):
             if hasattr(module := import_module(f"{__name__}.{part}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

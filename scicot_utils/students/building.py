@@ -19,11 +19,11 @@ from transformers import (
     T5Config,
 )
 
-from scicot_utils import microsci
 from scicot_utils.prompts import SEPARATOR
+from scicot_utils.students.words import MASK, WORD
 from scicot_utils.tasks import symbolic
 
-SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": microsci.MASK}
+SPECIAL_TOKENS = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": MASK}
 MICRO_POSITIONS = 192  # longest micro sequence in use: about 100 tokens (rationale, options, question)
 GPT2_POSITIONS = 1024  # as in every published GPT-2
 
@@ -32,7 +32,7 @@ def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """A lower-casing tokenizer with one token per word, label ("(a)") or mark in `words`. Anything else is unknown."""
     tokens = [*SPECIAL_TOKENS.values(), *words]
     model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, microsci.WORD.pattern, tokens)
+    return _lower_cased(model, WORD.pattern, tokens)
 
 
 def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -41,7 +41,7 @@ def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
     tokens = [*SPECIAL_TOKENS.values(), *known]
     model = WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, f"{SEPARATOR.strip()}|{microsci.WORD.pattern}", tokens)
+    return _lower_cased(model, f"{SEPARATOR.strip()}|{WORD.pattern}", tokens)
 
 
 def _lower_cased(model: Model, word: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -99,10 +99,12 @@ ARCHITECTURES = {
 
 def own_tokenizer(architecture: str) -> PreTrainedTokenizerFast:
     """The tokenizer of an architecture: the embedded world's words, or those and the symbolic tasks', with other words spelled."""
-    known = microsci.vocabulary(microsci.load_world())
+    from scicot_utils.microsci import facts, pretraining  # imported here: the embedded world lies above the core
+
+    known = pretraining.vocabulary(facts.load_world())
     if architecture.startswith("micro"):
         return word_tokenizer(known)
-    symbols = [word for text in symbolic.words() for word in microsci.WORD.findall(text.lower())]
+    symbols = [word for text in symbolic.words() for word in WORD.findall(text.lower())]
     return spelling_tokenizer([*known, *symbols])
 
 

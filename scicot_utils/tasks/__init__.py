@@ -1,12 +1,11 @@
 """Every benchmark by name, converted to the questions table. Training examples are not chosen here.
 
 `entries` declares each benchmark. `symbolic` generates three tasks of Fine-tune-CoT. `own` reads a user's files.
-`reading` reads, splits and samples. `checks` looks for repeated questions. `embedded` has statistics of MicroSci.
+`reading` reads, splits and samples. `checks` looks for repeated questions.
 """
 
 from scicot_utils.recipe import TRANSFER
 from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps, splits_of
-from scicot_utils.tasks.embedded import entities, entities_shared, export_dataset, facts, forms
 from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
 from scicot_utils.tasks.reading import (
@@ -23,6 +22,6 @@ from scicot_utils.tasks.reading import (
 
 __all__ = [
     "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
-    "drawn", "entities", "entities_shared", "export_dataset", "facts", "forms", "kind_of", "layout", "load", "near_duplicates", "overlaps",
+    "drawn", "kind_of", "layout", "load", "near_duplicates", "overlaps",
     "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen", "with_others",
 ]  # fmt: skip

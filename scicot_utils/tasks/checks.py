@@ -9,8 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from scicot_utils.recipe import TRANSFER
 from scicot_utils.tables import Row
-from scicot_utils.tasks.entries import SPLITS, TRANSFER, Task
+from scicot_utils.tasks.entries import SPLITS, Task
 
 NEAR = 0.8  # share of common words from which two questions count as near duplicates
 

@@ -1,7 +1,7 @@
 """Teachers turn prompt text into completion text, behind one protocol and one cache.
 
-`simulated` knows the embedded world and errs at declared rates. `served` is any server with OpenAI's interface. `local`
-is a transformers model on this machine. `recorded` replays a file. A teacher sees only what the prompt shows, and `ask`
+`served` is any server with OpenAI's interface. `local` is a transformers model on this machine. `recorded` replays a
+file. The simulated teacher is in `microsci`, whose world it knows. A teacher sees only what the prompt shows, and `ask`
 is the only way to ask one. What they write is judged in `rationales`. Layers: protocol, then the teachers, then asking,
 then batch files and the teacher and prompt of a recipe.
 """
@@ -11,16 +11,12 @@ from scicot_utils.teachers.choosing import exemplars, need_match, need_proofs, o
 from scicot_utils.teachers.planning import variants_ask
 from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError
 from scicot_utils.teachers.recorded import Recorded
-from scicot_utils.teachers.simulated import REFUSAL, Habits, Simulated
 
 __all__ = [
-    "REFUSAL",
     "BudgetReached",
-    "Habits",
     "Limits",
     "PermanentError",
     "Recorded",
-    "Simulated",
     "Teacher",
     "TeacherError",
     "TransientError",

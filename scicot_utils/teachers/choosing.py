@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
-from scicot_utils.tasks import symbolic
+from scicot_utils.tasks import EMBEDDED, symbolic
 from scicot_utils.teachers import puzzles, recorded
 from scicot_utils.teachers.protocol import Teacher, TeacherError
 from scicot_utils.teachers.recorded import Recorded
-from scicot_utils.teachers.simulated import Habits, Simulated, solver
 
 
 def open_teacher(settings: Settings) -> Teacher:
@@ -28,6 +27,8 @@ def open_teacher(settings: Settings) -> Teacher:
         from scicot_utils.teachers.local import Local  # imported here: it loads torch
 
         return Local(settings)
+    from scicot_utils.microsci.teacher import Habits, Simulated  # imported here: the embedded world lies above the core
+
     return Simulated(Habits.of(settings))
 
 
@@ -38,16 +39,12 @@ def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
         raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
 
 
-def _proof(question: Row) -> str:
-    return " ".join(solver().proof(question["question"], question["choices"]["text"]))
-
-
 def _steps(question: Row) -> str:
     return " ".join(puzzles.worked(symbolic.read(question["question"]), lambda _: None, lambda: 0))
 
 
 PROOFS: dict[str, Callable[[Row], str]] = {  # dataset → a rationale as a human would write it
-    "microsci": _proof,
+    EMBEDDED: lambda question: " ".join(question["proof"]),
     **dict.fromkeys(symbolic.MAKERS, _steps),
 }
 

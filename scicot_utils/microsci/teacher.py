@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
-from scicot_utils import microsci
 from scicot_utils.cache import Response
-from scicot_utils.microsci import Reasoning, facts
-from scicot_utils.microsci.reasoning import Recall
+from scicot_utils.microsci import facts
+from scicot_utils.microsci.reasoning import Asked, Reasoning, Recall, Solver
 from scicot_utils.prompts import CUE, FINAL, LETTERS, PromptError, read_prompt
 from scicot_utils.recipe import Settings
 from scicot_utils.tasks import symbolic
@@ -24,13 +23,13 @@ from scicot_utils.teachers.protocol import Teacher, TeacherError, free
 
 UNSURE = "It could be any of these."  # the text of a malformed answer
 REFUSAL = "I cannot help with that."
-OPENINGS = ("", "Let us think about it.", "Well, let us see.")  # in the words of microsci.vocabulary
+OPENINGS = ("", "Let us think about it.", "Well, let us see.")  # in the words of pretraining.vocabulary
 
 
 @functools.cache
-def solver() -> microsci.Solver:
+def solver() -> Solver:
     """The solver of the embedded world, made once, since that takes a third of a second."""
-    return microsci.Solver(microsci.load_world())
+    return Solver(facts.load_world())
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class _Case:
 
     question: str
     options: tuple[str, ...]
-    asked: microsci.Asked
+    asked: Asked
     right: int | None  # the right option, as the prompt says or else by the fact tables
     told: bool  # whether the prompt says which is right
     rest: str
@@ -84,7 +83,7 @@ class _Puzzled:
 class Simulated(Teacher):
     """A simulated teacher: it parses any of this package's prompts, and writes as an LLM would.
 
-    It reasons like `microsci.Solver`, but recalls each fact wrongly with a declared probability. It concludes from the
+    It reasons like `Solver`, but recalls each fact wrongly with a declared probability. It concludes from the
     written rationale: its own in one call, or whatever rationale the prompt holds in the second of two calls. It solves
     a symbolic puzzle step by step, and each step goes wrong with that probability; such rationales have one style only.
     The output is deterministic for (habits, prompt, sample). Each kind of fault has its own random draws, so a raised
@@ -99,7 +98,7 @@ class Simulated(Teacher):
             "teacher": self.name,
             "version": 2,  # raised whenever the same prompt gets another text
             **asdict(habits),
-            "world": microsci.fingerprint(),
+            "world": facts.fingerprint(),
         }
         self._solver = solver()
         self._world = self._solver.world

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from scicot_utils import microsci
+from scicot_utils.microsci import pretraining
+from scicot_utils.microsci.facts import load_world
 from scicot_utils.students.answering import is_greedy
 from scicot_utils.students.loading import Student
 
 
 def knowledge(student: Student, *, batch_size: int = 100) -> list[dict[str, Any]]:
     """How many facts of MicroSci a student completes word for word, by domain and in all: {domain, n, right, share}."""
-    asked = microsci.probes(microsci.load_world())
-    right = is_greedy(student, [one.input for one in asked], [one.target for one in asked], batch_size=batch_size)
-    rows = []
-    for domain in (*dict.fromkeys(probe.domain for probe in asked), "all"):
-        found = [ok for ok, probe in zip(right, asked, strict=True) if domain in (probe.domain, "all")]
-        rows.append({"domain": domain, "n": len(found), "right": sum(found), "share": sum(found) / len(found)})
-    return rows
+    probes = pretraining.probes(load_world())
+    inputs, targets = [probe.input for probe in probes], [probe.target for probe in probes]
+    correct = is_greedy(student, inputs, targets, batch_size=batch_size)
+    by_domain: dict[str, list[bool]] = {}
+    for probe, hit in zip(probes, correct, strict=True):
+        by_domain.setdefault(probe.domain, []).append(hit)
+    return [
+        {"domain": domain, "n": len(hits), "right": sum(hits), "share": sum(hits) / len(hits)}
+        for domain, hits in (by_domain | {"all": correct}).items()
+    ]
 
 
 def skills(
@@ -26,7 +30,7 @@ def skills(
     *,
     count: int,
     stream: int | str,
-    tasks: Iterable[str] = tuple(microsci.TASKS),
+    tasks: Iterable[str] = tuple(pretraining.TASKS),
     batch_size: int = 100,
 ) -> list[dict[str, Any]]:
     """How many new lessons of each pretraining task a student completes word for word: {task, n, right, share}.
@@ -36,9 +40,9 @@ def skills(
     """
     rows = []
     for task in tasks:
-        lessons = microsci.lessons(microsci.load_world(), count, stream, {task: 1})
-        inputs, given, targets = ([getattr(one, part) for one in lessons] for part in ("input", "given", "target"))
-        right = sum(is_greedy(student, inputs, targets, prefixes=given, batch_size=batch_size))
+        lessons = pretraining.lessons(load_world(), count, stream, {task: 1})
+        inputs, targets, prefixes = map(list, zip(*lessons, strict=True))
+        right = sum(is_greedy(student, inputs, targets, prefixes=prefixes, batch_size=batch_size))
         rows.append({"task": task, "n": count, "right": right, "share": right / count})
     return rows
 

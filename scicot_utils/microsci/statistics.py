@@ -1,0 +1,94 @@
+"""Statistics of MicroSci's questions and facts, and its export as a dataset folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from scicot_utils import tables
+from scicot_utils.microsci.facts import ORDERED, load_world
+from scicot_utils.microsci.pretraining import options_line
+from scicot_utils.microsci.reasoning import FORMS, Solver
+from scicot_utils.tables import Row
+from scicot_utils.tasks.checks import splits_of, squeeze
+
+FRONT_MATTER = {  # for the embedded benchmark's dataset card; LICENSE gives this licence for embedded data
+    "pretty_name": "MicroSci",
+    "license": "cc-by-4.0",
+    "language": ["en"],
+    "task_categories": ["multiple-choice", "question-answering"],
+    "tags": ["synthetic", "science", "multi-hop", "reasoning"],
+}
+
+
+def entities(rows: Iterable[Row]) -> set[str]:
+    """The entities that MicroSci questions are about: their subjects, and their options if these are entities."""
+    world = load_world()
+    solver = Solver(world)
+    names = set()
+    for row in rows:
+        query = solver.read(row["question"])
+        subjects = {name for slot, name in zip(FORMS[query.form].slots, query.slots, strict=True) if slot == "entity"}
+        names |= subjects | (world.entities.keys() & {*row["choices"]["text"]})
+    return names
+
+
+def entities_shared(rows: list[Row]) -> list[Row]:
+    """For each split but train: the numbers of its entities and of the words in their names, and how many of them also
+    occur in training questions.
+    """
+    names = {split: entities(row for row in rows if row["split"] == split) for split in ("train", *splits_of(rows)[1:])}
+    words = {split: {word for name in names[split] for word in squeeze(name).split()} for split in names}
+    return [
+        {
+            "split": split,
+            "things": len(names[split]),
+            "of them in training questions": len(names[split] & names["train"]),
+            "words of their names": len(words[split]),
+            "of them in names of training": len(words[split] & words["train"]),
+        }
+        for split in splits_of(rows)[1:]
+    ]
+
+
+def forms(rows: list[Row]) -> list[Row]:
+    """Each form of MicroSci's questions: its hops, its number of questions per split, an example and its proof."""
+    summary = []
+    for name, form in FORMS.items():
+        questions = [row for row in rows if row["group"] == name]
+        example = dict.fromkeys(("example", "answer", "proof"), "")
+        if questions:
+            question, options = questions[0]["question"], questions[0]["choices"]["text"]
+            example["example"] = f"{question} {options_line(options)}"
+            example |= {"answer": questions[0]["answer"], "proof": " ".join(questions[0]["proof"])}
+        sizes = {split: sum(row["split"] == split for row in questions) for split in splits_of(rows)}
+        summary.append({"form": name, "hops": form.hops} | sizes | example)
+    return summary
+
+
+def facts() -> list[Row]:
+    """Number of facts in MicroSci by table, and number of entities by domain."""
+    world = load_world()
+    counts = {
+        "kinds of things": len(world.entities),
+        "attributes of things": sum(map(len, world.attributes.values())),
+        "classes of kinds": len(world.kinds),
+        "properties of kinds and classes": len(world.properties),
+        "consequences of properties": len(world.consequences),
+        "values of attributes": len(world.values),
+        "events": sum(bool(value.event) for value in world.values.values()),
+        "orders of units": len(ORDERED),
+    }
+    domains = Counter(map(world.domain, world.entities))
+    return [
+        *({"what": "facts", "of": table, "number": number} for table, number in counts.items()),
+        *({"what": "things", "of": domain, "number": number} for domain, number in domains.items()),
+        {"what": "facts", "of": "all", "number": world.size()},
+    ]
+
+
+def export_dataset(rows: list[Row], folder: Path, card: str) -> list[Path]:
+    """Write the embedded benchmark as a Hugging Face dataset folder. `card`: its README without front matter."""
+    splits = {split: [row for row in rows if row["split"] == split] for split in splits_of(rows)}
+    return tables.write_dataset("questions", splits, folder, FRONT_MATTER, card)
