@@ -246,7 +246,7 @@ def test_every_wording_of_every_fact_is_understood():
     for relation, value in known:
         for wording in range(len(facts.SAYINGS[relation])):
             said = facts.saying(WORLD, relation, value, wording)
-            [match] = teacher._said.finditer(said)
+            [match] = teacher._saying_pattern.finditer(said)
             assert match[0] == said and teacher._sayings[said] == (relation, value)
 
 

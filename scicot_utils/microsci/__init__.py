@@ -8,10 +8,10 @@ Layers: facts, then reasoning, then questions and pretraining, then `statistics`
 from scicot_utils.microsci.facts import LABELS, ORDERED, World, fingerprint, load_world
 from scicot_utils.microsci.pretraining import PHASES, TASKS, Lesson, lessons, options_line, probes, vocabulary
 from scicot_utils.microsci.questions import SPLITS, questions
-from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Asked, Reasoning, Solver
+from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Query, Reasoning, Solver
 
 __all__ = [
     "FORMS", "HELD_OUT_FORMS", "LABELS", "ORDERED", "PHASES", "SPLITS", "TASKS",
-    "Asked", "Lesson", "Reasoning", "Solver", "World", "fingerprint", "lessons", "load_world", "options_line",
+    "Lesson", "Query", "Reasoning", "Solver", "World", "fingerprint", "lessons", "load_world", "options_line",
     "probes", "questions", "vocabulary",
 ]  # fmt: skip

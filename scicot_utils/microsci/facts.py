@@ -9,7 +9,7 @@ import csv
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ class World:
     def size(self) -> int:
         """Number of atomic facts: the rows of all tables, and the two orders."""
         events = sum(bool(value.event) for value in self.values.values())
-        attributes = sum(len(found) for found in self.attributes.values())
+        attributes = sum(map(len, self.attributes.values()))
         tables = (self.entities, self.kinds, self.properties, self.consequences, self.values, ORDERED)
         return attributes + events + sum(len(table) for table in tables)
 
@@ -129,7 +129,7 @@ def load_world(folder: Path = paths.MICROSCI) -> World:
     kinds = {row["kind"]: Kind(*row.values()) for row in _rows(folder / "kinds.csv", columns)}
     entity_rows = _rows(folder / "entities.csv", ("entity", "article", "kind"))
     for row in entity_rows:
-        _known("entities.csv", row["entity"], row["kind"], kinds, "kinds.csv")
+        _require("entities.csv", row["entity"], row["kind"], kinds, "kinds.csv")
     groups = {*kinds, *(kind.class_name for kind in kinds.values())}
     events = {
         (row["relation"], row["value"]): row["event"]
@@ -142,16 +142,16 @@ def load_world(folder: Path = paths.MICROSCI) -> World:
         for row in _rows(folder / "values.csv", ("relation", "value", "article", "rule"), key=2)
     }
     for relation, name in events:
-        _known("events.csv", relation, (relation, name), values, "values.csv")
+        _require("events.csv", relation, (relation, name), values, "values.csv")
     attributes: dict[str, dict[str, str]] = {row["entity"]: {} for row in entity_rows}
     for row in _rows(folder / "attributes.csv", ("entity", "relation", "value"), key=2):
         name, relation, value = row.values()
-        _known("attributes.csv", relation, name, attributes, "entities.csv")
-        _known("attributes.csv", name, relation, RELATIONS[1:], "the relations")
+        _require("attributes.csv", relation, name, attributes, "entities.csv")
+        _require("attributes.csv", name, relation, RELATIONS[1:], "the relations")
         allowed = ORDERED.get(relation) or [v for r, v in values if r == relation]
         if relation == "diet":
             allowed = [eaten(group) for group in groups]
-        _known("attributes.csv", name, value, allowed, f"the values of {relation}")
+        _require("attributes.csv", name, value, allowed, f"the values of {relation}")
         attributes[name][relation] = value
     split_of = _splits(kinds, [(row["entity"], row["kind"]) for row in entity_rows], attributes)
     entities = {row["entity"]: Entity(*row.values(), split_of[row["entity"]]) for row in entity_rows}
@@ -159,16 +159,19 @@ def load_world(folder: Path = paths.MICROSCI) -> World:
     for row in _rows(folder / "properties.csv", ("property", "holder", "contrast")):
         contrast = tuple(row["contrast"].split(";"))
         for group in (row["holder"], *contrast):
-            _known("properties.csv", row["property"], group, groups, "kinds.csv")
-        held = {name for name in kinds if row["holder"] in (name, kinds[name].class_name)}
+            _require("properties.csv", row["property"], group, groups, "kinds.csv")
+        members = {
+            group: {name for name, kind in kinds.items() if group in (name, kind.class_name)}
+            for group in (row["holder"], *contrast)
+        }
         for group in contrast:
-            if held & {name for name in kinds if group in (name, kinds[name].class_name)}:
+            if members[row["holder"]] & members[group]:
                 raise ValueError(f"properties.csv: {row['property']!r}: {group!r} is holder and contrast")
         properties[row["property"]] = Property(row["property"], row["holder"], contrast)
     consequences = {}
     for row in _rows(folder / "consequences.csv", ("property", "need_or_effect", "consequence")):
-        _known("consequences.csv", row["consequence"], row["property"], properties, "properties.csv")
-        _known("consequences.csv", row["property"], row["need_or_effect"], ("need", "effect"), "need, effect")
+        _require("consequences.csv", row["consequence"], row["property"], properties, "properties.csv")
+        _require("consequences.csv", row["property"], row["need_or_effect"], ("need", "effect"), "need, effect")
         consequences[row["consequence"]] = Consequence(
             row["consequence"], row["property"], row["need_or_effect"] == "need"
         )
@@ -191,35 +194,35 @@ def _splits(
     Within a kind, an entity goes to the split in which its values are rarest so far, so that every split has some
     entity for every place, food and material. Entities of held-out domains are in none of the three.
     """
-    found: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     taken: Counter[tuple[str, str, str]] = Counter()
     for kind, entry in kinds.items():
-        names = [name for name, of in members if of == kind]
+        names = [name for name, kind_of_name in members if kind_of_name == kind]
         quarter = max(2, round(len(names) / 4))
         if len(names) < 3 * 2:
             raise ValueError(f"entities.csv: kind {kind!r} has {len(names)} entities; 6 are needed, 2 for each split")
         if entry.domain in HELD_OUT_DOMAINS:
-            found |= dict.fromkeys(names, HELD_OUT)
+            split_of |= dict.fromkeys(names, HELD_OUT)
             continue
-        left = {"validation": quarter, "test": quarter, "train": len(names) - 2 * quarter}
+        free = {"validation": quarter, "test": quarter, "train": len(names) - 2 * quarter}
         random.Random(f"microsci split of {kind}").shuffle(names)  # string seeds ignore PYTHONHASHSEED
         for name in names:
             values = [item for item in attributes[name].items() if item[0] not in ORDERED]
-            crowd = {  # training takes twice the share of the others
+            crowding = {  # training takes twice the share of the others
                 split: sum(taken[split, *item] for item in values) / (2 if split == "train" else 1)
-                for split, free in left.items()
-                if free
+                for split, places in free.items()
+                if places
             }
-            split = min(crowd, key=lambda one: (crowd[one], -left[one]))
-            left[split] -= 1
-            found[name] = split
+            split = min(crowding, key=lambda split: (crowding[split], -free[split]))
+            free[split] -= 1
+            split_of[name] = split
             taken.update((split, *item) for item in values)
-    return found
+    return split_of
 
 
-def _known(file: str, what: str, name: object, allowed: object, where: str) -> None:
-    if name not in allowed:  # type: ignore[operator]
-        raise ValueError(f"{file}: {what!r} names {name!r}, which is not in {where}")
+def _require(file: str, row: str, name: object, allowed: Container[object], source: str) -> None:
+    if name not in allowed:
+        raise ValueError(f"{file}: {row!r} names {name!r}, which is not in {source}")
 
 
 def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, str]]:
@@ -231,10 +234,12 @@ def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, st
         rows = list(reader)
     seen: set[tuple[str, ...]] = set()
     for row in rows:
-        name = tuple(row[column] for column in columns[:key])
-        if None in row.values() or None in row or not all(name) or name in seen:
-            raise ValueError(f"{file.name}: {', '.join(map(str, name))!r} is empty, given twice or of wrong length")
-        seen.add(name)
+        identifier = tuple(row[column] for column in columns[:key])
+        if None in row.values() or None in row or not all(identifier) or identifier in seen:
+            raise ValueError(
+                f"{file.name}: {', '.join(map(str, identifier))!r} is empty, given twice or of wrong length"
+            )
+        seen.add(identifier)
     return rows
 
 
@@ -269,12 +274,17 @@ def sentence(text: str) -> str:
 def saying(world: World, relation: str, value: str, wording: int = 0) -> str:
     """What is said of an entity that has this value: "is a bird", "lives in the ocean"."""
     if relation == "kind":
-        shown = group_noun(world, value)
+        text = group_noun(world, value)
     elif (relation, value) in world.values:
-        shown = noun(world.values[relation, value].article, value)
+        text = noun(world.values[relation, value].article, value)
     else:
-        shown = value
-    return SAYINGS[relation][wording].format(shown)
+        text = value
+    return SAYINGS[relation][wording].format(text)
+
+
+def kind_and_class(world: World, kind: str) -> str:
+    """What is said of a member of `kind`, with its class: "is a bird, a vertebrate"."""
+    return f"{saying(world, 'kind', kind)}, {group_noun(world, world.kinds[kind].class_name)}"
 
 
 def fact(world: World, name: str, relation: str, wording: int = 0) -> str:

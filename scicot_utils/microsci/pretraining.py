@@ -7,7 +7,7 @@ facts: where two facts are to be combined, both are given.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ def vocabulary(world: World) -> list[str]:
     texts += [facts.entity_noun(world, name) for name in world.entities]
     texts += [value for values in ORDERED.values() for value in values]
     texts += [saying for sayings in SAYINGS.values() for saying in sayings]
-    texts += [value for found in world.attributes.values() for value in found.values()]
+    texts += [value for attributes in world.attributes.values() for value in attributes.values()]
     texts += _rules(world)
     texts += [wording.replace("{0}", "") for form in FORMS.values() for wording in form.wordings]
     return sorted({word for text in texts for word in WORD.findall(text.replace("{}", "").lower())})
@@ -78,12 +78,14 @@ def vocabulary(world: World) -> list[str]:
 
 def _rules(world: World) -> list[str]:
     """Every fact that is not about one entity, as a sentence."""
-    found = [facts.class_fact(world, kind) for kind in world.kinds]
-    found += [facts.rule(world, text) for text in world.properties]
-    found += [facts.consequence_rule(world, text) for text in world.consequences]
-    found += [facts.value_rule(world, *key) for key in world.values]
-    found += [facts.event_rule(world, *key) for key, value in world.values.items() if value.event]
-    return found + [facts.order_rule(relation) for relation in ORDERED]
+    return [
+        *(facts.class_fact(world, kind) for kind in world.kinds),
+        *(facts.rule(world, text) for text in world.properties),
+        *(facts.consequence_rule(world, text) for text in world.consequences),
+        *(facts.value_rule(world, *key) for key in world.values),
+        *(facts.event_rule(world, *key) for key, value in world.values.items() if value.event),
+        *map(facts.order_rule, ORDERED),
+    ]
 
 
 def options_line(options: Sequence[str]) -> str:
@@ -92,11 +94,11 @@ def options_line(options: Sequence[str]) -> str:
 
 
 class Lesson(NamedTuple):
-    """`input` is read, `target` must be written, and `given` is a beginning of the output that is continued."""
+    """`input` is read, `target` must be written, and `prefix` is a beginning of the output that is continued."""
 
     input: str
     target: str
-    given: str = ""
+    prefix: str = ""
 
 
 class Lessons:
@@ -160,28 +162,28 @@ class Lessons:
             )
         relation = self._relation()
         names = self._some(relation, self._count())
-        told = " ".join(facts.fact(self.world, name, relation) for name in names)
-        return Lesson(f"{options_line(names)} Tell: {relation}", told)
+        statements = " ".join(facts.fact(self.world, name, relation) for name in names)
+        return Lesson(f"{options_line(names)} Tell: {relation}", statements)
 
     def rule(self) -> Lesson:
         """The part of a rule that identifies it → the rule."""
         world = self.world
-        which = self.rng.choices(
+        table = self.rng.choices(
             ("property", "consequence", "value", "event", "order"),
             weights=(len(world.properties), len(world.consequences), len(world.values), 12, 2),
         )[0]
-        if which == "property":
+        if table == "property":
             text = self.rng.choice(list(world.properties))
             return Lesson(f"Rule: {text}", facts.rule(world, text))
-        if which == "consequence":
+        if table == "consequence":
             text = self.rng.choice(list(world.consequences))
             return Lesson(f"Rule: {text}", facts.consequence_rule(world, text))
-        if which == "order":
+        if table == "order":
             relation = self.rng.choice(list(ORDERED))
             return Lesson(f"Rule: {relation}", facts.order_rule(relation))
-        keys = [key for key, value in world.values.items() if value.event or which == "value"]
+        keys = [key for key, value in world.values.items() if value.event or table == "value"]
         key = self.rng.choice(keys)
-        if which == "event":
+        if table == "event":
             return Lesson(f"Rule: {world.values[key].event}", facts.event_rule(world, *key))
         return Lesson(f"Rule: {world.values[key].rule}", facts.value_rule(world, *key))
 
@@ -193,10 +195,10 @@ class Lessons:
     def look_up(self) -> Lesson:
         """Options and a label → the option, or the reverse."""
         names = self._some("kind", self._count())
-        place = self.rng.randrange(len(names))
-        label = f"({LABELS[place]})"
-        asked, found = self.rng.choice(((label, names[place]), (names[place], label)))
-        return Lesson(f"{options_line(names)} Find: {asked}", found)
+        index = self.rng.randrange(len(names))
+        label = f"({LABELS[index]})"
+        query, answer = self.rng.choice(((label, names[index]), (names[index], label)))
+        return Lesson(f"{options_line(names)} Find: {query}", answer)
 
     def check(self) -> Lesson:
         """A rule and statements without a subject → whether each falls under the rule. Any number of them may,
@@ -204,21 +206,21 @@ class Lessons:
         """
         if self.rng.random() < 0.6:
             entry = self.world.properties[self.rng.choice(list(self.world.properties))]
-            stated = facts.rule(self.world, entry.text)
+            rule = facts.rule(self.world, entry.text)
             chain = entry.holder not in self.world.kinds
-            held = [kind for kind in self.world.kinds if entry.holder in self.world.groups(kind)]
+            covered = [kind for kind in self.world.kinds if entry.holder in self.world.groups(kind)]
             near = [kind for kind in self.world.kinds if {*self.world.groups(kind)} & {*entry.contrast}]
-            said = {kind: self._groups(kind, chain=chain) for kind in (*held, *near)}
+            sayings = {kind: self._groups(kind, chain=chain) for kind in (*covered, *near)}
         else:
             key = self.rng.choice(list(self.world.values))
-            stated = facts.value_rule(self.world, *key)
-            held = [key[1]]
+            rule = facts.value_rule(self.world, *key)
+            covered = [key[1]]
             near = [value for relation, value in self.world.values if relation == key[0] and value != key[1]]
-            said = {value: facts.saying(self.world, key[0], value) for value in (*held, *near)}
-        chosen = [self.rng.choice(held if self.rng.random() < 0.4 else near) for _ in range(self._count())]
-        listed = options_line([f"{said[one]}." for one in chosen])
-        verdicts = " ".join(f"{said[one]}, so {'yes' if one in held else 'no'}." for one in chosen)
-        return Lesson(f"{stated} {listed} Check:", f"{stated} {verdicts}")
+            sayings = {value: facts.saying(self.world, key[0], value) for value in (*covered, *near)}
+        chosen = [self.rng.choice(covered if self.rng.random() < 0.4 else near) for _ in range(self._count())]
+        options = options_line([f"{sayings[name]}." for name in chosen])
+        verdicts = " ".join(f"{sayings[name]}, so {'yes' if name in covered else 'no'}." for name in chosen)
+        return Lesson(f"{rule} {options} Check:", f"{rule} {verdicts}")
 
     def member(self) -> Lesson:
         """Options and what one fact says → the option that the fact is about."""
@@ -234,103 +236,102 @@ class Lessons:
         """Half of the time only entities of the same class, else all that have the relation."""
         if self.rng.random() < 0.5:
             return self.names[relation]
-        wanted = self.world.groups(self.world.entities[gold].kind)[1]
-        return [n for n in self.names[relation] if self.world.groups(self.world.entities[n].kind)[1] == wanted]
+        classes = {name: self.world.kinds[self.world.entities[name].kind].class_name for name in self.names[relation]}
+        return [name for name, class_name in classes.items() if class_name == classes[gold]]
 
     def join(self) -> Lesson:
         """Two stated facts → one sentence."""
         name = facts.entity_noun(self.world, self.rng.choice(list(self.world.entities)))
         kind = self.rng.choice(list(self.world.kinds))
-        one = f"{name} {facts.saying(self.world, 'kind', kind)}"
+        first = f"{name} {facts.saying(self.world, 'kind', kind)}"
         if self.rng.random() < 0.6:
             joined = f"{name} {self._groups(kind, chain=True)}"
-            return Lesson(f"{facts.sentence(one)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined))
-        two = self._any_saying(self._relation())
-        return Lesson(
-            f"{facts.sentence(one)} {facts.sentence(f'{name} {two}')} Join:", facts.sentence(f"{one} and {two}")
-        )
+            return Lesson(f"{facts.sentence(first)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined))
+        relation = self._relation()
+        value = self.world.value(self.rng.choice(self.names[relation]), relation)
+        saying = facts.saying(self.world, relation, value)
+        second = facts.sentence(f"{name} {saying}")
+        return Lesson(f"{facts.sentence(first)} {second} Join:", facts.sentence(f"{first} and {saying}"))
 
     def read(self) -> Lesson:
         """One to four invented statements and one of their kinds → the entity that was said to be of that kind."""
-        told, asked, name = self._kinds_said()
-        return Lesson(f"{told} Find: {asked}", name)
+        statements, query, name = self._kind_statements()
+        return Lesson(f"{statements} Find: {query}", name)
 
     def read_back(self) -> Lesson:
         """As `read`, but the statements are in the student's own output."""
-        told, asked, name = self._kinds_said()
-        return Lesson(f"Find: {asked}", name, f"{told} -->")
+        statements, query, name = self._kind_statements()
+        return Lesson(f"Find: {query}", name, f"{statements} -->")
 
     def read_own(self) -> Lesson:
         """As `read_back`, and the question is in the output, too."""
-        told, asked, name = self._kinds_said()
-        return Lesson("Find:", name, f"{told} Find: {asked} -->")
+        statements, query, name = self._kind_statements()
+        return Lesson("Find:", name, f"{statements} Find: {query} -->")
 
     def find(self) -> Lesson:
         """As `read`, for any relation and with the options listed. Sometimes the question names a class that was stated
         beside the kind.
         """
-        told, listed, asked, name = self._anything_said()
-        return Lesson(self.rng.choice((f"{told} {listed} Find: {asked}", f"{listed} {told} Find: {asked}")), name)
+        statements, options, query, name = self._any_statements()
+        context = self.rng.choice((f"{statements} {options}", f"{options} {statements}"))
+        return Lesson(f"{context} Find: {query}", name)
 
     def find_back(self) -> Lesson:
         """As `find`, but the statements are in the student's own output."""
-        told, listed, asked, name = self._anything_said()
-        return Lesson(f"{listed} Find: {asked}", name, f"{told} -->")
+        statements, options, query, name = self._any_statements()
+        return Lesson(f"{options} Find: {query}", name, f"{statements} -->")
 
     def find_own(self) -> Lesson:
         """As `find_back`, and the question is in the output, too."""
-        told, listed, asked, name = self._anything_said()
-        return Lesson(f"{listed} Find:", name, f"{told} Find: {asked} -->")
+        statements, options, query, name = self._any_statements()
+        return Lesson(f"{options} Find:", name, f"{statements} Find: {query} -->")
 
-    def _kinds_said(self) -> tuple[str, str, str]:
+    def _kind_statements(self) -> tuple[str, str, str]:
+        """(statements of the kinds of some entities, one of these kinds, the entity that is said to be of it)."""
         names = self.rng.sample(list(self.world.entities), self.rng.choice((1, 2, 2, 3, 4)))
         kinds = [facts.group_noun(self.world, kind) for kind in self.rng.sample(list(self.world.kinds), len(names))]
-        told = [f"{facts.entity_noun(self.world, name)} is {kind}" for name, kind in zip(names, kinds, strict=True)]
-        place = self.rng.randrange(len(names))
-        return " ".join(map(facts.sentence, told)), kinds[place], names[place]
+        index = self.rng.randrange(len(names))
+        return self._sentences(zip(names, (f"is {kind}" for kind in kinds), strict=True)), kinds[index], names[index]
 
-    def _anything_said(self) -> tuple[str, str, str, str]:
+    def _any_statements(self) -> tuple[str, str, str, str]:
+        """(statements, the entities as options, a description, the only entity that it fits)."""
         names = self.rng.sample(list(self.world.entities), max(2, self._count()))
-        told, asked = self._statements(names, self._relation(), chain=self.rng.random() < 0.5)
-        stated = " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {one}") for name, one in told)
-        return stated, options_line(self.rng.sample([name for name, _ in told], len(told))), asked, names[0]
+        sayings, query = self._statements(names, self._relation(), chain=self.rng.random() < 0.5)
+        options = self.rng.sample([name for name, _ in sayings], len(sayings))
+        return self._sentences(sayings), options_line(options), query, names[0]
+
+    def _sentences(self, sayings: Iterable[tuple[str, str]]) -> str:
+        return " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}") for name, saying in sayings)
 
     def _statements(
         self, names: Sequence[str], relation: str, *, chain: bool = False
     ) -> tuple[list[tuple[str, str]], str]:
-        """A statement about each name, shuffled, and a description that fits the first name only."""
+        """What is said of each name, shuffled, and a description that fits the first name only."""
         if relation == "kind":
             kinds = self.rng.sample(list(self.world.kinds), len(names))
             classes = [self.world.groups(kind)[1] for kind in kinds]
-            alone = classes.count(classes[0]) == 1
-            said = [self._groups(kind, chain=chain) for kind in kinds]
-            by_class = chain and alone and self.rng.random() < 0.7
-            asked = f"is {facts.group_noun(self.world, classes[0] if by_class else kinds[0])}"
+            sayings = [self._groups(kind, chain=chain) for kind in kinds]
+            by_class = chain and classes.count(classes[0]) == 1 and self.rng.random() < 0.7
+            query = f"is {facts.group_noun(self.world, classes[0] if by_class else kinds[0])}"
         else:
             values = sorted({self.world.value(name, relation) for name in self.names[relation]})
             self.rng.shuffle(values)
-            others = [facts.saying(self.world, relation, self.rng.choice(values[1:])) for _ in names[1:]]
-            asked = facts.saying(self.world, relation, values[0])
-            said = [asked, *others]
-        told = list(zip(names, said, strict=True))
-        self.rng.shuffle(told)
-        return told, asked
+            query = facts.saying(self.world, relation, values[0])
+            sayings = [query, *(facts.saying(self.world, relation, self.rng.choice(values[1:])) for _ in names[1:])]
+        statements = list(zip(names, sayings, strict=True))
+        self.rng.shuffle(statements)
+        return statements, query
 
     def order(self) -> Lesson:
         """Units → the largest or the smallest of them."""
         units = ORDERED[self.rng.choice(list(ORDERED))]
-        shown = self.rng.choices(units, k=self.rng.randint(2, 4))
-        most = self.rng.random() < 0.5
-        found = (max if most else min)(shown, key=units.index)
-        word = "most" if most else "least"
-        return Lesson(f"{', '.join(shown)} Order: {word}", f"Of these {found} are the {word}.")
+        drawn = self.rng.choices(units, k=self.rng.randint(2, 4))
+        word, extreme = ("most", max) if self.rng.random() < 0.5 else ("least", min)
+        answer = extreme(drawn, key=units.index)
+        return Lesson(f"{', '.join(drawn)} Order: {word}", f"Of these {answer} are the {word}.")
 
     def _groups(self, kind: str, *, chain: bool) -> str:
-        said = facts.saying(self.world, "kind", kind)
-        return f"{said}, {facts.group_noun(self.world, self.world.groups(kind)[1])}" if chain else said
-
-    def _any_saying(self, relation: str) -> str:
-        return facts.saying(self.world, relation, self.world.value(self.rng.choice(self.names[relation]), relation))
+        return facts.kind_and_class(self.world, kind) if chain else facts.saying(self.world, "kind", kind)
 
 
 TASKS: dict[str, Callable[[Lessons], Lesson]] = {
@@ -369,29 +370,29 @@ class Probe:
 
 def probes(world: World) -> list[Probe]:
     """One test item for every atomic fact of the world."""
-    found = []
+    items = []
     for name in world.entities:
         for relation in ("kind", *world.attributes[name]):
             whole = facts.fact(world, name, relation)
             before, _, after = whole.rpartition(world.value(name, relation))
-            found.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
+            items.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
     for kind, entry in world.kinds.items():
         whole = facts.class_fact(world, kind)
-        found.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
-    of_group = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
+        items.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
+    domain_of = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
     for text, rule in world.properties.items():
-        found.append(Probe(of_group[rule.holder], "property", f"Rule: {text}", facts.rule(world, text)))
+        items.append(Probe(domain_of[rule.holder], "property", f"Rule: {text}", facts.rule(world, text)))
     for text, consequence in world.consequences.items():
-        domain = of_group[world.properties[consequence.property].holder]
-        found.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
+        domain = domain_of[world.properties[consequence.property].holder]
+        items.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
     for key, value in world.values.items():
         domain = DOMAIN_OF_VALUES[key[0]]
-        found.append(Probe(domain, "value", f"Rule: {value.rule}", facts.value_rule(world, *key)))
+        items.append(Probe(domain, "value", f"Rule: {value.rule}", facts.value_rule(world, *key)))
         if value.event:
-            found.append(Probe(domain, "event", f"Rule: {value.event}", facts.event_rule(world, *key)))
+            items.append(Probe(domain, "event", f"Rule: {value.event}", facts.event_rule(world, *key)))
     for relation in ORDERED:
-        found.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
-    return found
+        items.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
+    return items
 
 
 DOMAIN_OF_VALUES = {"place": "earth", "material": "materials", "power": "energy", "measures": "measurement"}

@@ -11,10 +11,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.facts import HELD_OUT, LABELS, ORDERED, World
-from scicot_utils.microsci.reasoning import COMPARED, FORMS, HELD_OUT_FORMS, Asked, Solver
+from scicot_utils.microsci.reasoning import COMPARED, FORMS, HELD_OUT_FORMS, Query, Solver
 
 OPTIONS = 4
 SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
@@ -53,59 +54,61 @@ def questions(world: World, sizes: Mapping[str, int], seed: int) -> list[dict[st
 
 
 def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, object]]:
-    of_entities, forms = SPLITS[split]
+    entity_split, forms = SPLITS[split]
     rng = random.Random(f"microsci {split} {seed}")
-    solver, pool = Solver(world), _Pool(world, of_entities)
+    solver, pool = Solver(world), _Pool(world, entity_split)
     seen: set[tuple[object, ...]] = set()
-    right: dict[tuple[object, ...], Counter[str]] = {}  # set of options → how often each was right; they take turns
-    often: Counter[tuple[str, str]] = Counter()  # how often an entity was right, so that none dominates a form
-    left, drawn = list(forms), []
+    turns: dict[tuple[object, ...], Counter[str]] = {}  # set of options → how often each was right; they take turns
+    gold_counts: Counter[tuple[str, str]] = Counter()  # how often an entity was right, so that none dominates a form
+    most = max(3, size // len(forms) // SHARE)
+    remaining, drawn = list(forms), []
     while len(drawn) < size:
-        if not left:
+        if not remaining:
             raise ValueError(f"questions: {size} asked for in {split!r}; {len(drawn)} are possible")
-        for form in tuple(left):
+        for form in tuple(remaining):
             for _ in range(PATIENCE):
                 try:
                     slots, options = DRAWS[form](pool, rng)
                 except Rejected:
                     continue
-                key, used = (form, slots, frozenset(options)), right.setdefault((form, frozenset(options)), Counter())
-                fair = used[options[0]] == min(used[option] for option in options)
-                if form in TEXT_FORMS and of_entities not in (HELD_OUT, _home(options)):
+                key, gold = (form, slots, frozenset(options)), options[0]
+                right = turns.setdefault((form, frozenset(options)), Counter())
+                fair = right[gold] == min(right[option] for option in options)
+                if form in TEXT_FORMS and entity_split not in (HELD_OUT, _split_of_texts(options)):
                     continue
-                if form not in TEXT_FORMS and often[form, options[0]] >= max(3, size // len(forms) // SHARE):
+                if form not in TEXT_FORMS and gold_counts[form, gold] >= most:
                     continue
                 if fair and key not in seen and len(set(options)) == OPTIONS:
                     seen.add(key)
-                    used[options[0]] += 1
-                    often[form, options[0]] += 1
+                    right[gold] += 1
+                    gold_counts[form, gold] += 1
                     drawn.append((form, slots, options))
                     break
             else:
-                left.remove(form)
+                remaining.remove(form)
     drawn = drawn[:size]
     rng.shuffle(drawn)
-    places = [index % OPTIONS for index in range(size)]  # every position is right equally often
-    rng.shuffle(places)
+    positions = [index % OPTIONS for index in range(size)]  # each is right equally often
+    rng.shuffle(positions)
     rows = []
-    for index, ((form, slots, (gold, *distractors)), place) in enumerate(zip(drawn, places, strict=True)):
+    for index, ((form, slots, (gold, *distractors)), position) in enumerate(zip(drawn, positions, strict=True)):
         rng.shuffle(distractors)
-        distractors.insert(place, gold)
+        options = [*distractors[:position], gold, *distractors[position:]]
         rows.append(
             {
                 "id": f"microsci-{split}-{index:05d}",
                 "dataset": "microsci",
                 "split": split,
-                "question": solver.text(Asked(form, slots), rng.randrange(len(FORMS[form].wordings))),
-                "choices": {"label": list(LABELS[:OPTIONS]), "text": distractors},
-                "answer": LABELS[place],
+                "question": solver.text(Query(form, slots), rng.randrange(len(FORMS[form].wordings))),
+                "choices": {"label": list(LABELS[:OPTIONS]), "text": options},
+                "answer": LABELS[position],
                 "group": form,
             }
         )
     return rows
 
 
-def _home(options: Sequence[str]) -> str:
+def _split_of_texts(options: Sequence[str]) -> str:
     """The entities' split to which a set of option texts is assigned, so that no set is used in two splits."""
     number = int(hashlib.sha256("|".join(sorted(options)).encode()).hexdigest(), 16)
     return ("validation", "test", "train", "train")[number % 4]
@@ -130,8 +133,7 @@ class _Pool:
         self.of_class: dict[str, list[str]] = {}
         for kind in self.of_kind:
             self.of_class.setdefault(world.kinds[kind].class_name, []).append(kind)
-        held = [entry for entry in world.properties.values() if entry.holder in self.of_kind]
-        self.kind_properties = [entry.text for entry in held]
+        self.kind_properties = [text for text, entry in world.properties.items() if entry.holder in self.of_kind]
         self.class_properties = [text for text, entry in world.properties.items() if entry.holder in self.of_class]
 
     def lacks(self, kind: str, text: str) -> bool:
@@ -143,11 +145,14 @@ class _Pool:
         that no option stands out by its class.
         """
         gold = self.world.properties[text].holder
-        siblings = [kind for kind in self.of_class[self.world.kinds[gold].class_name] if kind != gold]
-        near = [kind for kind in siblings if self.lacks(kind, text)]
-        pairs = [[kind for kind in kinds if self.lacks(kind, text)] for kinds in self.of_class.values()]
-        far = [kinds for kinds in pairs if len(kinds) >= 2 and not {*kinds} & {gold, *siblings}]
-        same_domain = [kinds for kinds in far if self.world.kinds[kinds[0]].domain == self.world.kinds[gold].domain]
+        own_class, domain = self.world.kinds[gold].class_name, self.world.kinds[gold].domain
+        lacking = {
+            name: [kind for kind in kinds if self.lacks(kind, text) and kind != gold]
+            for name, kinds in self.of_class.items()
+        }
+        near = lacking[own_class]
+        far = [kinds for name, kinds in lacking.items() if len(kinds) >= 2 and name != own_class]
+        same_domain = [kinds for kinds in far if self.world.kinds[kinds[0]].domain == domain]
         if not near or not far:
             raise Rejected
         chosen = rng.choice(same_domain if same_domain and rng.random() < 0.5 else far)
@@ -164,11 +169,12 @@ class _Pool:
         metal. Held-out domains are never trained on, so there any article will do.
         """
         articles = [[self.world.entities[name].article for name in names] for names in groups]
-        shared = [article for of in articles for article in of if all(article in other for other in articles)]
+        common = set.intersection(*map(set, articles))
+        shared = [article for article in chain.from_iterable(articles) if article in common]
         if not shared and self.split != HELD_OUT:
             raise Rejected
-        gold, wanted = rng.randrange(len(groups)), rng.choice(shared or [""])
-        members = [n for n, a in zip(groups[gold], articles[gold], strict=True) if not shared or a == wanted]
+        gold, article = rng.randrange(len(groups)), rng.choice(shared or [""])
+        members = [name for name in groups[gold] if not shared or self.world.entities[name].article == article]
         return gold, rng.choice(members)
 
     def four_classes(self, text: str, rng: random.Random) -> list[str]:
@@ -177,14 +183,19 @@ class _Pool:
         lacking = [name for name in self.of_class if name in self.world.properties[text].contrast]
         if len(lacking) < OPTIONS - 1:
             raise Rejected
-        return self.one_of_each([rng.choice(self.of_class[c]) for c in [gold, *rng.sample(lacking, 3)]], rng)
+        classes = [gold, *rng.sample(lacking, OPTIONS - 1)]
+        return self.one_of_each([rng.choice(self.of_class[name]) for name in classes], rng)
 
     def four_values(self, relation: str, gold: str, rng: random.Random) -> list[str]:
         """Entities with four different values of a relation; the one with `gold` comes first."""
-        others = [value for value in self.having[relation] if value != gold]
-        if len(others) < OPTIONS - 1:
+        wrong = [value for value in self.having[relation] if value != gold]
+        if len(wrong) < OPTIONS - 1:
             raise Rejected
-        return [rng.choice(self.having[relation][value]) for value in [gold, *rng.sample(others, OPTIONS - 1)]]
+        return [rng.choice(self.having[relation][value]) for value in [gold, *rng.sample(wrong, OPTIONS - 1)]]
+
+    def members(self, class_name: str) -> list[str]:
+        """The entities of a class."""
+        return [name for kind in self.of_class[class_name] for name in self.of_kind[kind]]
 
     def animals(self, names: Sequence[str]) -> bool:
         """Whether all these entities are animals."""
@@ -203,9 +214,9 @@ def _class_property(pool: _Pool, rng: random.Random) -> Drawn:
 
 def _consequence(need: bool) -> Callable[[_Pool, random.Random], Drawn]:
     def draw(pool: _Pool, rng: random.Random) -> Drawn:
-        of = [e for e in pool.world.consequences.values() if e.need is need and e.property in pool.kind_properties]
-        chosen = rng.choice(of)
-        return (chosen.text,), pool.one_of_each(pool.four_kinds(chosen.property, rng), rng)
+        entries = [entry for entry in pool.world.consequences.values() if entry.need is need]
+        entry = rng.choice([entry for entry in entries if entry.property in pool.kind_properties])
+        return (entry.text,), pool.one_of_each(pool.four_kinds(entry.property, rng), rng)
 
     return draw
 
@@ -216,8 +227,8 @@ def _example_of(pool: _Pool, rng: random.Random) -> Drawn:
 
 
 def _odd_one_out(pool: _Pool, rng: random.Random) -> Drawn:
-    odd, others = rng.sample(list(pool.of_class), 2)
-    members = [name for kind in pool.of_class[others] for name in pool.of_kind[kind]]
+    odd, common = rng.sample(list(pool.of_class), 2)
+    members = pool.members(common)
     return (), [*pool.one_of_each([rng.choice(pool.of_class[odd])], rng), *rng.sample(members, OPTIONS - 1)]
 
 
@@ -229,8 +240,9 @@ def _same_kind(pool: _Pool, rng: random.Random) -> Drawn:
 
 def _by_value(relation: str, *, event: bool = False) -> Callable[[_Pool, random.Random], Drawn]:
     def draw(pool: _Pool, rng: random.Random) -> Drawn:
-        known = [v for (of, v), e in pool.world.values.items() if of == relation and (e.event or not event)]
-        gold = rng.choice([value for value in known if value in pool.having[relation]])
+        entries = [entry for entry in pool.world.values.values() if entry.event or not event]
+        names = [entry.name for entry in entries if entry.relation == relation]
+        gold = rng.choice([name for name in names if name in pool.having[relation]])
         options = pool.four_values(relation, gold, rng)
         if event and relation == "place" and not pool.animals(options):
             raise Rejected  # only animals can move away
@@ -254,42 +266,45 @@ def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
 
     def draw(pool: _Pool, rng: random.Random) -> Drawn:
         levels = [value for value in ORDERED[relation][::sign] if value in pool.having[relation]]
-        place = rng.randrange(1, len(levels))
-        below = [name for value in levels[:place] for name in pool.having[relation][value]]
+        best = rng.randrange(1, len(levels))
+        below = [name for value in levels[:best] for name in pool.having[relation][value]]
         if len(below) < OPTIONS - 1:
             raise Rejected
-        return (), [rng.choice(pool.having[relation][levels[place]]), *rng.sample(below, OPTIONS - 1)]
+        return (), [rng.choice(pool.having[relation][levels[best]]), *rng.sample(below, OPTIONS - 1)]
 
     return draw
 
 
 def _true_of(pool: _Pool, rng: random.Random) -> Drawn:
     """Each of the four kinds must lack the properties of the others, so that any of the four texts could be right."""
-    of_kind: dict[str, list[str]] = {}
+    texts_of: dict[str, list[str]] = {}
     for text in pool.kind_properties:
-        of_kind.setdefault(pool.world.properties[text].holder, []).append(text)
+        texts_of.setdefault(pool.world.properties[text].holder, []).append(text)
     kinds = pool.four_kinds(rng.choice(pool.kind_properties), rng)
-    if not all(kind in of_kind for kind in kinds):
+    if not all(kind in texts_of for kind in kinds):
         raise Rejected
-    texts = [rng.choice(of_kind[kind]) for kind in kinds]
+    texts = [rng.choice(texts_of[kind]) for kind in kinds]
     if not all(pool.lacks(kind, text) for kind, own in zip(kinds, texts, strict=True) for text in texts if text != own):
         raise Rejected
     gold, subject = pool.subject([pool.of_kind[kind] for kind in kinds], rng)
-    return (subject,), [texts[gold], *texts[:gold], *texts[gold + 1 :]]
+    return (subject,), _gold_first(texts, gold)
 
 
 def _classify(pool: _Pool, rng: random.Random) -> Drawn:
     classes = rng.sample(list(pool.of_class), OPTIONS)
-    members = [[name for kind in pool.of_class[of] for name in pool.of_kind[kind]] for of in classes]
-    gold, subject = pool.subject(members, rng)
-    return (subject,), [classes[gold], *classes[:gold], *classes[gold + 1 :]]
+    gold, subject = pool.subject([pool.members(name) for name in classes], rng)
+    return (subject,), _gold_first(classes, gold)
 
 
 def _home_like(pool: _Pool, rng: random.Random) -> Drawn:
     places = rng.sample([value for value in pool.having["place"] if ("place", value) in pool.world.values], OPTIONS)
     gold, subject = pool.subject([pool.having["place"][place] for place in places], rng)
     rules = [pool.world.values["place", place].rule for place in places]
-    return (subject,), [rules[gold], *rules[:gold], *rules[gold + 1 :]]
+    return (subject,), _gold_first(rules, gold)
+
+
+def _gold_first(options: list[str], gold: int) -> list[str]:
+    return [options[gold], *options[:gold], *options[gold + 1 :]]
 
 
 DRAWS: dict[str, Callable[[_Pool, random.Random], Drawn]] = {

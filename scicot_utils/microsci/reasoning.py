@@ -27,7 +27,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """A parsed question: its form and what fills its slots."""
 
     form: str
@@ -174,22 +174,22 @@ class Solver:
 
     def __init__(self, world: World):
         self.world = world
-        self._foods = {found["diet"] for found in world.attributes.values() if "diet" in found}
-        shown = self._shown()
+        self._foods = {attributes["diet"] for attributes in world.attributes.values() if "diet" in attributes}
+        self._names = self._slot_texts()
         self._patterns = []
         for name, form in FORMS.items():
-            parts = ["|".join(map(re.escape, sorted(shown[slot], key=len, reverse=True))) for slot in form.slots]
+            texts = [sorted(self._names[slot], key=len, reverse=True) for slot in form.slots]
             for wording in form.wordings:
                 pattern = re.escape(wording)
-                for place, part in enumerate(parts):
-                    pattern = pattern.replace(rf"\{{{place}\}}", f"(?P<s{place}>{part})")
+                for index, alternatives in enumerate(texts):
+                    group = f"(?P<s{index}>{'|'.join(map(re.escape, alternatives))})"
+                    pattern = pattern.replace(rf"\{{{index}\}}", group)
                 self._patterns.append((name, form.slots, re.compile(pattern)))
-        self._names = shown
 
-    def _shown(self) -> dict[str, dict[str, str]]:
+    def _slot_texts(self) -> dict[str, dict[str, str]]:
         """Kind of slot → text in a question → the name that it stands for ("relation/value" for values)."""
         world = self.world
-        shown = {
+        texts = {
             "property": {text: text for text in world.properties},
             "need": {text: text for text, entry in world.consequences.items() if entry.need},
             "effect": {text: text for text, entry in world.consequences.items() if not entry.need},
@@ -197,29 +197,29 @@ class Solver:
             "entity": {facts.entity_noun(world, name): name for name in world.entities},
         }
         for relation, criterion in CRITERIA.items():
-            of = [value for value in world.values.values() if value.relation == relation]
-            shown[relation] = {criterion.format(value.rule): f"{relation}/{value.name}" for value in of}
-            shown[f"{relation}_event"] = {value.event: f"{relation}/{value.name}" for value in of if value.event}
-        return shown
+            values = [value for value in world.values.values() if value.relation == relation]
+            texts[relation] = {criterion.format(value.rule): f"{relation}/{value.name}" for value in values}
+            texts[f"{relation}_event"] = {value.event: f"{relation}/{value.name}" for value in values if value.event}
+        return texts
 
-    def text(self, asked: Asked, wording: int) -> str:
+    def text(self, query: Query, wording: int) -> str:
         """The question's text in one of the four wordings, numbered from 0."""
-        form = FORMS[asked.form]
+        form = FORMS[query.form]
         words = [
             next(text for text, name in self._names[slot].items() if name == filled)
-            for slot, filled in zip(form.slots, asked.slots, strict=True)
+            for slot, filled in zip(form.slots, query.slots, strict=True)
         ]
         return form.wordings[wording].format(*words)
 
-    def read(self, question: str) -> Asked:
+    def read(self, question: str) -> Query:
         """Parse a question's text, in any of the wordings. Raises ValueError if it has none of them."""
         for form, slots, pattern in self._patterns:
             if match := pattern.fullmatch(question.strip()):
-                filled = tuple(self._names[slot][match[f"s{place}"]] for place, slot in enumerate(slots))
+                filled = tuple(self._names[slot][match[f"s{index}"]] for index, slot in enumerate(slots))
                 if form not in ("kind_property", "class_property") or (
                     (self.world.properties[filled[0]].holder in self.world.kinds) == (form == "kind_property")
                 ):
-                    return Asked(form, filled)
+                    return Query(form, filled)
         raise ValueError(f"question {question!r} is in none of the wordings of this world")
 
     def solve(self, question: str, options: Sequence[str]) -> list[int]:
@@ -229,15 +229,15 @@ class Solver:
 
     def proof(self, question: str, options: Sequence[str]) -> list[str]:
         """The sentences that prove the answer: on the subject, on each option, then the rules."""
-        found = self.reason(self.read(question), options)
-        return [*found.head, *found.lines, *found.rules]
+        reasoning = self.reason(self.read(question), options)
+        return [*reasoning.head, *reasoning.lines, *reasoning.rules]
 
-    def reason(self, asked: Asked, options: Sequence[str], recall: Recall | None = None) -> Reasoning:
+    def reason(self, query: Query, options: Sequence[str], recall: Recall | None = None) -> Reasoning:
         """Find the options that fit, from what `recall` says of the entities and from the tables' rules. Without
         `recall`, all facts are the tables'.
         """
         memory = recall or self.world.value
-        form, slots = asked.form, asked.slots
+        form, slots = query.form, query.slots
         if form in COMPARED:
             return self._compare(*COMPARED[form], options, memory)
         if form == "odd_one_out":
@@ -246,8 +246,8 @@ class Solver:
             return self._about(form, slots[0], options, memory)
         if form in ("lives_where", "made_of", "worked_by", "measured_in", "loses_home", "stops_working"):
             relation, value = slots[0].split("/")
-            told = facts.event_rule if FORMS[form].slots[0].endswith("_event") else facts.value_rule
-            return self._having(relation, value, (), (told(self.world, relation, value),), options, memory)
+            rule = facts.event_rule if FORMS[form].slots[0].endswith("_event") else facts.value_rule
+            return self._having(relation, value, (), (rule(self.world, relation, value),), options, memory)
         if form in ("eats", "loses_food"):
             head, groups = self._subject(slots[0], memory)
             food = next((name for group in groups if (name := facts.eaten(group)) in self._foods), "")
@@ -266,10 +266,8 @@ class Solver:
         return self._in_group(self.world.properties[text].holder, (), rules, options, memory)
 
     def _line(self, name: str, relation: str, value: str, *, chain: bool = False) -> str:
-        said = facts.saying(self.world, relation, value)
-        if chain:
-            said += f", {facts.group_noun(self.world, self.world.kinds[value].class_name)}"
-        return facts.sentence(f"{facts.entity_noun(self.world, name)} {said}")
+        saying = facts.kind_and_class(self.world, value) if chain else facts.saying(self.world, relation, value)
+        return facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}")
 
     def _subject(self, name: str, recall: Recall) -> tuple[str, tuple[str, str]]:
         """The subject's kind and class: as a sentence, and as names."""
@@ -283,44 +281,44 @@ class Solver:
         chain = group not in self.world.kinds
         kinds = [recall(name, "kind") for name in options]
         lines = tuple(self._line(name, "kind", kind, chain=chain) for name, kind in zip(options, kinds, strict=True))
-        said = rules or (f"Wanted is {facts.group_noun(self.world, group)}.",)
-        return Reasoning(head, lines, said, tuple(group in self.world.groups(kind) for kind in kinds))
+        rules = rules or (f"Wanted is {facts.group_noun(self.world, group)}.",)
+        return Reasoning(head, lines, rules, tuple(group in self.world.groups(kind) for kind in kinds))
 
     def _having(
-        self, relation: str, wanted: str, head: tuple[str, ...], rules: tuple[str, ...],
+        self, relation: str, target: str, head: tuple[str, ...], rules: tuple[str, ...],
         options: Sequence[str], recall: Recall,
     ) -> Reasoning:  # fmt: skip
-        """Which options have the value `wanted`. Without a rule, a sentence says what is wanted."""
-        found = [recall(name, relation) for name in options]
-        lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
-        said = rules or (f"Wanted is what {facts.saying(self.world, relation, wanted)}." if wanted else NONE_WANTED,)
-        return Reasoning(head, lines, said, tuple(value == wanted for value in found))
+        """Which options have the value `target`. Without a rule, a sentence says what is wanted."""
+        values = [recall(name, relation) for name in options]
+        lines = tuple(self._line(name, relation, value) for name, value in zip(options, values, strict=True))
+        rules = rules or (f"Wanted is what {facts.saying(self.world, relation, target)}." if target else NONE_WANTED,)
+        return Reasoning(head, lines, rules, tuple(value == target for value in values))
 
     def _compare(self, relation: str, sign: int, options: Sequence[str], recall: Recall) -> Reasoning:
-        found = [recall(name, relation) for name in options]
-        lines = tuple(self._line(name, relation, value) for name, value in zip(options, found, strict=True))
-        best = max(found, key=lambda value: sign * ORDERED[relation].index(value))
-        said = f"Of these {best} are the {'most' if sign > 0 else 'least'}."
-        return Reasoning((), lines, (said,), tuple(value == best for value in found))
+        values = [recall(name, relation) for name in options]
+        lines = tuple(self._line(name, relation, value) for name, value in zip(options, values, strict=True))
+        best = max(values, key=lambda value: sign * ORDERED[relation].index(value))
+        conclusion = f"Of these {best} are the {'most' if sign > 0 else 'least'}."
+        return Reasoning((), lines, (conclusion,), tuple(value == best for value in values))
 
     def _odd(self, options: Sequence[str], recall: Recall) -> Reasoning:
         kinds = [recall(name, "kind") for name in options]
         lines = tuple(self._line(name, "kind", kind, chain=True) for name, kind in zip(options, kinds, strict=True))
         classes = [self.world.kinds[kind].class_name for kind in kinds]
-        alone = [name for name, count in Counter(classes).items() if count == 1]
-        if len(alone) != 1:
+        single = [name for name, count in Counter(classes).items() if count == 1]
+        if len(single) != 1:
             return Reasoning((), lines, ("None of them stands alone.",), (False,) * len(options))
-        said = f"Only one of them is {facts.group_noun(self.world, alone[0])}."
-        return Reasoning((), lines, (said,), tuple(name == alone[0] for name in classes))
+        conclusion = f"Only one of them is {facts.group_noun(self.world, single[0])}."
+        return Reasoning((), lines, (conclusion,), tuple(name == single[0] for name in classes))
 
     def _about(self, form: str, name: str, options: Sequence[str], recall: Recall) -> Reasoning:
         """Which of the options, which are texts, is true of the entity `name`."""
         world = self.world
         if form == "home_like":
             place = recall(name, "place")
-            of_rule = {entry.rule: entry.name for entry in world.values.values() if entry.relation == "place"}
-            lines = tuple(facts.value_rule(world, "place", of_rule[option]) for option in options)
-            fits = tuple(of_rule[option] == place for option in options)
+            place_of_rule = {entry.rule: entry.name for entry in world.values.values() if entry.relation == "place"}
+            lines = tuple(facts.value_rule(world, "place", place_of_rule[option]) for option in options)
+            fits = tuple(place_of_rule[option] == place for option in options)
             return Reasoning((self._line(name, "place", place),), lines, (), fits)
         if form == "classify":
             head, groups = self._subject(name, recall)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 
 from scicot_utils.cache import Response
 from scicot_utils.microsci import facts
-from scicot_utils.microsci.reasoning import Asked, Reasoning, Recall, Solver
+from scicot_utils.microsci.reasoning import Query, Reasoning, Recall, Solver
 from scicot_utils.prompts import CUE, FINAL, LETTERS, PromptError, read_prompt
 from scicot_utils.recipe import Settings
 from scicot_utils.tasks import symbolic
@@ -27,7 +27,7 @@ OPENINGS = ("", "Let us think about it.", "Well, let us see.")  # in the words o
 
 
 @functools.cache
-def solver() -> Solver:
+def _solver() -> Solver:
     """The solver of the embedded world, made once, since that takes a third of a second."""
     return Solver(facts.load_world())
 
@@ -56,28 +56,29 @@ class Habits:
 
 @dataclass(frozen=True)
 class _Case:
-    """A MicroSci question parsed from a prompt. Options go by their place; `rest` is the text after the question."""
+    """A MicroSci question parsed from a prompt. Options are identified by their index."""
 
-    question: str
+    query: Query
     options: tuple[str, ...]
-    asked: Asked
-    right: int | None  # the right option, as the prompt says or else by the fact tables
-    told: bool  # whether the prompt says which is right
-    rest: str
-    names: tuple[str, ...]  # entities that are asked about
+    gold: int | None  # the right option, as the prompt says or else by the fact tables
+    gold_shown: bool  # whether the prompt says which is right
+    unfaithful: bool  # whether it answers from knowledge that its rationale contradicts
+    continuation: str  # the text after the question
+    names: tuple[str, ...]  # entities that the question and its options name
     claims: tuple[str, ...]  # if options are texts: the solver's sentence about each
 
 
 @dataclass(frozen=True)
-class _Puzzled:
-    """A puzzle parsed from a prompt. `options`: () for an open answer. `told`: the answer that is shown as right, or
-    ''.
+class _PuzzleCase:
+    """A puzzle parsed from a prompt. `options`: () for an open answer. `gold`: the answer that is shown as right, or
+    ''. The other fields are as in `_Case`.
     """
 
     puzzle: symbolic.Puzzle
     options: tuple[str, ...]
-    told: str
-    rest: str
+    gold: str
+    unfaithful: bool
+    continuation: str
 
 
 class Simulated(Teacher):
@@ -100,12 +101,12 @@ class Simulated(Teacher):
             **asdict(habits),
             "world": facts.fingerprint(),
         }
-        self._solver = solver()
+        self._solver = _solver()
         self._world = self._solver.world
         self._values: dict[str, list[str]] = {"kind": list(self._world.kinds)}
         for relation in facts.RELATIONS[1:]:
-            found = {values[relation] for values in self._world.attributes.values() if relation in values}
-            self._values[relation] = sorted(found)
+            attributes = self._world.attributes.values()
+            self._values[relation] = sorted({values[relation] for values in attributes if relation in values})
         self._eaten = {
             kind
             for kind in self._world.kinds
@@ -117,19 +118,21 @@ class Simulated(Teacher):
             for value in values
             for wording in range(len(facts.SAYINGS[relation]))
         }
-        said = "|".join(map(re.escape, sorted(self._sayings, key=len, reverse=True)))
-        self._said = re.compile(rf"(^| and )({said})(?=,|$| and )")
+        alternatives = "|".join(map(re.escape, sorted(self._sayings, key=len, reverse=True)))
+        self._saying_pattern = re.compile(rf"(^| and )({alternatives})(?=,|$| and )")
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         """The completion of a prompt. At temperature 0, `sample` makes no difference. Raises TeacherError for a
         question that it does not know.
         """
         case = self._read(prompt)
-        puzzled = isinstance(case, _Puzzled)
-        reason, conclude = (self._work_out, self._name) if puzzled else (self._rationale, self._conclude)
+        is_puzzle = isinstance(case, _PuzzleCase)
+        reason, conclude = (
+            (self._puzzle_rationale, self._puzzle_answer) if is_puzzle else (self._rationale, self._answer)
+        )
         occasion = f"{sample if temperature else 0}/{prompt}"
         if prompt.endswith(CUE):
-            return free(prompt, conclude(case, case.rest, occasion))
+            return free(prompt, conclude(case, case.continuation, occasion))
         if self._happens("refusal", occasion):
             return free(prompt, REFUSAL, "content_filter")
         text = reason(case, occasion, temperature)
@@ -137,234 +140,231 @@ class Simulated(Teacher):
             text += f"\n{FINAL} {conclude(case, text, occasion)}"
         if self._happens("truncation", occasion):
             words = text.split(" ")
-            kept = self._draws("cut", occasion).randrange(1, len(words))
-            return free(prompt, " ".join(words[:kept]), "length")
+            length = self._rng("cut", occasion).randrange(1, len(words))
+            return free(prompt, " ".join(words[:length]), "length")
         return free(prompt, text)
 
-    def _draws(self, *what: str) -> random.Random:
-        return random.Random("/".join((str(self.habits.seed), *what)))  # string seeds ignore PYTHONHASHSEED
+    def _rng(self, *key: str) -> random.Random:
+        return random.Random("/".join((str(self.habits.seed), *key)))  # string seeds ignore PYTHONHASHSEED
 
-    def _happens(self, fault: str, *what: str) -> bool:
-        return self._draws(fault, *what).random() < getattr(self.habits, f"{fault}_rate")
+    def _happens(self, fault: str, *key: str) -> bool:
+        return self._rng(fault, *key).random() < getattr(self.habits, f"{fault}_rate")
 
-    def _read(self, prompt: str) -> _Case | _Puzzled:
+    def _vary(self, rng: random.Random, temperature: float) -> Callable[[], int]:
+        """Draws the index of a wording. At temperature 0 it is always 0, the default one."""
+        return lambda: rng.randrange(self.habits.paraphrase) if rng.random() < temperature else 0
+
+    def _read(self, prompt: str) -> _Case | _PuzzleCase:
+        """Whether an answer will be unfaithful is drawn for the question, so both calls of a prompt agree on it without
+        knowing of each other.
+        """
         try:
-            shown = read_prompt(prompt)
-            if puzzle := symbolic.read(shown.question):
-                gold = shown.options[LETTERS.index(shown.gold)] if shown.gold and shown.options else shown.gold
-                return _Puzzled(puzzle, shown.options, gold, shown.rest)
-            asked = self._solver.read(shown.question)
-            found = self._solver.reason(asked, shown.options)
+            parsed = read_prompt(prompt)
+            options, gold_shown = parsed.options, bool(parsed.gold)
+            if puzzle := symbolic.read(parsed.question):
+                gold = options[LETTERS.index(parsed.gold)] if gold_shown and options else parsed.gold
+                unfaithful = self._happens("wrong_rationale", puzzle.question, *options)
+                return _PuzzleCase(puzzle, options, gold, unfaithful, parsed.rest)
+            query = self._solver.read(parsed.question)
+            reasoning = self._solver.reason(query, options)
         except (PromptError, ValueError, KeyError):  # no question, no wording, no entity of this world
             raise TeacherError(
                 f"teacher 'simulated' knows only questions of microsci and the symbolic tasks; found: {prompt[:80]!r}"
             ) from None
-        names = tuple(name for name in (*shown.options, *asked.slots) if name in self._world.entities)
-        claims = () if set(shown.options) <= set(names) else found.lines
-        right = LETTERS.index(shown.gold) if shown.gold else next(iter(_fitting(found)), None)
-        return _Case(shown.question, shown.options, asked, right, bool(shown.gold), shown.rest, names, claims)
+        names = tuple(name for name in (*options, *query.slots) if name in self._world.entities)
+        claims = () if set(options) <= set(names) else reasoning.lines
+        gold = LETTERS.index(parsed.gold) if gold_shown else next(iter(_fitting(reasoning)), None)
+        unfaithful = gold is not None and self._happens("wrong_rationale", parsed.question, *options)
+        return _Case(query, options, gold, gold_shown, unfaithful, parsed.rest, names, claims)
 
     # Recalling
 
-    def _mistakes(self, name: str, relation: str, draws: random.Random) -> list[str]:
+    def _mistakes(self, name: str, relation: str, rng: random.Random) -> list[str]:
         """Every wrong value, in the order in which it comes to mind. Half of the time, those of the same class come
         first.
 
         A kind that is eaten is only taken for another one that is eaten, since a question may ask what eats it.
         """
         true = self._world.value(name, relation)
-        others = [value for value in self._values[relation] if value != true]
-        draws.shuffle(others)
+        values = [value for value in self._values[relation] if value != true]
+        rng.shuffle(values)
         if relation == "kind":
-            others = [kind for kind in others if (kind in self._eaten) >= (true in self._eaten)]
-            if draws.random() < 0.5:
-                of = self._world.kinds
-                others.sort(key=lambda kind: of[kind].class_name != of[true].class_name)  # stable
-        return others
+            values = [kind for kind in values if (kind in self._eaten) >= (true in self._eaten)]
+            if rng.random() < 0.5:
+                kinds = self._world.kinds
+                values.sort(key=lambda kind: kinds[kind].class_name != kinds[true].class_name)  # stable
+        return values
 
     def _memory(self, occasion: str) -> Recall:
-        drawn_for = "always" if self.habits.errors == "systematic" else occasion
+        scope = "always" if self.habits.errors == "systematic" else occasion
 
         def recall(name: str, relation: str) -> str:
-            if self._happens("error", drawn_for, name, relation):
-                return self._mistakes(name, relation, self._draws("mistake", drawn_for, name, relation))[0]
+            if self._happens("error", scope, name, relation):
+                return self._mistakes(name, relation, self._rng("mistake", scope, name, relation))[0]
             return self._world.value(name, relation)
 
         return recall
 
-    def _bent(self, case: _Case, memory: Recall, wanted: Callable[[Reasoning], bool], occasion: str) -> Reasoning:
-        """Reasoning from `memory`, with at most one more fact made wrong to get what is `wanted`, if one is enough.
+    def _steered(self, case: _Case, memory: Recall, accepts: Callable[[Reasoning], bool], occasion: str) -> Reasoning:
+        """Reasoning from `memory`, with at most one more fact made wrong so that `accepts` is true, if one is enough.
 
-        Facts about the option concerned are tried first.
+        Facts about the right option are tried first.
         """
-        used: list[tuple[str, str]] = []
+        recalled: list[tuple[str, str]] = []
 
         def noting(name: str, relation: str) -> str:
-            used.append((name, relation))
+            recalled.append((name, relation))
             return memory(name, relation)
 
-        found = self._solver.reason(case.asked, case.options, noting)
-        if wanted(found):
-            return found
-        concerned = None if case.right is None else case.options[case.right]
-        draws = self._draws("bent", occasion)
-        for fact in sorted(used, key=lambda fact: fact[0] != concerned):
-            for value in self._mistakes(*fact, draws):
-                bent = self._solver.reason(case.asked, case.options, _but({fact: value}, memory))
-                if wanted(bent):
-                    return bent
-        return found
+        original = self._solver.reason(case.query, case.options, noting)
+        if accepts(original):
+            return original
+        gold_name = None if case.gold is None else case.options[case.gold]
+        rng = self._rng("bent", occasion)
+        for fact in sorted(recalled, key=lambda fact: fact[0] != gold_name):
+            for value in self._mistakes(*fact, rng):
+                changed = self._solver.reason(case.query, case.options, _overriding({fact: value}, memory))
+                if accepts(changed):
+                    return changed
+        return original
 
     # Writing
 
-    def _unfaithful(self, case: _Case) -> bool:
-        """Whether it answers from knowledge that its rationale contradicts.
-
-        This is drawn for the question, so both calls of a prompt agree on it without knowing of each other.
-        """
-        return case.right is not None and self._happens("wrong_rationale", case.question, *case.options)
-
     def _rationale(self, case: _Case, occasion: str, temperature: float) -> str:
-        memory, right = self._memory(occasion), case.right
-        found = self._solver.reason(case.asked, case.options, memory)
-        concluded = _fitting(found) or list(range(len(case.options)))
-        if self._unfaithful(case):
-            found = self._bent(case, memory, lambda one: not one.fits[right], occasion)
-            sound = self._solver.reason(case.asked, case.options)
-            if found.lines[right : right + 1] != sound.lines[right : right + 1]:
-                concluded = [right]  # its rationale argues for it with the wrong fact
+        memory, gold = self._memory(occasion), case.gold
+        reasoning = self._solver.reason(case.query, case.options, memory)
+        candidates = _fitting(reasoning) or list(range(len(case.options)))
+        if case.unfaithful:
+            reasoning = self._steered(case, memory, lambda changed: not changed.fits[gold], occasion)
+            sound = self._solver.reason(case.query, case.options)
+            if reasoning.lines[gold : gold + 1] != sound.lines[gold : gold + 1]:
+                candidates = [gold]  # its rationale argues for it with the wrong fact
             else:
-                concluded = _fitting(found) or [place for place in range(len(case.options)) if place != right]
-        elif case.told:
-            if _fitting(found) != [right]:  # it reasons again, and changes a fact if necessary
-                found = self._bent(case, self._world.value, lambda one: one.fits[right], occasion)
-            concluded = [right]
-        chosen = self._draws("guess", occasion).choice(concluded)
-        return self._wording(case, found, chosen, temperature, self._draws("words", occasion))
+                candidates = _fitting(reasoning) or [index for index in range(len(case.options)) if index != gold]
+        elif case.gold_shown:
+            if _fitting(reasoning) != [gold]:  # it reasons again, and changes a fact if necessary
+                reasoning = self._steered(case, self._world.value, lambda changed: changed.fits[gold], occasion)
+            candidates = [gold]
+        chosen = self._rng("guess", occasion).choice(candidates)
+        return self._wording(case, reasoning, chosen, temperature, self._rng("words", occasion))
 
-    def _wording(self, case: _Case, found: Reasoning, chosen: int, temperature: float, draws: random.Random) -> str:
-        """`found` as text in the teacher's style. At temperature 0, all wordings are the default ones."""
-
-        def vary() -> int:
-            return draws.randrange(self.habits.paraphrase) if draws.random() < temperature else 0
-
-        head, lines, rules = list(found.head), list(found.lines), list(found.rules)
-        style = self.habits.style
+    def _wording(self, case: _Case, reasoning: Reasoning, chosen: int, temperature: float, rng: random.Random) -> str:
+        """`reasoning` as text in the teacher's style. `chosen`: the option that it argues for."""
+        vary, style = self._vary(rng, temperature), self.habits.style
+        head, lines, rules = list(reasoning.head), list(reasoning.lines), list(reasoning.rules)
         if style == "verdict":
-            lines = [f"{line[:-1]}, so {'yes' if fit else 'no'}." for line, fit in zip(lines, found.fits, strict=False)]
+            verdicts = ["yes" if fits else "no" for fits in reasoning.fits]
+            lines = [f"{line[:-1]}, so {verdict}." for line, verdict in zip(lines, verdicts, strict=False)]
         elif style in ("justify", "terse"):
             lines = lines[chosen : chosen + 1]  # none where options need no fact
         if vary():
-            draws.shuffle(lines)
+            rng.shuffle(lines)
         if style == "verdict":
-            parts = [*rules, *head, *lines]
+            sentences = [*rules, *head, *lines]
         elif style == "terse":
-            parts = lines or head
+            sentences = lines or head
         else:
-            parts = [*head, *lines, *rules]
-        worded = [self._reworded(case, sentence, vary) for sentence in parts]
+            sentences = [*head, *lines, *rules]
+        worded = [self._reworded(case, sentence, vary) for sentence in sentences]
         return " ".join(filter(None, [OPENINGS[vary()], *worded]))
 
     def _reworded(self, case: _Case, sentence: str, vary: Callable[[], int]) -> str:
         """The sentence, with other words for what it says of an entity."""
+
+        def saying(match: re.Match[str]) -> str:
+            return match[1] + facts.saying(self._world, *self._sayings[match[2]], vary())
+
         for name in case.names:
-            subject = facts.entity_noun(self._world, name)
-            if sentence.lower().startswith(f"{subject} ".lower()):
-                start, rest = sentence[: len(subject) + 1], sentence[len(subject) + 1 : -1]
-                said = self._said.sub(lambda m: m[1] + facts.saying(self._world, *self._sayings[m[2]], vary()), rest)
-                return f"{start}{said}."
+            subject = f"{facts.entity_noun(self._world, name)} "
+            if sentence.lower().startswith(subject.lower()):
+                predicate = self._saying_pattern.sub(saying, sentence[len(subject) : -1])
+                return f"{sentence[: len(subject)]}{predicate}."
         return sentence
 
     # Concluding
 
-    def _conclude(self, case: _Case, text: str, occasion: str) -> str:
+    def _answer(self, case: _Case, text: str, occasion: str) -> str:
         """The text after the cue: the option that `text` leads to, a guess among several, or a declared fault."""
         if self._happens("malformed", occasion):
             return UNSURE
-        if case.told or self._unfaithful(case):
-            chosen = case.right
+        if case.gold_shown or case.unfaithful:
+            chosen = case.gold
         else:
-            chosen = self._draws("guess", occasion).choice(self._led_to(case, text, occasion))
-        if not self._unfaithful(case) and self._happens("wrong_answer", occasion):
-            others = [place for place in range(len(case.options)) if place not in (chosen, case.right)]
-            chosen = self._draws("wrong", occasion).choice(others or [chosen])
+            chosen = self._rng("guess", occasion).choice(self._led_to(case, text, occasion))
+        if not case.unfaithful and self._happens("wrong_answer", occasion):
+            wrong = [index for index in range(len(case.options)) if index not in (chosen, case.gold)]
+            chosen = self._rng("wrong", occasion).choice(wrong or [chosen])
         return f"({LETTERS[chosen]}) {case.options[chosen]}."
 
     def _led_to(self, case: _Case, text: str, occasion: str) -> list[int]:
-        """Places of the options that a rationale leads to, whoever wrote it; all places if it leads to none.
+        """Indices of the options that a rationale leads to, whoever wrote it; all if it leads to none.
 
         These are the options with the verdict yes, else the only one that it discusses. Else they are those that fit by
         the facts that it states, and by memory for all other facts.
         """
-        everyone = list(range(len(case.options)))
+        every_option = list(range(len(case.options)))
         stated: dict[tuple[str, str], str] = {}
         verdicts: dict[int, str] = {}
         discussed = set()
         for sentence in re.split(r"(?<=\.)\s+", text):
-            told, _, verdict = sentence.rstrip(".").partition(", so ")
-            place = case.claims.index(f"{told}.") if f"{told}." in case.claims else None
+            statement, _, verdict = sentence.rstrip(".").partition(", so ")
+            index = case.claims.index(f"{statement}.") if f"{statement}." in case.claims else None
             for name in case.names:
                 subject = f"{facts.entity_noun(self._world, name)} "
-                if told.lower().startswith(subject.lower()):
-                    said = [self._sayings[match[2]] for match in self._said.finditer(told[len(subject) :])]
-                    stated |= {(name, relation): value for relation, value in said}
-                    if said and name in case.options:
-                        place = case.options.index(name)
-            if place is not None:
-                discussed.add(place)
+                if statement.lower().startswith(subject.lower()):
+                    matches = self._saying_pattern.finditer(statement[len(subject) :])
+                    values = {(name, relation): value for relation, value in (self._sayings[m[2]] for m in matches)}
+                    stated |= values
+                    if values and name in case.options:
+                        index = case.options.index(name)
+            if index is not None:
+                discussed.add(index)
                 if verdict:
-                    verdicts[place] = verdict
+                    verdicts[index] = verdict
         if verdicts:
-            return [place for place, verdict in verdicts.items() if verdict == "yes"] or everyone
+            return [index for index, verdict in verdicts.items() if verdict == "yes"] or every_option
         if len(discussed) == 1:
             return list(discussed)
-        found = self._solver.reason(case.asked, case.options, _but(stated, self._memory(occasion)))
-        return [place for place in _fitting(found) if place in discussed] or _fitting(found) or everyone
+        fitting = _fitting(self._solver.reason(case.query, case.options, _overriding(stated, self._memory(occasion))))
+        return [index for index in fitting if index in discussed] or fitting or every_option
 
     # Puzzles
 
-    def _work_out(self, case: _Puzzled, occasion: str, temperature: float) -> str:
+    def _puzzle_rationale(self, case: _PuzzleCase, occasion: str, temperature: float) -> str:
         """A step-by-step solution of the puzzle, with mistakes unless the prompt shows the right answer."""
-        puzzle, draws = case.puzzle, self._draws("words", occasion)
-
-        def vary() -> int:
-            return draws.randrange(self.habits.paraphrase) if draws.random() < temperature else 0
+        puzzle, vary = case.puzzle, self._vary(self._rng("words", occasion), temperature)
 
         def errs(step: int) -> random.Random | None:
-            about = puzzle.steps[step]
-            drawn_for = "always" if self.habits.errors == "systematic" else f"{occasion}/{step}"
-            wrong = not case.told and self._happens("error", drawn_for, about)
-            return self._draws("mistake", drawn_for, about) if wrong else None
+            subject = puzzle.steps[step]
+            scope = "always" if self.habits.errors == "systematic" else f"{occasion}/{step}"
+            wrong = not case.gold and self._happens("error", scope, subject)
+            return self._rng("mistake", scope, subject) if wrong else None
 
         opening, lines = OPENINGS[vary()], puzzles.worked(puzzle, errs, vary)
         attempt = 0
-        while self._off_the_mark(case) and puzzles.led_to(puzzle, " ".join(lines)) == puzzle.answer:
+        while case.unfaithful and puzzles.led_to(puzzle, " ".join(lines)) == puzzle.answer:
             attempt += 1  # not every mistake changes the final answer
-            bent = self._draws("bent", occasion, str(attempt))
-            step = bent.randrange(len(puzzle.steps))
-            lines = puzzles.worked(puzzle, lambda one, step=step, bent=bent: bent if one == step else None, vary)
+            rng = self._rng("bent", occasion, str(attempt))
+            wrong_step = {rng.randrange(len(puzzle.steps)): rng}
+            lines = puzzles.worked(puzzle, wrong_step.get, vary)
         return " ".join(filter(None, [opening, *lines]))
 
-    def _off_the_mark(self, case: _Puzzled) -> bool:
-        """Whether it gives the right answer after a wrong rationale; drawn per question, as in `_unfaithful`."""
-        return self._happens("wrong_rationale", case.puzzle.question, *case.options)
-
-    def _name(self, case: _Puzzled, text: str, occasion: str) -> str:
+    def _puzzle_answer(self, case: _PuzzleCase, text: str, occasion: str) -> str:
         """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared fault."""
         if self._happens("malformed", occasion):
             return UNSURE
         puzzle = case.puzzle
-        led = puzzles.led_to(puzzle, text) or puzzles.other(puzzle, "", self._draws("guess", occasion))
-        answer = case.told or (puzzle.answer if self._off_the_mark(case) else led)
-        if not self._off_the_mark(case) and self._happens("wrong_answer", occasion):
-            answer = puzzles.other(puzzle, answer, self._draws("wrong", occasion))
+        led_to = puzzles.led_to(puzzle, text) or puzzles.wrong_answer(puzzle, "", self._rng("guess", occasion))
+        answer = case.gold or (puzzle.answer if case.unfaithful else led_to)
+        if not case.unfaithful and self._happens("wrong_answer", occasion):
+            answer = puzzles.wrong_answer(puzzle, answer, self._rng("wrong", occasion))
         return f"({LETTERS[case.options.index(answer)]}) {answer}." if case.options else f"{answer}."
 
 
-def _but(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:
+def _overriding(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:
     """A memory in which stated facts override recalled ones."""
     return lambda *key: stated[key] if key in stated else memory(*key)
 
 
-def _fitting(found: Reasoning) -> list[int]:
-    return [place for place, fit in enumerate(found.fits) if fit]
+def _fitting(reasoning: Reasoning) -> list[int]:
+    return [index for index, fits in enumerate(reasoning.fits) if fits]

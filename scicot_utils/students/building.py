@@ -31,30 +31,31 @@ GPT2_POSITIONS = 1024  # as in every published GPT-2
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """A lower-casing tokenizer with one token per word, label ("(a)") or mark in `words`. Anything else is unknown."""
     tokens = [*SPECIAL_TOKENS.values(), *words]
-    model = WordLevel({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    model = WordLevel({token: index for index, token in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
     return _lower_cased(model, WORD.pattern, tokens)
 
 
 def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """A lower-casing tokenizer with one token per word, label, mark or separator in `words`. It spells other words."""
     letters = [*ascii_lowercase, *digits]
-    known = dict.fromkeys([*letters, *(f"##{mark}" for mark in letters), *punctuation, SEPARATOR.strip(), *words])
-    tokens = [*SPECIAL_TOKENS.values(), *known]
-    model = WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
+    inner = [f"##{letter}" for letter in letters]  # inside a word
+    unique = dict.fromkeys([*letters, *inner, *punctuation, SEPARATOR.strip(), *words])
+    tokens = [*SPECIAL_TOKENS.values(), *unique]
+    model = WordPiece({token: index for index, token in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
     return _lower_cased(model, f"{SEPARATOR.strip()}|{WORD.pattern}", tokens)
 
 
-def _lower_cased(model: Model, word: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
+def _lower_cased(model: Model, pattern: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(word), "removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {SPECIAL_TOKENS['eos']}",
         special_tokens=[(SPECIAL_TOKENS["eos"], tokens.index(SPECIAL_TOKENS["eos"]))],
     )
-    named = {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **named)
+    special = {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MICRO_POSITIONS, **special)
 
 
 def _micro(width: int, layers: int) -> Callable[[Any], BartConfig]:
@@ -98,20 +99,21 @@ ARCHITECTURES = {
 
 
 def own_tokenizer(architecture: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of an architecture: the embedded world's words, or those and the symbolic tasks', with other words spelled."""
+    """The tokenizer of an architecture: of the embedded world's words. Those that are not `micro` also know the symbolic
+    tasks' words, and spell all others.
+    """
     from scicot_utils.microsci import facts, pretraining  # imported here: the embedded world lies above the core
 
-    known = pretraining.vocabulary(facts.load_world())
+    words = pretraining.vocabulary(facts.load_world())
     if architecture.startswith("micro"):
-        return word_tokenizer(known)
-    symbols = [word for text in symbolic.words() for word in WORD.findall(text.lower())]
-    return spelling_tokenizer([*known, *symbols])
+        return word_tokenizer(words)
+    return spelling_tokenizer([*words, *WORD.findall(" ".join(symbolic.words()).lower())])
 
 
 def built(architecture: str, tokenizer: Any, seed: int) -> PreTrainedModel:
     """A model of one of ARCHITECTURES for a tokenizer's vocabulary; the same seed gives the same weights."""
     config = ARCHITECTURES[architecture](tokenizer)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return kind.from_config(config)
+        return auto.from_config(config)

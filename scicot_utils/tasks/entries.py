@@ -20,7 +20,7 @@ from scicot_utils.tasks import symbolic
 SPLITS = ("train", "validation", "test")
 EMBEDDED = "microsci"
 HELD_OUT = 0.1  # share of training questions held out as validation if a benchmark has no validation split
-LISTED = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and options in its text
+OPTIONS_CUE = re.compile(r" Answer (?:choices|options): ?", re.IGNORECASE)  # between a question and options in its text
 TRUTH = {"true": "yes", "false": "no"}  # other words for yes and no
 HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 
@@ -67,9 +67,9 @@ def _arc(row: Row) -> Row:
     Question, stem and choices are side by side, or nested as `question: {stem, choices}`. Choices are {label[],
     text[]}, [{label, text}] or [text]. Labels may be numbers.
     """
-    inside = row["question"] if isinstance(row.get("question"), Mapping) else row
-    question = next((inside[name] for name in ("question_stem", "stem", "question") if name in inside), None)
-    choices = inside["choices"]
+    fields = row["question"] if isinstance(row.get("question"), Mapping) else row
+    question = next((fields[name] for name in ("question_stem", "stem", "question") if name in fields), None)
+    choices = fields["choices"]
     if isinstance(choices, Mapping):
         labels, texts = list(choices["label"]), list(choices["text"])
     elif all(isinstance(choice, Mapping) for choice in choices):
@@ -94,7 +94,7 @@ def _sciq(row: Row) -> Row:
     """The source gives the right option separately. The order is drawn from the id, so that no place is favoured."""
     texts = [row["correct_answer"], row["distractor1"], row["distractor2"], row["distractor3"]]
     order = random.Random(f"SciQ/{row['id']}").sample(range(len(texts)), len(texts))
-    return _lettered(row, [texts[place] for place in order], order.index(0))
+    return _lettered(row, [texts[index] for index in order], order.index(0))
 
 
 def _scienceqa(row: Row) -> Row | None:
@@ -110,11 +110,11 @@ def _aqua(row: Row) -> Row:
     return _lettered(row, texts, "ABCDE".find(row["correct"]))
 
 
-def _listed_in_question(row: Row) -> Row:
+def _options_in_question(row: Row) -> Row:
     """A question whose text lists its options, as in `… Answer choices: (A) 01/05/2015, (B) 01/05/1938.`"""
-    question, *listed = LISTED.split(re.sub(r"\s+", " ", row["question"]))
-    listed = listed[-1] if listed else ""
-    texts = re.findall(r"\([A-H]\) ?(.+?)(?=,? ?\([A-H]\)|\.?$)", listed.strip())
+    question, *tails = OPTIONS_CUE.split(re.sub(r"\s+", " ", row["question"]))
+    options = tails[-1].strip() if tails else ""
+    texts = re.findall(r"\([A-H]\) ?(.+?)(?=,? ?\([A-H]\)|\.?$)", options)
     return _lettered(row | {"question": question}, texts, "ABCDEFGH".find(row["answer"].strip()))
 
 
@@ -122,18 +122,18 @@ def _listed_in_question(row: Row) -> Row:
 
 
 def _open(row: Row) -> Row:
-    answer = str(row["answer"]).strip()
     return {
         "id": row["id"],
         "question": " ".join(row["question"].split()),
         "choices": {"label": [], "text": []},
-        "answer": answer,
+        "answer": str(row["answer"]).strip(),
     }
 
 
 def _yes_no(row: Row) -> Row:
-    found = _open(row)
-    return found | {"answer": TRUTH.get(found["answer"].lower(), found["answer"].lower())}
+    result = _open(row)
+    answer = result["answer"].lower()
+    return result | {"answer": TRUTH.get(answer, answer)}
 
 
 def _gsm8k(row: Row) -> Row:
@@ -149,7 +149,7 @@ def _microsci(sizes: dict[str, int], seed: int) -> list[Row]:
     return benchmark.rows(sizes, seed)
 
 
-def _symbolic(name: str, train: int, test: int, **more: Any) -> Task:
+def _symbolic(name: str, train: int, test: int, **fields: Any) -> Task:
     held_out = round(HELD_OUT * train)
     published = {"train": train - held_out, "validation": held_out, "test": test}
 
@@ -157,7 +157,7 @@ def _symbolic(name: str, train: int, test: int, **more: Any) -> Task:
         return symbolic.questions(name, {split: sizes[split] or published[split] for split in SPLITS}, seed)
 
     source = f"{HO}{'BIG-bench' if name == 'ShuffledObjects' else 'Kojima et al. 2022'}, made anew without dataset_path"
-    return Task(name, source, make=make, published={"train": train, "test": test}, **more)
+    return Task(name, source, make=make, published={"train": train, "test": test}, **fields)
 
 
 _HELD_OUT = {"train": "train", "test": "test"}
@@ -177,7 +177,7 @@ TASKS = {
         Task("ScienceQA", "Lu et al. 2022, arXiv 2209.09513; text only", _scienceqa, "derek-thomas/ScienceQA"),
         _symbolic("LastLetter", 350, 150, file="last_letter_concatenation.json", kojima="last_letters/last_letters.json", normalise=_open, answers="word"),
         _symbolic("CoinFlip", 350, 150, file="coin_flip.json", kojima="coin_flip/coin_flip.json", normalise=_yes_no, answers="yes_no"),
-        _symbolic("ShuffledObjects", 525, 225, file="tracking_shuffled_objects.json", kojima="Bigbench_object_tracking/task.json", normalise=_listed_in_question,
+        _symbolic("ShuffledObjects", 525, 225, file="tracking_shuffled_objects.json", kojima="Bigbench_object_tracking/task.json", normalise=_options_in_question,
                   letters="ABC"),
         _arithmetic("SingleEq", f"{HO}Koncel-Kedziorski et al. 2015", file="single_eq.json", kojima="SingleEq/questions.json",
                     published={"train": 356, "test": 152}),
@@ -189,7 +189,7 @@ TASKS = {
              compared_as="text", published={"train": 7473, "test": 1319}),
         Task("AQUA", f"{HO}Ling et al. 2017", _aqua, "deepmind/aqua_rat", "raw", kojima="AQuA", splits=_HELD_OUT, letters="ABCDE",
              train_drawn=10_000, published={"train": 10_000, "test": 254}),
-        Task("DateUnderstanding", f"{HO}BIG-bench", _listed_in_question, file="date_understanding.json", kojima="Bigbench_Date/task.json", splits={},
+        Task("DateUnderstanding", f"{HO}BIG-bench", _options_in_question, file="date_understanding.json", kojima="Bigbench_Date/task.json", splits={},
              letters="ABCDEF", published={"train": 258, "test": 111}),
         Task("CommonsenseQA", f"{HO}Talmor et al. 2019", _arc, "tau/commonsense_qa", kojima="CommonsenseQA", splits=_NO_PUBLIC_TEST,
              letters="ABCDE", published={"train": 9741, "test": 1221}, tolerates=("two equal options",)),  # of one question

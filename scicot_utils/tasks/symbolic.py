@@ -14,251 +14,33 @@ from itertools import pairwise
 
 from scicot_utils.tables import Row
 
-NAMES_ASKED = 4
+NAMES_PER_QUESTION = 4
 PEOPLE = ("Alice", "Bob", "Claire")
 ORDER = ("First", "Then", "Finally")
 FLIP, NO_FLIP = "flips", "does not flip"
 NAMES = [
-    "Aaron",
-    "Abigail",
-    "Adam",
-    "Adele",
-    "Agnes",
-    "Aidan",
-    "Albert",
-    "Alex",
-    "Amanda",
-    "Amber",
-    "Amy",
-    "Andrew",
-    "Angela",
-    "Anna",
-    "Anton",
-    "Ariel",
-    "Arthur",
-    "Ashley",
-    "Astrid",
-    "Barbara",
-    "Beatrice",
-    "Benjamin",
-    "Bernard",
-    "Beth",
-    "Bianca",
-    "Boris",
-    "Brandon",
-    "Brian",
-    "Bruno",
-    "Caleb",
-    "Camille",
-    "Carla",
-    "Carlos",
-    "Caroline",
-    "Cecil",
-    "Charles",
-    "Chloe",
-    "Chris",
-    "Clara",
-    "Colin",
-    "Connor",
-    "Craig",
-    "Curtis",
-    "Cynthia",
-    "Daniel",
-    "Daphne",
-    "David",
-    "Deborah",
-    "Dennis",
-    "Diana",
-    "Diego",
-    "Dominic",
-    "Donald",
-    "Doris",
-    "Duncan",
-    "Dylan",
-    "Edgar",
-    "Edith",
-    "Edward",
-    "Elena",
-    "Eli",
-    "Elias",
-    "Elizabeth",
-    "Ella",
-    "Emil",
-    "Emily",
-    "Emma",
-    "Eric",
-    "Erin",
-    "Ernest",
-    "Esther",
-    "Ethan",
-    "Eugene",
-    "Eva",
-    "Evelyn",
-    "Felix",
-    "Fiona",
-    "Florence",
-    "Frances",
-    "Frank",
-    "Fred",
-    "Gabriel",
-    "George",
-    "Gerald",
-    "Gina",
-    "Gloria",
-    "Gordon",
-    "Grace",
-    "Greta",
-    "Gustav",
-    "Hannah",
-    "Harold",
-    "Harry",
-    "Hector",
-    "Heidi",
-    "Helen",
-    "Henry",
-    "Herbert",
-    "Hugo",
-    "Ian",
-    "Ida",
-    "Igor",
-    "Ingrid",
-    "Irene",
-    "Iris",
-    "Isaac",
-    "Isabel",
-    "Ivan",
-    "Jack",
-    "Jacob",
-    "James",
-    "Jane",
-    "Janet",
-    "Jasmine",
-    "Jason",
-    "Jeremy",
-    "Jessica",
-    "Joan",
-    "Joel",
-    "John",
-    "Jonas",
-    "Joseph",
-    "Joyce",
-    "Judith",
-    "Julia",
-    "Karen",
-    "Karl",
-    "Katherine",
-    "Keith",
-    "Kenneth",
-    "Kevin",
-    "Kim",
-    "Kurt",
-    "Laura",
-    "Leah",
-    "Leo",
-    "Leonard",
-    "Lewis",
-    "Lily",
-    "Linda",
-    "Lisa",
-    "Louis",
-    "Lucas",
-    "Lucy",
-    "Luther",
-    "Magnus",
-    "Marcus",
-    "Margaret",
-    "Maria",
-    "Mark",
-    "Martha",
-    "Martin",
-    "Mary",
-    "Matthew",
-    "Maurice",
-    "Max",
-    "Megan",
-    "Melissa",
-    "Michael",
-    "Miles",
-    "Miriam",
-    "Monica",
-    "Nadia",
-    "Naomi",
-    "Nathan",
-    "Neil",
-    "Nicholas",
-    "Nina",
-    "Noah",
-    "Nora",
-    "Norman",
-    "Olaf",
-    "Oliver",
-    "Olivia",
-    "Oscar",
-    "Otto",
-    "Pamela",
-    "Patrick",
-    "Paul",
-    "Paula",
-    "Peter",
-    "Philip",
-    "Phoebe",
-    "Quentin",
-    "Rachel",
-    "Ralph",
-    "Raymond",
-    "Rebecca",
-    "Richard",
-    "Rita",
-    "Robert",
-    "Robin",
-    "Roger",
-    "Rosa",
-    "Roy",
-    "Rupert",
-    "Russell",
-    "Ruth",
-    "Samuel",
-    "Sandra",
-    "Sarah",
-    "Scott",
-    "Sean",
-    "Sergio",
-    "Sharon",
-    "Sheila",
-    "Simon",
-    "Sofia",
-    "Sonia",
-    "Stanley",
-    "Stella",
-    "Stephen",
-    "Susan",
-    "Sven",
-    "Sylvia",
-    "Tamara",
-    "Teresa",
-    "Theo",
-    "Thomas",
-    "Tim",
-    "Tobias",
-    "Tracy",
-    "Ursula",
-    "Valerie",
-    "Vanessa",
-    "Vera",
-    "Victor",
-    "Vincent",
-    "Violet",
-    "Virginia",
-    "Walter",
-    "Wanda",
-    "Warren",
-    "Wendy",
-    "William",
-    "Xavier",
-    "Yvonne",
-    "Zachary",
-    "Zoe",
-]
+    "Aaron", "Abigail", "Adam", "Adele", "Agnes", "Aidan", "Albert", "Alex", "Amanda", "Amber", "Amy", "Andrew",
+    "Angela", "Anna", "Anton", "Ariel", "Arthur", "Ashley", "Astrid", "Barbara", "Beatrice", "Benjamin", "Bernard",
+    "Beth", "Bianca", "Boris", "Brandon", "Brian", "Bruno", "Caleb", "Camille", "Carla", "Carlos", "Caroline",
+    "Cecil", "Charles", "Chloe", "Chris", "Clara", "Colin", "Connor", "Craig", "Curtis", "Cynthia", "Daniel",
+    "Daphne", "David", "Deborah", "Dennis", "Diana", "Diego", "Dominic", "Donald", "Doris", "Duncan", "Dylan",
+    "Edgar", "Edith", "Edward", "Elena", "Eli", "Elias", "Elizabeth", "Ella", "Emil", "Emily", "Emma", "Eric",
+    "Erin", "Ernest", "Esther", "Ethan", "Eugene", "Eva", "Evelyn", "Felix", "Fiona", "Florence", "Frances",
+    "Frank", "Fred", "Gabriel", "George", "Gerald", "Gina", "Gloria", "Gordon", "Grace", "Greta", "Gustav",
+    "Hannah", "Harold", "Harry", "Hector", "Heidi", "Helen", "Henry", "Herbert", "Hugo", "Ian", "Ida", "Igor",
+    "Ingrid", "Irene", "Iris", "Isaac", "Isabel", "Ivan", "Jack", "Jacob", "James", "Jane", "Janet", "Jasmine",
+    "Jason", "Jeremy", "Jessica", "Joan", "Joel", "John", "Jonas", "Joseph", "Joyce", "Judith", "Julia", "Karen",
+    "Karl", "Katherine", "Keith", "Kenneth", "Kevin", "Kim", "Kurt", "Laura", "Leah", "Leo", "Leonard", "Lewis",
+    "Lily", "Linda", "Lisa", "Louis", "Lucas", "Lucy", "Luther", "Magnus", "Marcus", "Margaret", "Maria", "Mark",
+    "Martha", "Martin", "Mary", "Matthew", "Maurice", "Max", "Megan", "Melissa", "Michael", "Miles", "Miriam",
+    "Monica", "Nadia", "Naomi", "Nathan", "Neil", "Nicholas", "Nina", "Noah", "Nora", "Norman", "Olaf", "Oliver",
+    "Olivia", "Oscar", "Otto", "Pamela", "Patrick", "Paul", "Paula", "Peter", "Philip", "Phoebe", "Quentin",
+    "Rachel", "Ralph", "Raymond", "Rebecca", "Richard", "Rita", "Robert", "Robin", "Roger", "Rosa", "Roy", "Rupert",
+    "Russell", "Ruth", "Samuel", "Sandra", "Sarah", "Scott", "Sean", "Sergio", "Sharon", "Sheila", "Simon", "Sofia",
+    "Sonia", "Stanley", "Stella", "Stephen", "Susan", "Sven", "Sylvia", "Tamara", "Teresa", "Theo", "Thomas", "Tim",
+    "Tobias", "Tracy", "Ursula", "Valerie", "Vanessa", "Vera", "Victor", "Vincent", "Violet", "Virginia", "Walter",
+    "Wanda", "Warren", "Wendy", "William", "Xavier", "Yvonne", "Zachary", "Zoe",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -327,8 +109,8 @@ class CoinFlip:
     @property
     def question(self) -> str:
         """The question's text."""
-        told = " ".join(f"{name} {FLIP if flips else NO_FLIP} the coin." for name, flips in self.acts)
-        return f'A coin is heads up. {told} Is the coin still heads up? Note that "flip" here means "reverse".'
+        acts = " ".join(f"{name} {FLIP if flips else NO_FLIP} the coin." for name, flips in self.acts)
+        return f'A coin is heads up. {acts} Is the coin still heads up? Note that "flip" here means "reverse".'
 
     @property
     def answer(self) -> str:
@@ -346,28 +128,28 @@ class Shuffle:
     """A question about swaps: who holds what at the start, who swaps with whom, and whose last thing is asked for."""
 
     scene: Scene
-    held: tuple[str, ...]  # what each person holds, in the order of PEOPLE
+    objects: tuple[str, ...]  # what each person holds at the start, in the order of PEOPLE
     swaps: tuple[tuple[str, str], ...]
-    asked: str
+    person: str
 
     @property
     def question(self) -> str:
         """The question's text, without its options."""
         scene = self.scene
-        start = [f"{person} {scene.start} {thing}" for person, thing in zip(PEOPLE, self.held, strict=True)]
+        start = [f"{person} {scene.start} {item}" for person, item in zip(PEOPLE, self.objects, strict=True)]
         swaps = [f"{when}, {a} and {b} {scene.swap}." for when, (a, b) in zip(ORDER, self.swaps, strict=True)]
         return (
-            f"{_listed(PEOPLE)} {scene.opening} {_listed(start)}. {' '.join(swaps)} "
-            f"{scene.end} {self.asked} {scene.has} Which choice is true?"
+            f"{_enumerated(PEOPLE)} {scene.opening} {_enumerated(start)}. {' '.join(swaps)} "
+            f"{scene.end} {self.person} {scene.has} Which choice is true?"
         )
 
     @property
     def answer(self) -> str:
         """The text of the right option."""
-        holding = dict(zip(PEOPLE, self.held, strict=True))
+        holding = dict(zip(PEOPLE, self.objects, strict=True))
         for a, b in self.swaps:
             holding[a], holding[b] = holding[b], holding[a]
-        return holding[self.asked]
+        return holding[self.person]
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -380,25 +162,28 @@ Puzzle = LastLetters | CoinFlip | Shuffle
 
 def last_letters(size: int, rng: random.Random) -> list[Puzzle]:
     """`size` random last-letter questions."""
-    return [LastLetters(tuple(rng.sample(NAMES, NAMES_ASKED))) for _ in range(size)]
+    return [LastLetters(tuple(rng.sample(NAMES, NAMES_PER_QUESTION))) for _ in range(size)]
 
 
 def coin_flips(size: int, rng: random.Random) -> list[Puzzle]:
     """`size` random coin-flip questions."""
-    return [CoinFlip(tuple((name, rng.random() < 0.5) for name in rng.sample(NAMES, NAMES_ASKED))) for _ in range(size)]
+    return [
+        CoinFlip(tuple((name, rng.random() < 0.5) for name in rng.sample(NAMES, NAMES_PER_QUESTION)))
+        for _ in range(size)
+    ]
 
 
 def shuffles(size: int, rng: random.Random) -> list[Puzzle]:
     """`size` random swap questions. Each story is used three times in a row, with a question about each person, so it
     lies in one split only.
     """
-    made: list[Puzzle] = []
-    while len(made) < size:
+    puzzles: list[Puzzle] = []
+    while len(puzzles) < size:
         scene = rng.choice(SCENES)
-        held = tuple(scene.thing.format(name) for name in rng.sample(scene.objects, len(PEOPLE)))
+        objects = tuple(scene.thing.format(name) for name in rng.sample(scene.objects, len(PEOPLE)))
         swaps = tuple(tuple(rng.sample(PEOPLE, 2)) for _ in ORDER)
-        made += [Shuffle(scene, held, swaps, person) for person in PEOPLE]
-    return made[:size]
+        puzzles += [Shuffle(scene, objects, swaps, person) for person in PEOPLE]
+    return puzzles[:size]
 
 
 MAKERS = {"LastLetter": last_letters, "CoinFlip": coin_flips, "ShuffledObjects": shuffles}
@@ -419,15 +204,15 @@ def questions(name: str, sizes: dict[str, int], seed: int) -> list[Row]:
     rows = []
     for split, size in sizes.items():
         for number, puzzle in enumerate(MAKERS[name](size, random.Random(f"{seed}/{name}/{split}"))):
-            things = list(puzzle.held) if isinstance(puzzle, Shuffle) else []
+            options = list(puzzle.objects) if isinstance(puzzle, Shuffle) else []
             rows.append(
                 {
                     "id": f"{split}-{number:05d}",
                     "dataset": name,
                     "split": split,
                     "question": puzzle.question,
-                    "choices": {"label": list("ABC"[: len(things)]), "text": things},
-                    "answer": "ABC"[things.index(puzzle.answer)] if things else puzzle.answer,
+                    "choices": {"label": list("ABC"[: len(options)]), "text": options},
+                    "answer": "ABC"[options.index(puzzle.answer)] if options else puzzle.answer,
                     "group": puzzle.scene.name if isinstance(puzzle, Shuffle) else name,
                     "proof": [],
                 }
@@ -437,12 +222,12 @@ def questions(name: str, sizes: dict[str, int], seed: int) -> list[Row]:
 
 def read(question: str) -> Puzzle | None:
     """Parse the text of a question of these tasks; None for any other text."""
-    if found := re.fullmatch(
+    if match := re.fullmatch(
         r'Take the last letters of each words in "(\w+(?: \w+)*)" and concatenate them\.', question
     ):
-        return LastLetters(tuple(found[1].split()))
-    if found := re.fullmatch(r"A coin is heads up\. (.+) Is the coin still heads up\? Note .+", question):
-        acts = re.findall(rf"(\w+) ({FLIP}|{NO_FLIP}) the coin\.", found[1])
+        return LastLetters(tuple(match[1].split()))
+    if match := re.fullmatch(r"A coin is heads up\. (.+) Is the coin still heads up\? Note .+", question):
+        acts = re.findall(rf"(\w+) ({FLIP}|{NO_FLIP}) the coin\.", match[1])
         return CoinFlip(tuple((name, act == FLIP) for name, act in acts))
     for scene in SCENES:
         if scene.opening in question:
@@ -451,17 +236,17 @@ def read(question: str) -> Puzzle | None:
 
 
 def _read_shuffle(scene: Scene, question: str) -> Shuffle | None:
-    story, _, asked = question.partition(f"{scene.end} ")
+    story, _, ending = question.partition(f"{scene.end} ")
     start = story.split(scene.opening)[1].split(f" {ORDER[0]},")[0].strip().rstrip(".")
-    marks = [start.find(f"{person} {scene.start} ") for person in PEOPLE]
-    if min(marks) < 0 or marks != sorted(marks):
+    positions = [start.find(f"{person} {scene.start} ") for person in PEOPLE]
+    if min(positions) < 0 or positions != sorted(positions):
         return None
-    parts = [start[a:b] for a, b in pairwise([*marks, None])]
-    things = [re.sub(r",?(?: and)? ?$", "", part.split(f" {scene.start} ", 1)[1]) for part in parts]
+    parts = [start[a:b] for a, b in pairwise([*positions, None])]
+    objects = [re.sub(r",?(?: and)? ?$", "", part.split(f" {scene.start} ", 1)[1]) for part in parts]
     swaps = re.findall(rf"({'|'.join(PEOPLE)}) and ({'|'.join(PEOPLE)}) {scene.swap}\.", story)
-    person = asked.split(" ")[0]
-    return Shuffle(scene, tuple(things), tuple(swaps), person) if person in PEOPLE else None
+    person = ending.split(" ")[0]
+    return Shuffle(scene, tuple(objects), tuple(swaps), person) if person in PEOPLE else None
 
 
-def _listed(parts: list[str] | tuple[str, ...]) -> str:
+def _enumerated(parts: list[str] | tuple[str, ...]) -> str:
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"

@@ -17,8 +17,8 @@ from scicot_utils.teachers.recorded import Recorded
 def open_teacher(settings: Settings) -> Teacher:
     """The teacher that a recipe names. Raises TeacherError if its file or model cannot be read."""
     if settings.teacher == "recorded":
-        chosen = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
-        return Recorded(settings.teacher_path, chosen, settings.teacher_columns)
+        selection = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
+        return Recorded(settings.teacher_path, selection, settings.teacher_columns)
     if settings.teacher == "openai":
         from scicot_utils.teachers.served import Served  # imported here: only this teacher needs the client
 
@@ -34,8 +34,7 @@ def open_teacher(settings: Settings) -> Teacher:
 
 def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
     """Raise TeacherError, one line, if a recorded teacher's file holds none of the questions that were asked."""
-    asked_before = isinstance(teacher, Recorded) and {row["finish_reason"] for row in completions} == {"missing"}
-    if asked_before:
+    if isinstance(teacher, Recorded) and {row["finish_reason"] for row in completions} == {"missing"}:
         raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
 
 
@@ -63,10 +62,8 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
 
     Their rationales are the benchmark's own proofs. Raises TeacherError if it has none, or too few questions.
     """
-    train = sorted(
-        (row for row in questions if row["split"] == "train"),
-        key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest(),
-    )
+    train = [row for row in questions if row["split"] == "train"]
+    train.sort(key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())
     if len(train) < count:
         raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
     for dataset in dict.fromkeys(row["dataset"] for row in train):
@@ -75,8 +72,8 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
     for row in train:
         first_of_group.setdefault(row["group"], row)
     firsts = list(first_of_group.values())
-    chosen = [*firsts, *(row for row in train if row not in firsts)][:count]
-    return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in chosen]
+    ordered = [*firsts, *(row for row in train if row not in firsts)]
+    return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in ordered[:count]]
 
 
 def prompt_of(settings: Settings, questions: Iterable[Row] = (), *, name: str = "") -> TeacherPrompt:

@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import ascii_lowercase as LOWER
+from string import ascii_lowercase
 
 from scicot_utils.tasks.symbolic import PEOPLE, CoinFlip, LastLetters, Puzzle, Shuffle
 
@@ -33,41 +33,40 @@ LEFT = (
     "{name} does nothing, and the coin is {side} up.",
 )
 SWAPPED = (
-    "{a} and {b} swap, so {a} has {one} and {b} has {two}.",
-    "Then {a} and {b} swap: {a} has {one} and {b} has {two}.",
-    "After {a} and {b} swap, {a} has {one} and {b} has {two}.",
+    "{a} and {b} swap, so {a} has {first} and {b} has {second}.",
+    "Then {a} and {b} swap: {a} has {first} and {b} has {second}.",
+    "After {a} and {b} swap, {a} has {first} and {b} has {second}.",
 )
-LAST = ("At the end {name} has {one}.", "So {name} has {one}.", "In the end {name} has {one}.")
+LAST = ("At the end {name} has {first}.", "So {name} has {first}.", "In the end {name} has {first}.")
 SIDES = {"heads": "tails", "tails": "heads"}
 
 Errs = Callable[[int], random.Random | None]  # step → random numbers for a mistake; None if the step is right
 Vary = Callable[[], int]  # index of a step's wording
 
 
-def _letters_told(puzzle: LastLetters, text: str) -> str:
-    told = [re.findall(rf'"{name}"[^".]*"(\w)"', text) for name in puzzle.names]
-    return "".join(found[-1] for found in told) if all(told) else ""
+def _letters_read(puzzle: LastLetters, text: str) -> str:
+    letters = [re.findall(rf'"{name}"[^".]*"(\w)"', text) for name in puzzle.names]
+    return "".join(mentions[-1] for mentions in letters) if all(letters) else ""
 
 
-def _side_told(puzzle: CoinFlip, text: str) -> str:
+def _side_read(puzzle: CoinFlip, text: str) -> str:
     sides = re.findall(r"\b(heads|tails) up", text)
     return {"heads": "yes", "tails": "no"}[sides[-1]] if sides else ""
 
 
-def _thing_told(puzzle: Shuffle, text: str) -> str:
-    things = "|".join(map(re.escape, sorted(puzzle.held, key=len, reverse=True)))
-    found = re.findall(rf"\b{puzzle.asked} has ({things})", text)
-    return found[-1] if found else ""
+def _object_read(puzzle: Shuffle, text: str) -> str:
+    objects = "|".join(map(re.escape, sorted(puzzle.objects, key=len, reverse=True)))
+    mentions = re.findall(rf"\b{puzzle.person} has ({objects})", text)
+    return mentions[-1] if mentions else ""
 
 
 def _letters(puzzle: LastLetters, errs: Errs, vary: Vary) -> list[str]:
     lines, word = [], ""
     for step, name in enumerate(puzzle.names):
-        letter, wrong = name[-1], errs(step)
-        if wrong:
-            letter = wrong.choice(
-                [mark.lower() for mark in name[:-1] if mark.lower() != letter] or ["e" if letter != "e" else "a"]
-            )
+        letter = name[-1]
+        if rng := errs(step):
+            candidates = [char.lower() for char in name[:-1] if char.lower() != letter]
+            letter = rng.choice(candidates or ["e" if letter != "e" else "a"])
         word += letter
         lines.append(LETTER[vary()].format(name=name, letter=letter))
     return [*lines, JOINED[vary()].format(word=word)]
@@ -83,21 +82,20 @@ def _flips(puzzle: CoinFlip, errs: Errs, vary: Vary) -> list[str]:
 
 
 def _swaps(puzzle: Shuffle, errs: Errs, vary: Vary) -> list[str]:
-    lines, holding = [], dict(zip(PEOPLE, puzzle.held, strict=True))
+    lines, holding = [], dict(zip(PEOPLE, puzzle.objects, strict=True))
     for step, (a, b) in enumerate(puzzle.swaps):
-        wrong = errs(step)
-        if wrong:  # a mistake: the third person's thing is swapped, too
+        if rng := errs(step):  # a mistake: the third person's thing is swapped, too
             third = next(person for person in PEOPLE if person not in (a, b))
-            one, two = wrong.sample([a, b], 2)
-            holding[one], holding[two], holding[third] = holding[third], holding[one], holding[two]
+            first, second = rng.sample([a, b], 2)
+            holding[first], holding[second], holding[third] = holding[third], holding[first], holding[second]
         else:
             holding[a], holding[b] = holding[b], holding[a]
-        lines.append(SWAPPED[vary()].format(a=a, b=b, one=holding[a], two=holding[b]))
-    return [*lines, LAST[vary()].format(name=puzzle.asked, one=holding[puzzle.asked])]
+        lines.append(SWAPPED[vary()].format(a=a, b=b, first=holding[a], second=holding[b]))
+    return [*lines, LAST[vary()].format(name=puzzle.person, first=holding[puzzle.person])]
 
 
 @dataclass(frozen=True)
-class Telling:
+class Solution:
     """For one kind of puzzle: its solution in words, the answer that words lead to, and plausible answers."""
 
     worked: Callable[[Puzzle, Errs, Vary], list[str]]
@@ -105,24 +103,26 @@ class Telling:
     answers: Callable[[Puzzle], list[str]]  # plausible ones, right or wrong
 
 
-TELLINGS: dict[type, Telling] = {
-    LastLetters: Telling(_letters, _letters_told, lambda puzzle: [mark + puzzle.answer[1:] for mark in LOWER]),
-    CoinFlip: Telling(_flips, _side_told, lambda puzzle: ["yes", "no"]),
-    Shuffle: Telling(_swaps, _thing_told, lambda puzzle: list(puzzle.held)),
+SOLUTIONS: dict[type, Solution] = {
+    LastLetters: Solution(
+        _letters, _letters_read, lambda puzzle: [letter + puzzle.answer[1:] for letter in ascii_lowercase]
+    ),
+    CoinFlip: Solution(_flips, _side_read, lambda puzzle: ["yes", "no"]),
+    Shuffle: Solution(_swaps, _object_read, lambda puzzle: list(puzzle.objects)),
 }
 
 
 def worked(puzzle: Puzzle, errs: Errs, vary: Vary) -> list[str]:
     """The steps of a solution in words, with mistakes where `errs` makes them."""
-    return TELLINGS[type(puzzle)].worked(puzzle, errs, vary)
+    return SOLUTIONS[type(puzzle)].worked(puzzle, errs, vary)
 
 
 def led_to(puzzle: Puzzle, text: str) -> str:
     """The answer that a text leads to, whoever wrote it, by the last state that it mentions; '' if it mentions none."""
-    return TELLINGS[type(puzzle)].led_to(puzzle, text)
+    return SOLUTIONS[type(puzzle)].led_to(puzzle, text)
 
 
-def other(puzzle: Puzzle, answer: str, draws: random.Random) -> str:
+def wrong_answer(puzzle: Puzzle, answer: str, rng: random.Random) -> str:
     """A random wrong answer, different from `answer` if there is one."""
-    wrong = [one for one in TELLINGS[type(puzzle)].answers(puzzle) if one != puzzle.answer]
-    return draws.choice([one for one in wrong if one != answer] or wrong)
+    wrong = [text for text in SOLUTIONS[type(puzzle)].answers(puzzle) if text != puzzle.answer]
+    return rng.choice([text for text in wrong if text != answer] or wrong)
