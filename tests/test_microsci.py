@@ -37,11 +37,11 @@ def rows(world):
 @pytest.fixture(scope="module")
 def rules(world):
     """Every fact that is not about one thing, as a sentence."""
-    found = {facts.class_fact(world, kind) for kind in world.kinds}
-    found |= {facts.rule(world, text) for text in world.properties}
-    found |= {facts.consequence_rule(world, text) for text in world.consequences}
-    found |= {facts.value_rule(world, *key) for key in world.values}
-    return found | {facts.event_rule(world, *key) for key, value in world.values.items() if value.event}
+    sentences = {facts.class_fact(world, kind) for kind in world.kinds}
+    sentences |= {facts.rule(world, text) for text in world.properties}
+    sentences |= {facts.consequence_rule(world, text) for text in world.consequences}
+    sentences |= {facts.value_rule(world, *key) for key in world.values}
+    return sentences | {facts.event_rule(world, *key) for key, value in world.values.items() if value.event}
 
 
 def options(row):
@@ -94,18 +94,22 @@ def changed_world(folder, name, rows, columns=None):
     """The tables in `folder`, one of them with other rows."""
     for source in paths.MICROSCI.glob("*.csv"):
         shutil.copy(source, folder / source.name)
+    write_csv(folder, name, rows, columns)
+    return folder
+
+
+def write_csv(folder, name, rows, columns=None):
     with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns or rows[0])
         writer.writerows(row.values() for row in rows)
-    return folder
 
 
 @pytest.mark.parametrize(("file", "change", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_in_a_file_is_named_in_one_line(tmp_path, file, change, message):
-    first, *others = read_csv(file)
+    first, *rows = read_csv(file)
     with pytest.raises(ValueError, match=f"^{file}.csv: .*{re.escape(message)}") as error:
-        microsci.load_world(changed_world(tmp_path, file, [first | change, *others]))
+        microsci.load_world(changed_world(tmp_path, file, [first | change, *rows]))
     assert "\n" not in str(error.value)
 
 
@@ -131,15 +135,10 @@ def test_a_property_that_its_contrast_has_too_is_named(tmp_path):
 def test_a_kind_with_too_few_things_is_named(tmp_path):
     entities = read_csv("entities")
     kind = entities[0]["kind"]
-    kept = [row for row in entities if row["kind"] != kind] + [row for row in entities if row["kind"] == kind][:5]
-    names = {row["entity"] for row in kept}
-    folder = changed_world(tmp_path, "entities", kept)
-    (folder / "attributes.csv").unlink()
-    attributes = [row for row in read_csv("attributes") if row["entity"] in names]
-    with (folder / "attributes.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(attributes[0]))
-        writer.writeheader()
-        writer.writerows(attributes)
+    reduced = [row for row in entities if row["kind"] != kind] + [row for row in entities if row["kind"] == kind][:5]
+    names = {row["entity"] for row in reduced}
+    folder = changed_world(tmp_path, "entities", reduced)
+    write_csv(folder, "attributes", [row for row in read_csv("attributes") if row["entity"] in names])
     with pytest.raises(ValueError, match=f"entities.csv: kind '{kind}' has 5 entities; 6 are needed"):
         microsci.load_world(folder)
 
@@ -155,11 +154,11 @@ def test_another_world_has_another_fingerprint(tmp_path):
 
 @pytest.mark.parametrize("form", microsci.FORMS)
 def test_every_wording_of_a_form_is_read_as_what_it_asks(world, solver, rows, form):
-    asked = {solver.read(row["question"]) for row in rows if row["group"] == form}
-    assert asked and len(set(microsci.FORMS[form].wordings)) >= 4
-    for one in asked:
-        assert one.form == form
-        assert [solver.read(solver.text(one, wording)) for wording in range(4)] == [one] * 4
+    queries = {solver.read(row["question"]) for row in rows if row["group"] == form}
+    assert queries and len(set(microsci.FORMS[form].wordings)) >= 4
+    for query in queries:
+        assert query.form == form
+        assert [solver.read(solver.text(query, wording)) for wording in range(4)] == [query] * 4
 
 
 def test_a_question_in_no_wording_is_refused(solver):
@@ -174,10 +173,8 @@ def test_forms_that_are_held_out_and_domains_that_are_held_out_are_in_their_test
     assert {row["group"] for row in of_split(rows, "test_forms")} == held_out
     for split in microsci.SPLITS:
         names = statistics.entities(of_split(rows, split))
-        domains = {world.domain(name) for name in names}
-        assert (
-            domains <= {*facts.HELD_OUT_DOMAINS} if split == "test_domain" else not domains & {*facts.HELD_OUT_DOMAINS}
-        )
+        of_held_out_domains = [world.domain(name) in facts.HELD_OUT_DOMAINS for name in names]
+        assert all(of_held_out_domains) if split == "test_domain" else not any(of_held_out_domains)
 
 
 def test_every_form_is_in_every_split_that_may_have_it(rows):
@@ -214,7 +211,7 @@ def test_no_word_of_a_things_name_is_in_names_of_two_splits(world):
     for name, entity in world.entities.items():
         for word in re.findall(r"\w+", name.lower()):
             splits.setdefault(word, set()).add(entity.split)
-    assert [word for word, found in splits.items() if len(found) > 1] == []
+    assert [word for word, names in splits.items() if len(names) > 1] == []
 
 
 def test_no_question_comes_twice_and_its_options_differ(solver, rows):
@@ -232,8 +229,8 @@ def test_every_position_is_right_equally_often(rows, split):
 def test_no_thing_is_the_answer_of_more_than_a_tenth_of_a_form(rows):
     for split, size in SIZES.items():
         _, forms = microsci.SPLITS[split]
-        found = [row for row in of_split(rows, split) if row["group"] not in ("true_of", "classify", "home_like")]
-        right = Counter((row["group"], options(row)["ABCD".index(row["answer"])]) for row in found)
+        things = [row for row in of_split(rows, split) if row["group"] not in ("true_of", "classify", "home_like")]
+        right = Counter((row["group"], options(row)["ABCD".index(row["answer"])]) for row in things)
         assert max(right.values()) <= max(3, size // len(forms) // 10), split
 
 
@@ -242,10 +239,10 @@ def test_in_a_set_of_options_that_comes_again_each_is_right_in_turn(rows):
     for row in rows:
         gold = options(row)[row["choices"]["label"].index(row["answer"])]
         right.setdefault((row["split"], row["group"], frozenset(options(row))), Counter())[gold] += 1
-    again = {key: found for key, found in right.items() if found.total() > 4}
-    assert again
-    for (_, _, texts), found in again.items():
-        assert max(found.values()) - min(found[text] for text in texts) <= 1
+    repeated = {key: counts for key, counts in right.items() if counts.total() > 4}
+    assert repeated
+    for (_, _, texts), counts in repeated.items():
+        assert max(counts.values()) - min(counts[text] for text in texts) <= 1
 
 
 def test_an_article_never_tells_the_group_of_the_thing_asked_about(world, solver, rows):
@@ -254,8 +251,8 @@ def test_an_article_never_tells_the_group_of_the_thing_asked_about(world, solver
         if row["group"] != "classify":
             continue
         subject = world.entities[solver.read(row["question"]).slots[0]]
-        alike = [e for e in world.entities.values() if (e.split, e.article) == (subject.split, subject.article)]
-        assert {*options(row)} <= {world.kinds[entity.kind].class_name for entity in alike}
+        same_article = [e for e in world.entities.values() if (e.split, e.article) == (subject.split, subject.article)]
+        assert {*options(row)} <= {world.kinds[entity.kind].class_name for entity in same_article}
 
 
 def test_no_option_is_a_word_of_its_question(rows):
@@ -283,12 +280,11 @@ def test_what_cannot_be_made_is_refused_in_one_line(world, monkeypatch):
 def test_a_proof_is_made_of_facts_and_a_conclusion(world, solver, rows, rules):
     true = set(rules)
     for name, entity in world.entities.items():
-        said = [
-            facts.saying(world, relation, world.value(name, relation)) for relation in ("kind", *world.attributes[name])
-        ]
-        said.append(f"{said[0]}, {facts.group_noun(world, world.groups(entity.kind)[1])}")
-        said += [f"{said[0]} and {other}" for other in said[1:]]
-        true |= {facts.sentence(f"{facts.entity_noun(world, name)} {one}") for one in said}
+        relations = ("kind", *world.attributes[name])
+        sayings = [facts.saying(world, relation, world.value(name, relation)) for relation in relations]
+        sayings.append(f"{sayings[0]}, {facts.group_noun(world, world.groups(entity.kind)[1])}")
+        sayings += [f"{sayings[0]} and {saying}" for saying in sayings[1:]]
+        true |= {facts.sentence(f"{facts.entity_noun(world, name)} {saying}") for saying in sayings}
     for row in rows:
         proof = solver.proof(row["question"], options(row))
         assert any(line in true for line in proof)
@@ -297,19 +293,19 @@ def test_a_proof_is_made_of_facts_and_a_conclusion(world, solver, rows, rules):
 
 def test_a_proof_speaks_of_every_thing_among_the_options(world, solver, rows):
     for row in rows:
-        told = " ".join(solver.proof(row["question"], options(row))).lower()
-        assert all(facts.entity_noun(world, name).lower() in told for name in options(row) if name in world.entities)
+        proof = " ".join(solver.proof(row["question"], options(row))).lower()
+        assert all(facts.entity_noun(world, name).lower() in proof for name in options(row) if name in world.entities)
 
 
 def test_another_memory_leads_to_another_answer(world, solver, rows):
     """The solver reasons from what it is told of things: told otherwise, it concludes otherwise."""
     row = next(row for row in rows if row["group"] == "kind_property")
-    asked = solver.read(row["question"])
+    query = solver.read(row["question"])
     gold = solver.solve(row["question"], options(row))[0]
-    holder = world.properties[asked.slots[0]].holder
+    holder = world.properties[query.slots[0]].holder
     wrong = dict.fromkeys(options(row), holder) | {options(row)[gold]: world.entities[options(row)[gold - 1]].kind}
-    found = solver.reason(asked, options(row), lambda name, relation: wrong[name])
-    assert [index for index, fits in enumerate(found.fits) if not fits] == [gold]
+    reasoning = solver.reason(query, options(row), lambda name, relation: wrong[name])
+    assert [index for index, fits in enumerate(reasoning.fits) if not fits] == [gold]
 
 
 # Fairness
@@ -322,10 +318,10 @@ def test_no_untrained_baseline_can_be_told_from_chance_on_any_test_of_the_defaul
     """
     settings = recipe.load(recipe.DEFAULT).settings()
     rows = tasks.load("microsci", dataset_path="", sizes=tasks.sizes_of(settings), seed=settings.question_seed)
-    asked = [row for row in rows if row["split"] in ("test", *tasks.TRANSFER)]
-    found = report.fairness(arms.untrained(asked, of_split(rows, "train"), settings.question_seed), asked)
-    assert {row["split"] for row in found} == {*("test", *tasks.TRANSFER)}
-    assert [row for row in found if row["within chance"] != "yes"] == []
+    tests = [row for row in rows if row["split"] in ("test", *tasks.TRANSFER)]
+    fairness = report.fairness(arms.untrained(tests, of_split(rows, "train"), settings.question_seed), tests)
+    assert {row["split"] for row in fairness} == {*("test", *tasks.TRANSFER)}
+    assert [row for row in fairness if row["within chance"] != "yes"] == []
 
 
 # Repeatable
@@ -354,7 +350,7 @@ def test_questions_and_pairs_do_not_depend_on_the_hash_seed():
 
 @pytest.fixture(scope="module")
 def pairs(world):
-    """Task → lessons: (reads, writes, given)."""
+    """Task → lessons: (input, target, prefix)."""
     return {task: microsci.lessons(world, 400, 0, {task: 1}) for task in microsci.TASKS}
 
 
@@ -362,7 +358,7 @@ def test_vocabulary_covers_questions_proofs_and_pretraining(world, solver, rows,
     words = set(microsci.vocabulary(world))
     texts = [f"{microsci.options_line(options(row))} {row['question']}" for row in rows]
     texts += [line for row in rows for line in solver.proof(row["question"], options(row))]
-    texts += [text for made in pairs.values() for pair in made for text in pair]
+    texts += [text for lessons in pairs.values() for lesson in lessons for text in lesson]
     texts += [solver.text(solver.read(row["question"]), wording) for row in rows for wording in range(4)]
     texts += ["Answer: Solution: -->", "so yes, so no."]
     missing = {word for text in texts for word in WORD.findall(text.replace(MASK, "").lower())} - words
@@ -375,10 +371,10 @@ def test_no_pretraining_pair_holds_a_form_of_question(pairs):
         for form in microsci.FORMS.values()
         for wording in form.wordings
     ]
-    for task, made in pairs.items():
+    for task, lessons in pairs.items():
         if task != "copy":  # single words in no order
-            for source, target, given in made:
-                assert not [wording for wording in wordings if wording.search(f"{source} {given} {target}")], source
+            for source, target, prefix in lessons:
+                assert not [wording for wording in wordings if wording.search(f"{source} {prefix} {target}")], source
 
 
 def test_no_pretraining_pair_puts_a_thing_beside_a_rule(world, rules, pairs):
@@ -387,15 +383,15 @@ def test_no_pretraining_pair_puts_a_thing_beside_a_rule(world, rules, pairs):
     texts += [value.event for value in world.values.values() if value.event]
     texts = sorted({text.lower() for text in texts}, key=len, reverse=True)
     names = re.compile(rf"\b(?:{'|'.join(re.escape(name.lower()) for name in world.entities)})\b")
-    for task, made in pairs.items():
-        for source, target, given in made:
+    for task, lessons in pairs.items():
+        for source, target, prefix in lessons:
             if task == "copy" or target in rules:  # single words; or one fact alone, which may hold the name of a thing
                 continue
-            rest = f"{source} {given} {target}".lower()
-            if any(text in rest for text in texts):
+            whole = f"{source} {prefix} {target}".lower()
+            if any(text in whole for text in texts):
                 for text in texts:
-                    rest = rest.replace(text, "")
-                assert not names.search(rest), source
+                    whole = whole.replace(text, "")
+                assert not names.search(whole), source
 
 
 def test_tell_and_infill_state_facts(world, rules, pairs):
@@ -411,10 +407,10 @@ def test_tell_and_infill_state_facts(world, rules, pairs):
         before, after = source.removeprefix("Fill: ").split(MASK)
         assert target.startswith(before) and target.endswith(after)
     for _, target, _ in pairs["tell"]:
-        left = target
-        while left:
-            told = next(fact for fact in entity_facts | rules if left == fact or left.startswith(f"{fact} "))
-            left = left[len(told) + 1 :]
+        remainder = f"{target} "
+        while remainder:
+            fact = next(fact for fact in entity_facts | rules if remainder.startswith(f"{fact} "))
+            remainder = remainder.removeprefix(f"{fact} ")
 
 
 def test_check_says_yes_to_what_falls_under_the_rule_and_any_number_may(world, pairs):
@@ -439,76 +435,74 @@ def test_check_says_yes_to_what_falls_under_the_rule_and_any_number_may(world, p
 
 def test_member_asks_for_one_single_fact_that_is_true_of_one_option(world, pairs):
     for source, target, _ in pairs["member"]:
-        shown, asked = source.split(" Member: ")
-        found = re.split(r" ?\([A-E]\) ", shown)[1:]
+        listing, query = source.split(" Member: ")
+        names = re.split(r" ?\([A-E]\) ", listing)[1:]
         right = [
             name
-            for name in found
-            if any(facts.saying(world, r, world.value(name, r)) == asked for r in ("kind", *world.attributes[name]))
+            for name in names
+            if any(facts.saying(world, r, world.value(name, r)) == query for r in ("kind", *world.attributes[name]))
         ]
         assert right == [target]
 
 
-def named_in(world, stated):
-    """The thing that each of the sentences in `stated` is about → what is said of it."""
+def sayings_in(world, statements):
+    """The thing that each of the sentences in `statements` is about → what is said of it."""
     nouns = {facts.sentence(f"{facts.entity_noun(world, name)} ")[:-1]: name for name in world.entities}
-    said = {}
-    for sentence in stated.removesuffix(".").split(". "):
+    sayings = {}
+    for sentence in statements.removesuffix(".").split(". "):
         noun = max((noun for noun in nouns if f"{sentence}.".startswith(noun)), key=len)
-        said[nouns[noun]] = sentence.removeprefix(noun)
-    return said
+        sayings[nouns[noun]] = sentence.removeprefix(noun)
+    return sayings
 
 
-def said_of(told, asked):
-    """Things of which `asked` was said, with or without "is", or as the class beside the kind."""
-    wanted = asked.removeprefix("is ")
-    return [name for name, one in told.items() if wanted in one.removeprefix("is ").split(", ") or one == asked]
+def matches(sayings, query):
+    """Things of which `query` was said, with or without "is", or as the class beside the kind."""
+    bare = query.removeprefix("is ")
+    return [name for name, text in sayings.items() if bare in text.removeprefix("is ").split(", ") or text == query]
 
 
-def asked_in(source, given):
+def statements_and_query(source, prefix):
     """What stands before "Find:", in the input or in what is written already, and what is asked."""
-    own = given.removesuffix(" -->")
-    before, asked = (own if " Find: " in own else source).split("Find: ")
-    return (own.split(" Find: ")[0] if own else before).strip(), asked
+    own = prefix.removesuffix(" -->")
+    before, query = (own if " Find: " in own else source).split("Find: ")
+    return (own.split(" Find: ")[0] if own else before).strip(), query
 
 
 @pytest.mark.parametrize("task", ["read", "read_back", "read_own"])
 def test_read_asks_for_the_thing_of_which_something_was_stated(world, pairs, task):
     numbers = set()
-    for source, target, given in pairs[task]:
-        stated, asked = asked_in(source, given)
-        told = named_in(world, stated)
-        assert said_of(told, asked) == [target], source
-        numbers.add(len(told))
+    for source, target, prefix in pairs[task]:
+        statements, query = statements_and_query(source, prefix)
+        sayings = sayings_in(world, statements)
+        assert matches(sayings, query) == [target], source
+        numbers.add(len(sayings))
     assert numbers >= {2, 3, 4}
 
 
 def test_find_asks_for_the_option_of_which_something_was_stated(world, pairs):
     places = set()
-    for source, target, given in [*pairs["find"], *pairs["find_back"], *pairs["find_own"]]:
-        shown = source.split(" Find:")[0]
-        written, asked = asked_in(source, given)
-        before, *listed = re.split(r" ?\([A-E]\) ", shown)
-        last = max((name for name in world.entities if f"{listed[-1]} ".startswith(f"{name} ")), key=len)
-        stated = written if given else before or listed[-1].removeprefix(f"{last} ")
-        told = named_in(world, stated)
-        assert sorted([*listed[:-1], last]) == sorted(told), source
-        assert said_of(told, asked) == [target], source
-        places.add("written" if given else "before" if before else "after")
-        assert not (given and before)
+    for source, target, prefix in [*pairs["find"], *pairs["find_back"], *pairs["find_own"]]:
+        own, query = statements_and_query(source, prefix)
+        before, *names, end = re.split(r" ?\([A-E]\) ", source.split(" Find:")[0])
+        last = max((name for name in world.entities if f"{end} ".startswith(f"{name} ")), key=len)
+        sayings = sayings_in(world, own if prefix else before or end.removeprefix(f"{last} "))
+        assert sorted([*names, last]) == sorted(sayings), source
+        assert matches(sayings, query) == [target], source
+        places.add("written" if prefix else "before" if before else "after")
+        assert not (prefix and before)
     assert places == {"written", "before", "after"}
 
 
 def test_order_and_look_up_have_right_targets(pairs):
     for source, target, _ in pairs["order"]:
-        shown, word = source.split(" Order: ")
-        units = next(units for units in microsci.ORDERED.values() if shown.split(", ")[0] in units)
-        best = (max if word == "most" else min)(shown.split(", "), key=units.index)
+        listing, word = source.split(" Order: ")
+        units = next(units for units in microsci.ORDERED.values() if listing.split(", ")[0] in units)
+        best = (max if word == "most" else min)(listing.split(", "), key=units.index)
         assert target == f"Of these {best} are the {word}."
     for source, target, _ in pairs["look_up"]:
-        shown, asked = source.split(" Find: ")
-        at = dict(re.findall(r"(\([A-E]\)) (.*?)(?= \([A-E]\)|$)", shown))
-        assert target == at.get(asked) or at[target] == asked
+        listing, query = source.split(" Find: ")
+        by_label = dict(re.findall(r"(\([A-E]\)) (.*?)(?= \([A-E]\)|$)", listing))
+        assert target == by_label.get(query) or by_label[target] == query
 
 
 def test_an_unknown_task_is_refused(world):
@@ -535,14 +529,10 @@ def test_probes_ask_for_every_atomic_fact_once(world, rules):
         facts.fact(world, name, relation) for name in world.entities for relation in ("kind", *world.attributes[name])
     }
     expected |= {facts.order_rule(relation) for relation in microsci.ORDERED}
-    found = microsci.probes(world)
-    assert {probe.target for probe in found} == expected
-    assert len(found) == len(expected) == world.size()
-
-
-def test_what_a_probe_reads_has_one_right_completion(world):
-    found = microsci.probes(world)
-    assert len({probe.input.lower() for probe in found}) == len(found)
+    probes = microsci.probes(world)
+    assert {probe.target for probe in probes} == expected
+    assert len(probes) == len(expected) == world.size()
+    assert len({probe.input.lower() for probe in probes}) == len(probes), "each input has one right completion"
 
 
 def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
@@ -557,10 +547,10 @@ def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
 
 
 def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):
-    found = microsci.probes(world)
-    assert {probe.domain for probe in found} <= {entry.domain for entry in world.kinds.values()}
+    probes = microsci.probes(world)
+    assert {probe.domain for probe in probes} <= {entry.domain for entry in world.kinds.values()}
     rules_about = {"class", "property", "consequence", "value", "event", "order"}
-    assert {probe.about for probe in found} == {*facts.RELATIONS, *rules_about}
+    assert {probe.about for probe in probes} == {*facts.RELATIONS, *rules_about}
 
 
 def streams(seed):
@@ -592,9 +582,11 @@ def test_two_phases_of_one_stream_learn_other_lessons(world):
     """Seed 1's last phase and seed 2's first have one number; mix and length differ, so no lesson is learned twice."""
     assert streams(1)[0][-1] == streams(2)[0][0]
     first, last = microsci.PHASES[0], microsci.PHASES[-1]
-    one, other, apart = (
+    ended, begun, unrelated = (
         microsci.lessons(world, int(20_000 * phase.share), stream, phase.mix)
         for phase, stream in ((last, 6), (first, 6), (first, "another"))
     )
-    assert sum(a == b for a, b in zip(one, other, strict=False)) <= 5
-    assert len({*one} & {*other}) < 1.2 * len({*one} & {*apart})  # short lessons are met again whatever the stream
+    assert sum(a == b for a, b in zip(ended, begun, strict=False)) <= 5
+    assert len({*ended} & {*begun}) < 1.2 * len(
+        {*ended} & {*unrelated}
+    )  # short lessons are met again whatever the stream

@@ -30,11 +30,11 @@ def simulated(**habits):
 
 def say(teacher, prompt, row, sample=0, temperature=0.0):
     """(rationale, answer) of one question, in one call or two."""
-    asked = prompt.question(row)
-    text = teacher.complete(asked, sample=sample, temperature=temperature).text
+    request = prompt.question(row)
+    text = teacher.complete(request, sample=sample, temperature=temperature).text
     if prompt.answer_cue:
-        again = teacher.complete(f"{asked} {text}{prompt.answer_cue}", sample=sample, temperature=0.0).text
-        text = f"{text}{prompt.answer_cue} {again}"
+        answer = teacher.complete(f"{request} {text}{prompt.answer_cue}", sample=sample, temperature=0.0).text
+        text = f"{text}{prompt.answer_cue} {answer}"
     return read_completion(prompt, row, text)
 
 
@@ -134,19 +134,18 @@ def test_a_teacher_that_errs_at_every_step_draws_the_conclusion_of_its_own_words
     wrong = 0
     for row in ROWS[name]:
         rationale, answer = say(simulated(error_rate=1.0), TEACHER_PROMPTS["zero_shot_cot"], row)
-        led = puzzles.led_to(symbolic.read(row["question"]), rationale)
-        assert prompts.answer_text(row, answer) == led
+        assert prompts.answer_text(row, answer) == puzzles.led_to(symbolic.read(row["question"]), rationale)
         wrong += answer != row["answer"]
     assert wrong > len(ROWS[name]) / 2 if name != "CoinFlip" else wrong == 0, "four wrong flips make it right again"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_raised_error_rate_adds_mistakes_and_moves_none(name):
-    def lines(rate):
+    def answers(rate):
         return [say(simulated(error_rate=rate), TEACHER_PROMPTS["zero_shot_cot"], row)[1] for row in ROWS[name]]
 
     gold = [row["answer"] for row in ROWS[name]]
-    few, many = lines(0.1), lines(0.4)
+    few, many = answers(0.1), answers(0.4)
     assert (
         0 < sum(a != b for a, b in zip(few, gold, strict=True)) < sum(a != b for a, b in zip(many, gold, strict=True))
     )
@@ -154,23 +153,24 @@ def test_a_raised_error_rate_adds_mistakes_and_moves_none(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_systematic_mistake_is_made_whenever_its_subject_comes_up(name):
-    puzzle_of = {row["id"]: symbolic.read(row["question"]) for row in ROWS[name]}
     teacher = simulated(error_rate=0.3, errors="systematic")
     wrong: dict[str, set[bool]] = {}
     for row in ROWS[name]:
-        puzzle = puzzle_of[row["id"]]
-        said = say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row)[0].split(". ")
-        right = " ".join(puzzles.worked(puzzle, lambda _: None, lambda: 0)).split(". ")
-        wrong.setdefault(puzzle.steps[0], set()).add(said[0] != right[0])
-    assert {len(found) for found in wrong.values()} == {1} and {True} in wrong.values() and {False} in wrong.values()
+        puzzle = symbolic.read(row["question"])
+        first_step = say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row)[0].split(". ")[0]
+        right = " ".join(puzzles.worked(puzzle, lambda _: None, lambda: 0)).split(". ")[0]
+        wrong.setdefault(puzzle.steps[0], set()).add(first_step != right)
+    assert (
+        {len(outcomes) for outcomes in wrong.values()} == {1} and {True} in wrong.values() and {False} in wrong.values()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_several_samples_differ_in_words_and_agree_in_what_they_say(name):
     row, teacher = ROWS[name][0], simulated(paraphrase=3)
-    said = [say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row, sample, 0.7) for sample in range(16)]
-    assert len({rationale for rationale, _ in said}) > 8
-    assert {answer for _, answer in said} == {row["answer"]}
+    samples = [say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row, sample, 0.7) for sample in range(16)]
+    assert len({rationale for rationale, _ in samples}) > 8
+    assert {answer for _, answer in samples} == {row["answer"]}
     assert len({say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row, sample)[0] for sample in range(4)}) == 1, "greedy"
 
 
@@ -180,9 +180,9 @@ def test_each_declared_fault_shows(name):
     rows = ROWS[name][:30]
     assert {say(simulated(malformed_rate=1.0), prompt, row)[1] for row in rows} == {""}
     for row in rows:
-        asked, puzzle = prompt.question(row), symbolic.read(row["question"])
-        assert simulated(refusal_rate=1.0).complete(asked, sample=0, temperature=0).text == REFUSAL
-        assert simulated(truncation_rate=1.0).complete(asked, sample=0, temperature=0).finish_reason == "length"
+        request, puzzle = prompt.question(row), symbolic.read(row["question"])
+        assert simulated(refusal_rate=1.0).complete(request, sample=0, temperature=0).text == REFUSAL
+        assert simulated(truncation_rate=1.0).complete(request, sample=0, temperature=0).finish_reason == "length"
         rationale, answer = say(simulated(wrong_answer_rate=1.0), prompt, row)
         assert puzzles.led_to(puzzle, rationale) == puzzle.answer and answer not in ("", row["answer"])
         rationale, answer = say(simulated(wrong_rationale_rate=1.0), prompt, row)
@@ -204,8 +204,8 @@ def test_whatever_goes_wrong_an_answer_follows_from_the_words(seed, rate):
         [puzzle] = symbolic.MAKERS[name](1, rng)
         errs = [random.Random(seed) if rng.random() < rate else None for _ in puzzle.steps]
         text = " ".join(puzzles.worked(puzzle, errs.__getitem__, lambda: rng.randrange(3)))
-        led = puzzles.led_to(puzzle, text)
-        assert led and (any(errs) or led == puzzle.answer)
+        answer = puzzles.led_to(puzzle, text)
+        assert answer and (any(errs) or answer == puzzle.answer)
 
 
 def test_options_cannot_be_walked_where_there_are_none(tmp_path):
@@ -216,9 +216,9 @@ def test_options_cannot_be_walked_where_there_are_none(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_asking_in_two_calls_goes_through_cache_and_filter(name, tmp_path):
     with Cache(tmp_path / "cache.sqlite") as cache:
-        found = list(teachers.ask(simulated(), TEACHER_PROMPTS["zero_shot_cot"], ROWS[name][:5], cache))
+        completions = list(teachers.ask(simulated(), TEACHER_PROMPTS["zero_shot_cot"], ROWS[name][:5], cache))
     by_id = {row["id"]: row for row in ROWS[name]}
-    judged = [
-        read_completion(TEACHER_PROMPTS["zero_shot_cot"], by_id[row["question_id"]], row["text"]) for row in found
-    ]
-    assert [answer for _, answer in judged] == [by_id[row["question_id"]]["answer"] for row in found]
+    assert len(completions) == 5
+    for completion in completions:
+        row = by_id[completion["question_id"]]
+        assert read_completion(TEACHER_PROMPTS["zero_shot_cot"], row, completion["text"])[1] == row["answer"]

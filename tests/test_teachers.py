@@ -95,20 +95,16 @@ def texts(rows):
 
 
 def accuracy(prompt, rows, completions):
-    by_id = {row["id"]: row for row in rows}
-    answers = [
-        (by_id[found["question_id"]]["answer"], read_completion(prompt, by_id[found["question_id"]], found["text"])[1])
-        for found in completions
-    ]
-    return sum(gold == answer for gold, answer in answers) / len(answers)
+    correct = [question["answer"] == answer for question, _, answer in read(prompt, rows, completions)]
+    return sum(correct) / len(correct)
 
 
 def read(prompt, rows, completions):
     """(question, rationale, answer) of each completion."""
     by_id = {row["id"]: row for row in rows}
-    for found in completions:
-        question = by_id[found["question_id"]]
-        yield question, *read_completion(prompt, question, found["text"])
+    for completion in completions:
+        question = by_id[completion["question_id"]]
+        yield question, *read_completion(prompt, question, completion["text"])
 
 
 def say(teacher, name, question, sample=0, temperature=0.0):
@@ -120,17 +116,17 @@ def say(teacher, name, question, sample=0, temperature=0.0):
 
 @pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
 def test_without_errors_it_is_right_on_every_question(rows, uncached, style, name):
-    found = list(teachers.ask(simulated(style), PROMPTS[name], rows, uncached))
-    assert accuracy(PROMPTS[name], rows, found) == 1
+    completions = teachers.ask(simulated(style), PROMPTS[name], rows, uncached)
+    assert accuracy(PROMPTS[name], rows, completions) == 1
 
 
 def test_it_is_right_about_things_without_an_article(rows, uncached):
     names = {name for name, entity in WORLD.entities.items() if not entity.article}
-    asked = [row for row in rows if prompts.option_text(row, row["answer"]) in names]
-    assert len(asked) > 20
+    rows = [row for row in rows if prompts.option_text(row, row["answer"]) in names]
+    assert len(rows) > 20
     for style in STYLES:
-        found = list(teachers.ask(simulated(style), PROMPTS["zero_shot_cot"], asked, uncached))
-        assert accuracy(PROMPTS["zero_shot_cot"], asked, found) == 1
+        completions = teachers.ask(simulated(style), PROMPTS["zero_shot_cot"], rows, uncached)
+        assert accuracy(PROMPTS["zero_shot_cot"], rows, completions) == 1
 
 
 @pytest.mark.parametrize("errors", ["random", "systematic"])
@@ -155,40 +151,40 @@ def test_a_higher_error_rate_keeps_the_errors_of_a_lower_one(some):
     ]
     concluded = ("Wanted", "Of", "Only")
     lines = [  # a line that joins two facts may get its second error at the higher rate
-        {sentence for sentence in found if not sentence.startswith(concluded) and " and " not in sentence}
-        for found in wrong
+        {sentence for sentence in sentences if not sentence.startswith(concluded) and " and " not in sentence}
+        for sentences in wrong
     ]
     assert lines[0] and lines[0] < lines[1]
 
 
 def _kinds_said(teacher, rows):
     """Option → kinds that it was said to be of, over questions that ask for kinds."""
-    said = {}
+    by_name = {}
     for row in rows:
         text = say(teacher, "zero_shot_cot", row)
         for name in row["choices"]["text"]:
             if name in WORLD.entities:
                 subject = re.escape(facts.entity_noun(WORLD, name))
-                for found in re.findall(rf"(?i:\b{subject}) is (?:an? )?([a-z ]+?)(?:,[^.]*)?\.", text):
-                    if found in WORLD.kinds:
-                        said.setdefault(name, []).append(found)
-    return {name: found for name, found in said.items() if len(found) > 2}
+                for kind in re.findall(rf"(?i:\b{subject}) is (?:an? )?([a-z ]+?)(?:,[^.]*)?\.", text):
+                    if kind in WORLD.kinds:
+                        by_name.setdefault(name, []).append(kind)
+    return {name: kinds for name, kinds in by_name.items() if len(kinds) > 2}
 
 
 def test_systematic_errors_are_the_same_whatever_is_asked(rows):
-    said = _kinds_said(simulated(error_rate=0.5, errors="systematic"), rows)
-    assert all(len(set(found)) == 1 for found in said.values())
-    assert 0 < sum(found[0] != WORLD.entities[name].kind for name, found in said.items()) < len(said)
+    systematic = _kinds_said(simulated(error_rate=0.5, errors="systematic"), rows)
+    assert all(len(set(kinds)) == 1 for kinds in systematic.values())
+    assert 0 < sum(kinds[0] != WORLD.entities[name].kind for name, kinds in systematic.items()) < len(systematic)
     drawn_anew = _kinds_said(simulated(error_rate=0.5), rows)
-    assert any(len(set(found)) > 2 for found in drawn_anew.values())
+    assert any(len(set(kinds)) > 2 for kinds in drawn_anew.values())
 
 
 def test_a_wrong_kind_is_often_of_the_same_class(rows):
-    said = _kinds_said(simulated(error_rate=1.0), rows)
-    pairs = [(WORLD.entities[name].kind, kind) for name, found in said.items() for kind in found]
+    by_name = _kinds_said(simulated(error_rate=1.0), rows)
+    pairs = [(WORLD.entities[name].kind, kind) for name, kinds in by_name.items() for kind in kinds]
     assert all(true != kind for true, kind in pairs)
-    alike = sum(WORLD.kinds[true].class_name == WORLD.kinds[kind].class_name for true, kind in pairs) / len(pairs)
-    assert 0.4 < alike < 0.8
+    same_class = [WORLD.kinds[true].class_name == WORLD.kinds[kind].class_name for true, kind in pairs]
+    assert 0.4 < sum(same_class) / len(pairs) < 0.8
 
 
 def test_what_it_misremembers_still_makes_whole_sentences(rows):
@@ -205,14 +201,14 @@ def test_without_errors_it_states_facts_of_the_proof(some, style):
     solver = microsci.Solver(WORLD)
     for row in some:
         sentences = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", say(simulated(style), "zero_shot_cot", row)))
-        found = solver.reason(solver.read(row["question"]), row["choices"]["text"])
-        chosen = [line for line, fit in zip(found.lines, found.fits, strict=False) if fit]
+        reasoning = solver.reason(solver.read(row["question"]), row["choices"]["text"])
+        chosen = [line for line, fits in zip(reasoning.lines, reasoning.fits, strict=False) if fits]
         assert sentences == [
             *{
-                "walk": (*found.head, *found.lines, *found.rules),
-                "verdict": (*found.rules, *found.head, *found.lines),
-                "justify": (*found.head, *chosen, *found.rules),
-                "terse": chosen or found.head,
+                "walk": (*reasoning.head, *reasoning.lines, *reasoning.rules),
+                "verdict": (*reasoning.rules, *reasoning.head, *reasoning.lines),
+                "justify": (*reasoning.head, *chosen, *reasoning.rules),
+                "terse": chosen or reasoning.head,
             }[style]
         ]
 
@@ -225,29 +221,29 @@ def test_a_verdict_says_yes_of_the_answer_and_no_of_the_rest(rows):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_it_keeps_to_the_words_of_the_world(rows, uncached, style):
-    known = set(microsci.vocabulary(WORLD))
+    vocabulary = set(microsci.vocabulary(WORLD))
     teacher = simulated(style, error_rate=0.3, paraphrase=3, wrong_rationale_rate=0.2, malformed_rate=0.1)
     prompt = PROMPTS["zero_shot_cot_one_call"]
     for _, rationale, _ in read(prompt, rows, teachers.ask(teacher, prompt, rows, uncached, temperature=1.0)):
-        assert rationale and set(WORD.findall(rationale.lower())) <= known
+        assert rationale and set(WORD.findall(rationale.lower())) <= vocabulary
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_in_whatever_words_it_understands_what_it_wrote(rows, uncached, style):
     prompt, teacher = PROMPTS["zero_shot_cot"], simulated(style, paraphrase=3)
-    found = list(teachers.ask(teacher, prompt, rows, uncached, samples=2, temperature=1.0))
-    assert accuracy(prompt, rows, found) == 1
+    completions = teachers.ask(teacher, prompt, rows, uncached, samples=2, temperature=1.0)
+    assert accuracy(prompt, rows, completions) == 1
 
 
 def test_every_wording_of_every_fact_is_understood():
     teacher = simulated()
-    known = {("kind", entity.kind) for entity in WORLD.entities.values()}
-    known |= {fact for attributes in WORLD.attributes.values() for fact in attributes.items()}
-    for relation, value in known:
+    pairs = {("kind", entity.kind) for entity in WORLD.entities.values()}
+    pairs |= {pair for attributes in WORLD.attributes.values() for pair in attributes.items()}
+    for relation, value in pairs:
         for wording in range(len(facts.SAYINGS[relation])):
-            said = facts.saying(WORLD, relation, value, wording)
-            [match] = teacher._saying_pattern.finditer(said)
-            assert match[0] == said and teacher._sayings[said] == (relation, value)
+            saying = facts.saying(WORLD, relation, value, wording)
+            [match] = teacher._saying_pattern.finditer(saying)
+            assert match[0] == saying and teacher._sayings[saying] == (relation, value)
 
 
 def _distinct(rows, temperature, paraphrase, error_rate=0.0):
@@ -338,15 +334,15 @@ def test_an_edited_rationale_leads_to_another_answer(rows):
             if row["group"] in ("true_of", "classify", "home_like"):
                 continue  # options are texts there, and what is said of them are rules
             rationale = say(simulated(style), "zero_shot_cot", row)
-            one, two = (facts.entity_noun(WORLD, prompts.option_text(row, label)) for label in (gold, other))
+            first, second = (facts.entity_noun(WORLD, prompts.option_text(row, label)) for label in (gold, other))
             swapped = re.sub(
-                rf"(?i:(?<=^)|(?<=\. ))({re.escape(one)}|{re.escape(two)}) (?=[a-z])",
-                lambda m, one=one, two=two: f"{two if m[1].lower() == one.lower() else one} ",
+                rf"(?i:(?<=^)|(?<=\. ))({re.escape(first)}|{re.escape(second)}) (?=[a-z])",
+                lambda m, first=first, second=second: f"{second if m[1].lower() == first.lower() else first} ",
                 rationale,
                 flags=re.IGNORECASE,
             )
-            asked = f"{prompt.question(row)} {swapped}{prompts.CUE}"
-            assert swapped != rationale and say_text(simulated(style), asked).startswith(f"({other})"), asked
+            request = f"{prompt.question(row)} {swapped}{prompts.CUE}"
+            assert swapped != rationale and say_text(simulated(style), request).startswith(f"({other})"), request
 
 
 def test_with_nothing_or_too_much_that_fits_it_guesses_among_them():
@@ -379,9 +375,9 @@ def test_the_same_seed_prompt_and_sample_give_the_same_words(rows):
         teacher = simulated(error_rate=0.5, paraphrase=2, seed=seed)
         return tuple(say(teacher, "zero_shot_cot", rows[0], sample, 0.7) for _ in range(2))
 
-    found = {(seed, sample): words(seed, sample) for seed in range(6) for sample in range(6)}
-    assert all(first == second for first, second in found.values())
-    assert len({words for words, _ in found.values()}) > 6
+    twice = [words(seed, sample) for seed in range(6) for sample in range(6)]
+    assert all(first == second for first, second in twice)
+    assert len({first for first, _ in twice}) > 6
 
 
 def test_another_process_with_other_hashes_gives_the_same_words():
@@ -447,8 +443,8 @@ def test_a_text_cut_midway_is_dropped_for_its_length(rows, uncached, name):
     whole, cut = (
         list(teachers.ask(simulated(truncation_rate=rate), PROMPTS[name], rows[:30], uncached)) for rate in (0.0, 1.0)
     )
-    for one, other in zip(whole, cut, strict=True):
-        assert one["text"].startswith(other["text"]) and 0 < len(other["text"]) < len(one["text"])
+    for uncut, short in zip(whole, cut, strict=True):
+        assert uncut["text"].startswith(short["text"]) and 0 < len(short["text"]) < len(uncut["text"])
     judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, cut, "all")
     assert {row["drop_reason"] for row in judged} == {"length"}
 
@@ -472,10 +468,10 @@ def test_a_wrong_rationale_comes_before_the_right_answer(rows, uncached, style, 
     solver, honest, guessed = microsci.Solver(WORLD), simulated(), 0
     for question, rationale, answer in read(prompt, rows, found):
         proof = solver.proof(question["question"], question["choices"]["text"])
-        said = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", rationale))
-        asked = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
-        led_to = honest._led_to(honest._read(asked), rationale, "")
-        argued_wrongly = len(said) < len(proof) and not set(said) <= set(proof)
+        sentences = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", rationale))
+        request = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
+        led_to = honest._led_to(honest._read(request), rationale, "")
+        argued_wrongly = len(sentences) < len(proof) and not set(sentences) <= set(proof)
         assert len(led_to) == 4 or "ABCD".index(answer) not in led_to or argued_wrongly
         guessed += len(led_to) == 4
     assert guessed < len(rows)
@@ -492,8 +488,8 @@ def test_all_that_decides_its_answers_is_part_of_the_caches_key():
     changed = {name: 1.0 for name in Habits.__dataclass_fields__ if name.endswith("_rate")}
     changed |= {"style": "terse", "paraphrase": 2, "errors": "systematic", "seed": 1}
     assert changed.keys() == Habits.__dataclass_fields__.keys()
-    known = [simulated(), *(Simulated(Habits(**{name: value})) for name, value in changed.items())]
-    assert len({json.dumps(teacher.identity, sort_keys=True) for teacher in known}) == len(known)
+    variants = [simulated(), *(Simulated(Habits(**{name: value})) for name, value in changed.items())]
+    assert len({json.dumps(teacher.identity, sort_keys=True) for teacher in variants}) == len(variants)
     assert simulated().identity["world"] == microsci.fingerprint()
 
 

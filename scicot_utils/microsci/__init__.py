@@ -1,17 +1,16 @@
 """The embedded benchmark MicroSci: facts of a closed world, questions that combine them, pretraining texts.
 
-No module of the core needs to know it. What hands it to the core: `benchmark` to `tasks`, `teacher` to `teachers`, and
-the words of `pretraining` to `students`. These names are of pure functions, without teachers, students or torch.
-Layers: facts, then reasoning, then questions and pretraining, then `statistics`, `benchmark`, `teacher`, `probing`.
+The core opens it at three places: `tasks.entries` the benchmark, `teachers.choosing` the simulated teacher, and
+`students.building` the words. The names below are of pure functions: `teacher`, `probing` and `statistics` are imported
+by their own names. Layers: facts, then reasoning, then questions and pretraining, then the benchmark, then the rest.
 """
 
-from scicot_utils.microsci.facts import LABELS, ORDERED, World, fingerprint, load_world
-from scicot_utils.microsci.pretraining import PHASES, TASKS, Lesson, lessons, options_line, probes, vocabulary
+from scicot_utils.microsci.facts import ORDERED, fingerprint, load_world
+from scicot_utils.microsci.pretraining import PHASES, TASKS, lessons, options_line, probes, vocabulary
 from scicot_utils.microsci.questions import SPLITS, questions
-from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Query, Reasoning, Solver
+from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Solver
 
 __all__ = [
-    "FORMS", "HELD_OUT_FORMS", "LABELS", "ORDERED", "PHASES", "SPLITS", "TASKS",
-    "Lesson", "Query", "Reasoning", "Solver", "World", "fingerprint", "lessons", "load_world", "options_line",
-    "probes", "questions", "vocabulary",
+    "FORMS", "HELD_OUT_FORMS", "ORDERED", "PHASES", "SPLITS", "TASKS", "Solver", "fingerprint", "lessons",
+    "load_world", "options_line", "probes", "questions", "vocabulary",
 ]  # fmt: skip

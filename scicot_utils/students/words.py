@@ -1,4 +1,4 @@
-"""What the tokenizers made in `building` take for one token. Here, so that nobody loads torch to count words."""
+"""What the tokenizers of `building` take for one token. Apart from it, so that a list of words needs no torch."""
 
 import re
 
