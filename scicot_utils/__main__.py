@@ -202,7 +202,7 @@ def publish(arguments: argparse.Namespace) -> str:
     record = json.loads((run / "provenance.json").read_text(encoding="utf-8")) | {"plumbing": planned.plumbing}
     metrics = [] if stage else json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     results = [row for row in metrics if row["arm"] == arm]  # without the controls' rows
-    students.publish(run / "model", arguments.path, made=record, results=results, example=pairs[0])
+    students.publish(run / "model", arguments.path, provenance=record, results=results, example=pairs[0])
     return f"The student of {arguments.arm}, seed {seed}, is in {arguments.path}"
 
 

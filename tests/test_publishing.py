@@ -6,6 +6,7 @@ import sys
 import datasets
 import pytest
 import yaml
+from conftest import judged
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from scicot_utils import __main__, arms, paths, provenance, students, tables
@@ -60,35 +61,28 @@ def finished(tmp_path, monkeypatch, question):
         file = tmp_path / "mine.yaml"
         file.write_text(RECIPE.format(student=student), encoding="utf-8")
         rows = [question(id=f"q{i}", split=split) for i, split in enumerate(("train", "train", "test"))]
-        judged = [
-            {"question_id": row["id"], "sample": 0, "rationale": f"Why {row['id']}.", "teacher_answer": "B"}
-            | {
-                "correct": True,
-                "kept": row["id"] != "q1",
-                "drop_reason": "duplicate" if row["id"] == "q1" else "",
-                "rule": "",
-                "cut": "",
-            }
-            for row in rows
+        dropped = {"q1": {"kept": False, "drop_reason": "duplicate"}}
+        rationales = [
+            judged(question_id=row["id"], rationale=f"Why {row['id']}.", **dropped.get(row["id"], {})) for row in rows
         ]
         tables.write("questions", rows, paths.questions("mine", "microsci", "main"))
-        tables.write("rationales", judged, paths.rationales("mine", "microsci", "main"))
+        tables.write("rationales", rationales, paths.rationales("mine", "microsci", "main"))
         run = paths.run("mine", "microsci", arm, "main", 3)
         settings = recipes.load(str(file)).settings(arm)
-        for place in (run, run / "stage1") if arm == "two_stage" else (run,):
-            students.save(arms.load_student("mine", settings, 3), place / "model")
+        for folder in (run, run / "stage1") if arm == "two_stage" else (run,):
+            students.save(arms.load_student("mine", settings, 3), folder / "model")
             study = provenance.Study(
                 "06_baselines", str(file), recipes.load(str(file)), settings, "microsci", arm, "main", 3, {}
             )
-            study.record(place / "provenance.json", steps=4, inputs_cut=0, targets_cut=1)
-        shown = {"arm": arm, "split": "test", "metric": "generated", "value": 0.25, "low": 0.1, "high": 0.5, "n": 40}
+            study.record(folder / "provenance.json", steps=4, inputs_cut=0, targets_cut=1)
+        row = {"arm": arm, "split": "test", "metric": "generated", "value": 0.25, "low": 0.1, "high": 0.5, "n": 40}
         tables.write_json(
             run / "metrics.json",
-            [shown, shown | {"arm": f"{arm}_no_rationale", "value": 0.75}, shown | {"metric": "generated:eats"}],
+            [row, row | {"arm": f"{arm}_no_rationale", "value": 0.75}, row | {"metric": "generated:eats"}],
         )
 
-        def export(*words):
-            monkeypatch.setattr(sys, "argv", ["scicot_utils", "export", str(file), *map(str, words)])
+        def export(*arguments):
+            monkeypatch.setattr(sys, "argv", ["scicot_utils", "export", str(file), *map(str, arguments)])
             __main__.main()
 
         return export
@@ -108,10 +102,10 @@ def test_training_pairs_are_exported_as_the_arm_is_trained_on_them(finished, tmp
 
 def test_rationales_are_exported_as_a_dataset_that_anybody_can_load(finished, tmp_path, capsys):
     finished()("rationales", tmp_path / "why")
-    found = datasets.load_dataset(str(tmp_path / "why"))
-    assert {split: found[split]["id"] for split in found} == {"train": ["q0", "q1"], "test": ["q2"]}
-    assert found["train"]["rationale"] == ["Why q0.", "Why q1."] and found["train"]["kept"] == [True, False]
-    assert found["test"][0]["question"] == "Which of these has feathers?" and found["test"][0]["answer"] == "B"
+    loaded = datasets.load_dataset(str(tmp_path / "why"))
+    assert {split: loaded[split]["id"] for split in loaded} == {"train": ["q0", "q1"], "test": ["q2"]}
+    assert loaded["train"]["rationale"] == ["Why q0.", "Why q1."] and loaded["train"]["kept"] == [True, False]
+    assert loaded["test"][0]["question"] == "Which of these has feathers?" and loaded["test"][0]["answer"] == "B"
     card = (tmp_path / "why" / "README.md").read_text(encoding="utf-8")
     assert "3 rationales, of which 2 were kept" in card and "(`simulated`, prompt `zero_shot_cot/1`" in card
     assert "3 rationales, 2 of them kept" in capsys.readouterr().out
@@ -126,12 +120,12 @@ def test_rationales_are_exported_as_a_dataset_that_anybody_can_load(finished, tm
 )
 def test_a_student_is_exported_as_a_model_that_anybody_can_load(finished, tmp_path, student, kind, pipeline, reads):
     finished(student)("student", tmp_path / "student")
-    loaded, tokenizer = (which.from_pretrained(tmp_path / "student") for which in (kind, AutoTokenizer))
+    loaded, tokenizer = (auto.from_pretrained(tmp_path / "student") for auto in (kind, AutoTokenizer))
     own = students.load(str(paths.run("mine", "microsci", "rationale_answer", "main", 3) / "model"))
     assert all(tensor.equal(own.model.state_dict()[name]) for name, tensor in loaded.state_dict().items())
     assert tokenizer("a raft")["input_ids"] == own.tokenizer("a raft")["input_ids"]
-    _, front, card = (tmp_path / "student" / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    assert yaml.safe_load(front)["pipeline_tag"] == pipeline
+    _, front_matter, card = (tmp_path / "student" / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert yaml.safe_load(front_matter)["pipeline_tag"] == pipeline
     assert f"Which of these has feathers? {reads}" in card and "Why q0. --> robin" in card
     assert f"{students.parameters(own):,} parameters, fine-tuned from `{student}`" in card
     assert "| test | generated | 0.250 | 0.100 | 0.500 | 40 |" in card and "0.750" not in card
@@ -149,7 +143,7 @@ def test_both_students_of_two_stage_are_exported_one_by_one(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["student", "{new}", "--seed", "9"], "no finished run in .*seed9; make it first"),
         (["student", "{new}", "--arm", "untrained"], "--arm: found 'untrained', allowed: answer_only, "),
@@ -159,10 +153,10 @@ def test_both_students_of_two_stage_are_exported_one_by_one(finished, tmp_path):
         (["rationales", "{old}"], "is there already; name a new folder"),
     ],
 )
-def test_what_cannot_be_exported_is_told_in_one_line_and_writes_nothing(finished, tmp_path, words, told):
+def test_what_cannot_be_exported_is_told_in_one_line_and_writes_nothing(finished, tmp_path, arguments, message):
     (tmp_path / "old").mkdir()
-    named = [word.format(new=tmp_path / "new", old=tmp_path / "old") for word in words]
-    with pytest.raises(SystemExit, match=told) as caught:
-        finished()(*named)
+    arguments = [argument.format(new=tmp_path / "new", old=tmp_path / "old") for argument in arguments]
+    with pytest.raises(SystemExit, match=message) as caught:
+        finished()(*arguments)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists() and not list((tmp_path / "old").iterdir())

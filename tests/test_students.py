@@ -5,8 +5,6 @@ import os
 import string
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import shared_training
@@ -51,6 +49,9 @@ def train(student, folder, pairs=PAIRS, **changes):
     return students.fine_tune(student, pairs, output_dir=folder, **(settings | changes))
 
 
+LEARNING = {"steps": 60, "learning_rate": 3e-3, "freeze_embeddings": False}
+
+
 def weights(student):
     return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
 
@@ -77,7 +78,7 @@ def test_tokenizer_decodes_what_it_encoded_in_lower_case(student, text):
 def test_tokenizer_knows_every_word_of_the_world(student):
     world = microsci.load_world()
     relations = {name: ("kind", *world.attributes[name]) for name in world.entities}
-    texts = [facts.fact(world, name, relation) for name, found in relations.items() for relation in found]
+    texts = [facts.fact(world, name, relation) for name, names in relations.items() for relation in names]
     texts += [facts.class_fact(world, kind) for kind in world.kinds]
     texts += [facts.rule(world, text) for text in world.properties]
     texts += [facts.consequence_rule(world, text) for text in world.consequences]
@@ -92,7 +93,7 @@ def test_the_tokenizer_of_tiny_students_knows_the_symbolic_tasks_and_spells_othe
     rows = symbolic.questions(name, {"train": 40}, seed=3)
     texts = [" ".join([row["question"], *row["choices"]["text"]]) for row in rows]
     tokens = [tokenizer.tokenize(text) for text in texts]
-    assert not any(token.startswith("##") or token == tokenizer.unk_token for found in tokens for token in found)
+    assert not any(token.startswith("##") or token == tokenizer.unk_token for words in tokens for token in words)
     assert tokenizer.tokenize("--> enct")[1:] == ["e", "##n", "##c", "##t"]
     assert tokenizer.decode(tokenizer("It is enct.")["input_ids"], skip_special_tokens=True) == "it is enct."
 
@@ -105,8 +106,8 @@ def test_what_a_tiny_student_is_taught_to_write_is_read_back_as_right_after_its_
     settings = recipe.load("symbolic").settings("rationale_answer").model_copy(update={"answer_format": answer_format})
     for row in symbolic.questions(name, {"train": 40}, seed=3):
         [(_, target)] = arms.pairs([arms.BOTH], [(row, "So it is.")], settings)
-        written = tokenizer.decode(tokenizer(target)["input_ids"], skip_special_tokens=True)
-        assert prompts.read_answer(row, prompts.split_rationale_answer(written)[1]) == row["answer"]
+        text = tokenizer.decode(tokenizer(target)["input_ids"], skip_special_tokens=True)
+        assert prompts.read_answer(row, prompts.split_rationale_answer(text)[1]) == row["answer"]
 
 
 def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(student):
@@ -117,16 +118,16 @@ def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(stu
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "message"),
+    ("name", "message"),
     [
-        ("random/giant", students.StudentError, "allowed are random/micro, random/micro-small, .*random/t5-tiny"),
-        ("nobody/nothing", students.StudentError, r"student 'nobody/nothing' cannot be read .*HF_HUB_OFFLINE=1"),
+        ("random/giant", "allowed are random/micro, random/micro-small, .*random/t5-tiny"),
+        ("nobody/nothing", r"student 'nobody/nothing' cannot be read .*HF_HUB_OFFLINE=1"),
     ],
 )
-def test_what_cannot_be_loaded_is_named_in_one_line(monkeypatch, name, error, message):
+def test_what_cannot_be_loaded_is_named_in_one_line(monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(error, match=message) as caught:
+    with pytest.raises(students.StudentError, match=message) as caught:
         students.load(name)
     assert "\n" not in str(caught.value)
 
@@ -186,10 +187,11 @@ def test_frozen_embeddings_stay_and_the_rest_moves(tmp_path):
     assert log.total_parameters == students.parameters(run)
 
 
-def test_training_learns_logs_and_leaves_no_files(tmp_path, capsys):
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_training_learns_logs_and_leaves_no_files(tmp_path, capsys, micro_batches):
     run = students.load("random/micro")
-    more = {"steps": 40, "learning_rate": 3e-3, "freeze_embeddings": False, "validation_pairs": PAIRS[:3]}
-    log = train(run, tmp_path, **more)
+    changes = LEARNING | {"steps": 40, "micro_batches": micro_batches, "validation_pairs": PAIRS[:3]}
+    log = train(run, tmp_path, **changes)
     assert log.losses[-1][1] < 0.5 * log.losses[0][1]
     assert log.losses[-1][0] == log.steps == 40 and log.seconds > 0
     [(step, loss)] = log.validation
@@ -210,14 +212,16 @@ class Killed(Exception):
     pass
 
 
-def killed_at(step):
-    """The end of a training's step, at which it is killed."""
+def train_until_killed(monkeypatch, folder, kind="random/micro", **changes):
+    """A training that is killed at the end of its fifth step."""
 
     def on_step_end(self, args, state, control, **_):
-        if state.global_step == step:
+        if state.global_step == 5:
             raise Killed
 
-    return on_step_end
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training._Recorder, "on_step_end", on_step_end)
+        train(students.load(kind), folder, **changes)
 
 
 KINDS = ("random/micro", "random/gpt2-tiny")
@@ -227,12 +231,9 @@ RESUMED = {"steps": 8, "checkpoint_steps": 3, "batch_size": 6}  # two steps an e
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("changes", [{}, {"micro_batches": 2, "weigh": "pair"}], ids=["whole batches", "in parts"])
 def test_a_training_killed_half_way_goes_on_to_the_same_weights_bit_for_bit(tmp_path, monkeypatch, kind, changes):
-    whole, part, resumed = (students.load(kind) for _ in range(3))
+    whole, resumed = students.load(kind), students.load(kind)
     log = train(whole, tmp_path / "whole", **RESUMED | changes)
-    with monkeypatch.context() as patch:
-        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
-        with pytest.raises(Killed):
-            train(part, tmp_path / "part", **RESUMED | changes)
+    train_until_killed(monkeypatch, tmp_path / "part", kind=kind, **RESUMED | changes)
     assert [folder.name for folder in (tmp_path / "part").glob("*/*")] == ["checkpoint-3"]
     again = train(resumed, tmp_path / "part", **RESUMED | changes)
     assert same(weights(whole), weights(resumed))
@@ -241,12 +242,9 @@ def test_a_training_killed_half_way_goes_on_to_the_same_weights_bit_for_bit(tmp_
 
 
 def test_a_checkpoint_half_written_is_passed_over(tmp_path, monkeypatch):
-    whole, part, resumed = (students.load("random/micro") for _ in range(3))
+    whole, resumed = students.load("random/micro"), students.load("random/micro")
     train(whole, tmp_path / "whole", **RESUMED)
-    with monkeypatch.context() as patch:
-        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
-        with pytest.raises(Killed):
-            train(part, tmp_path / "part", **RESUMED)
+    train_until_killed(monkeypatch, tmp_path / "part", **RESUMED)
     [folder] = (tmp_path / "part").iterdir()
     (folder / "checkpoint-6").mkdir()
     (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"half")
@@ -255,14 +253,11 @@ def test_a_checkpoint_half_written_is_passed_over(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"learning_rate": 2e-3}, {"pairs": PAIRS[:9]}, {"seed": 1}], ids=lambda one: next(iter(one))
+    "changes", [{"learning_rate": 2e-3}, {"pairs": PAIRS[:9]}, {"seed": 1}], ids=lambda changes: next(iter(changes))
 )
 def test_a_training_of_other_settings_or_texts_does_not_go_on_from_a_checkpoint(tmp_path, monkeypatch, changes):
-    part, other, alone = (students.load("random/micro") for _ in range(3))
-    with monkeypatch.context() as patch:
-        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
-        with pytest.raises(Killed):
-            train(part, tmp_path / "run", **RESUMED)
+    other, alone = students.load("random/micro"), students.load("random/micro")
+    train_until_killed(monkeypatch, tmp_path / "run", **RESUMED)
     train(other, tmp_path / "run", **RESUMED | changes)
     train(alone, tmp_path / "alone", **RESUMED | changes)
     assert same(weights(other), weights(alone))
@@ -312,17 +307,14 @@ def test_the_validation_loss_is_that_of_the_training_on_the_same_pairs(tmp_path,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_choosing_a_checkpoint_changes_no_step_and_survives_a_kill(tmp_path, monkeypatch, kind):
-    plain, whole, part, resumed = (students.load(kind) for _ in range(4))
-    more = {"dropout": 0.1, "learning_rate": 3e-3}
-    train(plain, tmp_path, steps=7, **more)
-    log = train(whole, tmp_path / "whole", **CHOSEN | more)
+    plain, whole, resumed = (students.load(kind) for _ in range(3))
+    changes = {"dropout": 0.1, "learning_rate": 3e-3}
+    train(plain, tmp_path, steps=7, **changes)
+    log = train(whole, tmp_path / "whole", **CHOSEN | changes)
     assert log.kept_step == 7  # so early in training the loss falls
     assert same(weights(plain), weights(whole))
-    with monkeypatch.context() as patch:
-        patch.setattr(training._Recorder, "on_step_end", killed_at(5))
-        with pytest.raises(Killed):
-            train(part, tmp_path / "part", **CHOSEN | more)
-    again = train(resumed, tmp_path / "part", **CHOSEN | more)
+    train_until_killed(monkeypatch, tmp_path / "part", kind=kind, **CHOSEN | changes)
+    again = train(resumed, tmp_path / "part", **CHOSEN | changes)
     assert again.resumed_from == 3 and again.validation == log.validation
     assert same(weights(whole), weights(resumed))
 
@@ -333,12 +325,21 @@ def test_a_validation_loss_that_is_no_number_chooses_nothing(tmp_path, monkeypat
         train(students.load("random/micro"), tmp_path, **CHOSEN)
 
 
-@pytest.mark.parametrize("missing", [{"checkpoint_steps": 0}, {"validation_pairs": []}], ids=["checkpoints", "pairs"])
-def test_choosing_without_something_to_choose_by_is_refused(student, tmp_path, missing):
-    with pytest.raises(
-        students.StudentError, match=r"choose_by: found validation_loss with checkpoint_steps \d and \d "
-    ):
-        train(student, tmp_path, **CHOSEN | missing)
+NO_CHOICE = r"choose_by: found validation_loss with checkpoint_steps \d and \d "
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (CHOSEN | {"checkpoint_steps": 0}, NO_CHOICE),
+        (CHOSEN | {"validation_pairs": []}, NO_CHOICE),
+        ({"micro_batches": 3}, "a batch of 4 cannot be cut into 3 equal parts"),
+        ({"pairs": []}, "0 pairs and 4 steps"),
+    ],
+)
+def test_data_and_settings_that_do_not_allow_training_are_refused(student, tmp_path, changes, message):
+    with pytest.raises(students.StudentError, match=message):
+        train(student, tmp_path, **changes)
 
 
 def test_cuts_are_counted(tmp_path):
@@ -348,22 +349,10 @@ def test_cuts_are_counted(tmp_path):
     assert (log.inputs_cut, log.targets_cut) == (1, 1)
 
 
-def test_a_batch_that_cannot_be_cut_evenly_is_refused(student, tmp_path):
-    with pytest.raises(students.StudentError, match="a batch of 4 cannot be cut into 3 equal parts"):
-        train(student, tmp_path, micro_batches=3)
-
-
-def test_training_in_parts_of_a_batch_learns(tmp_path):
-    run = students.load("random/micro")
-    log = train(run, tmp_path, steps=30, learning_rate=3e-3, freeze_embeddings=False, micro_batches=2)
-    assert log.losses[-1][1] < 0.5 * log.losses[0][1]
-    assert log.losses[-1][0] == log.steps == 30
-
-
 def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
     """All pairs in one batch, all targets of one length: however they are shared out, the mean is the same."""
-    given = {"pairs": PAIRS[:4], "steps": 1, "dropout": 0.0}
-    logs = [train(students.load("random/micro"), tmp_path, micro_batches=parts, **given) for parts in (1, 2)]
+    settings = {"pairs": PAIRS[:4], "steps": 1, "dropout": 0.0}
+    logs = [train(students.load("random/micro"), tmp_path, micro_batches=parts, **settings) for parts in (1, 2)]
     assert logs[1].losses[0][1] == pytest.approx(logs[0].losses[0][1], abs=1e-4)
 
 
@@ -379,7 +368,7 @@ def test_where_pairs_weigh_alike_a_long_target_counts_no_more_than_a_short_one(t
 
 def test_a_student_learns_where_pairs_weigh_alike(tmp_path):
     run = students.load("random/micro")
-    train(run, tmp_path, pairs=PAIRS[:1], weigh="pair", steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    train(run, tmp_path, pairs=PAIRS[:1], weigh="pair", **LEARNING)
     assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1)[0].text == "robin"
 
 
@@ -404,11 +393,6 @@ def test_training_ends_early_when_it_is_enough(tmp_path):
     assert log.steps == 4 and training == [False, False]
 
 
-def test_nothing_to_train_on_is_refused(student, tmp_path):
-    with pytest.raises(students.StudentError, match="0 pairs and 4 steps"):
-        train(student, tmp_path, pairs=[])
-
-
 def test_generated_texts_come_in_the_order_of_the_inputs(student):
     inputs = ["raft " * 20, "robin", "oak ant " * 5]
     together = students.generate(student, inputs, max_new_tokens=5, batch_size=2)
@@ -419,7 +403,7 @@ def test_generated_texts_come_in_the_order_of_the_inputs(student):
 
 def test_a_text_without_an_end_is_truncated_and_one_with_an_end_is_not(tmp_path):
     run = students.load("random/micro")
-    train(run, tmp_path, pairs=PAIRS[:1], steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    train(run, tmp_path, pairs=PAIRS[:1], **LEARNING)
     assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1) == [
         students.Generated("robin", truncated=False)
     ]
@@ -429,16 +413,11 @@ def test_a_text_without_an_end_is_truncated_and_one_with_an_end_is_not(tmp_path)
 def test_writing_ends_at_the_text_to_stop_at(tmp_path):
     run = students.load("random/micro")
     pairs = [("(A) raft (B) robin Answer:", f"robin --> {SENTENCE}")]
-    train(run, tmp_path, pairs=pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
-    given = {"max_new_tokens": 20, "batch_size": 1}
-    assert students.generate(run, [pairs[0][0]], **given)[0].text == pairs[0][1].lower()
-    assert students.generate(run, [pairs[0][0]], stop="-->", **given) == [students.Generated("robin -->", False)]
+    train(run, tmp_path, pairs=pairs, **LEARNING)
+    limits = {"max_new_tokens": 20, "batch_size": 1}
+    assert students.generate(run, [pairs[0][0]], **limits)[0].text == pairs[0][1].lower()
+    assert students.generate(run, [pairs[0][0]], stop="-->", **limits) == [students.Generated("robin -->", False)]
     assert students.generate(run, [pairs[0][0]], stop="oak", max_new_tokens=4, batch_size=1)[0].truncated
-
-
-def test_an_input_beyond_the_positions_is_refused(student):
-    with pytest.raises(students.StudentError, match=r"reads 192 tokens; an input has 301"):
-        students.generate(student, ["raft " * 300], max_new_tokens=5, batch_size=1)
 
 
 def manual(student, source, target):
@@ -446,8 +425,8 @@ def manual(student, source, target):
     ids = student.tokenizer(target)["input_ids"]
     encoded = student.tokenizer(source, return_tensors="pt")
     logs = []
-    for place, token in enumerate(ids):
-        decoder = torch.tensor([[student.model.config.decoder_start_token_id, *ids[:place]]])
+    for index, token in enumerate(ids):
+        decoder = torch.tensor([[student.model.config.decoder_start_token_id, *ids[:index]]])
         with torch.no_grad():
             logits = student.model(**encoded, decoder_input_ids=decoder).logits
         logs.append(logits[0, -1].log_softmax(-1)[token].item())
@@ -456,25 +435,25 @@ def manual(student, source, target):
 
 def test_score_is_the_log_likelihood_with_the_end(student):
     inputs, targets = ["(A) raft (B) robin Answer:", "rain"], ["robin", SENTENCE]
-    found = students.score(student, inputs, targets, batch_size=2)
+    scores = students.score(student, inputs, targets, batch_size=2)
     expected = [sum(manual(student, source, target)) for source, target in zip(inputs, targets, strict=True)]
-    assert found == pytest.approx(expected, abs=1e-4)
+    assert scores == pytest.approx(expected, abs=1e-4)
 
 
 def test_score_after_a_prefix_sums_only_what_follows_it(student):
     source, prefix, target = "(A) raft (B) robin Solution:", f"{SENTENCE} -->", "robin"
     logs = manual(student, source, f"{prefix} {target}")
-    found = students.score(student, [source] * 2, [target] * 2, batch_size=2, prefixes=[prefix, ""])
-    assert found[0] == pytest.approx(sum(logs[-2:]), abs=1e-4)  # the option and the end
-    assert found[1] == pytest.approx(sum(manual(student, source, target)), abs=1e-4)
+    scores = students.score(student, [source] * 2, [target] * 2, batch_size=2, prefixes=[prefix, ""])
+    assert scores[0] == pytest.approx(sum(logs[-2:]), abs=1e-4)  # the option and the end
+    assert scores[1] == pytest.approx(sum(manual(student, source, target)), abs=1e-4)
 
 
 def test_score_of_a_beginning_leaves_the_end_out(student):
     source, targets, prefixes = "(A) raft (B) robin Answer:", ["robin -->", "oak -->", "raft"], ["", "", "rain"]
-    found = students.score(student, [source] * 3, targets, batch_size=3, prefixes=prefixes, ends=False)
+    scores = students.score(student, [source] * 3, targets, batch_size=3, prefixes=prefixes, ends=False)
     plain = [manual(student, source, target) for target in targets[:2]]
-    assert found[:2] == pytest.approx([sum(logs[:-1]) for logs in plain], abs=1e-4)
-    assert found[2] == pytest.approx(manual(student, source, "rain raft")[1], abs=1e-4)
+    assert scores[:2] == pytest.approx([sum(logs[:-1]) for logs in plain], abs=1e-4)
+    assert scores[2] == pytest.approx(manual(student, source, "rain raft")[1], abs=1e-4)
 
 
 def test_score_refuses_lists_of_different_lengths(student):
@@ -484,15 +463,10 @@ def test_score_refuses_lists_of_different_lengths(student):
 
 def test_writes_is_what_generate_would_write(student):
     inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: raft"]
-    written = [found.text for found in students.generate(student, inputs, max_new_tokens=12, batch_size=2)]
-    whole = [
-        index
-        for index, found in enumerate(students.generate(student, inputs, max_new_tokens=12, batch_size=2))
-        if not found.truncated
-    ]
-    right = students.is_greedy(student, inputs, written, batch_size=2)
-    assert [index for index, same in enumerate(right) if same] == whole
-    assert not any(students.is_greedy(student, inputs, [f"{text} robin" for text in written], batch_size=2))
+    outputs = students.generate(student, inputs, max_new_tokens=12, batch_size=2)
+    texts = [output.text for output in outputs]
+    assert students.is_greedy(student, inputs, texts, batch_size=2) == [not output.truncated for output in outputs]
+    assert not any(students.is_greedy(student, inputs, [f"{text} robin" for text in texts], batch_size=2))
 
 
 def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
@@ -513,14 +487,13 @@ def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
 def decoder(tmp_path_factory):
     """A decoder-only student that has learned three answers, so that its texts say something and end."""
     run = students.load("random/gpt2-tiny")
-    more = {"steps": 60, "learning_rate": 3e-3, "freeze_embeddings": False, "dropout": 0.0}
-    train(run, tmp_path_factory.mktemp("decoder"), **more)
+    train(run, tmp_path_factory.mktemp("decoder"), **LEARNING, dropout=0.0)
     return run
 
 
-def plain(student, source, target, given=""):
+def plain(student, source, target, prefix=""):
     """Log-probabilities of a target's tokens and its end, one forward pass for each, without padding or batches."""
-    before = f"{source}{student.separator}{f' {given}' if given else ''}"
+    before = f"{source}{student.separator}{f' {prefix}' if prefix else ''}"
     ids = student.tokenizer(before, add_special_tokens=False)["input_ids"]
     logs = []
     for token in [*student.tokenizer(target, add_special_tokens=False)["input_ids"], student.tokenizer.eos_token_id]:
@@ -543,12 +516,12 @@ def test_the_tokenizer_of_a_decoder_only_student_knows_its_separator_as_one_toke
 
 def test_a_decoder_only_students_score_is_that_of_a_plain_loop(decoder):
     inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: oak", "rain"]
-    targets, given = ["robin", SENTENCE, "oak", "raft"], ["", "", f"{SENTENCE} -->", "A cod"]
-    found = students.score(decoder, inputs, targets, batch_size=3, prefixes=given)
-    loops = [plain(decoder, *one) for one in zip(inputs, targets, given, strict=True)]
-    assert found == pytest.approx([sum(logs) for logs in loops], abs=1e-4)
-    found = students.score(decoder, inputs, targets, batch_size=3, prefixes=given, ends=False)
-    assert found == pytest.approx([sum(logs[:-1]) for logs in loops], abs=1e-4)
+    targets, prefixes = ["robin", SENTENCE, "oak", "raft"], ["", "", f"{SENTENCE} -->", "A cod"]
+    scores = students.score(decoder, inputs, targets, batch_size=3, prefixes=prefixes)
+    loops = [plain(decoder, *sequence) for sequence in zip(inputs, targets, prefixes, strict=True)]
+    assert scores == pytest.approx([sum(logs) for logs in loops], abs=1e-4)
+    scores = students.score(decoder, inputs, targets, batch_size=3, prefixes=prefixes, ends=False)
+    assert scores == pytest.approx([sum(logs[:-1]) for logs in loops], abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -557,10 +530,10 @@ def test_a_student_without_keys_and_values_to_keep_is_scored_by_whole_sequences(
     sizes = {"vocab_size": len(words), "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
     model = AutoModelForCausalLM.from_config(MambaConfig(**sizes, eos_token_id=words.eos_token_id))
     recurrent = students.Student(model.eval(), words, "mamba")
-    inputs, targets, given = ["rain", "rain", "Copy: oak"], ["robin", SENTENCE, "oak"], ["", "A cod", ""]
-    found = students.score(recurrent, inputs, targets, batch_size=3, prefixes=given)
-    loops = [sum(plain(recurrent, *one)) for one in zip(inputs, targets, given, strict=True)]
-    assert found == pytest.approx(loops, abs=1e-3)
+    inputs, targets, prefixes = ["rain", "rain", "Copy: oak"], ["robin", SENTENCE, "oak"], ["", "A cod", ""]
+    scores = students.score(recurrent, inputs, targets, batch_size=3, prefixes=prefixes)
+    loops = [sum(plain(recurrent, *sequence)) for sequence in zip(inputs, targets, prefixes, strict=True)]
+    assert scores == pytest.approx(loops, abs=1e-3)
 
 
 MIXED = ("Copy: rain", "oak", "Which of these has feathers?", f"{9 * SENTENCE} (A) cod (B) oak Answer:")
@@ -571,14 +544,14 @@ def test_what_a_decoder_only_student_writes_does_not_depend_on_what_else_is_in_i
     """It is what a plain loop writes: padding on the left, masked, moves no position and is read by nobody."""
     run = decoder if trained else students.load("random/gpt2-tiny")
     together = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
-    for text, found in zip(MIXED, together, strict=True):
+    for text, output in zip(MIXED, together, strict=True):
         start = ids = run.tokenizer(f"{text}{SEPARATOR}", add_special_tokens=False)["input_ids"]
         while len(ids) < len(start) + 6 and ids[-1] != run.tokenizer.eos_token_id:
             with torch.no_grad():
                 ids = [*ids, run.model(torch.tensor([ids])).logits[0, -1].argmax().item()]
-        written = run.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
-        assert found == students.Generated(written, truncated=ids[-1] != run.tokenizer.eos_token_id)
-    assert not trained or [found.text for found in together[:1]] == ["rain"]
+        text = run.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
+        assert output == students.Generated(text, truncated=ids[-1] != run.tokenizer.eos_token_id)
+    assert not trained or [output.text for output in together[:1]] == ["rain"]
 
 
 WINDOWED = ("mistral", "gemma2")
@@ -601,7 +574,7 @@ def decoder_of(kind):
         **OF_KIND.get(kind, {}),
     )  # fmt: skip
     torch.manual_seed(0)
-    return loading.put_together(AutoModelForCausalLM.from_config(config), words, kind)
+    return loading.assemble(AutoModelForCausalLM.from_config(config), words, kind)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -612,12 +585,12 @@ def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_o
     targets = ["robin", "rain", SENTENCE, "oak"]
 
     def answers(batch_size):
-        found = students.generate(run, inputs, max_new_tokens=20, batch_size=batch_size)
-        return found, students.score(run, inputs, targets, batch_size=batch_size)
+        outputs = students.generate(run, inputs, max_new_tokens=20, batch_size=batch_size)
+        return outputs, students.score(run, inputs, targets, batch_size=batch_size)
 
     shapes = []
     embeddings = run.model.get_input_embeddings()
-    embeddings.register_forward_pre_hook(lambda _, given: shapes.append(given[0].shape))
+    embeddings.register_forward_pre_hook(lambda _, arguments: shapes.append(arguments[0].shape))
     texts, scores = answers(4)
     rows = {rows for rows, length in shapes if length > 100}
     alone = answers(1)
@@ -629,13 +602,13 @@ def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, de
     """So that the test above can fail: Fine-tune-CoT's released code generates without a mask."""
     masked = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
 
-    def unmasked(*given, **more):
-        found = encoding.batch(*given, **more)
-        return found | {"attention_mask": torch.ones_like(found["attention_mask"])}
+    def unmasked(*args, **kwargs):
+        inputs = encoding.batch(*args, **kwargs)
+        return inputs | {"attention_mask": torch.ones_like(inputs["attention_mask"])}
 
     monkeypatch.setattr(answering, "batch", unmasked)
-    written = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
-    assert written[:3] != masked[:3] and written[3] == masked[3]  # the longest has no padding
+    outputs = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
+    assert outputs[:3] != masked[:3] and outputs[3] == masked[3]  # the longest has no padding
 
 
 def test_a_decoder_only_student_writes_what_it_says_it_would_write(decoder):
@@ -646,11 +619,11 @@ def test_a_decoder_only_student_writes_what_it_says_it_would_write(decoder):
 def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_input(tmp_path):
     run = students.load("random/gpt2-tiny")
     pairs = [("raft -->", "robin ant --> oak")]
-    train(run, tmp_path, pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
+    train(run, tmp_path, pairs, **LEARNING)
     run.separator = ""  # the input's own end is then the last that stands before what is written
-    train(run, tmp_path, pairs, steps=60, learning_rate=3e-3, freeze_embeddings=False)
-    found = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
-    assert found == [students.Generated("robin ant -->", truncated=False)]
+    train(run, tmp_path, pairs, **LEARNING)
+    outputs = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
+    assert outputs == [students.Generated("robin ant -->", truncated=False)]
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -664,23 +637,23 @@ def test_a_decoder_only_students_loss_is_on_the_completion_only(tmp_path, parts,
         ("a", "An ant ."),
     ]
     prefixes = ["", "A robin is a bird.", "", "So it is:"]
-    loops = [plain(run, *pair, given) for pair, given in zip(pairs, prefixes, strict=True)]
+    loops = [plain(run, *pair, prefix) for pair, prefix in zip(pairs, prefixes, strict=True)]
     log = train(
         run, tmp_path, pairs, prefixes=prefixes, weigh=weigh, micro_batches=parts, batch_size=4, steps=1, dropout=0.0
     )
     if weigh == "pair":
-        assert log.losses[0][1] == pytest.approx(-sum(sum(one) / len(one) for one in loops) / 4, rel=1e-4)
+        assert log.losses[0][1] == pytest.approx(-sum(sum(logs) / len(logs) for logs in loops) / 4, rel=1e-4)
     elif parts == 1:
         assert log.losses[0][1] == pytest.approx(-sum(map(sum, loops)) / sum(map(len, loops)), rel=1e-4)
     else:  # the mean of two parts, whichever pairs they hold
-        means = [-sum(one) / len(one) for one in loops]
+        means = [-sum(logs) / len(logs) for logs in loops]
         assert min(means) < log.losses[0][1] < max(means)
 
 
 def test_the_input_its_separator_and_the_prefix_are_given_and_the_end_is_not():
     rows, _ = encoding.encode(students.load("random/gpt2-tiny"), ["a raft", "rain"], ["oak", "robin"], ["So", ""])
-    assert [len(row.decoder_ids) - row.given for row in rows] == [2, 2]  # a word and the end
-    assert [row.given for row in rows] == [4, 2]  # the input, its separator, the prefix
+    assert [len(row.decoder_ids) - row.context_length for row in rows] == [2, 2]  # a word and the end
+    assert [row.context_length for row in rows] == [4, 2]  # the input, its separator, the prefix
 
 
 def test_dropout_reaches_every_layer_of_a_decoder_only_student(tmp_path):
@@ -701,10 +674,10 @@ def test_a_tokenizer_without_padding_pads_with_its_end_and_keeps_its_vocabulary(
     assert loaded.tokenizer.pad_token_id == loaded.tokenizer.eos_token_id
     assert len(loaded.tokenizer) == len(decoder.tokenizer) == loaded.model.config.vocab_size
     inputs = ["Copy: rain", "(A) raft (B) robin Answer:"]
-    asked = {"max_new_tokens": 6, "batch_size": 2}
-    assert students.generate(loaded, inputs, **asked) == students.generate(decoder, inputs, **asked)
-    train(loaded, tmp_path / "run", steps=60, learning_rate=3e-3, freeze_embeddings=False)  # the end is still learned
-    assert students.generate(loaded, inputs, **asked)[1] == students.Generated("robin", truncated=False)
+    limits = {"max_new_tokens": 6, "batch_size": 2}
+    assert students.generate(loaded, inputs, **limits) == students.generate(decoder, inputs, **limits)
+    train(loaded, tmp_path / "run", **LEARNING)  # the end is still learned
+    assert students.generate(loaded, inputs, **limits)[1] == students.Generated("robin", truncated=False)
 
 
 def test_a_subword_tokenizer_that_marks_no_end_learns_the_end_too(tmp_path):
@@ -717,7 +690,7 @@ def test_a_subword_tokenizer_that_marks_no_end_learns_the_end_too(tmp_path):
     bytes_only.add_special_tokens(["<|endoftext|>"])
     PreTrainedTokenizerFast(tokenizer_object=bytes_only, eos_token="<|endoftext|>").save_pretrained(tmp_path / "words")
     run = students.load("random/gpt2-tiny", str(tmp_path / "words"))
-    train(run, tmp_path, PAIRS[:1], steps=80, learning_rate=3e-3, freeze_embeddings=False, dropout=0.0)
+    train(run, tmp_path, PAIRS[:1], **LEARNING | {"steps": 80, "dropout": 0.0})
     assert students.generate(run, [PAIRS[0][0]], max_new_tokens=20, batch_size=1) == [
         students.Generated("robin", False)
     ]
@@ -730,7 +703,7 @@ def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
     limits = {"max_input_tokens": 4, "max_target_tokens": 3}
     [row], cut = encoding.encode(decoder, ["raft " * 9], ["robin " * 9], **limits)
     assert decoder.tokenizer.convert_ids_to_tokens(row.decoder_ids) == ["raft"] * 3 + ["###"] + ["robin"] * 2 + ["</s>"]
-    assert row.given == 4 and (cut.inputs, cut.targets, cut.pairs) == (1, 1, 1)
+    assert row.context_length == 4 and (cut.inputs, cut.targets, cut.pairs) == (1, 1, 1)
     assert (cut.longest_input, cut.longest_target) == (10, 10)
 
 
@@ -789,14 +762,16 @@ def test_what_is_longer_than_a_student_has_positions_is_refused_before_training(
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
-    [("random/micro", "writes 192 tokens; a target has 193"), ("random/gpt2-tiny", "holds 1024 tokens; .* has 1025")],
+    ("kind", "text", "max_new_tokens", "message"),
+    [
+        ("random/micro", "raft " * 300, 5, "reads 192 tokens; an input has 301"),
+        ("random/micro", "raft", 193, "writes 192 tokens; a target has 193"),
+        ("random/gpt2-tiny", "raft", 1023, "holds 1024 tokens; .* has 1025"),
+    ],
 )
-def test_more_new_tokens_than_a_student_has_positions_are_refused(kind, message):
-    run = students.load(kind)
-    text, most = ("raft", 193) if kind == "random/micro" else ("raft", 1023)
+def test_generation_beyond_the_positions_of_a_student_is_refused(kind, text, max_new_tokens, message):
     with pytest.raises(students.StudentError, match=message):
-        students.generate(run, [text], max_new_tokens=most, batch_size=1)
+        students.generate(students.load(kind), [text], max_new_tokens=max_new_tokens, batch_size=1)
 
 
 # Precision and processes
@@ -822,13 +797,13 @@ def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, 
         train(student, tmp_path)
 
 
-def shared(folder, processes, *given):
+def shared(folder, processes, *arguments):
     """A training in this process, or in several that share its batches; what it leaves in `folder`."""
     if processes == 1:
-        shared_training.main(*given, str(folder))
+        shared_training.main(*arguments, str(folder))
     else:
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        command = [*launch, shared_training.__file__, *given, str(folder)]
+        command = [*launch, shared_training.__file__, *arguments, str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
     return students.load(str(folder / "model")), json.loads((folder / "log.json").read_text(encoding="utf-8"))
@@ -854,9 +829,9 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kin
 @pytest.fixture
 def few_probes(monkeypatch):
     """Every sixtieth probe, so that it takes seconds."""
-    found = microsci.probes(microsci.load_world())[::60]
-    monkeypatch.setattr(pretraining, "probes", lambda world: found)
-    return found
+    probes = microsci.probes(microsci.load_world())[::60]
+    monkeypatch.setattr(pretraining, "probes", lambda world: probes)
+    return probes
 
 
 def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
@@ -869,7 +844,7 @@ def test_knowledge_has_a_row_for_each_domain_and_one_for_all(few_probes):
 
 def test_knowledge_counts_the_facts_completed_word_for_word(monkeypatch, student, few_probes):
     def is_greedy(student, inputs, targets, **_):
-        assert dict(zip(inputs, targets, strict=True)) == {one.input: one.target for one in few_probes}
+        assert dict(zip(inputs, targets, strict=True)) == {probe.input: probe.target for probe in few_probes}
         return [index < len(inputs) // 2 for index in range(len(inputs))]
 
     monkeypatch.setattr(probing, "is_greedy", is_greedy)
@@ -885,10 +860,10 @@ def test_skills_has_a_row_for_each_task_of_pretraining():
 
 
 def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, student):
-    asked = []
+    lessons = []
 
     def is_greedy(student, inputs, targets, *, prefixes, **_):
-        asked.append((inputs, targets, prefixes))
+        lessons.append((inputs, targets, prefixes))
         return [False] * len(inputs)
 
     monkeypatch.setattr(probing, "is_greedy", is_greedy)
@@ -897,8 +872,8 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
             "find_back",
             "copy",
         ]
-    assert asked[:2] == asked[2:4] != asked[4:]
-    assert all(asked[0][2]) and not any(asked[1][2])  # what stands written already is passed on
+    assert lessons[:2] == lessons[2:4] != lessons[4:]
+    assert all(lessons[0][2]) and not any(lessons[1][2])  # what stands written already is passed on
 
 
 def test_a_student_masters_tasks_when_it_is_good_enough_in_each(monkeypatch, student):
@@ -919,8 +894,8 @@ def test_what_a_checkpoint_says_of_generation_changes_no_text(tmp_path, name):
     for key, value in own.items():
         setattr(student.model.generation_config, key, value)
     students.save(student, tmp_path / "odd")
-    told = json.loads((tmp_path / "odd" / "generation_config.json").read_text(encoding="utf-8"))
-    assert own.items() <= told.items()
+    config = json.loads((tmp_path / "odd" / "generation_config.json").read_text(encoding="utf-8"))
+    assert own.items() <= config.items()
     texts = [
         students.generate(students.load(str(tmp_path / folder)), ["a b c", "d"], max_new_tokens=9, batch_size=2)
         for folder in ("plain", "odd")
@@ -960,7 +935,7 @@ def test_a_saved_student_may_be_read_by_whom_the_umask_says(tmp_path, mask):
 def joining(separator):
     """A decoder-only student whose tokenizer knows `separator` with the space behind it as one token."""
     letters = [*string.ascii_lowercase, " ", "#", "?"]
-    vocabulary = {token: place for place, token in enumerate(["</s>", *letters, f"{separator} "])}
+    vocabulary = {token: index for index, token in enumerate(["</s>", *letters, f"{separator} "])}
     joined = Tokenizer(models.BPE(vocabulary, merges=[(separator, " ")]))
     joined.decoder = decoders.Fuse()
     words = PreTrainedTokenizerFast(tokenizer_object=joined, eos_token="</s>", pad_token="</s>")
@@ -971,33 +946,33 @@ def joining(separator):
 @pytest.mark.parametrize("prefix", ["", "so"])
 def test_what_is_learned_begins_with_the_very_tokens_that_stand_there_when_it_is_written(prefix):
     student = joining("#")
-    given = encoding.to_generate(student, ["why?"])[0]
-    assert student.tokenizer("why?# yes")["input_ids"][: len(given)] != given  # read as one text, they would be others
+    context = encoding.to_generate(student, ["why?"])[0]
+    assert (
+        student.tokenizer("why?# yes")["input_ids"][: len(context)] != context
+    )  # read as one text, they would be others
     [row], _ = encoding.encode(student, ["why?"], ["yes"], [prefix] if prefix else ())
-    assert row.decoder_ids[: len(given)] == given
+    assert row.decoder_ids[: len(context)] == context
     assert student.tokenizer.decode(row.decoder_ids) == f"why?# {f'{prefix} ' if prefix else ''}yes</s>"
-    assert student.tokenizer.decode(row.decoder_ids[row.given :]) == " yes</s>"
+    assert student.tokenizer.decode(row.decoder_ids[row.context_length :]) == " yes</s>"
 
 
 def test_a_text_is_given_back_without_what_a_tokenizer_lacks():
     words = joining("#")
-    assert students.given_back(words, ["yes", "no{2}"])[0] == "yes"
+    assert students.round_trip(words, ["yes", "no{2}"])[0] == "yes"
 
 
 @pytest.mark.parametrize("kind", ["random/micro", "random/t5-tiny", "random/gpt2-tiny"])
-def test_a_text_that_ended_with_a_stop_writes_no_more_whatever_else_is_in_its_batch(kind):
+def test_a_text_that_ended_with_a_stop_writes_no_more_whatever_else_is_in_its_batch(tmp_path, kind):
     """Padding after a stop is not what was written; where padding is no end of text it is easily taken for it."""
     run = students.load(kind)
-    more = {"steps": 80, "learning_rate": 3e-3, "freeze_embeddings": False, "dropout": 0.0}
     long = " ".join(["robin cod oak raft"] * 10)
     taught = [("raft robin?", "raft --> cod oak raft"), ("oak cod?", f"{long} --> oak"), ("cod?", "cod --> robin oak")]
-    with tempfile.TemporaryDirectory() as folder:
-        train(run, Path(folder), pairs=4 * taught, **more)
-    asked = [source for source, _ in taught]
+    train(run, tmp_path, pairs=4 * taught, **LEARNING | {"steps": 80, "dropout": 0.0})
+    inputs = [source for source, _ in taught]
     limits = {"max_new_tokens": 50, "stop": "-->"}
-    alone = [students.generate(run, [text], batch_size=1, **limits)[0] for text in asked]
-    assert students.generate(run, asked, batch_size=3, **limits) == alone
-    assert sum(one.text.endswith("-->") for one in alone) >= 2
+    alone = [students.generate(run, [text], batch_size=1, **limits)[0] for text in inputs]
+    assert students.generate(run, inputs, batch_size=3, **limits) == alone
+    assert sum(output.text.endswith("-->") for output in alone) >= 2
 
 
 def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
@@ -1007,8 +982,8 @@ def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
         0, 1
     ].item()
     run.model.generation_config.eos_token_id = [run.tokenizer.eos_token_id, first]
-    found = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
-    assert not found.truncated and len(found.text) < len(plain.text)
+    several = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
+    assert not several.truncated and len(several.text) < len(plain.text)
 
 
 @pytest.mark.parametrize("kind", ["random/gpt2-tiny", "random/t5-tiny"])
@@ -1016,7 +991,7 @@ def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
 def test_losses_at_labels_are_those_of_the_model(monkeypatch, tmp_path, kind, weigh, micro_batches):
     logs = []
     for large in (10**9, 1):
-        monkeypatch.setattr(training, "LARGE", large)
+        monkeypatch.setattr(training, "LARGE_VOCABULARY", large)
         run = students.load(kind)
         log = train(
             run, tmp_path / str(large), weigh=weigh, micro_batches=micro_batches, freeze_embeddings=False, dropout=0.0
@@ -1026,13 +1001,13 @@ def test_losses_at_labels_are_those_of_the_model(monkeypatch, tmp_path, kind, we
 
 
 def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "LARGE", 1)
+    monkeypatch.setattr(training, "LARGE_VOCABULARY", 1)
     run = students.load("random/gpt2-tiny")
     forward = type(run.model).forward
 
-    def scaled(self, *given, **more):
-        found = forward(self, *given, **more)
-        return found if found.loss is None else type(found)(loss=2 * found.loss, logits=found.logits)
+    def scaled(self, *args, **kwargs):
+        output = forward(self, *args, **kwargs)
+        return output if output.loss is None else type(output)(loss=2 * output.loss, logits=output.logits)
 
     monkeypatch.setattr(type(run.model), "forward", scaled)
     doubled = train(run, tmp_path / "a", dropout=0.0, freeze_embeddings=False).losses[0][1]

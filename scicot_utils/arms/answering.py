@@ -39,11 +39,11 @@ class OutputFormat:
         answer = self.split(text)[1]
         if reading == "paper":
             return prompts.cleanse(question, text if self.cue else answer, self.cue)
-        return self.by(question, text)[0] or (
+        return self.read_by(question, text)[0] or (
             prompts.read_free(question, text).answer if reading == "conclusion" else ""
         )
 
-    def by(self, question: Row, text: str) -> tuple[str, str]:
+    def read_by(self, question: Row, text: str) -> tuple[str, str]:
         """The answer of the `strict` reading, and the name of the rule that read it."""
         return prompts.read_by(question, self.split(text)[1])
 
@@ -61,69 +61,54 @@ class OneStudent:
     answers: Callable[[Student, Sequence[Row], Settings], list[Row]]
     source: str
     weigh: str = "token"
-    written: OutputFormat = OutputFormat()
+    output: OutputFormat = OutputFormat()
 
     @property
     def learns(self) -> str:
         """The learned mappings in words, such as `Q → A and Q → R`."""
-        return " and ".join(one.told for one in self.maps)
+        return " and ".join(mapping.notation for mapping in self.maps)
 
 
 def writing(
-    learned: InputTarget, form: OutputFormat, lead: str = "{}", tail: str = ""
+    mapping: InputTarget, form: OutputFormat, lead: str = "{}", tail: str = ""
 ) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
-    """Return a function that answers by generating what `learned` taught, in outputs of this form.
+    """Return a function that answers by generating what `mapping` taught, in outputs of this form.
 
     Options are scored where they stood in training: after `lead`, filled with the student's own rationale, and before
     `tail`. Generation stops at `tail`, unless it is empty.
     """
 
     def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-        inputs = [learned.input(question, "", settings) for question in questions]
-        written = _generate(student, inputs, settings, stop=tail)
-        whys = [form.split(generated.text)[0] for generated in written]
-        leads = [lead.format(why) for why in whys]
-        scores = _option_scores(student, inputs, leads, questions, settings, tail=tail)
-        spelled = spelling(student, questions).questions
-        return [
-            prediction(
-                question,
-                why,
-                generated.text,
-                form.read(question, generated.text, settings.answer_reading),
-                option_scores,
-                generated.truncated,
-            )
-            for question, why, generated, option_scores in zip(spelled, whys, written, scores, strict=True)
-        ]
+        inputs = [mapping.input(question, "", settings) for question in questions]
+        return _predict(student, questions, inputs, settings, form, lead=lead, tail=tail)
 
     return answers
 
 
 def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
     """Predictions in two passes of one student: it writes a rationale, then answers from it."""
-    written = write_rationales(student, questions, settings)
-    return answer_from(student, questions, generations(questions, written), settings)
+    outputs = write_rationales(student, questions, settings)
+    return answer_from(student, questions, generations(questions, outputs), settings)
 
 
-THE_ANSWER = OutputFormat()
-WHY_FIRST = OutputFormat(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
-WHY_LAST = OutputFormat(prompts.split_answer_rationale)
-writing_the_answer = writing(ANSWER, THE_ANSWER)
+ANSWER_ONLY = OutputFormat()
+RATIONALE_FIRST = OutputFormat(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
+RATIONALE_LAST = OutputFormat(prompts.split_answer_rationale)
+writing_the_answer = writing(ANSWER, ANSWER_ONLY)
 
 ONE_STUDENT = {
     "answer_only": OneStudent((ANSWER,), writing_the_answer, "vanilla fine-tuning (Ho et al., section 4)"),
     "rationale_answer": OneStudent(
         (BOTH,),
-        writing(BOTH, WHY_FIRST, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
+        writing(BOTH, RATIONALE_FIRST, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
         "Fine-tune-CoT (Ho et al., section 3.1)",
-        written=WHY_FIRST,
+        output=RATIONALE_FIRST,
     ),
     "answer_rationale": OneStudent(
         (REVERSED,),
-        writing(REVERSED, WHY_LAST, tail=prompts.ARROW.strip()),
+        writing(REVERSED, RATIONALE_LAST, tail=prompts.ARROW.strip()),
         "rationale after the answer: it shapes training and is never written at test",
-        written=WHY_LAST,
+        output=RATIONALE_LAST,
     ),
     "multitask": OneStudent(
         (ANSWER, RATIONALE),
@@ -144,38 +129,63 @@ def maps_of(arm: str) -> tuple[InputTarget, ...]:
 
 def output_format(arm: str) -> OutputFormat:
     """The form of the outputs in an arm's predictions."""
-    return ONE_STUDENT[arm].written if arm in ONE_STUDENT else THE_ANSWER
+    return ONE_STUDENT[arm].output if arm in ONE_STUDENT else ANSWER_ONLY
 
 
-def generations(questions: Sequence[Row], written: Sequence[Generated]) -> list[Row]:
+def generations(questions: Sequence[Row], outputs: Sequence[Generated]) -> list[Row]:
     """Rows of the table generations: the text that stage 1 wrote for each question."""
     return [
-        {"question_id": row["id"], "split": row["split"], "text": generated.text, "truncated": generated.truncated}
-        for row, generated in zip(questions, written, strict=True)
+        {"question_id": row["id"], "split": row["split"], "text": output.text, "truncated": output.truncated}
+        for row, output in zip(questions, outputs, strict=True)
     ]
 
 
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
     """Inference of stage 1: a rationale for each question."""
-    return _generate(student, [RATIONALE.input(question, "", settings) for question in questions], settings)
+    return write_texts(student, [RATIONALE.input(question, "", settings) for question in questions], settings)
 
 
-def answer_from(student: Student, questions: Sequence[Row], given: Sequence[Row], settings: Settings) -> list[Row]:
-    """Inference of stage 2: predictions from questions and given rationales, rows with `text` and `truncated`."""
-    inputs = [stage2_input(question, row["text"], settings) for question, row in zip(questions, given, strict=True)]
-    written = _generate(student, inputs, settings)
-    scores = _option_scores(student, inputs, [""] * len(inputs), questions, settings)
+def answer_from(student: Student, questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[Row]:
+    """Inference of stage 2: predictions from questions and their rationales, rows with `text` and `truncated`."""
+    rows = zip(questions, rationales, strict=True)
+    inputs = [stage2_input(question, rationale["text"], settings) for question, rationale in rows]
+    return _predict(student, questions, inputs, settings, ANSWER_ONLY, rationales=rationales, lead="")
+
+
+def _predict(
+    student: Student,
+    questions: Sequence[Row],
+    inputs: Sequence[str],
+    settings: Settings,
+    form: OutputFormat,
+    *,
+    rationales: Sequence[Row] | None = None,
+    lead: str = "{}",
+    tail: str = "",
+) -> list[Row]:
+    """Predictions from what the student writes after `inputs`. `lead` and `tail` are those of `writing`; `rationales`
+    are those that the inputs hold. If None, each output has its own.
+    """
+    outputs = write_texts(student, inputs, settings, stop=tail)
+    if rationales is None:
+        rationales = [{"text": form.split(output.text)[0], "truncated": False} for output in outputs]
+    leads, answer_format = [lead.format(row["text"]) for row in rationales], settings.answer_format
+    options = [
+        [f"{prompts.write_answer(row, label, answer_format)} {tail}".strip() for label in row["choices"]["label"]]
+        for row in questions
+    ]
+    scores = score_options(student, inputs, leads, options, settings, ends=not tail)
     spelled = spelling(student, questions).questions
     return [
         prediction(
             question,
-            row["text"],
-            generated.text,
-            THE_ANSWER.read(question, generated.text, settings.answer_reading),
+            rationale["text"],
+            output.text,
+            form.read(question, output.text, settings.answer_reading),
             option_scores,
-            generated.truncated or row["truncated"],
+            output.truncated or rationale["truncated"],
         )
-        for question, row, generated, option_scores in zip(spelled, given, written, scores, strict=True)
+        for question, rationale, output, option_scores in zip(spelled, rationales, outputs, scores, strict=True)
     ]
 
 
@@ -214,23 +224,21 @@ def spelling(student: Student, questions: Sequence[Row]) -> Spelling:
     options = dict.fromkeys(text for question in questions for text in question["choices"]["text"])
     if not options:
         return Spelling(list(questions), [], [])
-    backs = dict(zip(options, students.given_back(student, [*options]), strict=True))
-    found, changed, lost = [], [], []
+    decoded = dict(zip(options, students.round_trip(student, [*options]), strict=True))
+    respelled, changed, lost = [], [], []
     for row in questions:
-        labels, texts = row["choices"]["label"], row["choices"]["text"]
-        unread = [
-            label for label, text in zip(labels, texts, strict=True) if prompts.read_by(row, backs[text])[0] != label
-        ]
+        choices = list(zip(row["choices"]["label"], row["choices"]["text"], strict=True))
+        unread = [label for label, text in choices if prompts.read_by(row, decoded[text])[0] != label]
         if unread:
-            spelled = [backs[text] if label in unread else text for label, text in zip(labels, texts, strict=True)]
-            row = row | {"choices": {"label": labels, "text": spelled}}
-        for label, text in zip(labels, texts, strict=True):
-            if prompts.read_by(row, backs[text])[0] != label:
+            texts = [decoded[text] if label in unread else text for label, text in choices]
+            row = row | {"choices": {"label": row["choices"]["label"], "text": texts}}
+        for label, text in choices:
+            if prompts.read_by(row, decoded[text])[0] != label:
                 lost.append(text)
             elif label in unread:
-                changed.append((text, backs[text]))
-        found.append(row)
-    return Spelling(found, changed, lost)
+                changed.append((text, decoded[text]))
+        respelled.append(row)
+    return Spelling(respelled, changed, lost)
 
 
 def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
@@ -241,7 +249,7 @@ def predictions(rows: Sequence[Row], *, recipe: str, dataset: str, arm: str, var
 
 def choice(question: Row, label: str, rationale: str = "") -> Row:
     """The prediction of a method that gives one answer directly: an option's label, an open answer, or none ('')."""
-    scores = [float(label == other) for other in question["choices"]["label"]]
+    scores = [float(label == option) for option in question["choices"]["label"]]
     text = prompts.answer_text(question, label) if label else ""
     return prediction(question, rationale, text, label, scores)
 
@@ -263,25 +271,28 @@ def prediction(
     }
 
 
-def _generate(student: Student, inputs: list[str], settings: Settings, stop: str = "") -> list[Generated]:
+def write_texts(student: Student, inputs: Sequence[str], settings: Settings, stop: str = "") -> list[Generated]:
+    """What a student writes after `inputs`, within the recipe's limits."""
     limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
     return students.generate(student, inputs, stop=stop, **limits)
 
 
-def _option_scores(
-    student: Student, inputs: list[str], leads: list[str], questions: Sequence[Row], settings: Settings, tail: str = ""
+def score_options(
+    student: Student,
+    inputs: Sequence[str],
+    leads: Sequence[str],
+    options: Sequence[Sequence[str]],
+    settings: Settings,
+    *,
+    ends: bool,
 ) -> list[list[float]]:
-    """Summed log-likelihood (nats) of every option of every question, given the input and the lead. EOS counts too, or
-    `tail` in its place. [] for a question with an open answer.
+    """Summed log-likelihood (nats) of every option of every question, given its input and its lead. `ends`: with EOS.
+    [] for a question with an open answer.
     """
-    flat_inputs, flat_leads, targets = [], [], []
-    for text, lead, question in zip(inputs, leads, questions, strict=True):
-        for label in question["choices"]["label"]:
-            flat_inputs.append(text)
-            flat_leads.append(lead)
-            targets.append(f"{prompts.write_answer(question, label, settings.answer_format)} {tail}".strip())
-    batches = {"batch_size": settings.evaluation_batch_size, "ends": not tail}
-    if not targets:  # open answers: there is nothing to rank
-        return [[] for _ in questions]
-    values = iter(students.score(student, flat_inputs, targets, prefixes=flat_leads, **batches))
-    return [[next(values) for _ in question["choices"]["label"]] for question in questions]
+    rows = [(text, lead, option) for text, lead, texts in zip(inputs, leads, options, strict=True) for option in texts]
+    if not rows:  # open answers: there is nothing to rank
+        return [[] for _ in options]
+    sources, prefixes, targets = zip(*rows, strict=True)
+    batch_size = settings.evaluation_batch_size
+    scores = iter(students.score(student, sources, targets, prefixes=prefixes, batch_size=batch_size, ends=ends))
+    return [[next(scores) for _ in texts] for texts in options]

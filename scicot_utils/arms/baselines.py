@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections import Counter
@@ -27,13 +28,13 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
         return _untrained_open(questions, train, rng)
     positions = Counter(prompts.letter(row, row["answer"]) for row in train)
     favourite = min(positions, key=lambda mark: (-positions[mark], mark)) if positions else "A"
-    rights = Counter(prompts.option_text(row, row["answer"]).lower() for row in train)
-    weigh = _bag_of_words(train)
+    right_counts = Counter(prompts.option_text(row, row["answer"]).lower() for row in train)
+    bag_scores = _bag_of_words(train)
 
     def best(row: Row, values: Iterable[float]) -> str:
         scores = list(values)
-        of_best = [label for label, value in zip(row["choices"]["label"], scores, strict=True) if value == max(scores)]
-        return of_best[0] if len(of_best) == 1 else rng.choice(of_best)
+        tied = [label for label, score in zip(row["choices"]["label"], scores, strict=True) if score == max(scores)]
+        return tied[0] if len(tied) == 1 else rng.choice(tied)
 
     choose: dict[str, Callable[[Row], str]] = {
         "random": lambda row: rng.choice(row["choices"]["label"]),
@@ -42,11 +43,11 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
         ],
         "longest_option": lambda row: best(row, (len(text) for text in row["choices"]["text"])),
         "shortest_option": lambda row: best(row, (-len(text) for text in row["choices"]["text"])),
-        "frequent_answer": lambda row: best(row, (rights[text.lower()] for text in row["choices"]["text"])),
+        "frequent_answer": lambda row: best(row, (right_counts[text.lower()] for text in row["choices"]["text"])),
         "word_overlap": lambda row: (
             rationales.overlap_choice(row, row["question"]) or rng.choice(row["choices"]["label"])
         ),
-        "bag_of_words": lambda row: best(row, weigh(row)),
+        "bag_of_words": lambda row: best(row, bag_scores(row)),
     }
     return {name: [choice(row, pick(row)) for row in questions] for name, pick in choose.items()}
 
@@ -55,12 +56,12 @@ def _untrained_open(questions: Sequence[Row], train: Sequence[Row], rng: random.
     """Baselines for open answers: the most frequent training answer and, if only a few answers are possible, a random
     one of them.
     """
-    rights = Counter(row["answer"] for row in train)
-    usual = min(rights, key=lambda answer: (-rights[answer], answer)) if rights else ""
-    found = {"frequent_answer": [choice(row, usual) for row in questions]}
+    counts = Counter(row["answer"] for row in train)
+    most_frequent = min(counts, key=lambda answer: (-counts[answer], answer)) if counts else ""
+    predictions = {"frequent_answer": [choice(row, most_frequent) for row in questions]}
     if all(map(prompts.possible, questions)):
-        found = {"random": [choice(row, rng.choice(prompts.possible(row))) for row in questions]} | found
-    return found
+        predictions = {"random": [choice(row, rng.choice(prompts.possible(row))) for row in questions]} | predictions
+    return predictions
 
 
 def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
@@ -70,39 +71,39 @@ def _bag_of_words(train: Sequence[Row]) -> Callable[[Row], list[float]]:
     cross-entropy of the right option among the options, with an L2 penalty. It is convex, so no seed is needed.
     """
     index: dict[object, int] = {}
-    columns, starts, firsts, gold = [], [0], [0], []
+    columns, row_starts, first_options, gold = [], [0], [0], []  # a row per option, as scipy's CSR format has it
     for row in train:
-        gold.append(firsts[-1] + row["choices"]["label"].index(row["answer"]))
+        gold.append(first_options[-1] + row["choices"]["label"].index(row["answer"]))
         for text in row["choices"]["text"]:
             columns += [index.setdefault(feature, len(index)) for feature in _features(row["question"], text)]
-            starts.append(len(columns))
-        firsts.append(len(starts) - 1)
+            row_starts.append(len(columns))
+        first_options.append(len(row_starts) - 1)
     weights = np.zeros(len(index))
     if index:
-        seen = sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(firsts[-1], len(index)))
-        each, sizes = np.array(firsts[:-1]), np.diff(firsts)
+        features = sparse.csr_array((np.ones(len(columns)), columns, row_starts), shape=(first_options[-1], len(index)))
+        starts, sizes = np.array(first_options[:-1]), np.diff(first_options)
 
         def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-            scores = seen @ weights
-            powers = np.exp(scores - np.repeat(np.maximum.reduceat(scores, each), sizes))
-            shares = powers / np.repeat(np.add.reduceat(powers, each), sizes)
+            scores = features @ weights
+            powers = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), sizes))
+            softmax = powers / np.repeat(np.add.reduceat(powers, starts), sizes)
             penalty = BAG_PENALTY / 2 * np.square(weights).sum()
-            value = penalty - np.log(np.maximum(shares[gold], np.finfo(float).tiny)).sum()
-            shares[gold] -= 1
-            return value, seen.T @ shares + BAG_PENALTY * weights
+            value = penalty - np.log(np.maximum(softmax[gold], np.finfo(float).tiny)).sum()
+            softmax[gold] -= 1
+            return value, features.T @ softmax + BAG_PENALTY * weights
 
         weights = optimize.minimize(loss, weights, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
 
-    def weigh(row: Row) -> list[float]:
+    def option_scores(row: Row) -> list[float]:
         return [
             float(sum(weights[index[feature]] for feature in _features(row["question"], text) if feature in index))
             for text in row["choices"]["text"]
         ]
 
-    return weigh
+    return option_scores
 
 
 def _features(question: str, option: str) -> list[object]:
     """The option's words, and all pairs of a question word and an option word; each once, in a fixed order."""
-    asked, words = (dict.fromkeys(re.findall(r"\w+", text.lower())) for text in (question, option))
-    return [*words, *((one, other) for one in asked for other in words)]
+    question_words, option_words = (dict.fromkeys(re.findall(r"\w+", text.lower())) for text in (question, option))
+    return [*option_words, *itertools.product(question_words, option_words)]

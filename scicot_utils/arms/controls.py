@@ -13,29 +13,33 @@ STAGE_ONE_WROTE = ("shuffled", "counterfactual")  # controls that need both stud
 
 
 def controls(
-    questions: Mapping[str, Row], generations: Sequence[Row], judged: Sequence[Row], seed: int
+    questions: Mapping[str, Row], generations: Sequence[Row], teacher_rows: Sequence[Row], seed: int
 ) -> tuple[dict[str, list[Row]], dict[str, str]]:
     """Other rationales for stage 2: control → rows for `answer_from`, and question id → label of its counterfactual.
 
-    `questions`: id → question. `generations`: stage 1's rows for unseen questions. `judged`: the teacher's rationales.
-    The teacher's rationales are given on every split that it was asked about, all other controls on test only. The
-    counterfactual argues for the option with that label. It exists only if the rationale names the gold option.
+    `questions`: id → question. `generations`: stage 1's rows for unseen questions. `teacher_rows`: rows of the table
+    rationales. The teacher's rationales are a control on every split that it was asked about, all others on test only.
+    The counterfactual argues for the option with that label. It exists only if the rationale names the gold option.
     """
     test = [row for row in generations if row["split"] == "test"]
-    of_teacher = {row["question_id"]: row["rationale"] for row in judged if row["sample"] == 0 and row["rationale"]}
-    moved = rationales.derange([row["text"] for row in test], seed)
-    turned = [(row, *rationales.counterfactual(questions[row["question_id"]], row["text"], seed)) for row in test]
-    given = {
-        "teacher": [
-            row | {"text": of_teacher[row["question_id"]], "truncated": False}
-            for row in generations
-            if row["question_id"] in of_teacher
-        ],
-        "shuffled": [row | {"text": text} for row, text in zip(test, moved, strict=True)],
-        "no": [row | {"text": "", "truncated": False} for row in test],
-        "counterfactual": [row | {"text": text} for row, text, label in turned if label],
+    by_teacher = {
+        row["question_id"]: row["rationale"] for row in teacher_rows if row["sample"] == 0 and row["rationale"]
     }
-    return given, {row["question_id"]: label for row, _, label in turned if label}
+    shuffled = rationales.derange([row["text"] for row in test], seed)
+    counterfactuals = [
+        (row, *rationales.counterfactual(questions[row["question_id"]], row["text"], seed)) for row in test
+    ]
+    by_control = {
+        "teacher": [
+            row | {"text": by_teacher[row["question_id"]], "truncated": False}
+            for row in generations
+            if row["question_id"] in by_teacher
+        ],
+        "shuffled": [row | {"text": text} for row, text in zip(test, shuffled, strict=True)],
+        "no": [row | {"text": "", "truncated": False} for row in test],
+        "counterfactual": [row | {"text": text} for row, text, label in counterfactuals if label],
+    }
+    return by_control, {row["question_id"]: label for row, _, label in counterfactuals if label}
 
 
 def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
@@ -48,10 +52,11 @@ def rotations(questions: Sequence[Row], settings: Settings) -> list[Row]:
     test = [row for row in questions if row["split"] == "test" and prompts.has_options(row)]
     order = list(range(len(test)))
     random.Random(settings.question_seed).shuffle(order)
-    found = []
-    for row in [test[place] for place in sorted(order[: settings.order_questions])]:
+    rotated = []
+    for row in [test[index] for index in sorted(order[: settings.order_questions])]:
         labels, texts = row["choices"]["label"], row["choices"]["text"]
-        for by in range(len(labels)):
-            moved = {"label": labels, "text": texts[-by:] + texts[:-by]}
-            found.append(row | {"choices": moved, "answer": labels[(labels.index(row["answer"]) + by) % len(labels)]})
-    return found
+        for shift in range(len(labels)):
+            choices = {"label": labels, "text": texts[-shift:] + texts[:-shift]}
+            answer = labels[(labels.index(row["answer"]) + shift) % len(labels)]
+            rotated.append(row | {"choices": choices, "answer": answer})
+    return rotated

@@ -21,22 +21,34 @@ class ArmError(ScicotError):
 @dataclass(frozen=True)
 class InputTarget:
     """One mapping that a student learns. `input` builds the text to read from (question, rationale, settings); `target`
-    builds the text to write. `told` is the mapping in short notation.
+    builds the text to write. `notation` is the mapping in short.
     """
 
-    told: str
+    notation: str
     input: Callable[[Row, str, Settings], str]
     target: Callable[[str, str], str]  # (rationale, answer) → text
 
 
+def template(settings: Settings) -> StudentTemplate:
+    """The student template that a recipe names."""
+    return prompts.STUDENT_TEMPLATES[settings.template]
+
+
+def stage2_input(question: Row, rationale: str, settings: Settings) -> str:
+    """What a stage 2 student reads: question and rationale, in the order that the recipe declares."""
+    return template(settings).ask_answer_from(question, rationale, settings.stage2_order)
+
+
 ANSWER = InputTarget("Q → A", lambda row, _, settings: template(settings).ask_answer(row), lambda _, answer: answer)
-RATIONALE = InputTarget("Q → R", lambda row, _, settings: template(settings).ask_rationale(row), lambda why, _: why)
+RATIONALE = InputTarget(
+    "Q → R", lambda row, _, settings: template(settings).ask_rationale(row), lambda rationale, _: rationale
+)
 BOTH = InputTarget("Q → R A", RATIONALE.input, prompts.write_rationale_answer)
 REVERSED = InputTarget("Q → A R", ANSWER.input, prompts.write_answer_rationale)
-ANSWER_FROM = InputTarget("Q + R → A", lambda row, why, settings: stage2_input(row, why, settings), ANSWER.target)
+ANSWER_FROM = InputTarget("Q + R → A", stage2_input, ANSWER.target)
 
 
-def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+def training_examples(questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
     """(question, kept rationale) pairs of the train split, in order: the same training set for every arm.
 
     `train_pool` samples the questions; `train_size` then samples the remaining pairs. Both samples depend on
@@ -44,16 +56,16 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     filter keeps other rationales, a sample holds other questions. Raises ArmError if a sample exceeds what there is, or
     if no rationale was kept.
     """
-    examples = _kept(questions, judged, "train")
+    examples = _kept_examples(questions, rationales, "train")
     if settings.train_pool:
-        names = sorted(row["id"] for row in questions if row["split"] == "train")
-        if settings.train_pool > len(names):
+        ids = sorted(row["id"] for row in questions if row["split"] == "train")
+        if settings.train_pool > len(ids):
             raise ArmError(
-                f"train_pool: found {settings.train_pool}, allowed: at most {len(names)}, the questions, or 0 for all"
+                f"train_pool: found {settings.train_pool}, allowed: at most {len(ids)}, the questions, or 0 for all"
             )
-        random.Random(f"{settings.question_seed}/pool").shuffle(names)
-        pool = {*names[: settings.train_pool]}
-        examples = [(question, why) for question, why in examples if question["id"] in pool]
+        random.Random(f"{settings.question_seed}/pool").shuffle(ids)
+        pool = {*ids[: settings.train_pool]}
+        examples = [(question, rationale) for question, rationale in examples if question["id"] in pool]
     if not examples:
         raise ArmError("no rationale was kept, so there is nothing to train on; see the drop reasons in notebook 03")
     if settings.train_size > len(examples):
@@ -65,13 +77,13 @@ def training_examples(questions: Sequence[Row], judged: Sequence[Row], settings:
     return [examples[i] for i in sorted(order[: settings.train_size or None])]
 
 
-def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
+def chosen_on(questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
     """(question, kept rationale) pairs of the validation split, on which a checkpoint is chosen; [] if `choose_by` is
     `last`. Raises ArmError if a checkpoint is to be chosen and no validation rationale was kept.
     """
     if settings.choose_by == "last":
         return []
-    examples = _kept(questions, judged, "validation")
+    examples = _kept_examples(questions, rationales, "validation")
     if not examples:
         raise ArmError(
             f"choose_by: found '{settings.choose_by}', allowed: last, since no rationale of a validation question was "
@@ -80,20 +92,25 @@ def chosen_on(questions: Sequence[Row], judged: Sequence[Row], settings: Setting
     return examples
 
 
-def _kept(questions: Sequence[Row], judged: Sequence[Row], split: str) -> list[tuple[Row, str]]:
+def _kept_examples(questions: Sequence[Row], rationales: Sequence[Row], split: str) -> list[tuple[Row, str]]:
     by_id = {row["id"]: row for row in questions if row["split"] == split}
     return [
-        (by_id[row["question_id"]], row["rationale"]) for row in judged if row["kept"] and row["question_id"] in by_id
+        (by_id[row["question_id"]], row["rationale"])
+        for row in rationales
+        if row["kept"] and row["question_id"] in by_id
     ]
 
 
 def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], settings: Settings) -> list[Pair]:
     """(input, target) training pairs of a student that learns these mappings: one per example and mapping."""
-    maps = tuple(maps)
+    maps, answer_format = tuple(maps), settings.answer_format
     return [
-        (one.input(question, why, settings), one.target(why, _gold(question, settings)))
-        for question, why in examples
-        for one in maps
+        (
+            mapping.input(question, rationale, settings),
+            mapping.target(rationale, prompts.write_answer(question, question["answer"], answer_format)),
+        )
+        for question, rationale in examples
+        for mapping in maps
     ]
 
 
@@ -101,12 +118,15 @@ def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[
     """The training set in `crossfit_folds` parts. All rationales of a question are in the same part. Raises ArmError if
     there are fewer questions than parts.
     """
-    names = list(dict.fromkeys(question["id"] for question, _ in examples))
-    random.Random(settings.question_seed).shuffle(names)
-    if len(names) < settings.crossfit_folds:
-        raise ArmError(f"crossfit_folds: found {settings.crossfit_folds}, allowed: at most {len(names)}, the questions")
-    part = {name: place % settings.crossfit_folds for place, name in enumerate(names)}
-    return [[pair for pair in examples if part[pair[0]["id"]] == number] for number in range(settings.crossfit_folds)]
+    ids = list(dict.fromkeys(question["id"] for question, _ in examples))
+    random.Random(settings.question_seed).shuffle(ids)
+    if len(ids) < settings.crossfit_folds:
+        raise ArmError(f"crossfit_folds: found {settings.crossfit_folds}, allowed: at most {len(ids)}, the questions")
+    fold = {question_id: index % settings.crossfit_folds for index, question_id in enumerate(ids)}
+    return [
+        [example for example in examples if fold[example[0]["id"]] == number]
+        for number in range(settings.crossfit_folds)
+    ]
 
 
 def stage2_examples(
@@ -121,17 +141,3 @@ def stage2_examples(
     questions = list({question["id"]: question for question, _ in examples}.values())
     own = [(question, crossfit[question["id"]]) for question in questions]
     return own if settings.stage2_source == "crossfit" else [*examples, *own]
-
-
-def template(settings: Settings) -> StudentTemplate:
-    """The student template that a recipe names."""
-    return prompts.STUDENT_TEMPLATES[settings.template]
-
-
-def _gold(question: Row, settings: Settings) -> str:
-    return prompts.write_answer(question, question["answer"], settings.answer_format)
-
-
-def stage2_input(question: Row, rationale: str, settings: Settings) -> str:
-    """What a stage 2 student reads: question and rationale, in the order that the recipe declares."""
-    return template(settings).ask_answer_from(question, rationale, settings.stage2_order)

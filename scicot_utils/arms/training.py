@@ -26,22 +26,23 @@ FINE_TUNE_KEYS = (
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
     """The recipe's student before fine-tuning. `seed` matters only for random weights."""
-    return _of(settings, students.load(paths.student(recipe, settings.student), paths.source(settings.tokenizer), seed))
+    path, tokenizer = paths.student(recipe, settings.student), paths.source(settings.tokenizer)
+    return _configured(students.load(path, tokenizer, seed), settings)
 
 
 def load_trained(folder: Path, settings: Settings) -> Student:
     """A student that `train` saved to `folder`, loaded for inference."""
-    return _of(settings, students.load(str(folder)))
+    return _configured(students.load(str(folder)), settings)
 
 
-def _of(settings: Settings, student: Student) -> Student:
+def _configured(student: Student, settings: Settings) -> Student:
     """The student under the recipe's name, since its path differs by machine, and with the template's separator."""
     return replace(student, name=settings.student, separator=template(settings).separator)
 
 
 def train(
     student: Student,
-    taught: Sequence[Pair],
+    training_pairs: Sequence[Pair],
     settings: Settings,
     *,
     seed: int,
@@ -54,9 +55,9 @@ def train(
     `folder`: for the trainer's own files. `weigh`: as in `OneStudent`. `validation`: the pairs that choose the
     checkpoint, see `chosen_on`.
     """
-    chosen = {key: getattr(settings, key) for key in FINE_TUNE_KEYS} | {"steps": steps_of(len(taught), settings)}
+    keys = {key: getattr(settings, key) for key in FINE_TUNE_KEYS} | {"steps": steps_of(len(training_pairs), settings)}
     return students.fine_tune(
-        student, taught, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **chosen
+        student, training_pairs, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **keys
     )
 
 
@@ -80,13 +81,12 @@ def crossfit(
     about a question that it has seen. `validation`: passed to `train` for each of these students.
     """
     rows, seconds, parts = [], 0.0, folds(examples, settings)
-    for number, part in enumerate(parts):
-        others = [pair for other in parts if other is not part for pair in other]
+    for number, fold in enumerate(parts):
+        training_set = [example for part in parts if part is not fold for example in part]
         student = load_student(recipe, settings, seed)
-        place = folder / f"fold{number}"
-        taught = pairs([RATIONALE], others, settings)
-        log = train(student, taught, settings, seed=seed, folder=place, validation=validation)
+        path, fold_pairs = folder / f"fold{number}", pairs([RATIONALE], training_set, settings)
+        log = train(student, fold_pairs, settings, seed=seed, folder=path, validation=validation)
         seconds += log.seconds
-        asked = list({question["id"]: question for question, _ in part}.values())
-        rows += generations(asked, write_rationales(student, asked, settings))
+        questions = list({question["id"]: question for question, _ in fold}.values())
+        rows += generations(questions, write_rationales(student, questions, settings))
     return rows, seconds

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scicot_utils import prompts, students
-from scicot_utils.arms.answering import prediction, spelling
+from scicot_utils import prompts
+from scicot_utils.arms.answering import prediction, score_options, spelling, write_texts
 from scicot_utils.arms.learned import ArmError
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
@@ -26,10 +26,10 @@ if TYPE_CHECKING:  # importing it loads torch
 
 @dataclass(frozen=True)
 class Untaught:
-    """`shown`: exemplars precede the question. `thinks`: the student writes a rationale before its answer."""
+    """`few_shot`: exemplars precede the question. `cot`: the student writes a rationale before its answer."""
 
-    shown: bool
-    thinks: bool
+    few_shot: bool
+    cot: bool
     source: str
 
 
@@ -40,10 +40,10 @@ ARMS = {
     "few_shot_cot": Untaught(True, True, "few-shot-CoT (Wei et al. 2022, arXiv 2201.11903; Ho et al., table 1)"),
 }
 THINK = " Let's think step by step."
-NEXT = "\nQ:"  # where a student goes on with a question of its own
+NEXT = "\nQ:"  # where a student goes on with another question
 
 
-def exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[tuple[Row, str]]:
+def draw_exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[tuple[Row, str]]:
     """`shots` training examples as (question, rationale), the same for every question, drawn with `question_seed`.
     Raises ArmError if there are fewer.
     """
@@ -52,20 +52,22 @@ def exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[t
     return random.Random(f"{settings.question_seed}/shots").sample(list(examples), settings.shots)
 
 
-def asked(arm: str, questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[str]:
+def build_prompts(arm: str, questions: Sequence[Row], exemplars: Sequence[tuple[Row, str]]) -> list[str]:
     """The prompt for each question, up to where the rationale or the answer begins."""
-    entry, worked = ARMS[arm], []
-    for question, why in shown:
+    entry, opening = ARMS[arm], ""
+    for question, rationale in exemplars:
         answer = f"{prompts.FINAL} {prompts.answer_text(question, question['answer'])}."
-        worked.append(f"{prompts.ask(question)}{f' {why}' if entry.thinks else ''} {answer}\n\n")
-    think = THINK if entry.thinks and not entry.shown else ""
-    return [f"{''.join(worked)}{prompts.ask(question)}{think}" for question in questions]
+        opening += f"{prompts.ask(question)}{f' {rationale}' if entry.cot else ''} {answer}\n\n"
+    think = THINK if entry.cot and not entry.few_shot else ""
+    return [f"{opening}{prompts.ask(question)}{think}" for question in questions]
 
 
-def harness(questions: Sequence[Row], shown: Sequence[tuple[Row, str]]) -> list[str]:
+def harness_prompts(questions: Sequence[Row], exemplars: Sequence[tuple[Row, str]]) -> list[str]:
     """The prompt of lm-evaluation-harness's ARC tasks for each question."""
-    worked = [f"Question: {row['question']}\nAnswer: {prompts.answer_text(row, row['answer'])}\n\n" for row, _ in shown]
-    return [f"{''.join(worked)}Question: {row['question']}\nAnswer:" for row in questions]
+    opening = "".join(
+        f"Question: {row['question']}\nAnswer: {prompts.answer_text(row, row['answer'])}\n\n" for row, _ in exemplars
+    )
+    return [f"{opening}Question: {row['question']}\nAnswer:" for row in questions]
 
 
 def answers(
@@ -73,34 +75,27 @@ def answers(
 ) -> list[Row]:
     """Predictions of a student without fine-tuning. `examples`: training pairs from which the exemplars are drawn."""
     plain, entry = replace(student, separator=""), ARMS[arm]
-    shown = exemplars(examples, settings) if entry.shown else []
-    inputs = asked(arm, questions, shown)
-    limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
-    whys, cut = [""] * len(inputs), [False] * len(inputs)
-    if entry.thinks:
-        thoughts = students.generate(plain, inputs, stop=NEXT, **limits)
-        whys = [prompts.conclude(one.text.partition(NEXT.strip())[0]).before.strip() for one in thoughts]
-        cut = [one.truncated for one in thoughts]
-    cue = prompts.CUE if entry.thinks and not entry.shown else f" {prompts.FINAL}"
-    inputs = [f"{text}{f' {why}' if why else ''}{cue}" for text, why in zip(inputs, whys, strict=True)]
-    written = students.generate(plain, inputs, stop="\n", **limits)
-    scores = _scores(plain, inputs if entry.thinks else harness(questions, shown), questions, settings)
-    found, spelled = [], spelling(student, questions).questions
-    for question, why, one, of_options, short in zip(spelled, whys, written, scores, cut, strict=True):
-        said = one.text.partition("\n")[0].strip()
-        answer = prompts.read_free(question, f"{prompts.FINAL} {said}").answer
-        found.append(prediction(question, why, said, answer, of_options, one.truncated or short))
-    return found
-
-
-def _scores(student: Student, inputs: Sequence[str], questions: Sequence[Row], settings: Settings) -> list[list[float]]:
-    pairs = [
-        (text, option)
-        for text, question in zip(inputs, questions, strict=True)
-        for option in question["choices"]["text"]
+    exemplars = draw_exemplars(examples, settings) if entry.few_shot else []
+    inputs = build_prompts(arm, questions, exemplars)
+    rationales, cut = [""] * len(inputs), [False] * len(inputs)
+    if entry.cot:
+        thoughts = write_texts(plain, inputs, settings, stop=NEXT)
+        rationales = [prompts.conclude(thought.text.partition(NEXT.strip())[0]).before.strip() for thought in thoughts]
+        cut = [thought.truncated for thought in thoughts]
+    cue = prompts.CUE if entry.cot and not entry.few_shot else f" {prompts.FINAL}"
+    inputs = [
+        f"{text}{f' {rationale}' if rationale else ''}{cue}" for text, rationale in zip(inputs, rationales, strict=True)
     ]
-    if not pairs:
-        return [[] for _ in questions]
-    sources, targets = zip(*pairs, strict=True)
-    values = iter(students.score(student, sources, targets, batch_size=settings.evaluation_batch_size, ends=False))
-    return [[next(values) for _ in question["choices"]["text"]] for question in questions]
+    outputs = write_texts(plain, inputs, settings, stop="\n")
+    options = [row["choices"]["text"] for row in questions]
+    contexts = inputs if entry.cot else harness_prompts(questions, exemplars)
+    scores = score_options(plain, contexts, [""] * len(contexts), options, settings, ends=False)
+    predictions = []
+    for question, rationale, thought_cut, output, option_scores in zip(
+        spelling(student, questions).questions, rationales, cut, outputs, scores, strict=True
+    ):
+        text = output.text.partition("\n")[0].strip()
+        answer = prompts.read_free(question, f"{prompts.FINAL} {text}").answer
+        truncated = output.truncated or thought_cut
+        predictions.append(prediction(question, rationale, text, answer, option_scores, truncated))
+    return predictions

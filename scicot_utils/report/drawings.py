@@ -66,7 +66,7 @@ def argument_figure() -> Picture:
     descriptions, arrows = [], []
     for height, arm in enumerate(("two_stage", "rationale_answer", "answer_only")):  # from below
         maps, colour, x = arms.maps_of(arm), ARMS[arm].colour, 3.9
-        sides = [learned.told.split(" → ") for learned in maps]
+        sides = [learned.notation.split(" → ") for learned in maps]
         _box(axes, 0.25, height, ARMS[arm].label, colour, "left")
         question = before = _box(axes, x, height, _words(sides[0][0]), LINE, "left")
         for number, (reads, writes) in enumerate(sides, 1):

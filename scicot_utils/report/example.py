@@ -118,8 +118,8 @@ def _pairs(recipe: Recipe, question: Row, rationale: str, generated: Mapping[str
     passages = []
     for (learned, text), learners in arms_by_map.items():
         [(reads, writes)] = arms.pairs([learned], [(question, text)], recipe.settings(learners[0]))
-        passages.append((f"{learned.told} reads (in: {'; '.join(map(arm_name, learners))})", reads))
-        passages.append((f"{learned.told} must write", writes))
+        passages.append((f"{learned.notation} reads (in: {'; '.join(map(arm_name, learners))})", reads))
+        passages.append((f"{learned.notation} must write", writes))
     return passages
 
 

@@ -75,7 +75,7 @@ def _rule(recipe: Recipe, arm: str, question: Row, prediction: Row) -> str:
     if not prediction["answer"]:
         return f"it names none{' of the options' if question['choices']['label'] else ''}, or several"
     if recipe.settings(arm).answer_reading == "strict":
-        return arms.output_format(arm).by(question, prediction["text"])[1]
+        return arms.output_format(arm).read_by(question, prediction["text"])[1]
     return "the paper's reading"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scicot_utils.students.answering import Generated, generate, is_greedy, score
     from scicot_utils.students.building import ARCHITECTURES
-    from scicot_utils.students.encoding import as_tokens, given_back
+    from scicot_utils.students.encoding import as_tokens, round_trip
     from scicot_utils.students.fetching import fetch
     from scicot_utils.students.loading import Student, StudentError, load, parameters, save
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
@@ -30,20 +30,23 @@ __all__ = [
     "fetch",
     "fine_tune",
     "generate",
-    "given_back",
     "is_greedy",
     "load",
     "parameters",
     "publish",
+    "round_trip",
     "save",
     "score",
     "write_pairs",
 ]  # fmt: skip
 
 
+SUBMODULES = ("building", "loading", "encoding", "answering", "training", "publishing", "fetching")
+
+
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for part in ("building", "loading", "encoding", "answering", "training", "publishing", "fetching"):
-            if hasattr(module := import_module(f"{__name__}.{part}"), name):
+        for submodule in SUBMODULES:
+            if hasattr(module := import_module(f"{__name__}.{submodule}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,8 @@ from scicot_utils.students.encoding import (
     Encoded,
     batch,
     by_length,
-    check_room,
-    common,
+    check_positions,
+    common_prefix,
     encode,
     padded,
     to_generate,
@@ -26,8 +26,8 @@ from scicot_utils.students.encoding import (
 from scicot_utils.students.loading import Student, StudentError
 
 SEGMENT = 16  # number of generated tokens after which ended texts leave their batch
-SHARED = 32  # number of common tokens at the beginning of all rows from which they are read only once
-ROOM_AHEAD = 64  # spare tokens that a cache allocates
+MIN_SHARED = 32  # number of common tokens at the beginning of all rows from which they are read only once
+SPARE_TOKENS = 64  # spare tokens that a cache allocates
 
 
 @dataclass(frozen=True)
@@ -47,101 +47,104 @@ def generate(
     The other texts in a batch do not change a text: decoder-only inputs are padded on the left, and padding is masked.
     Raises StudentError if the input and `max_new_tokens` exceed the student's positions.
     """
-    encoded = to_generate(student, inputs)
-    _check_room_to_write(student, encoded, max_new_tokens)
-    texts, ends = {}, _ends(student)
-    for indices in by_length([len(ids) for ids in encoded], batch_size):
-        written = _continue(student, [encoded[index] for index in indices], max_new_tokens, stop)
-        decoded = student.tokenizer.batch_decode(written, skip_special_tokens=True)
-        for index, ids, text in zip(indices, written, decoded, strict=True):
-            ended = not ends.isdisjoint(ids) or (stop and stop in text)
-            texts[index] = Generated(text.strip(), not ended)
-    return [texts[index] for index in range(len(inputs))]
+    rows, new = to_generate(student, inputs), [0] * max_new_tokens
+    whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
+    check_positions(student, whole)
+    results, eos_ids = {}, _eos_ids(student)
+    for indices in by_length([len(ids) for ids in rows], batch_size):
+        sequences = _continue(student, [rows[index] for index in indices], max_new_tokens, stop)
+        texts = student.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+        for index, ids, text in zip(indices, sequences, texts, strict=True):
+            ended = not eos_ids.isdisjoint(ids) or (stop and stop in text)
+            results[index] = Generated(text.strip(), not ended)
+    return [results[index] for index in range(len(inputs))]
 
 
 def _continue(student: Student, rows: Sequence[list[int]], max_new_tokens: int, stop: str) -> list[list[int]]:
     """The token ids generated after each row. Every SEGMENT tokens, the texts that have ended leave the batch."""
-    model, past = student.model, _cache(student)
-    given, config = batch(student, rows, left=student.decoder_only), model.generation_config
-    mask = given["attention_mask"]
+    model, cache = student.model, _empty_cache(student)
+    inputs = batch(student, rows, left=student.decoder_only)
+    mask = inputs["attention_mask"]
     if student.decoder_only:
-        ids, name, states = given["input_ids"], "input_ids", None
-        pad = student.tokenizer.pad_token_id
-        if _keeps_all(past):
-            _read_opening(student, rows, past, generates=True)
+        ids, name, states = inputs["input_ids"], "input_ids", None
+        pad_id = student.tokenizer.pad_token_id
+        if _caches_every_token(cache):
+            _prefill_shared(student, rows, cache, generates=True)
     else:
-        ids = torch.full((len(rows), 1), config.decoder_start_token_id, device=model.device)
-        name, states = "decoder_input_ids", model.get_encoder()(**given).last_hidden_state
-        pad = config.pad_token_id
-    before = ids.shape[1]  # generated tokens follow the input, or the start token, which is EOS in many BART models
-    criteria = StoppingCriteriaList([_Says(student.tokenizer, stop, before)] if stop else [])
-    there, written, ends = torch.arange(len(rows)), [[] for _ in rows], [*_ends(student)]
-    while len(there):
-        left = max_new_tokens - (ids.shape[1] - before)
-        step = GenerationConfig(
-            max_new_tokens=left if past is None else min(SEGMENT, left), do_sample=False, num_beams=1, pad_token_id=pad,
-            eos_token_id=ends,
+        start_id, pad_id = model.generation_config.decoder_start_token_id, model.generation_config.pad_token_id
+        ids = torch.full((len(rows), 1), start_id, device=model.device)
+        name, states = "decoder_input_ids", model.get_encoder()(**inputs).last_hidden_state
+    # generated tokens follow the input, or the start token, which is EOS in many BART models
+    prompt_length, eos_ids = ids.shape[1], [*_eos_ids(student)]
+    criteria = StoppingCriteriaList([_StopsAt(student.tokenizer, stop, prompt_length)] if stop else [])
+    active, generated = torch.arange(len(rows)), [[] for _ in rows]
+    while len(active):
+        remaining = max_new_tokens - (ids.shape[1] - prompt_length)
+        config = GenerationConfig(
+            max_new_tokens=remaining if cache is None else min(SEGMENT, remaining), do_sample=False, num_beams=1,
+            pad_token_id=pad_id, eos_token_id=eos_ids,
         )  # fmt: skip
-        known = {"attention_mask": mask} | ({} if past is None else {"past_key_values": past})
+        context = {"attention_mask": mask} | ({} if cache is None else {"past_key_values": cache})
         if states is not None:  # from the decoder's mask, the library infers how much of the sequence is cached
-            known |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
-        ids = model.generate(**{name: ids}, **known, generation_config=step, stopping_criteria=criteria)
-        ended = torch.isin(ids[:, before:], torch.tensor(ends, device=ids.device)).any(dim=1)
+            context |= {"encoder_outputs": BaseModelOutput(states), "decoder_attention_mask": torch.ones_like(ids)}
+        ids = model.generate(**{name: ids}, **context, generation_config=config, stopping_criteria=criteria)
+        ended = torch.isin(ids[:, prompt_length:], torch.tensor(eos_ids, device=ids.device)).any(dim=1)
         if stop:  # searched in the whole output: padding follows a text that ended within the segment
-            texts = student.tokenizer.batch_decode(ids[:, before:], skip_special_tokens=True)
+            texts = student.tokenizer.batch_decode(ids[:, prompt_length:], skip_special_tokens=True)
             ended |= torch.tensor([stop in text for text in texts], device=ids.device)
-        ended |= ids.shape[1] - before >= max_new_tokens
+        ended |= ids.shape[1] - prompt_length >= max_new_tokens
         for row in ended.nonzero()[:, 0].tolist():
-            written[there[row]] = ids[row, before:].tolist()
-        kept = (~ended).nonzero()[:, 0]
-        there, ids, mask, states = there[kept.cpu()], ids[kept], mask[kept], None if states is None else states[kept]
+            generated[active[row]] = ids[row, prompt_length:].tolist()
+        open_rows = (~ended).nonzero()[:, 0]
+        active, ids, mask = active[open_rows.cpu()], ids[open_rows], mask[open_rows]
+        states = None if states is None else states[open_rows]
         if student.decoder_only:
             mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
-        if past is not None and len(kept) < len(ended):
-            past.batch_select_indices(kept)
-    return written
+        if cache is not None and len(open_rows) < len(ended):
+            cache.batch_select_indices(open_rows)
+    return generated
 
 
-def _read_opening(student: Student, rows: Sequence[Sequence[int]], past: Any, *, generates: bool = False) -> int:
-    """Read the beginning that all rows share (exemplars, say) into `past` once. Returns its length in tokens, 0 if none.
+def _prefill_shared(student: Student, rows: Sequence[Sequence[int]], cache: Any, *, generates: bool = False) -> int:
+    """Read the beginning that all rows share (exemplars, say) into `cache` once. Returns its length in tokens, 0 if none.
 
     `generates`: positions are counted as the library's `generate` counts them, from 0 in every family of models.
-    The cache is then what reading the rows with padding on the left would have made of these columns: the opening of a
-    row with p tokens of padding stands p columns further right, so its last p tokens are read again with the rest.
+    The cache is then what reading the rows with padding on the left would have made of these columns: the beginning of
+    a row with p tokens of padding stands p columns further right, so its last p tokens are read again with the rest.
     """
-    shared = _shared(rows)
+    shared = _shared_length(rows)
     if shared:
         longest, device = max(map(len, rows)), student.model.device
-        opening = {"input_ids": torch.tensor([list(rows[0][:shared])], device=device)}
+        inputs = {"input_ids": torch.tensor([list(rows[0][:shared])], device=device)}
         if generates and "position_ids" in inspect.signature(student.model.forward).parameters:
-            opening["position_ids"] = torch.arange(shared, device=device).unsqueeze(0)
-        student.model.base_model(**opening, past_key_values=past, use_cache=True)
+            inputs["position_ids"] = torch.arange(shared, device=device).unsqueeze(0)
+        student.model.base_model(**inputs, past_key_values=cache, use_cache=True)
         padding = torch.tensor([longest - len(row) for row in rows], device=device)
         columns = (torch.arange(shared, device=device) - padding.unsqueeze(1)).clamp(min=0)
-        for layer in past.layers:
-            layer.keys, layer.values = (one[0][:, columns].transpose(0, 1) for one in (layer.keys, layer.values))
-            layer.room = None
+        for layer in cache.layers:
+            layer.keys, layer.values = (states[0][:, columns].transpose(0, 1) for states in (layer.keys, layer.values))
+            layer.buffers = None
     return shared
 
 
-def _shared(rows: Sequence[Sequence[int]]) -> int:
+def _shared_length(rows: Sequence[Sequence[int]]) -> int:
     """Number of tokens that all rows begin with; 0 if reading them once does not pay. At least one token of each row is
     left to read.
     """
-    count = min(common(min(rows), max(rows)), min(map(len, rows)) - 1)
-    return count if count >= SHARED and len(rows) > 1 else 0
+    count = min(common_prefix(min(rows), max(rows)), min(map(len, rows)) - 1)
+    return count if count >= MIN_SHARED and len(rows) > 1 else 0
 
 
-def _ends(student: Student) -> set[int]:
+def _eos_ids(student: Student) -> set[int]:
     """The token ids that end a text: the tokenizer's EOS and, for an encoder-decoder, those of its checkpoint."""
-    named = None if student.decoder_only else student.model.generation_config.eos_token_id
-    return {student.tokenizer.eos_token_id, *([] if named is None else [named] if isinstance(named, int) else named)}
+    eos = None if student.decoder_only else student.model.generation_config.eos_token_id
+    return {student.tokenizer.eos_token_id, *([] if eos is None else [eos] if isinstance(eos, int) else eos)}
 
 
-class _Roomy(DynamicLayer):
+class _PreallocatedLayer(DynamicLayer):
     """Keys and values with spare room behind them, so that a new token does not copy all earlier ones."""
 
-    room: tuple[torch.Tensor, torch.Tensor] | None = None
+    buffers: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
@@ -149,53 +152,48 @@ class _Roomy(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         old, new = self.get_seq_length(), self.get_seq_length() + key_states.shape[-2]
-        states = (key_states, value_states)
-        if self.room is None or self.room[0].shape[-2] < new:
-            self.room = tuple(one.new_empty((*one.shape[:2], new + ROOM_AHEAD, one.shape[-1])) for one in states)
-            for room, kept in zip(self.room, (self.keys, self.values), strict=True):
+        added = (key_states, value_states)
+        if self.buffers is None or self.buffers[0].shape[-2] < new:
+            self.buffers = tuple(
+                states.new_empty((*states.shape[:2], new + SPARE_TOKENS, states.shape[-1])) for states in added
+            )
+            for buffer, states in zip(self.buffers, (self.keys, self.values), strict=True):
                 if old:
-                    room[:, :, :old] = kept
-        for room, one in zip(self.room, states, strict=True):
-            room[:, :, old:new] = one
-        self.keys, self.values = (room[:, :, :new] for room in self.room)
+                    buffer[:, :, :old] = states
+        for buffer, states in zip(self.buffers, added, strict=True):
+            buffer[:, :, old:new] = states
+        self.keys, self.values = (buffer[:, :, :new] for buffer in self.buffers)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         super().batch_select_indices(indices)
-        self.room = None
+        self.buffers = None
 
 
-def _cache(student: Student) -> Any:
+def _empty_cache(student: Student) -> Any:
     """An empty cache for this student; None if its state is not keys and values only (Mamba)."""
     config = student.model.config.get_text_config(decoder=True)
     if not student.model._supports_default_dynamic_cache():
         return None
-    past = DynamicCache(config=config)
-    if not _keeps_what_it_read(past):
+    cache = DynamicCache(config=config)
+    if not _holds_keys_and_values(cache):
         return None
-    past.layers = [_Roomy() if type(layer) is DynamicLayer else layer for layer in past.layers]
-    return past if student.decoder_only else EncoderDecoderCache(past, DynamicCache(config=config))
+    cache.layers = [_PreallocatedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache if student.decoder_only else EncoderDecoderCache(cache, DynamicCache(config=config))
 
 
-def _check_room_to_write(student: Student, encoded: Sequence[list[int]], max_new_tokens: int) -> None:
-    if student.decoder_only:
-        check_room(student, [Encoded([], [*ids, *[0] * max_new_tokens], 0) for ids in encoded])
-    else:
-        check_room(student, [Encoded(ids, [0] * max_new_tokens, 0) for ids in encoded])
-
-
-class _Says(StoppingCriteria):
+class _StopsAt(StoppingCriteria):
     """Ends a text at `stop`. The library's own stop strings do not support a tokenizer of whole words.
 
-    `before`: number of tokens before the generated ones, in which `stop` is not looked for.
+    `prompt_length`: number of tokens before the generated ones, in which `stop` is not looked for.
     """
 
-    def __init__(self, tokenizer: Any, stop: str, before: int):
-        self.tokenizer, self.stop, self.before = tokenizer, stop, before
+    def __init__(self, tokenizer: Any, stop: str, prompt_length: int):
+        self.tokenizer, self.stop, self.prompt_length = tokenizer, stop, prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         # A token has at least one character; the first token may be cut.
-        last = input_ids[:, self.before :][:, -len(self.stop) - 1 :]
+        last = input_ids[:, self.prompt_length :][:, -len(self.stop) - 1 :]
         texts = self.tokenizer.batch_decode(last, skip_special_tokens=True)
         return torch.tensor([self.stop in text for text in texts], device=input_ids.device)
 
@@ -207,7 +205,7 @@ def score(
     targets: Sequence[str],
     *,
     batch_size: int,
-    prefixes: Sequence[str] | None = None,
+    prefixes: Sequence[str] = (),
     ends: bool = True,
 ) -> list[float]:
     """Summed log-likelihood (nats) of each target with its EOS, given its input (and a target prefix).
@@ -217,40 +215,35 @@ def score(
     sequences beyond the student's positions.
     """
     sums = [0.0] * len(targets)
-    for indices, logits, labels in _forward(student, inputs, targets, prefixes or (), batch_size):
+    for indices, logits, labels in _forward(student, inputs, targets, prefixes, batch_size):
         counted = labels != IGNORED
         if not ends:
             counted = counted & torch.nn.functional.pad(counted[:, 1:], (0, 1))  # all but the last one, EOS
-        chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        for index, total in zip(indices, (chosen * counted).sum(-1).tolist(), strict=True):
+        scores = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        for index, total in zip(indices, (scores * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
     return sums
 
 
 @torch.inference_mode()
 def is_greedy(
-    student: Student,
-    inputs: Sequence[str],
-    targets: Sequence[str],
-    *,
-    batch_size: int,
-    prefixes: Sequence[str] | None = None,
+    student: Student, inputs: Sequence[str], targets: Sequence[str], *, batch_size: int, prefixes: Sequence[str] = ()
 ) -> list[bool]:
     """Whether greedy decoding of each input gives exactly its target and EOS, token for token.
 
     The student reads the target, and each next token must be its first choice. The result is that of generating and
     comparing, without generating.
     """
-    found = [False] * len(targets)
-    for indices, logits, labels in _forward(student, inputs, targets, prefixes or (), batch_size):
-        same = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1).tolist()
-        for index, written in zip(indices, same, strict=True):
-            found[index] = written
-    return found
+    results = [False] * len(targets)
+    for indices, logits, labels in _forward(student, inputs, targets, prefixes, batch_size):
+        matches = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1).tolist()
+        for index, match in zip(indices, matches, strict=True):
+            results[index] = match
+    return results
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Sequence:
     """A sequence to be scored: `labels` are predicted after `lead`. An encoder-decoder reads `source` before.
 
     For sequences that differ in their labels only, source and lead are read once.
@@ -274,85 +267,85 @@ def _forward(
         counts = f"{len(inputs)} inputs, {len(targets)} targets, {len(prefixes)} prefixes"
         raise StudentError(f"score: {counts}; as many of each are needed")
     rows, _ = encode(student, inputs, targets, prefixes)
-    check_room(student, rows)
-    asked = [_asked(student, row) for row in rows]
+    check_positions(student, rows)
+    sequences = [_to_sequence(student, row) for row in rows]
     longest: dict[tuple[object, ...], int] = {}  # per shared beginning, so that such sequences come into one batch
-    for row in asked:
-        shared = (row.source, row.lead)
-        longest[shared] = max(longest.get(shared, 0), len(row.source) + len(row.labels))
-    of_length: dict[int, list[int]] = {}
-    for index, row in enumerate(asked):
-        of_length.setdefault(len(row.lead), []).append(index)
-    for alike in of_length.values():
-        for places in by_length([longest[asked[index].source, asked[index].lead] for index in alike], batch_size):
-            indices = [alike[place] for place in places]
-            chosen = [asked[index] for index in indices]
-            labels = padded([row.labels for row in chosen], IGNORED).to(student.model.device)
-            yield indices, _logits(student, chosen), labels
+    for sequence in sequences:
+        shared = (sequence.source, sequence.lead)
+        longest[shared] = max(longest.get(shared, 0), len(sequence.source) + len(sequence.labels))
+    by_lead_length: dict[int, list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        by_lead_length.setdefault(len(sequence.lead), []).append(index)
+    for group in by_lead_length.values():
+        lengths = [longest[sequences[index].source, sequences[index].lead] for index in group]
+        for numbers in by_length(lengths, batch_size):
+            indices = [group[number] for number in numbers]
+            batched = [sequences[index] for index in indices]
+            labels = padded([sequence.labels for sequence in batched], IGNORED).to(student.model.device)
+            yield indices, _logits(student, batched), labels
 
 
-def _asked(student: Student, row: Encoded) -> _Asked:
+def _to_sequence(student: Student, row: Encoded) -> _Sequence:
     """An encoded row as a sequence to be scored. If a decoder-only student is given nothing, its first token is not
     scored, since nothing predicts it.
     """
     start = [] if student.decoder_only else [student.model.config.decoder_start_token_id]
-    sequence, first = [*start, *row.decoder_ids], max(len(start) + row.given, 1)
-    return _Asked(tuple(row.encoder_ids), tuple(sequence[:first]), sequence[first:])
+    ids, first = [*start, *row.decoder_ids], max(len(start) + row.context_length, 1)
+    return _Sequence(tuple(row.encoder_ids), tuple(ids[:first]), ids[first:])
 
 
-def _logits(student: Student, rows: Sequence[_Asked]) -> torch.Tensor:
+def _logits(student: Student, rows: Sequence[_Sequence]) -> torch.Tensor:
     """Logits for each label, shape (rows, most labels, vocabulary). Every source and lead is read once for all rows
     that share it.
     """
-    shared = {one: place for place, one in enumerate(dict.fromkeys((row.source, row.lead) for row in rows))}
-    each = torch.tensor([shared[row.source, row.lead] for row in rows], device=student.model.device)
+    shared = {
+        beginning: number for number, beginning in enumerate(dict.fromkeys((row.source, row.lead) for row in rows))
+    }
+    numbers = torch.tensor([shared[row.source, row.lead] for row in rows], device=student.model.device)
     leads = torch.tensor([lead for _, lead in shared], device=student.model.device)
     if student.decoder_only:
-        name, known = "input_ids", {}
+        name, context, outputs = "input_ids", {}, _read_leads(student, leads)
     else:
         sources = batch(student, [source for source, _ in shared])
         states, mask = student.model.get_encoder()(**sources).last_hidden_state, sources["attention_mask"]
-        name, known = "decoder_input_ids", {"encoder_outputs": (states,), "attention_mask": mask}
-    read = _read(student, leads) if student.decoder_only else student.model(**known, **{name: leads}, use_cache=True)
-    first = read.logits[each, -1:]
+        name, context = "decoder_input_ids", {"encoder_outputs": (states[numbers],), "attention_mask": mask[numbers]}
+        outputs = student.model(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=leads, use_cache=True)
+    first = outputs.logits[numbers, -1:]
     if all(len(row.labels) == 1 for row in rows):
         return first
-    if not student.decoder_only:
-        known = {"encoder_outputs": (states[each],), "attention_mask": mask[each]}
     labels = batch(student, [row.labels[:-1] for row in rows])["input_ids"]
-    past = getattr(read, "past_key_values", None)
-    if not _keeps_what_it_read(past):
-        whole = torch.cat([leads[each], labels], dim=1)
-        return student.model(**known, **{name: whole}).logits[:, leads.shape[1] - 1 :]
-    past.batch_select_indices(each)
-    others = student.model(**known, **{name: labels}, past_key_values=past).logits
-    return torch.cat([first, others], dim=1)
+    cache = getattr(outputs, "past_key_values", None)
+    if not _holds_keys_and_values(cache):
+        whole = torch.cat([leads[numbers], labels], dim=1)
+        return student.model(**context, **{name: whole}).logits[:, leads.shape[1] - 1 :]
+    cache.batch_select_indices(numbers)
+    later = student.model(**context, **{name: labels}, past_key_values=cache).logits
+    return torch.cat([first, later], dim=1)
 
 
-def _read(student: Student, leads: torch.Tensor) -> Any:
+def _read_leads(student: Student, leads: torch.Tensor) -> Any:
     """What a decoder-only student predicts after leads of one length. The beginning that all of them share is read once."""
-    past = _cache(student)
-    if not _keeps_all(past):
+    cache = _empty_cache(student)
+    if not _caches_every_token(cache):
         return student.model(input_ids=leads, use_cache=True)
-    shared = _read_opening(student, leads.tolist(), past)
-    return student.model(input_ids=leads[:, shared:], past_key_values=past, use_cache=True)
+    shared = _prefill_shared(student, leads.tolist(), cache)
+    return student.model(input_ids=leads[:, shared:], past_key_values=cache, use_cache=True)
 
 
-def _keeps_all(past: Any) -> bool:
+def _caches_every_token(cache: Any) -> bool:
     """Whether a cache keeps the keys and values of every token, and not of a window only."""
-    return past is not None and all(type(layer) is _Roomy for layer in past.layers)
+    return cache is not None and all(type(layer) is _PreallocatedLayer for layer in cache.layers)
 
 
-def _keeps_what_it_read(past: Any) -> bool:
+def _holds_keys_and_values(cache: Any) -> bool:
     """Whether a cache holds keys and values only, so that it can be copied to several rows.
 
     A recurrent student has no such cache, or further states. It must read every sequence whole.
     """
-    caches = (
-        [past.self_attention_cache, past.cross_attention_cache] if isinstance(past, EncoderDecoderCache) else [past]
-    )
+    both = isinstance(cache, EncoderDecoderCache)
+    caches = [cache.self_attention_cache, cache.cross_attention_cache] if both else [cache]
     return all(
-        isinstance(cache, DynamicCache)
-        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer, _Roomy) for layer in cache.layers)
-        for cache in caches
+        isinstance(part, DynamicCache)
+        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer, _PreallocatedLayer) for layer in part.layers)
+        for part in caches
     )

@@ -16,28 +16,27 @@ from transformers import PreTrainedModel
 PREFIX = "checkpoints-"  # of a training's folder; a checksum of all that determines its result follows
 
 
-def folder(place: Path, model: PreTrainedModel, decides: Iterable[Any]) -> Path:
-    """The checkpoint folder of exactly this training under `place`. Folders of trainings that differ are deleted.
+def folder(parent: Path, model: PreTrainedModel, inputs: Iterable[Any]) -> Path:
+    """The checkpoint folder of exactly this training under `parent`. Folders of trainings that differ are deleted.
 
-    `decides`: pairs and settings. The folder's name depends on them, on the initial weights of `model` and on torch's
+    `inputs`: pairs and settings. The folder's name depends on them, on the initial weights of `model` and on torch's
     version, so that a training never resumes from a checkpoint of other settings or texts.
     """
-    digest = hashlib.sha256(json.dumps([torch.__version__, *decides]).encode())
+    digest = hashlib.sha256(json.dumps([torch.__version__, *inputs]).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    own = Path(place) / f"{PREFIX}{digest.hexdigest()[:16]}"
+    current = parent / f"{PREFIX}{digest.hexdigest()[:16]}"
     if _first_process():
-        for other in Path(place).glob(f"{PREFIX}*"):
-            if other != own:
-                shutil.rmtree(other)
-    return own
+        for path in parent.glob(f"{PREFIX}*"):
+            if path != current:
+                shutil.rmtree(path)
+    return current
 
 
-def last(place: Path) -> str | None:
-    """The last complete checkpoint in `place`; None if there is none. The Trainer writes its state file last."""
-    found = sorted(place.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for path in found:
+def last(folder: Path) -> str | None:
+    """The last complete checkpoint in `folder`; None if there is none. The Trainer writes its state file last."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
             return str(path)
@@ -46,10 +45,10 @@ def last(place: Path) -> str | None:
     return None
 
 
-def delete(place: Path) -> None:
+def delete(folder: Path) -> None:
     """Delete the checkpoints of a training. Only the first process does so."""
     if _first_process():
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first_process() -> bool:

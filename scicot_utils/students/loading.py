@@ -31,6 +31,7 @@ from scicot_utils.prompts import SEPARATOR
 from scicot_utils.students.building import ARCHITECTURES, built, own_tokenizer
 
 GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+DAMAGED = ": the weights are cut short, or an LFS pointer stands in their place; fetch them again."
 
 
 class StudentError(ScicotError):
@@ -67,33 +68,33 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         return _random(student, tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
-        place, form = _form(source)
-        config = AutoConfig.from_pretrained(place, **form)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        if kind is AutoModelForCausalLM and not _writes_text(config):
+        folder, gguf = _resolve(source)
+        config = AutoConfig.from_pretrained(folder, **gguf)
+        auto_model = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        if not config.is_encoder_decoder and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
-        model = kind.from_pretrained(place, use_safetensors=not form, dtype=torch.float32, **form)
-        if form:  # the weights are dequantised now, and are saved so
+        model = auto_model.from_pretrained(folder, use_safetensors=not gguf, dtype=torch.float32, **gguf)
+        if gguf:  # the weights are dequantised now, and are saved so
             del model.config.quantization_config
             model.hf_quantizer = None
-    return put_together(model, _tokenizer(tokenizer or source), student)
+    return assemble(model, _tokenizer(tokenizer or source), student)
 
 
-def _form(source: str) -> tuple[Path, dict[str, str]]:
+def _resolve(source: str) -> tuple[Path, dict[str, str]]:
     """(folder of a model, arguments for transformers). The arguments make it read a GGUF file there, as fp32."""
-    place = hub.folder(source)
-    return (place.parent, {"gguf_file": place.name}) if place.suffix == ".gguf" else (place, {})
+    path = hub.folder(source)
+    return (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
 
 
 def _random(student: str, tokenizer: str, seed: int) -> Student:
     """Raises StudentError where no architecture has that name."""
-    named = student.removeprefix("random/")
-    if named not in ARCHITECTURES:
-        allowed = ", ".join(f"random/{known}" for known in ARCHITECTURES)
+    architecture = student.removeprefix("random/")
+    if architecture not in ARCHITECTURES:
+        allowed = ", ".join(f"random/{name}" for name in ARCHITECTURES)
         raise StudentError(f"student {student!r}: unknown architecture; allowed are {allowed}")
-    family = None if named.startswith("micro") else T5Config()
-    words = _tokenizer(tokenizer, family) if tokenizer else own_tokenizer(named)
-    return put_together(built(named, words, seed), words, student)
+    family = None if architecture.startswith("micro") else T5Config()
+    loaded = _tokenizer(tokenizer, family) if tokenizer else own_tokenizer(architecture)
+    return assemble(built(architecture, loaded, seed), loaded, student)
 
 
 def _writes_text(config: PreTrainedConfig) -> bool:
@@ -103,7 +104,7 @@ def _writes_text(config: PreTrainedConfig) -> bool:
     return not config.architectures or bool({*config.architectures} & {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()})
 
 
-def put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
+def assemble(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
     """Join a model and its tokenizer to a student. Raises StudentError if they do not fit each other.
 
     The checkpoint's settings for generation (penalties, forced or suppressed tokens, lengths, sampling) are dropped,
@@ -115,63 +116,57 @@ def put_together(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    known = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > known:
+    vocabulary = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > vocabulary:
         raise StudentError(
-            f"student {name!r} knows {known} tokens, its tokenizer has {len(tokenizer)}: name its own one"
+            f"student {name!r} knows {vocabulary} tokens, its tokenizer has {len(tokenizer)}: name its own one"
         )
-    named = model.generation_config
-    model.generation_config = GenerationConfig(**{token: getattr(named, token) for token in GENERATION_TOKENS})
+    config = model.generation_config
+    model.generation_config = GenerationConfig(**{token: getattr(config, token) for token in GENERATION_TOKENS})
     if not model.config.is_encoder_decoder:
         model.loss_type = "ForCausalLM"  # the library's fallback for GPT-2, without its warning
     device = "cuda" if torch.cuda.is_available() else "cpu"  # the Trainer's choice, too
     return Student(model.to(device).eval(), tokenizer, name)
 
 
-def room(student: Student, side: str) -> int:
-    """Number of positions for tokens on one side, "reads" or "writes"; 0 if only memory limits it."""
-    coder = {"reads": "encoder", "writes": "decoder"}[side]
-    names = (f"max_{coder}_position_embeddings", "max_position_embeddings")
-    return next((found for name in names if (found := getattr(student.model.config, name, None))), 0)
+def max_positions(student: Student, side: str) -> int:
+    """Number of positions for tokens in the "encoder" or the "decoder"; 0 if only memory limits it."""
+    config = student.model.config
+    return getattr(config, f"max_{side}_position_embeddings", 0) or getattr(config, "max_position_embeddings", 0) or 0
 
 
 def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
     """Load a tokenizer. `config` tells the model family if the folder has no config.json."""
     with _one_line("tokenizer", source):
-        place, form = _form(source)
-        return AutoTokenizer.from_pretrained(place, config=config, **form)
+        folder, gguf = _resolve(source)
+        return AutoTokenizer.from_pretrained(folder, config=config, **gguf)
 
 
 @contextmanager
-def _one_line(what: str, source: str) -> Iterator[None]:
+def _one_line(kind: str, source: str) -> Iterator[None]:
     """Turn the libraries' long errors into a StudentError of one line; the cause stays attached."""
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
         offline = ", offline (HF_HUB_OFFLINE=1)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
-        place = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
+        location = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        damage = DAMAGED if isinstance(error, SafetensorError) else ""
         raise StudentError(
-            f"{what} {source!r} cannot be read ({place}): {reason}{_damaged(error)} Needed are config.json, a tokenizer and "
+            f"{kind} {source!r} cannot be read ({location}): {reason}{damage} Needed are config.json, a tokenizer and "
             f"safetensors weights: name such a folder, download the model first, or use 'micro'."
         ) from error
-
-
-def _damaged(error: Exception) -> str:
-    if not isinstance(error, SafetensorError):
-        return ""
-    return ": the weights are cut short, or an LFS pointer stands in their place; fetch them again."
 
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
     """Hide the progress bar of weight files, which takes longer to draw than a small model to load."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             transformers_logging.enable_progress_bar()
 
 
@@ -184,20 +179,19 @@ def save(student: Student, folder: Path) -> None:
     """Write model and tokenizer to `folder`, atomically. An existing folder is replaced."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    part.mkdir()
+    new = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    old = new.with_name(f"{new.name}-old")
+    new.mkdir()
     try:
         with no_progress_bars():
-            student.model.save_pretrained(part)
-        student.tokenizer.save_pretrained(part)
-        for file in part.iterdir():
-            file.chmod(part.stat().st_mode & 0o666)  # safetensors makes files private; the umask should decide
+            student.model.save_pretrained(new)
+        student.tokenizer.save_pretrained(new)
+        for file in new.iterdir():
+            file.chmod(new.stat().st_mode & 0o666)  # safetensors makes files private; the umask should decide
         if folder.exists():
-            old = part.with_name(f"{part.name}-old")
             folder.rename(old)
-            part.rename(folder)
+        new.rename(folder)
+        if old.exists():
             shutil.rmtree(old)
-        else:
-            part.rename(folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)

@@ -36,49 +36,49 @@ def write_pairs(pairs: Iterable[tuple[str, str]], file: Path, form: str) -> int:
     """Write pairs as JSON lines in a form of PROVIDER_FORMS; returns how many. StudentError if the file exists."""
     lines = [json.dumps(PROVIDER_FORMS[form](*pair), ensure_ascii=False) for pair in pairs]
     try:
-        with Path(file).open("x", encoding="utf-8") as written:
-            written.writelines(f"{line}\n" for line in lines)
+        with Path(file).open("x", encoding="utf-8") as stream:
+            stream.writelines(f"{line}\n" for line in lines)
     except FileExistsError:
         raise StudentError(f"{file} is there already; name a new file") from None
     return len(lines)
 
 
-def publish(model: Path, place: Path, *, made: Row, results: Iterable[Row], example: tuple[str, str]) -> None:
+def publish(model: Path, folder: Path, *, provenance: Row, results: Iterable[Row], example: tuple[str, str]) -> None:
     """Write a saved student as a Hugging Face model folder with a card, atomically.
 
-    `made`: its provenance, with the recipe's `plumbing`. `results`: rows of its metrics. `example`: one of its training
-    pairs. Raises StudentError if there is no student in `model`, or `place` exists already.
+    `provenance`: its record, with the recipe's `plumbing`. `results`: rows of its metrics. `example`: one of its
+    training pairs. Raises StudentError if there is no student in `model`, or `folder` exists already.
     """
     if not (model / "config.json").is_file():
         raise StudentError(f"no student in {model}; run the notebook that trains it first")
-    if place.exists():
-        raise StudentError(f"{place} is there already; name a new folder")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as part:
-        whole = shutil.copytree(model, Path(part) / place.name)
-        readme = _card(load(str(model)), made, list(results), example)
-        (whole / "README.md").write_text(readme, encoding="utf-8")
-        whole.rename(place)
+    if folder.exists():
+        raise StudentError(f"{folder} is there already; name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+        copy = shutil.copytree(model, Path(work) / folder.name)
+        card = _card(load(str(model)), provenance, list(results), example)
+        (copy / "README.md").write_text(card, encoding="utf-8")
+        copy.rename(folder)
 
 
-def _card(student: Student, made: Row, results: list[Row], example: tuple[str, str]) -> str:
-    settings = made["settings"]
+def _card(student: Student, provenance: Row, results: list[Row], example: tuple[str, str]) -> str:
+    settings = provenance["settings"]
     kind = "decoder-only model" if student.decoder_only else "encoder–decoder"
-    front = {
+    front_matter = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation" if student.decoder_only else "text2text-generation",
-        "tags": ["distillation", "chain-of-thought", made["arm"]],
+        "tags": ["distillation", "chain-of-thought", provenance["arm"]],
     }
     reads = f"{example[0]}{student.separator}" if student.decoder_only else example[0]
-    begins = " and writes, after a space," if student.decoder_only else " and writes"
+    writes = " and writes, after a space," if student.decoder_only else " and writes"
     lines = [
-        f"# A student of {made['dataset']}, arm {made['arm']}",
+        f"# A student of {provenance['dataset']}, arm {provenance['arm']}",
         f"A {kind} of {parameters(student):,} parameters, fine-tuned from `{settings['student']}` on what a teacher wrote "
         f"(`{settings['teacher']}`{', ' + settings['teacher_model'] if settings['teacher_model'] else ''}): recipe "
-        f"`{made['recipe']}`, variant `{made['variant']}`, seed {made['seed']}, {made['steps']} steps of "
-        f"{settings['batch_size']} pairs, learning rate {settings['learning_rate']:g}; {made['inputs_cut']} inputs and "
-        f"{made['targets_cut']} targets were cut to the token limits.",
-        f"It reads texts of this form{begins} ones of the form below it:",
+        f"`{provenance['recipe']}`, variant `{provenance['variant']}`, seed {provenance['seed']}, {provenance['steps']} steps of "
+        f"{settings['batch_size']} pairs, learning rate {settings['learning_rate']:g}; {provenance['inputs_cut']} inputs and "
+        f"{provenance['targets_cut']} targets were cut to the token limits.",
+        f"It reads texts of this form{writes} ones of the form below it:",
         f"{FENCE}text\n{reads}\n{FENCE}",
         f"{FENCE}text\n{example[1]}\n{FENCE}",
         "## Results",
@@ -96,9 +96,9 @@ def _card(student: Student, made: Row, results: list[Row], example: tuple[str, s
         if results
         else "A first stage writes rationales; its answers are measured with the second stage's.",
         "## Limits",
-        *([f"From a plumbing run, which shows no result: {made['plumbing']}"] if made["plumbing"] else []),
+        *([f"From a plumbing run, which shows no result: {provenance['plumbing']}"] if provenance["plumbing"] else []),
         "Made to study distillation, not to be relied on. One seed's student: the study compares means over seeds. What it "
         "may be used for follows from the terms of the model it starts from, of its teacher and of its questions; no "
         "licence is named here, so name one before you publish it.",
     ]
-    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n" + "\n\n".join(lines) + "\n"
+    return f"---\n{yaml.safe_dump(front_matter, sort_keys=False)}---\n\n" + "\n\n".join(lines) + "\n"

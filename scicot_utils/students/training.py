@@ -15,6 +15,7 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import (
     PreTrainedModel,
+    PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
@@ -24,10 +25,10 @@ from transformers import (
 
 from scicot_utils.students import checkpoints
 from scicot_utils.students.answering import score
-from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_room, encode, padded
+from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
 from scicot_utils.students.loading import Student, StudentError, no_progress_bars, parameters
 
-LARGE = 8192  # size of a vocabulary from which logits are computed only where there are labels
+LARGE_VOCABULARY = 8192  # size of a vocabulary from which logits are computed only where there are labels
 GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
 DROPOUTS = (  # names of dropout rates in configs, set together; the first group that a config has is used
     ("dropout_rate",),  # T5
@@ -44,7 +45,7 @@ class TrainingLog:
     """The record of a fine-tuning. Losses are means in nats, over target tokens or, with `weigh` "pair", over pairs."""
 
     losses: list[tuple[int, float]]  # (step, mean loss since the entry before)
-    validation: list[tuple[int, float]]  # (step, loss on the validation pairs); empty if none were given
+    validation: list[tuple[int, float]]  # (step, loss on the validation pairs); empty without such pairs
     seconds: float  # since the start, or since it was resumed
     steps: int
     kept_step: int  # the step whose weights are kept: `steps`, or that of the least validation loss
@@ -59,15 +60,8 @@ class TrainingLog:
     def record(self) -> dict[str, Any]:
         """The part that goes into the provenance of a run."""
         names = (
-            "steps",
-            "inputs_cut",
-            "targets_cut",
-            "validation",
-            "kept_step",
-            "resumed_from",
-            "precision",
-            "processes",
-        )
+            "steps", "inputs_cut", "targets_cut", "validation", "kept_step", "resumed_from", "precision", "processes",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -111,9 +105,9 @@ class _Trainer(Seq2SeqTrainer):
     validation_loss: Callable[[], float]
     loss_at_labels: Callable[[Any, dict[str, torch.Tensor]], torch.Tensor] | None = None
 
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *given: Any, **more: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
         if self.loss_at_labels is None:
-            return super().compute_loss(model, inputs, *given, **more)
+            return super().compute_loss(model, inputs, *args, **kwargs)
         loss = self.loss_at_labels(model, inputs)
         # The library does the same for a custom loss, since gradients are averaged over processes.
         return loss if self.compute_loss_func is None else loss * self.accelerator.num_processes
@@ -165,8 +159,8 @@ def fine_tune(
     the student has positions, nothing is trained. `threads` > 0 fixes PyTorch's CPU threads; a seed then gives
     bit-identical weights on one machine. `micro_batches` > 1 divides every batch into parts of similar length, which
     need less padding; the gradient is their mean. `weigh`: what has equal weight in the loss: each target "token" of a
-    part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a given beginning of the
-    target, which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
+    part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a beginning of the target,
+    which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
     `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: "fp32", "bf16" (fp32
     weights, multiplied in bf16), or "auto", which is bf16 if a GPU supports it.
 
@@ -190,15 +184,15 @@ def fine_tune(
         max_target_tokens=max_target_tokens,
     )
     _check_cut(cut, len(pairs), max_input_tokens, max_target_tokens, max_cut_share)
-    check_room(student, rows)
-    place = Path(output_dir)
+    check_positions(student, rows)
+    folder = Path(output_dir)
     if checkpoint_steps:
-        decides = (
+        inputs = (
             pairs, prefixes, validation_pairs, steps, batch_size, learning_rate, schedule, warmup_ratio, weight_decay,
             max_grad_norm, dropout, freeze_embeddings, max_input_tokens, max_target_tokens, seed, adam_beta2, threads,
             micro_batches, precision, choose_by, checkpoint_steps, weigh, processes, student.separator,
         )  # fmt: skip
-        place = checkpoints.folder(place, student.model, decides)
+        folder = checkpoints.folder(folder, student.model, inputs)
     if threads > 0:
         torch.set_num_threads(threads)
     set_seed(seed)
@@ -209,42 +203,42 @@ def fine_tune(
         {
             "input_ids": row.encoder_ids or row.decoder_ids,
             "labels": row.decoder_ids,
-            "given": row.given,
+            "context_length": row.context_length,
             "length": len(row),
         }
         for row in rows
     ]
 
-    def over_batch(each: torch.Tensor) -> torch.Tensor:
-        return each.sum() / batch_size if micro_batches > 1 else each.mean()  # parts differ in size, and are summed up
+    def mean_over_batch(losses: torch.Tensor) -> torch.Tensor:
+        return losses.sum() / batch_size if micro_batches > 1 else losses.mean()  # parts of several sizes are summed up
 
     def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits
         if student.decoder_only:
-            logits, labels = logits[:, :-1], labels[:, 1:]  # each place predicts the next token
-        return over_batch(_loss_by_pair(logits, labels))
+            logits, labels = logits[:, :-1], labels[:, 1:]  # each position predicts the next token
+        return mean_over_batch(_loss_by_pair(logits, labels))
 
-    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], each: bool = weigh == "pair") -> torch.Tensor:
-        """The same losses, from logits only at places with a label: the output layer sees no others."""
+    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], by_pair: bool = weigh == "pair") -> torch.Tensor:
+        """The same losses, from logits only at positions with a label: the output layer sees no more."""
         labels = inputs.pop("labels")
         if student.decoder_only:
             labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        learned = labels != IGNORED
+        labelled = labels != IGNORED
         head = student.model.get_output_embeddings()
-        chosen = head.register_forward_pre_hook(lambda _, given: (given[0][learned],))
+        hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][labelled],))
         try:
             logits = model(**inputs).logits.float()
         finally:
-            chosen.remove()
-        if not each:
-            return torch.nn.functional.cross_entropy(logits, labels[learned])
-        losses = torch.nn.functional.cross_entropy(logits, labels[learned], reduction="none")
-        sums = losses.new_zeros(len(labels)).index_add(0, learned.nonzero()[:, 0], losses)
-        return over_batch(sums / learned.sum(1).clamp(min=1))
+            hook.remove()
+        if not by_pair:
+            return torch.nn.functional.cross_entropy(logits, labels[labelled])
+        losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
+        sums = losses.new_zeros(len(labels)).index_add(0, labelled.nonzero()[:, 0], losses)
+        return mean_over_batch(sums / labelled.sum(1).clamp(min=1))
 
     choosing = choose_by == "validation_loss"
     arguments = Seq2SeqTrainingArguments(
-        output_dir=str(place), max_steps=steps, per_device_train_batch_size=batch_size // micro_batches,
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=batch_size // micro_batches,
         gradient_accumulation_steps=micro_batches // processes,
         learning_rate=learning_rate, lr_scheduler_type=schedule, warmup_steps=round(warmup_ratio * steps),
         weight_decay=weight_decay, max_grad_norm=max_grad_norm, adam_beta2=adam_beta2,
@@ -268,18 +262,17 @@ def fine_tune(
         compute_loss_func=mean_of_pairs if weigh == "pair" else None,
     )
     if _has_large_head(student) and _same_loss(
-        student, _collate(student, "pair", examples[:1]), partial(loss_at_labels, each=False)
+        student, _collate(student, "pair", examples[:1]), partial(loss_at_labels, by_pair=False)
     ):
         trainer.loss_at_labels = loss_at_labels
     trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
     trainer.model_accepts_loss_kwargs = False  # BART accepts the batch's token count but ignores it: average, not sum
-    for callback in [type(known) for known in trainer.callback_handler.callbacks if _prints(known)]:
-        trainer.remove_callback(callback)
+    trainer.remove_callback(PrinterCallback)  # the Trainer's own log, in place of its progress bar
     recorder = _Recorder(show_progress and trainer.is_world_process_zero(), enough, check_steps)
     trainer.add_callback(recorder)
     start = time.perf_counter()
     with no_progress_bars():
-        trainer.train(resume_from_checkpoint=checkpoints.last(place) if checkpoint_steps else None)
+        trainer.train(resume_from_checkpoint=checkpoints.last(folder) if checkpoint_steps else None)
     seconds = time.perf_counter() - start
     if choosing:
         _take_best(student, trainer.state)
@@ -291,7 +284,7 @@ def fine_tune(
         validation = [(done, trainer.validation_loss())]
     if checkpoint_steps:
         trainer.accelerator.wait_for_everyone()
-        checkpoints.delete(place)
+        checkpoints.delete(folder)
     return TrainingLog(
         losses=[(entry["step"], float(entry["loss"])) for entry in history if "loss" in entry],
         validation=validation,
@@ -349,35 +342,35 @@ def _in_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def _collate(student: Student, weigh: str, chosen: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """A padded batch as the model takes it. Labels of given tokens are left out of the loss."""
-    encoded = batch(student, [row["input_ids"] for row in chosen])
-    labels = padded([row["labels"] for row in chosen], IGNORED)
-    if student.decoder_only or weigh == "pair" or _has_large_head(student) or any(row["given"] for row in chosen):
+def _collate(student: Student, weigh: str, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """A padded batch as the model takes it. Labels of the context are left out of the loss."""
+    encoded = batch(student, [row["input_ids"] for row in rows])
+    labels, context_lengths = padded([row["labels"] for row in rows], IGNORED), [row["context_length"] for row in rows]
+    if student.decoder_only or weigh == "pair" or _has_large_head(student) or any(context_lengths):
         if not student.decoder_only and hasattr(student.model, "prepare_decoder_input_ids_from_labels"):
             encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
-        labels = labels.masked_fill(~after([row["given"] for row in chosen], labels), IGNORED)
+        labels = labels.masked_fill(~after(context_lengths, labels), IGNORED)
     return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
 
 
 def _has_large_head(student: Student) -> bool:
     """Whether the vocabulary is so large that logits should be computed only where they are needed."""
     weight = getattr(student.model.get_output_embeddings(), "weight", None)
-    return weight is not None and weight.shape[0] >= LARGE
+    return weight is not None and weight.shape[0] >= LARGE_VOCABULARY
 
 
 @torch.inference_mode()
 def _same_loss(student: Student, batch: dict[str, torch.Tensor], loss_at_labels: Callable[..., Any]) -> bool:
     """Whether a student's own loss of a pair equals the one at labels. Some models add terms, or have another head."""
     model = student.model.eval()
-    given = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     try:
-        own, found = model(**given).loss, loss_at_labels(model, dict(given))
+        expected, loss = model(**inputs).loss, loss_at_labels(model, dict(inputs))
     except (RuntimeError, IndexError, TypeError, ValueError):
         return False
     finally:
         model.train()
-    return found.shape == own.shape and bool(torch.isclose(own, found, rtol=1e-3))
+    return loss.shape == expected.shape and bool(torch.isclose(expected, loss, rtol=1e-3))
 
 
 def _take_best(student: Student, state: TrainerState) -> None:
@@ -396,10 +389,10 @@ def _take_best(student: Student, state: TrainerState) -> None:
 
 def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy (nats) of each row's own labels, shape (batch,)."""
-    each = torch.nn.functional.cross_entropy(
+    losses = torch.nn.functional.cross_entropy(
         logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
     )
-    return each.sum(1) / (labels != IGNORED).sum(1).clamp(min=1)
+    return losses.sum(1) / (labels != IGNORED).sum(1).clamp(min=1)
 
 
 def _with_dropout(student: Student, dropout: float) -> PreTrainedModel:
@@ -429,14 +422,10 @@ def _sampling(rows: Sequence[dict[str, Any]], micro_batches: int) -> str:
     return "group_by_length" if max(row["length"] for row in rows) > GROUPED_FROM else "random"
 
 
-def _prints(callback: TrainerCallback) -> bool:
-    return type(callback).__name__ in ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")
-
-
 def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int, weigh: str) -> float:
     """Mean negative log-likelihood (nats) of a target token; with `weigh` "pair", the mean of the pairs' means."""
     inputs, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    counts = [len(row.decoder_ids) - row.given for row in encode(student, inputs, targets)[0]]
+    counts = [len(row.decoder_ids) - row.context_length for row in encode(student, inputs, targets)[0]]
     sums = score(student, inputs, targets, batch_size=batch_size)
     if weigh == "pair":
         return -sum(total / count for total, count in zip(sums, counts, strict=True)) / len(counts)
