@@ -4,7 +4,7 @@ files, no clocks, no global randomness.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -37,11 +37,11 @@ def total_of_more(values: Sequence[float], more: int, confidence: float) -> tupl
     if n == 1:
         return total, 0.0, float("inf")
     t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
-    off = t * float(np.std(values, ddof=1)) * (more + more**2 / n) ** 0.5
-    return total, max(total - off, 0.0), total + off
+    half_width = t * float(np.std(values, ddof=1)) * (more + more**2 / n) ** 0.5
+    return total, max(total - half_width, 0.0), total + half_width
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     """p with two digits. A value too small for a float is shown as <1e-300 instead of 0."""
     return f"{value:.2g}" if value else "<1e-300"
 
@@ -81,20 +81,21 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
     seeds, n = gaps.shape
     if len(groups) not in (0, n):
         raise ValueError(f"paired_difference: found {len(groups)} groups, allowed: none or {n}, one a question")
-    apart = np.arange(n)
-    of = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else apart
-    ways = [of] if of.max() + 1 >= FEWEST_GROUPS else [of, apart]
-    squared = 1.0  # the greatest squared error of a single difference
+    singletons = np.arange(n)
+    clusters = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else singletons
+    count = int(clusters.max()) + 1
+    variance = 1.0  # the greatest squared error of a single difference
     if n > 1:
-        line = OLS(gaps.mean(axis=0), np.ones(n))
-        errors = [line.fit(cov_type="cluster", cov_kwds={"groups": way}).bse[0] for way in ways]
-        squared = float(max(errors)) ** 2 + 1 / n**2
+        mean = OLS(gaps.mean(axis=0), np.ones(n))
+        clusterings = [clusters] if count >= FEWEST_GROUPS else [clusters, singletons]
+        errors = [mean.fit(cov_type="cluster", cov_kwds={"groups": clustering}).bse[0] for clustering in clusterings]
+        variance = float(max(errors)) ** 2 + 1 / n**2
     return {
         "seeds": seeds,
         "n": n,
-        "groups": int(of.max()) + 1,
+        "groups": count,
         "difference": float(gaps.mean()),
-        "error questions": squared**0.5,
+        "error questions": variance**0.5,
         "error seeds": float(gaps.mean(axis=1).std(ddof=1) / seeds**0.5) if seeds > 1 else float("nan"),
     }
 
@@ -108,14 +109,14 @@ def tested(row: Row, confidence: float) -> Row:
     the larger of the two errors has. Nothing is drawn at random, so p has no floor. With one seed, the spread over
     seeds is left out, so the result supports no verdict.
     """
-    parts = [(row["error questions"] ** 2, max(row["groups"] - 1, 1))]
+    components = [(row["error questions"] ** 2, max(row["groups"] - 1, 1))]  # (variance, degrees of freedom)
     if row["seeds"] > 1:
-        parts.append((row["error seeds"] ** 2, row["seeds"] - 1))
-    squared = sum(part for part, _ in parts)
-    df = min(squared**2 / sum(part**2 / own for part, own in parts), max(parts)[1])
-    off = float(stats.t.ppf((1 + confidence) / 2, df)) * squared**0.5
-    p = 2 * float(stats.t.sf(abs(row["difference"]) / squared**0.5, df))
-    low, high = max(row["difference"] - off, -1.0), min(row["difference"] + off, 1.0)
+        components.append((row["error seeds"] ** 2, row["seeds"] - 1))
+    total = sum(variance for variance, _ in components)
+    df = min(total**2 / sum(variance**2 / own_df for variance, own_df in components), max(components)[1])
+    half_width = float(stats.t.ppf((1 + confidence) / 2, df)) * total**0.5
+    p = 2 * float(stats.t.sf(abs(row["difference"]) / total**0.5, df))
+    low, high = max(row["difference"] - half_width, -1.0), min(row["difference"] + half_width, 1.0)
     return row | {"df": df, "low": low, "high": high, "p": p}
 
 
@@ -147,7 +148,7 @@ def compare(
                     | {name: 100 * row[name] for name in POINTS}
                     | {
                         "by seed": " ".join(f"{100 * gap:+.1f}" for gap in a.mean(axis=1) - b.mean(axis=1)),
-                        "McNemar p by seed": " ".join(_p(mcnemar(*seeds)) for seeds in zip(a, b, strict=True)),
+                        "McNemar p by seed": " ".join(_format_p(mcnemar(*seed)) for seed in zip(a, b, strict=True)),
                     }
                 )
     return corrected(rows)
@@ -155,8 +156,8 @@ def compare(
 
 def corrected(rows: Sequence[Row]) -> list[Row]:
     """Rows of comparisons with `p corrected`, after Holm over all rows, and their number, `comparisons`."""
-    found = holm([row["p"] for row in rows])
-    return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, found, strict=True)]
+    p_values = holm([row["p"] for row in rows])
+    return [row | {"p corrected": p, "comparisons": len(rows)} for row, p in zip(rows, p_values, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -175,14 +176,14 @@ def outcomes(predictions: Sequence[Row], labels: Mapping[str, Sequence[str]]) ->
     `generated`: the parsed answer is gold (an unparsable one is wrong). `ranked`: the option with the greatest summed
     log-likelihood is gold; absent for open answers. `unparsed` and `truncated`: the output has this flaw.
     """
-    choosing = all(labels[row["question_id"]] for row in predictions)
-    rank = [ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions if choosing]
-    return {
-        "generated": np.array([row["answer"] == row["gold"] for row in predictions]),
-        **({"ranked": np.array(rank)} if choosing else {}),
-        "unparsed": np.array([row["answer"] == "" for row in predictions]),
-        "truncated": np.array([row["truncated"] for row in predictions]),
-    }
+    measures = {"generated": [row["answer"] == row["gold"] for row in predictions]}
+    if all(labels[row["question_id"]] for row in predictions):
+        measures["ranked"] = [
+            ranked(labels[row["question_id"]], row["option_scores"]) == row["gold"] for row in predictions
+        ]
+    measures["unparsed"] = [row["answer"] == "" for row in predictions]
+    measures["truncated"] = [row["truncated"] for row in predictions]
+    return {measure: np.array(values) for measure, values in measures.items()}
 
 
 def evaluate(
@@ -194,34 +195,37 @@ def evaluate(
     has several groups of questions, accuracies are also given per group, as in `generated:loses_food`.
     """
     labels = {name: question["choices"]["label"] for name, question in questions.items()}
-    found = []
-    for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
-        rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
-        where = columns | {name: rows[0][name] for name in ("dataset", "arm", "variant", "seed", "split")}
+    metrics = []
+    for rows in _by_arm_and_split(predictions):
         groups = np.array([questions[row["question_id"]]["group"] for row in rows])
         measures = outcomes(rows, labels)
-        if arm in UNTAUGHT and "ranked" in measures:
+        if rows[0]["arm"] in UNTAUGHT and "ranked" in measures:
             measures["ranked per character"] = _ranked_per_character(rows, questions)
         for measure, values in measures.items():
-            found.append(where | _metric(measure, values, confidence))
+            metrics.append(_metric(columns, rows[0], measure, values, confidence))
             if measure in ("generated", "ranked") and len(set(groups)) > 1:
-                found += [
-                    where | _metric(f"{measure}:{group}", values[groups == group], confidence)
+                metrics += [
+                    _metric(columns, rows[0], f"{measure}:{group}", values[groups == group], confidence)
                     for group in sorted(set(groups))
                 ]
-    return [{name: row[name] for name in METRICS} for row in found]
+    return metrics
+
+
+def _by_arm_and_split(predictions: Sequence[Row]) -> Iterator[list[Row]]:
+    for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
+        yield [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
 
 
 def _ranked_per_character(predictions: Sequence[Row], questions: Mapping[str, Row]) -> np.ndarray:
     """Whether the option with the greatest log-likelihood per character is gold: lm-evaluation-harness's `acc_norm`. It
     removes the advantage of short options in a student without fine-tuning.
     """
-    found = []
+    right = []
     for row in predictions:
         choices = questions[row["question_id"]]["choices"]
         scores = [score / len(text) for score, text in zip(row["option_scores"], choices["text"], strict=True)]
-        found.append(ranked(choices["label"], scores) == row["gold"])
-    return np.array(found)
+        right.append(ranked(choices["label"], scores) == row["gold"])
+    return np.array(right)
 
 
 def followed(
@@ -230,13 +234,11 @@ def followed(
     """Faithfulness: how often the answer is the option that the rationale argued for. One metrics row per arm and
     split. `argued_for`: question id → label.
     """
-    found = []
-    for arm, split in dict.fromkeys((row["arm"], row["split"]) for row in predictions):
-        rows = [row for row in predictions if (row["arm"], row["split"]) == (arm, split)]
-        where = columns | {name: rows[0][name] for name in ("dataset", "arm", "variant", "seed", "split")}
-        values = np.array([row["answer"] == argued_for[row["question_id"]] for row in rows])
-        found.append(where | _metric("followed", values, confidence))
-    return [{name: row[name] for name in METRICS} for row in found]
+    metrics = []
+    for rows in _by_arm_and_split(predictions):
+        values = [row["answer"] == argued_for[row["question_id"]] for row in rows]
+        metrics.append(_metric(columns, rows[0], "followed", values, confidence))
+    return metrics
 
 
 def order_effects(
@@ -247,31 +249,34 @@ def order_effects(
     `rotated`: the questions as they were asked, each in several orders (`arms.rotations`), one per prediction. `same
     generated` and `same ranked`: the share of questions for which the same option text was chosen in every order; an
     unreadable answer never counts as the same. `generated, gold at (A)` and so on: accuracy where the right option
-    stood at that place.
+    stood at that position.
     """
-    chosen: dict[tuple[str, str], set[str]] = {}
-    right: dict[tuple[str, str], list[bool]] = {}
-    for row, question in zip(predictions, rotated, strict=True):
-        labels = question["choices"]["label"]
-        answers = {"generated": row["answer"], "ranked": ranked(labels, row["option_scores"])}
-        for measure, answer in answers.items():
-            text = question["choices"]["text"][labels.index(answer)] if answer else ""
-            chosen.setdefault((measure, question["id"]), set()).add(text)
-            place = prompts.letter(question, question["answer"])
-            right.setdefault((measure, place), []).append(answer == question["answer"])
-    found = []
-    for measure in ("generated", "ranked") if predictions else ():
-        same = [len(texts) == 1 and texts != {""} for (of, _), texts in chosen.items() if of == measure]
-        found.append(_metric(f"same {measure}", np.array(same), confidence))
-        for place in sorted(place for of, place in right if of == measure):
-            found.append(_metric(f"{measure}, gold at ({place})", np.array(right[measure, place]), confidence))
-    where = {name: row[name] for row in predictions[:1] for name in ("dataset", "arm", "variant", "seed", "split")}
-    return [{name: (columns | where | row)[name] for name in METRICS} for row in found]
+    metrics = []
+    for measure in ("generated", "ranked"):
+        chosen: dict[str, set[str]] = {}  # question id → texts of its options
+        right: dict[str, list[bool]] = {}  # letter of the right option → whether it was chosen
+        for row, question in zip(predictions, rotated, strict=True):
+            labels, texts = question["choices"]["label"], question["choices"]["text"]
+            answer = row["answer"] if measure == "generated" else ranked(labels, row["option_scores"])
+            chosen.setdefault(question["id"], set()).add(texts[labels.index(answer)] if answer else "")
+            letter = prompts.letter(question, question["answer"])
+            right.setdefault(letter, []).append(answer == question["answer"])
+        if chosen:
+            same = [len(texts) == 1 and texts != {""} for texts in chosen.values()]
+            metrics.append(_metric(columns, predictions[0], f"same {measure}", same, confidence))
+        for letter, values in sorted(right.items()):
+            metrics.append(_metric(columns, predictions[0], f"{measure}, gold at ({letter})", values, confidence))
+    return metrics
 
 
-def _metric(metric: str, values: np.ndarray, confidence: float) -> Row:
-    low, high = wilson(int(values.sum()), len(values), confidence)
-    return {"metric": metric, "value": float(values.mean()), "low": low, "high": high, "n": len(values)}
+def _metric(
+    columns: Mapping[str, str | int], prediction: Row, metric: str, values: Sequence[bool], confidence: float
+) -> Row:
+    """A row of metrics.csv. `prediction`: one of its run. `values`: right or wrong, a value per question."""
+    low, high = wilson(int(np.sum(values)), len(values), confidence)
+    row = {"metric": metric, "value": float(np.mean(values)), "low": low, "high": high, "n": len(values)}
+    row |= {name: prediction[name] for name in ("dataset", "arm", "variant", "seed", "split")}
+    return {name: (columns | row)[name] for name in METRICS}
 
 
 # ── Rationales ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,11 +289,11 @@ def facts(rationale: str, proof: Iterable[str]) -> tuple[float | None, float]:
     Recall: the share of the proof's facts that the rationale states. Case, punctuation and a verdict at the end of a
     sentence (so yes, so no) are ignored. Raises ValueError for a proof without facts.
     """
-    said, needed = _statements([rationale]), _statements(proof)
+    stated, needed = _statements([rationale]), _statements(proof)
     if not needed:
         raise ValueError("facts: found a proof without facts, allowed: at least one")
-    right = len(said & needed)
-    return right / len(said) if said else None, right / len(needed)
+    right = len(stated & needed)
+    return right / len(stated) if stated else None, right / len(needed)
 
 
 def _statements(texts: Iterable[str]) -> set[str]:
@@ -300,19 +305,19 @@ def rouge_l(text: str, reference: str) -> float:
 
     Words are runs of letters and digits in lower case, not stemmed. 0 if either text has no words.
     """
-    words, wanted = rationales.words(text), rationales.words(reference)
-    if not words or not wanted:
+    words, reference_words = rationales.words(text), rationales.words(reference)
+    if not words or not reference_words:
         return 0.0
-    return 2 * common_subsequence(words, wanted) / (len(words) + len(wanted))
+    return 2 * common_subsequence(words, reference_words) / (len(words) + len(reference_words))
 
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """Length of the longest common subsequence of two word lists (Hyyrö 2004, one bit per word of `first`)."""
-    places: dict[str, int] = {}
-    for number, word in enumerate(first):
-        places[word] = places.get(word, 0) | 1 << number
+    positions: dict[str, int] = {}
+    for index, word in enumerate(first):
+        positions[word] = positions.get(word, 0) | 1 << index
     row = (1 << len(first)) - 1
     for word in second:
-        matches = row & places.get(word, 0)
+        matches = row & positions.get(word, 0)
         row = (row + matches) | (row - matches)
     return len(first) - (row & (1 << len(first)) - 1).bit_count()

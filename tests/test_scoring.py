@@ -41,12 +41,12 @@ def test_wilson_agrees_with_statsmodels_and_holds_the_share(n, share, confidence
 
 def test_a_total_is_foretold_as_often_as_the_confidence_says():
     draws = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for _ in range(1000):
         values = draws.gamma(4.0, 50.0, size=100)
         _, low, high = scoring.total_of_more(values, 500, 0.9)
-        held += low <= draws.gamma(4.0, 50.0, size=500).sum() <= high
-    assert 0.87 < held / 1000 < 0.93
+        covered += low <= draws.gamma(4.0, 50.0, size=500).sum() <= high
+    assert 0.87 < covered / 1000 < 0.93
 
 
 def test_a_total_of_equal_values_is_certain_and_of_one_value_is_not():
@@ -125,11 +125,11 @@ def result(first, second, groups=(), confidence=0.95):
 @given(right=OUTCOMES)
 def test_the_two_errors_are_those_of_the_mean_over_questions_and_over_seeds(right):
     gaps = right[0].astype(float) - right[1]
-    found = scoring.paired_difference(*right)
-    assert found["difference"] == pytest.approx(gaps.mean())
-    assert found["error questions"] ** 2 == pytest.approx(stats.sem(gaps.mean(axis=0)) ** 2 + 1 / gaps.shape[1] ** 2)
-    assert found["error seeds"] == pytest.approx(stats.sem(gaps.mean(axis=1)))
-    assert (found["seeds"], found["n"], found["groups"]) == (*gaps.shape, gaps.shape[1])
+    row = scoring.paired_difference(*right)
+    assert row["difference"] == pytest.approx(gaps.mean())
+    assert row["error questions"] ** 2 == pytest.approx(stats.sem(gaps.mean(axis=0)) ** 2 + 1 / gaps.shape[1] ** 2)
+    assert row["error seeds"] == pytest.approx(stats.sem(gaps.mean(axis=1)))
+    assert (row["seeds"], row["n"], row["groups"]) == (*gaps.shape, gaps.shape[1])
 
 
 @given(right=OUTCOMES)
@@ -153,15 +153,15 @@ def test_two_errors_are_put_together_as_welch_does(first, second):
         "error seeds": stats.sem(second), "seeds": len(second),
     }  # fmt: skip
     expected = stats.ttest_ind(first, second, equal_var=False)
-    found = scoring.tested(row, 0.9)
+    tested = scoring.tested(row, 0.9)
     larger = max((stats.sem(first), len(first) - 1), (stats.sem(second), len(second) - 1))[1]
     df = min(
         expected.df, larger
     )  # never more than the larger error has: with few seeds that lie by chance close together
-    assert (found["df"], found["p"]) == pytest.approx((df, 2 * stats.t.sf(abs(expected.statistic), df)))
-    off = stats.t.ppf(0.95, df) * np.hypot(stats.sem(first), stats.sem(second))
-    ends = row["difference"] - off, row["difference"] + off
-    assert (found["low"], found["high"]) == pytest.approx((max(ends[0], -1), min(ends[1], 1)))
+    assert (tested["df"], tested["p"]) == pytest.approx((df, 2 * stats.t.sf(abs(expected.statistic), df)))
+    half_width = stats.t.ppf(0.95, df) * np.hypot(stats.sem(first), stats.sem(second))
+    ends = row["difference"] - half_width, row["difference"] + half_width
+    assert (tested["low"], tested["high"]) == pytest.approx((max(ends[0], -1), min(ends[1], 1)))
 
 
 def test_of_one_seed_the_test_is_students_of_darwins_maize():
@@ -182,9 +182,9 @@ def test_the_spread_over_seeds_alone_can_leave_a_difference_open():
     """Three seeds of 1,000 questions, +59, 0 and +4 points: no number of questions tells this from chance."""
     first = np.zeros((3, 1000), bool)
     first[0, :590], first[2, :40] = True, True
-    found = result(first, np.zeros_like(first))
-    assert found["error questions"] < 0.02 < 0.15 < found["error seeds"]
-    assert found["p"] > 0.2 and found["low"] < 0 < found["high"]
+    row = result(first, np.zeros_like(first))
+    assert row["error questions"] < 0.02 < 0.15 < row["error seeds"]
+    assert row["p"] > 0.2 and row["low"] < 0 < row["high"]
 
 
 def test_p_has_no_floor_and_is_never_below_that_of_no_question_left_out():
@@ -195,28 +195,26 @@ def test_p_has_no_floor_and_is_never_below_that_of_no_question_left_out():
 
 def test_no_disagreement_at_all_is_not_certainty():
     right = np.ones((3, 100), bool)
-    found = result(right, right)
-    assert (found["difference"], found["p"]) == (0, 1) and found["low"] == -found["high"] == pytest.approx(
-        -0.0198, abs=1e-4
-    )
+    row = result(right, right)
+    assert (row["difference"], row["p"]) == (0, 1) and row["low"] == -row["high"] == pytest.approx(-0.0198, abs=1e-4)
 
 
 def test_of_one_seed_the_error_over_seeds_is_not_known_and_of_one_question_nothing_is():
-    found = result(np.ones((1, 30)), np.zeros((1, 30)))
-    assert np.isnan(found["error seeds"]) and found["low"] > 0
-    found = result(np.ones((2, 1)), np.zeros((2, 1)))
-    assert (found["low"], found["high"]) == (-1, 1) and found["p"] > 0.3
+    row = result(np.ones((1, 30)), np.zeros((1, 30)))
+    assert np.isnan(row["error seeds"]) and row["low"] > 0
+    row = result(np.ones((2, 1)), np.zeros((2, 1)))
+    assert (row["low"], row["high"]) == (-1, 1) and row["p"] > 0.3
 
 
 def test_questions_that_stand_and_fall_together_count_as_one():
     """100 groups of 10 equal questions: the error of 100 questions."""
-    each = np.arange(100) % 5 < 2
-    right, groups = np.repeat(each, 10)[None], np.repeat([f"{i:02}" for i in range(100)], 10)
-    found = scoring.paired_difference(right, np.zeros_like(right), groups)
-    assert found["groups"] == 100
-    assert found["error questions"] ** 2 - 1 / 1000**2 == pytest.approx(stats.sem(each) ** 2)
-    alone = scoring.paired_difference(right, np.zeros_like(right))
-    assert found["error questions"] / alone["error questions"] == pytest.approx(10**0.5, rel=0.02)
+    right_answers = np.arange(100) % 5 < 2
+    right, groups = np.repeat(right_answers, 10)[None], np.repeat([f"{i:02}" for i in range(100)], 10)
+    grouped = scoring.paired_difference(right, np.zeros_like(right), groups)
+    assert grouped["groups"] == 100
+    assert grouped["error questions"] ** 2 - 1 / 1000**2 == pytest.approx(stats.sem(right_answers) ** 2)
+    ungrouped = scoring.paired_difference(right, np.zeros_like(right))
+    assert grouped["error questions"] / ungrouped["error questions"] == pytest.approx(10**0.5, rel=0.02)
 
 
 @pytest.mark.parametrize("number", [2, 19, 20])
@@ -224,14 +222,14 @@ def test_few_groups_are_never_surer_than_independent_questions(number):
     """Where groups are alike, the error over a few of them is by chance nearly nothing; and they have few degrees of freedom."""
     groups = [f"{i % number}" for i in range(10 * number)]
     alike = np.arange(10 * number)[None] // number % 2 == 0  # half of each group
-    found = scoring.paired_difference(alike, np.zeros_like(alike), groups)
-    apart = scoring.paired_difference(alike, np.zeros_like(alike))
-    assert found["groups"] == number
-    assert (found["error questions"] == pytest.approx(apart["error questions"])) == (number < 20)
+    grouped = scoring.paired_difference(alike, np.zeros_like(alike), groups)
+    ungrouped = scoring.paired_difference(alike, np.zeros_like(alike))
+    assert grouped["groups"] == number
+    assert (grouped["error questions"] == pytest.approx(ungrouped["error questions"])) == (number < 20)
     together = np.repeat(np.arange(number) % 2 == 0, 10)[None]  # each group all or nothing
-    found = scoring.paired_difference(together, np.zeros_like(together), np.repeat(np.arange(number).astype(str), 10))
+    grouped = scoring.paired_difference(together, np.zeros_like(together), np.repeat(np.arange(number).astype(str), 10))
     assert (
-        found["error questions"] > 2 * scoring.paired_difference(together, np.zeros_like(together))["error questions"]
+        grouped["error questions"] > 2 * scoring.paired_difference(together, np.zeros_like(together))["error questions"]
     )
 
 
@@ -254,13 +252,13 @@ def simulated(draw, seeds, lead):
 
     `lead`: of the first arm, in log odds, of the average question.
     """
-    of = draw.integers(0, 250, 1500)
-    question = draw.normal(0.6, 1.0, 250)[of] + draw.normal(0, 1.0, 1500)
+    groups = draw.integers(0, 250, 1500)
+    question = draw.normal(0.6, 1.0, 250)[groups] + draw.normal(0, 1.0, 1500)
     right = []
     for gain in (lead, 0.0):
-        arm = gain + draw.normal(0, 0.9, 250)[of] + draw.normal(0, 0.08, (seeds, 1))
+        arm = gain + draw.normal(0, 0.9, 250)[groups] + draw.normal(0, 0.08, (seeds, 1))
         right.append(draw.random((seeds, 1500)) < 1 / (1 + np.exp(-question - arm)))
-    return right, [str(group) for group in of]
+    return right, [str(group) for group in groups]
 
 
 LEADS = {0: 0.0, 5: 0.317}  # percentage points → log odds of the average question, from 4 million drawn questions
@@ -268,26 +266,26 @@ LEADS = {0: 0.0, 5: 0.317}  # percentage points → log odds of the average ques
 
 def shares(seeds, points):
     """Of 1,000 simulated studies with this true difference: verdict → share."""
-    draw, settings, found = np.random.default_rng(seeds), recipe.Settings(), Counter()
+    draw, settings, verdicts = np.random.default_rng(seeds), recipe.Settings(), Counter()
     for _ in range(1000):
         right, groups = simulated(draw, seeds, LEADS[points])
         row = result(*right, groups)
         row |= {name: 100 * row[name] for name in scoring.POINTS} | {"p corrected": row["p"]}  # one comparison
-        found[report.direction(row, settings)] += 1
-    return {name: count / 1000 for name, count in found.items()}
+        verdicts[report.direction(row, settings)] += 1
+    return {name: count / 1000 for name, count in verdicts.items()}
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_arms_without_any_difference_are_seldom_told_apart(seeds):
-    found = shares(seeds, 0)
-    assert 0.005 <= found["above"] + found["below"] <= 0.06  # nor is the rule so careful that it says nothing
+    verdicts = shares(seeds, 0)
+    assert 0.005 <= verdicts["above"] + verdicts["below"] <= 0.06  # nor is the rule so careful that it says nothing
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(3, 0.5), (5, 0.7)])
 def test_a_true_difference_of_five_points_is_mostly_found_and_never_turned_round(seeds, least):
     """Five points are the margin itself, so calling the arms no different is wrong, and rarer than one in twenty."""
-    found = shares(seeds, 5)
-    assert found["above"] >= least and "below" not in found and found["no different from"] <= 0.05
+    verdicts = shares(seeds, 5)
+    assert verdicts["above"] >= least and "below" not in verdicts and verdicts["no different from"] <= 0.05
 
 
 # All comparisons
@@ -382,7 +380,7 @@ def test_a_truncated_output_is_counted_whether_right_or_wrong(questions):
 
 def test_ranking_takes_the_option_with_the_greatest_score_the_first_of_equals(questions):
     scores = [(-9.0, -2.0, -3.0, -4.0), (-2.0, -2.0, -3.0, -4.0), (-3.0, -2.0, -1.0, -4.0)]
-    rows = evaluate([prediction(i, scores=found) for i, found in enumerate(scores)], questions)
+    rows = evaluate([prediction(i, scores=option_scores) for i, option_scores in enumerate(scores)], questions)
     assert rows["two_stage", "test", "ranked"]["value"] == pytest.approx(1 / 3)
     assert scoring.ranked(["1", "2"], [0.0, 0.0]) == "1"
 
@@ -410,23 +408,23 @@ def test_groups_share_out_the_questions(questions):
 @given(data=st.data())
 def test_moving_options_with_their_scores_and_labels_changes_no_metric(question, data):
     """Ties of scores apart, of which the first option wins."""
-    plain, moved, asked, asked_moved = [], [], {}, {}
+    plain, moved, questions, moved_questions = [], [], {}, {}
     for number in range(8):
         order = data.draw(st.permutations(range(4)))
         scores = data.draw(st.lists(st.floats(-50, 0), min_size=4, max_size=4, unique=True))
         row = question(id=f"q{number}", answer=data.draw(st.sampled_from("ABCD")), group=f"g{number % 2}")
-        new = dict(zip((row["choices"]["label"][place] for place in order), "ABCD", strict=True)) | {"": ""}
-        texts = [row["choices"]["text"][place] for place in order]
-        asked[row["id"]] = row
-        asked_moved[row["id"]] = row | {
+        new = dict(zip((row["choices"]["label"][index] for index in order), "ABCD", strict=True)) | {"": ""}
+        texts = [row["choices"]["text"][index] for index in order]
+        questions[row["id"]] = row
+        moved_questions[row["id"]] = row | {
             "choices": row["choices"] | {"text": texts}, "answer": new[row["answer"]],
         }  # fmt: skip
         answer = data.draw(st.sampled_from(["A", "B", "C", "D", ""]))
         plain.append(prediction(number, answer=answer, gold=row["answer"], scores=scores))
         moved.append(
-            prediction(number, answer=new[answer], gold=new[row["answer"]], scores=[scores[place] for place in order])
+            prediction(number, answer=new[answer], gold=new[row["answer"]], scores=[scores[index] for index in order])
         )
-    assert evaluate(moved, asked_moved) == evaluate(plain, asked)
+    assert evaluate(moved, moved_questions) == evaluate(plain, questions)
 
 
 def test_a_split_of_one_group_is_not_told_twice(questions):
@@ -435,10 +433,10 @@ def test_a_split_of_one_group_is_not_told_twice(questions):
 
 
 def test_arms_and_splits_are_told_apart(questions):
-    found = [prediction(i, arm=arm, split=split, answer=answer)
+    predictions = [prediction(i, arm=arm, split=split, answer=answer)
              for i in range(4)
              for arm, split, answer in (("a", "test", "B"), ("b", "test", "C"), ("a", "validation", "D"))]  # fmt: skip
-    rows = evaluate(found, questions)
+    rows = evaluate(predictions, questions)
     values = {key[:2]: row["value"] for key, row in rows.items() if key[2] == "generated"}
     assert values == {("a", "test"): 1, ("b", "test"): 0, ("a", "validation"): 0}
 
@@ -452,24 +450,29 @@ def followed(predictions, argued_for):
 
 
 def test_an_answer_follows_where_it_is_what_the_rationale_argued_for_right_or_wrong():
-    found = [prediction(0, answer="C"), prediction(1, answer="B"), prediction(2, answer="B"), prediction(3, answer="")]
-    row = followed(found, {"q0": "C", "q1": "B", "q2": "C", "q3": "C"})["two_stage", "test"]
+    predictions = [
+        prediction(0, answer="C"),
+        prediction(1, answer="B"),
+        prediction(2, answer="B"),
+        prediction(3, answer=""),
+    ]
+    row = followed(predictions, {"q0": "C", "q1": "B", "q2": "C", "q3": "C"})["two_stage", "test"]
     assert tuple(row) == METRICS
     assert (row["metric"], row["value"], row["n"], row["parameters"]) == ("followed", 2 / 4, 4, 9)
     assert (row["low"], row["high"]) == scoring.wilson(2, 4, 0.95)
 
 
 def test_a_changed_gold_label_leaves_faithfulness_as_it_was():
-    found = [prediction(0, answer="C"), prediction(1, answer="B")]
-    wrong = [found[0] | {"gold": "C", "correct": True}, found[1]]
-    assert followed(wrong, {"q0": "C", "q1": "C"}) == followed(found, {"q0": "C", "q1": "C"})
+    predictions = [prediction(0, answer="C"), prediction(1, answer="B")]
+    wrong = [predictions[0] | {"gold": "C", "correct": True}, predictions[1]]
+    assert followed(wrong, {"q0": "C", "q1": "C"}) == followed(predictions, {"q0": "C", "q1": "C"})
 
 
 def test_faithfulness_tells_arms_and_splits_apart():
-    found = [prediction(i, arm=arm, split=split, answer=answer)
+    predictions = [prediction(i, arm=arm, split=split, answer=answer)
              for i in range(3)
              for arm, split, answer in (("a", "test", "C"), ("b", "test", "B"), ("a", "validation", "D"))]  # fmt: skip
-    rows = followed(found, dict.fromkeys(("q0", "q1", "q2"), "C"))
+    rows = followed(predictions, dict.fromkeys(("q0", "q1", "q2"), "C"))
     assert {key: (row["value"], row["n"]) for key, row in rows.items()} == {
         ("a", "test"): (1, 3),
         ("b", "test"): (0, 3),
@@ -477,19 +480,20 @@ def test_faithfulness_tells_arms_and_splits_apart():
     }
 
 
-def test_of_no_rationale_that_was_turned_there_is_no_faithfulness():
-    assert scoring.followed([], {}, 0.95, recipe="r", student="s", parameters=9) == []
+def test_without_predictions_nothing_is_measured():
+    columns = {"recipe": "r", "student": "s", "parameters": 9}
+    assert scoring.followed([], {}, 0.95, **columns) == scoring.order_effects([], [], 0.95, **columns) == []
 
 
 def test_open_answers_are_not_ranked(question):
     none = {"label": [], "text": []}
-    asked = {f"q{i}": question(id=f"q{i}", dataset="SVAMP", choices=none, answer="39") for i in range(4)}
-    rows = [prediction(i, answer=("39", "40", "", "39")[i], gold="39", scores=()) for i in range(4)]
-    found = {
+    questions = {f"q{i}": question(id=f"q{i}", dataset="SVAMP", choices=none, answer="39") for i in range(4)}
+    predictions = [prediction(i, answer=("39", "40", "", "39")[i], gold="39", scores=()) for i in range(4)]
+    values = {
         row["metric"]: row["value"]
-        for row in scoring.evaluate(rows, asked, 0.95, recipe="r", student="micro", parameters=1)
+        for row in scoring.evaluate(predictions, questions, 0.95, recipe="r", student="micro", parameters=1)
     }
-    assert found == {"generated": 0.5, "unparsed": 0.25, "truncated": 0.0}
+    assert values == {"generated": 0.5, "unparsed": 0.25, "truncated": 0.0}
 
 
 # Rationales
@@ -549,27 +553,23 @@ def test_a_choice_is_the_same_only_where_it_was_read_in_every_order(question):
     """Two orders of three questions: the same words each time; other words; never read."""
     texts = ("raft", "robin", "copper", "ant")
     turned = ("ant", "raft", "robin", "copper")
-    asked = [
+    questions = [
         question(order, id=f"q{number}", answer=gold)
         for number in range(3)
         for order, gold in ((texts, "B"), (turned, "C"))
     ]
     answers = ["B", "C", "B", "B", "", ""]
-    found = [
+    predictions = [
         prediction(number // 2, answer=answer, gold=row["answer"], scores=[0, 0, 0, 1])
-        for number, (answer, row) in enumerate(zip(answers, asked, strict=True))
+        for number, (answer, row) in enumerate(zip(answers, questions, strict=True))
     ]
-    rows = scoring.order_effects(found, asked, 0.95, recipe="r", student="s", parameters=9)
-    told = {row["metric"]: (row["value"], row["n"]) for row in rows}
-    assert told["same generated"] == (pytest.approx(1 / 3), 3) and told["same ranked"] == (0, 3)
-    assert told["generated, gold at (B)"] == (pytest.approx(2 / 3), 3)
-    assert told["generated, gold at (C)"] == (pytest.approx(1 / 3), 3)
-    assert told.keys() == {"same generated", "same ranked"} | {
+    rows = scoring.order_effects(predictions, questions, 0.95, recipe="r", student="s", parameters=9)
+    values = {row["metric"]: (row["value"], row["n"]) for row in rows}
+    assert values["same generated"] == (pytest.approx(1 / 3), 3) and values["same ranked"] == (0, 3)
+    assert values["generated, gold at (B)"] == (pytest.approx(2 / 3), 3)
+    assert values["generated, gold at (C)"] == (pytest.approx(1 / 3), 3)
+    assert values.keys() == {"same generated", "same ranked"} | {
         f"{measure}, gold at ({mark})" for measure in ("generated", "ranked") for mark in "BC"
     }
     assert all(tuple(row) == METRICS and row["low"] <= row["value"] <= row["high"] for row in rows)
     assert (rows[0]["arm"], rows[0]["split"], rows[0]["recipe"], rows[0]["parameters"]) == ("two_stage", "test", "r", 9)
-
-
-def test_of_questions_asked_in_no_order_nothing_is_told():
-    assert scoring.order_effects([], [], 0.95, recipe="r", student="s", parameters=9) == []
