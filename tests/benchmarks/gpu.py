@@ -28,13 +28,13 @@ from scicot_utils.recipe import Settings
 
 TRAINING_BATCHES, WRITING_BATCHES = (8, 64), (64, 512)  # sequences
 WARM_UP, STEPS = 4, 40  # optimiser steps
-ASKED, NEW_TOKENS = 512, 128
-BESIDE = (2, 4, 8)  # trainings at once on one card
+QUESTIONS, NEW_TOKENS = 512, 128
+CONCURRENT = (2, 4, 8)  # trainings at once on one card
 REPEATS = 4  # a proof is short: so many in a row have the length of a large model's rationale
 MATRIX, PRODUCTS = 8192, 20
 
 
-def taught() -> list[tuple[str, str]]:
+def training_pairs() -> list[tuple[str, str]]:
     """(input, target) pairs: questions of the embedded benchmark, with targets as long as a large model's rationales."""
     sizes = {split: 0 if split.startswith("test_") else 512 for split in tasks.sizes_of(Settings())}
     rows = tasks.load(tasks.EMBEDDED, dataset_path="", sizes=sizes, seed=0)
@@ -45,7 +45,7 @@ def taught() -> list[tuple[str, str]]:
 def training(name: str, pairs: list[tuple[str, str]], batch_size: int, steps: int) -> dict[str, float]:
     """Tokens per second (padding not counted) and peak memory of `students.fine_tune`, warm-up left out."""
     student = students.load(name)
-    lengths = [len(student.tokenizer(f"{one}{student.separator}{other}")["input_ids"]) for one, other in pairs]
+    lengths = [len(student.tokenizer(f"{source}{student.separator}{target}")["input_ids"]) for source, target in pairs]
     settings = Settings(
         batch_size=batch_size, micro_batches=1, learning_rate=1e-5, freeze_embeddings=False, dropout=0.0,
         max_input_tokens=1024, max_target_tokens=1024,
@@ -69,16 +69,16 @@ def training(name: str, pairs: list[tuple[str, str]], batch_size: int, steps: in
     }
 
 
-def writing(name: str, pairs: list[tuple[str, str]], batch_size: int, asked: int) -> dict[str, float]:
+def writing(name: str, pairs: list[tuple[str, str]], batch_size: int, questions: int) -> dict[str, float]:
     """Tokens written per second by `students.generate`, and its peak memory."""
     student = students.load(name)
-    inputs = [pairs[place % len(pairs)][0] for place in range(asked)]
+    inputs = [pairs[index % len(pairs)][0] for index in range(questions)]
     students.generate(student, inputs[:batch_size], max_new_tokens=4, batch_size=batch_size)
     _forget_peak()
-    began = time.perf_counter()
-    written = students.generate(student, inputs, max_new_tokens=NEW_TOKENS, batch_size=batch_size)
-    seconds = time.perf_counter() - began
-    tokens = sum(len(student.tokenizer(one.text, add_special_tokens=False)["input_ids"]) for one in written)
+    start = time.perf_counter()
+    outputs = students.generate(student, inputs, max_new_tokens=NEW_TOKENS, batch_size=batch_size)
+    seconds = time.perf_counter() - start
+    tokens = sum(len(student.tokenizer(output.text, add_special_tokens=False)["input_ids"]) for output in outputs)
     return {
         "batch": batch_size,
         "tokens_per_second": tokens / seconds,
@@ -87,12 +87,12 @@ def writing(name: str, pairs: list[tuple[str, str]], batch_size: int, asked: int
     }
 
 
-def beside(name: str, count: int, steps: int, cpu: bool) -> dict[str, float]:
+def concurrent(name: str, count: int, steps: int, cpu: bool) -> dict[str, float]:
     """Tokens per second of `count` trainings in processes of their own at once, all together, their starts left out."""
     command = [sys.executable, __file__, name, "--one-training", str(steps), *(["--cpu"] if cpu else [])]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
-    return {"trainings": count, "tokens_per_second": sum(one["tokens_per_second"] for one in found)}
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    results = [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
+    return {"trainings": count, "tokens_per_second": sum(result["tokens_per_second"] for result in results)}
 
 
 def matrix_rate() -> float:
@@ -101,11 +101,11 @@ def matrix_rate() -> float:
     for _ in range(3):
         a @ b
     torch.cuda.synchronize()
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(PRODUCTS):
         a @ b
     torch.cuda.synchronize()
-    return PRODUCTS * 2 * MATRIX**3 / (time.perf_counter() - began)
+    return PRODUCTS * 2 * MATRIX**3 / (time.perf_counter() - start)
 
 
 def _forget_peak() -> None:
@@ -122,43 +122,43 @@ def main(arguments: argparse.Namespace) -> None:
     if not torch.cuda.is_available() and not arguments.cpu:
         print("gpu: skipped, since PyTorch sees no GPU here; --cpu proves the script on a small student")
         return
-    pairs = taught()
+    pairs = training_pairs()
     if arguments.one_training:
         print(json.dumps(training(arguments.student, pairs, TRAINING_BATCHES[0], arguments.one_training)))
         return
-    steps, asked = (4, 8) if arguments.cpu else (STEPS, ASKED)
+    steps, questions = (4, 8) if arguments.cpu else (STEPS, QUESTIONS)
     ceiling = matrix_rate() if torch.cuda.is_available() else 0.0
     card = torch.cuda.get_device_name() if ceiling else platform.machine()
-    found: dict[str, Any] = {"card": card, "torch": torch.__version__, "student": arguments.student}
-    found["matrix_flops_per_second"] = ceiling
+    results: dict[str, Any] = {"card": card, "torch": torch.__version__, "student": arguments.student}
+    results["matrix_flops_per_second"] = ceiling
     print(f"{card}, torch {torch.__version__}, bf16 matrix product {ceiling / 1e12:.0f} TFLOP/s", flush=True)
-    for what, measure, batches, size in (
+    for phase, measure, batches, size in (
         ("training", training, TRAINING_BATCHES, steps),
-        ("writing", writing, WRITING_BATCHES, asked),
+        ("writing", writing, WRITING_BATCHES, questions),
     ):
-        found[what] = []
+        results[phase] = []
         for batch_size in batches:
             row = measure(arguments.student, pairs, batch_size, size)
             row["mfu"] = row["flops_per_second"] / ceiling if ceiling else None
-            found[what].append(row)
+            results[phase].append(row)
             share = f"MFU {100 * row['mfu']:.1f}%" if ceiling else "MFU unknown"
             print(
-                f"{what}, batch {batch_size}: {row['tokens_per_second']:,.0f} tokens/s, {share}, "
+                f"{phase}, batch {batch_size}: {row['tokens_per_second']:,.0f} tokens/s, {share}, "
                 f"peak {row['peak_gib']:.1f} GiB",
                 flush=True,
             )
-    found["beside"] = []
-    for count in BESIDE[:1] if arguments.cpu else BESIDE:
-        row = beside(arguments.student, count, steps, arguments.cpu)
-        found["beside"].append(row)
-        alone = found["training"][0]["tokens_per_second"]
+    results["beside"] = []
+    for count in CONCURRENT[:1] if arguments.cpu else CONCURRENT:
+        row = concurrent(arguments.student, count, steps, arguments.cpu)
+        results["beside"].append(row)
+        alone = results["training"][0]["tokens_per_second"]
         print(
             f"{count} trainings at once, batch {TRAINING_BATCHES[0]} each: {row['tokens_per_second']:,.0f} tokens/s, "
             f"{row['tokens_per_second'] / alone:.1f} times one alone",
             flush=True,
         )
     if arguments.out:
-        Path(arguments.out).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import re
 import sys
@@ -35,10 +36,10 @@ FILTER = """() => {
 def larger(page: Path, rows: int) -> Path:
     """A copy of the explorer's page beside it, its questions repeated up to `rows`."""
     text = page.read_text(encoding="utf-8")
-    found = json.loads(gzip.decompress(base64.b64decode(DATA.search(text)[2])))
-    own = found["questions"]
-    found["questions"] = [own[i % len(own)] | {"id": f"{own[i % len(own)]['id']}-{i}"} for i in range(rows)]
-    packed = base64.b64encode(gzip.compress(json.dumps(found, ensure_ascii=False).encode(), 9)).decode()
+    data = json.loads(gzip.decompress(base64.b64decode(DATA.search(text)[2])))
+    questions = itertools.islice(itertools.cycle(data["questions"]), rows)
+    data["questions"] = [question | {"id": f"{question['id']}-{i}"} for i, question in enumerate(questions)]
+    packed = base64.b64encode(gzip.compress(json.dumps(data, ensure_ascii=False).encode(), 9)).decode()
     copy = page.with_name("larger.html")
     copy.write_text(DATA.sub(lambda match: match[1] + packed, text), encoding="utf-8")
     return copy
@@ -53,21 +54,21 @@ def measure(browser, page: Path) -> dict[str, float]:
         opened.page.on("requestfinished", lambda request, loaded=loaded: loaded.add(request.url))
         opened.go(page)
         explorer = opened.page.locator(browsing.EXPLORER).count()
-        found = {"usable": opened.page.evaluate("performance.now()")} if explorer else {}
-        found["first paint"] = opened.page.evaluate(PAINT)
+        measures = {"usable": opened.page.evaluate("performance.now()")} if explorer else {}
+        measures["first paint"] = opened.page.evaluate(PAINT)
         if explorer:
-            found["filter"] = opened.page.evaluate(FILTER)
+            measures["filter"] = opened.page.evaluate(FILTER)
         files = {Path(unquote(urlsplit(url).path)) for url in loaded if url.startswith("file:")}
-        rounds.append(found | {"bytes": sum(file.stat().st_size for file in files)})
+        rounds.append(measures | {"bytes": sum(file.stat().st_size for file in files)})
         opened.close()
-    return {name: min(one[name] for one in rounds) for name in rounds[0]}
+    return {name: min(measures[name] for measures in rounds) for name in rounds[0]}
 
 
-def tell(name: str, page: Path, found: dict[str, float]) -> None:
-    times = ", ".join(f"{what} {value:.0f} ms" for what, value in found.items() if what != "bytes")
-    own = page.stat().st_size / 1e6
+def report(name: str, page: Path, measures: dict[str, float]) -> None:
+    times = ", ".join(f"{measure} {value:.0f} ms" for measure, value in measures.items() if measure != "bytes")
+    size = page.stat().st_size / 1e6
     print(
-        f"{name}: {found['bytes'] / 1e6:.2f} MB with all that it loads ({own:.2f} MB the page itself), {times}",
+        f"{name}: {measures['bytes'] / 1e6:.2f} MB with all that it loads ({size:.2f} MB the page itself), {times}",
         flush=True,
     )
 
@@ -76,7 +77,7 @@ if __name__ == "__main__":
     site, rows = paths.OUTPUTS / sys.argv[1] / "site", int(sys.argv[2]) if len(sys.argv) > 2 else 5000
     with browsing.chromium() as browser:
         for name in PAGES:
-            tell(name, site / f"{name}.html", measure(browser, site / f"{name}.html"))
+            report(name, site / f"{name}.html", measure(browser, site / f"{name}.html"))
         copy = larger(site / f"{PAGES[-1]}.html", rows)
-        tell(f"{PAGES[-1]} with {rows} rows", copy, measure(browser, copy))
+        report(f"{PAGES[-1]} with {rows} rows", copy, measure(browser, copy))
         copy.unlink()

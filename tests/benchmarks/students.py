@@ -33,7 +33,7 @@ from scicot_utils.teachers import forms
 
 FIXED = 512  # tokens of every padded input and target
 BATCH, PARTS = 16, 4
-ASKED, NEW_TOKENS = 64, 32
+QUESTIONS, NEW_TOKENS = 64, 32
 ROUNDS = 3
 WORDS = str(paths.MICRO_STUDENT)  # a tokenizer of whole words: others spell what they do not know, in too many letters
 STUDENTS = {"random/t5-tiny": WORDS, "random/gpt2-tiny": WORDS, "smollm2-135m": ""}  # with the tokenizer of each
@@ -45,30 +45,30 @@ Pairs = list[tuple[str, str]]
 def examples() -> list[tuple[dict, str]]:
     """(question, rationale) of training questions."""
     data = Path(os.environ.get("SCICOT_DATA", ""))
-    words = data / "rationales" / "gemini-arc-challenge.jsonl"
-    if not words.is_file():
+    file = data / "rationales" / "gemini-arc-challenge.jsonl"
+    if not file.is_file():
         sizes = {split: 0 if split.startswith("test_") else 256 for split in tasks.sizes_of(SETTINGS)}
         rows = tasks.load(tasks.EMBEDDED, dataset_path="", sizes=sizes, seed=0)
         return [(row, " ".join(row["proof"])) for row in rows if row["split"] == "train"]
     rows = tasks.load("ARC-Challenge", dataset_path=str(data), sizes=dict.fromkeys(tasks.SPLITS, 0), seed=0)
     train = {row["id"]: row for row in rows if row["split"] == "train"}
     recorded = prompts.TEACHER_PROMPTS["recorded"]
-    found = [(train[one.id], one.text) for one in forms.read(words, {}) if one.id in train]
-    return [(row, prompts.read_completion(recorded, row, text).rationale) for row, text in found][:256]
+    completions = [(train[row.id], row.text) for row in forms.read(file, {}) if row.id in train]
+    return [(row, prompts.read_completion(recorded, row, text).rationale) for row, text in completions][:256]
 
 
-def plain_loop(student: Student, taught: list[tuple[str, str]], steps: int) -> None:
+def plain_loop(student: Student, pairs: Pairs, steps: int) -> None:
     """Every input and target padded to FIXED tokens; a decoder-only student has both in one sequence of that length."""
     model, tokenizer = student.model.train(), student.tokenizer
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    order = torch.utils.data.DataLoader(taught, BATCH, shuffle=True, collate_fn=list)
+    order = torch.utils.data.DataLoader(pairs, BATCH, shuffle=True, collate_fn=list)
     padding = {"padding": "max_length", "truncation": True, "max_length": FIXED, "return_tensors": "pt"}
     done = 0
     while done < steps:
         for batch in order:
             sources, targets = zip(*batch, strict=True)
             if student.decoder_only:
-                texts = [f"{one}{student.separator} {other}" for one, other in batch]
+                texts = [f"{source}{student.separator} {target}" for source, target in batch]
                 encoded = tokenizer(texts, **padding)
                 labels = encoded["input_ids"]
             else:
@@ -85,16 +85,16 @@ def plain_loop(student: Student, taught: list[tuple[str, str]], steps: int) -> N
                 break
 
 
-def as_model_takes_it(student: Student, taught: Pairs) -> list[dict[str, list[int]]]:
+def tokenised(student: Student, pairs: Pairs) -> list[dict[str, list[int]]]:
     """Pairs as the plain Trainer is given them: both texts in one sequence for a decoder-only student, all of it learned."""
-    eos, words = student.tokenizer.eos_token, student.tokenizer
+    eos, tokenizer = student.tokenizer.eos_token, student.tokenizer
     if student.decoder_only:
-        found = [words(f"{one}{student.separator} {other}{eos}") for one, other in taught]
-        return [{**row, "labels": row["input_ids"]} for row in found]
-    return [{**words(one), "labels": words(other)["input_ids"]} for one, other in taught]
+        rows = [tokenizer(f"{source}{student.separator} {target}{eos}") for source, target in pairs]
+        return [{**row, "labels": row["input_ids"]} for row in rows]
+    return [{**tokenizer(source), "labels": tokenizer(target)["input_ids"]} for source, target in pairs]
 
 
-def plain_trainer(student: Student, taught: Pairs, steps: int) -> None:
+def plain_trainer(student: Student, pairs: Pairs, steps: int) -> None:
     """The Trainer as its documentation has it: batches drawn at random, padded to their longest."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -102,14 +102,14 @@ def plain_trainer(student: Student, taught: Pairs, steps: int) -> None:
             report_to="none", disable_tqdm=True, use_cpu=True, logging_strategy="no", dataloader_pin_memory=False,
         )  # fmt: skip
         collator = DataCollatorForSeq2Seq(student.tokenizer, student.model)
-        Trainer(student.model, arguments, collator, as_model_takes_it(student, taught)).train()
+        Trainer(student.model, arguments, collator, tokenised(student, pairs)).train()
 
 
-def step_by_step(student: Student, taught: Pairs, steps: int) -> None:
+def step_by_step(student: Student, pairs: Pairs, steps: int) -> None:
     """Answers and rationales in two forward passes a batch, each padded to its longest, their losses added."""
     model, collator = student.model.train(), DataCollatorForSeq2Seq(student.tokenizer, student.model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    halves = as_model_takes_it(student, taught[0::2]), as_model_takes_it(student, taught[1::2])
+    halves = tokenised(student, pairs[0::2]), tokenised(student, pairs[1::2])
     for step in range(steps):
         losses = []
         for half in halves:
@@ -120,106 +120,105 @@ def step_by_step(student: Student, taught: Pairs, steps: int) -> None:
         optimizer.zero_grad()
 
 
-def fine_tune(student: Student, taught: Pairs, steps: int, weigh: str = "token") -> None:
-    chosen = SETTINGS.model_copy(update={"batch_size": BATCH, "micro_batches": PARTS})
+def fine_tune(student: Student, pairs: Pairs, steps: int, weigh: str = "token") -> None:
+    settings = SETTINGS.model_copy(update={"batch_size": BATCH, "micro_batches": PARTS})
+    keys = {key: getattr(settings, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
     with tempfile.TemporaryDirectory() as folder:
-        given = {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
-        students.fine_tune(student, taught, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **given)
+        students.fine_tune(student, pairs, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **keys)
 
 
-def seconds(work: Callable[..., object], *given: object, **more: object) -> tuple[float, object]:
-    began = time.perf_counter()
-    found = work(*given, **more)
-    return time.perf_counter() - began, found
+def one_at_a_time(student: Student, inputs: list[str]) -> list[students.Generated]:
+    return [students.generate(student, [text], max_new_tokens=NEW_TOKENS, batch_size=1)[0] for text in inputs]
 
 
-def one_at_a_time(student: Student, asked: list[str]) -> list[students.Generated]:
-    return [students.generate(student, [text], max_new_tokens=NEW_TOKENS, batch_size=1)[0] for text in asked]
-
-
-def in_batches(student: Student, asked: list[str], tokens: int = NEW_TOKENS) -> list[students.Generated]:
-    return students.generate(student, asked, max_new_tokens=tokens, batch_size=ASKED)
+def in_batches(student: Student, inputs: list[str], tokens: int = NEW_TOKENS) -> list[students.Generated]:
+    return students.generate(student, inputs, max_new_tokens=tokens, batch_size=QUESTIONS)
 
 
 @torch.inference_mode()
-def by_the_library(student: Student, asked: list[str], tokens: int) -> list[str]:
+def by_the_library(student: Student, inputs: list[str], tokens: int) -> list[str]:
     """`generate` of transformers, greedy, all questions in one batch."""
-    rows = encoding.batch(student, encoding.to_generate(student, asked), left=student.decoder_only)
-    known = student.model.generation_config
+    rows = encoding.batch(student, encoding.to_generate(student, inputs), left=student.decoder_only)
+    start_id = student.model.generation_config.decoder_start_token_id
     config = GenerationConfig(
         max_new_tokens=tokens, do_sample=False, eos_token_id=student.tokenizer.eos_token_id,
-        pad_token_id=student.tokenizer.pad_token_id, decoder_start_token_id=known.decoder_start_token_id,
+        pad_token_id=student.tokenizer.pad_token_id, decoder_start_token_id=start_id,
     )  # fmt: skip
-    found = student.model.generate(**rows, generation_config=config)
-    written = found[:, rows["input_ids"].shape[1] if student.decoder_only else 1 :]
-    return [text.strip() for text in student.tokenizer.batch_decode(written, skip_special_tokens=True)]
+    sequences = student.model.generate(**rows, generation_config=config)
+    generated = sequences[:, rows["input_ids"].shape[1] if student.decoder_only else 1 :]
+    return [text.strip() for text in student.tokenizer.batch_decode(generated, skip_special_tokens=True)]
 
 
 def sharing(student: Student, *texts: list[str]) -> list[float]:
     inputs, targets, leads = texts
-    return students.score(student, inputs, targets, prefixes=leads, batch_size=ASKED)
+    return students.score(student, inputs, targets, prefixes=leads, batch_size=QUESTIONS)
 
 
 @torch.inference_mode()
 def as_whole_sequences(student: Student, inputs: list[str], targets: list[str], leads: list[str]) -> list[float]:
     rows, _ = encoding.encode(student, inputs, targets, leads)
     sums = [0.0] * len(rows)
-    for indices in encoding.by_length([len(row) for row in rows], ASKED):
-        chosen = [rows[index] for index in indices]
-        labels = encoding.padded([row.decoder_ids for row in chosen], encoding.IGNORED)
-        counted = (labels != encoding.IGNORED) & encoding.after([row.given for row in chosen], labels)
+    for indices in encoding.by_length([len(row) for row in rows], QUESTIONS):
+        batched = [rows[index] for index in indices]
+        labels = encoding.padded([row.decoder_ids for row in batched], encoding.IGNORED)
+        counted = (labels != encoding.IGNORED) & encoding.after([row.context_length for row in batched], labels)
         if student.decoder_only:
-            logits = student.model(**encoding.batch(student, [row.decoder_ids for row in chosen])).logits[:, :-1]
+            logits = student.model(**encoding.batch(student, [row.decoder_ids for row in batched])).logits[:, :-1]
             labels, counted = labels[:, 1:], counted[:, 1:]
         else:
-            logits = student.model(**encoding.batch(student, [row.encoder_ids for row in chosen]), labels=labels).logits
-        found = logits.log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        for index, total in zip(indices, (found * counted).sum(-1).tolist(), strict=True):
+            sources = encoding.batch(student, [row.encoder_ids for row in batched])
+            logits = student.model(**sources, labels=labels).logits
+        scores = logits.log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        for index, total in zip(indices, (scores * counted).sum(-1).tolist(), strict=True):
             sums[index] = total
     return sums
 
 
-def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int) -> None:
+def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], steps: int) -> None:
     def fresh() -> Student:
         return students.load(paths.source(name), tokenizer)
 
-    taught, both = arms.pairs([arms.BOTH], given, SETTINGS), arms.pairs([arms.ANSWER, arms.RATIONALE], given, SETTINGS)
+    pairs, two_maps = (
+        arms.pairs(maps, training_set, SETTINGS) for maps in ([arms.BOTH], [arms.ANSWER, arms.RATIONALE])
+    )
     student = fresh()
     large = students.parameters(student) > LARGE
-    rounds, count, long = (1, ASKED // 4, 8 * NEW_TOKENS) if large else (ROUNDS, ASKED, 3 * NEW_TOKENS)
-    lengths = [len(student.tokenizer(f"{one} {other}")["input_ids"]) for one, other in taught]
-    asked = [source for source, _ in taught[:count]]
-    exemplars = "".join(f"{source} {target}\n\n" for source, target in taught[-4:])
-    few_shot = [f"{exemplars}{text}" for text in asked]
-    scored = [(source, f"option {place}", f"{why} =>") for source, why in taught[:count] for place in range(4)]
+    rounds, count, long = (1, QUESTIONS // 4, 8 * NEW_TOKENS) if large else (ROUNDS, QUESTIONS, 3 * NEW_TOKENS)
+    lengths = [len(student.tokenizer(f"{source} {target}")["input_ids"]) for source, target in pairs]
+    inputs = [source for source, _ in pairs[:count]]
+    exemplars = "".join(f"{source} {target}\n\n" for source, target in pairs[-4:])
+    few_shot = [f"{exemplars}{text}" for text in inputs]
+    scored = [(source, f"option {number}", f"{target} =>") for source, target in pairs[:count] for number in range(4)]
     options = [list(texts) for texts in zip(*scored, strict=True)]
-    took: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
 
-    def timed(way: str, work: Callable[..., object], *args: object) -> object:
-        spent, found = seconds(work, *args)
-        took.setdefault(way, []).append(spent)
-        return found
+    def timed(method: str, function: Callable[..., object], *args: object) -> object:
+        start = time.perf_counter()
+        result = function(*args)
+        seconds.setdefault(method, []).append(time.perf_counter() - start)
+        return result
 
     for _ in range(rounds):  # in turn, since other work on the machine comes and goes
-        timed("padded to 512", plain_loop, fresh(), taught, steps)
-        timed("plain Trainer", plain_trainer, fresh(), taught, steps)
-        timed("fine_tune", fine_tune, fresh(), taught, steps)
-        timed("two passes", step_by_step, fresh(), both, steps)
-        timed("fine_tune, two maps", fine_tune, fresh(), both, steps, "pair")
-        alone, together = timed("one", one_at_a_time, student, asked), timed("batches", in_batches, student, asked)
+        timed("padded to 512", plain_loop, fresh(), pairs, steps)
+        timed("plain Trainer", plain_trainer, fresh(), pairs, steps)
+        timed("fine_tune", fine_tune, fresh(), pairs, steps)
+        timed("two passes", step_by_step, fresh(), two_maps, steps)
+        timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, "pair")
+        alone, together = timed("one", one_at_a_time, student, inputs), timed("batches", in_batches, student, inputs)
         assert alone == together, "batches change what is written"
-        library = timed("generate", by_the_library, student, asked, long)
-        ours = timed("ours", in_batches, student, asked, long)
-        assert library == [one.text for one in ours], "leaving the batch changes what is written"
+        library = timed("generate", by_the_library, student, inputs, long)
+        ours = timed("ours", in_batches, student, inputs, long)
+        assert library == [output.text for output in ours], "leaving the batch changes what is written"
         if student.decoder_only:
             library = timed("generate, few-shot", by_the_library, student, few_shot, NEW_TOKENS)
             ours = timed("ours, few-shot", in_batches, student, few_shot)
-            assert library == [one.text for one in ours], "reading exemplars once changes what is written"
+            assert library == [output.text for output in ours], "reading exemplars once changes what is written"
         whole, shared = (
-            timed(way, work, student, *options) for way, work in (("whole", as_whole_sequences), ("shared", sharing))
+            timed(method, function, student, *options)
+            for method, function in (("whole", as_whole_sequences), ("shared", sharing))
         )
         assert max(abs(a - b) for a, b in zip(whole, shared, strict=True)) < 1e-3, "sharing changes scores"
-    best = {way: min(found) for way, found in took.items()}
+    best = {method: min(times) for method, times in seconds.items()}
 
     def ratio(other: str, own: str) -> str:
         return f"{other} {best[other]:.2f} s, {own} {best[own]:.2f} s, ratio {best[other] / best[own]:.2f}"
@@ -244,9 +243,9 @@ def compare(name: str, tokenizer: str, given: list[tuple[dict, str]], steps: int
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    pairs, chosen = examples(), sys.argv[2:] or STUDENTS
-    for student_name in chosen:
+    training_examples, number_of_steps = examples(), int(sys.argv[1]) if len(sys.argv) > 1 else 4
+    for student_name in sys.argv[2:] or STUDENTS:
         if student_name.startswith("random/") or Path(paths.source(student_name)).exists():
-            compare(student_name, STUDENTS[student_name], pairs, int(sys.argv[1]) if len(sys.argv) > 1 else 4)
+            compare(student_name, STUDENTS[student_name], training_examples, number_of_steps)
         else:
             print(f"{student_name}: not fetched; python -m scicot_utils fetch {student_name}")
