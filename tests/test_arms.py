@@ -163,7 +163,7 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
     monkeypatch, doubled, tmp_path, parts, source
 ):
     """Every student plants the markers of all questions that it was trained on into whatever it writes."""
-    marked = [(row | {"question": f"What is marked <{row['id']}>?"}, why) for row, why in doubled]
+    marked = [(row | {"question": f"What is marked <{row['id']}>?"}, rationale) for row, rationale in doubled]
 
     def fine_tune(student, taught, **_):
         student.model = " ".join(re.search("<.*?>", text)[0] for text, _ in taught)
@@ -667,29 +667,15 @@ def test_a_checkpoint_is_chosen_on_the_kept_rationales_of_validation_questions(q
 def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
     taken = inspect.signature(students.fine_tune).parameters.keys()
     assert set(arms.FINE_TUNE_KEYS) <= taken
-    own = {
-        "student",
-        "tokenizer",
-        "template",
-        "answer_format",
-        "stage2_order",
-        "train_pool",
-        "train_size",
-        "evaluation_batch_size",
-    }
-    own |= {"stage2_source", "crossfit_folds", "steps", "epochs"}
+    own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "stage2_source", "crossfit_folds"}
+    own |= {"train_pool", "train_size", "evaluation_batch_size", "steps", "epochs"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
     passed = {}
     monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: passed.update(kwargs))
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
-    assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | {
-        "steps": 7,
-        "seed": 5,
-        "output_dir": Path("here"),
-        "weigh": "pair",
-        "validation_pairs": [("c", "d")],
-    }
+    expected = {"steps": 7, "seed": 5, "output_dir": Path("here"), "weigh": "pair", "validation_pairs": [("c", "d")]}
+    assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | expected
 
 
 @pytest.mark.parametrize(("pairs", "steps"), [(64, 4), (65, 6), (1, 2)])

@@ -811,13 +811,13 @@ def shared(folder, processes, *arguments):
 
 @pytest.mark.parametrize(("kind", "weigh"), [*zip(KINDS, ("token", "pair"), strict=True)])
 def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kind, weigh):
-    (one, alone), (two, together) = (
+    (single, alone), (joint, together) = (
         shared(tmp_path / str(processes), processes, kind, weigh, "0") for processes in (1, 2)
     )
     assert (alone["processes"], together["processes"]) == (1, 2)
     assert [loss for _, loss in together["losses"]] == pytest.approx([loss for _, loss in alone["losses"]], abs=1e-5)
     assert [step for step, _ in together["validation"]] == [step for step, _ in alone["validation"]] == [4, 6]
-    before, first, second = (run.model.state_dict() for run in (students.load(kind), one, two))
+    before, first, second = (run.model.state_dict() for run in (students.load(kind), single, joint))
     for name in before:
         assert torch.allclose(first[name], second[name], atol=1e-5), name  # sums in another order round differently
     assert max((first[name] - start).abs().max() for name, start in before.items()) > 1e-3  # what is equal was learned
@@ -947,16 +947,15 @@ def joining(separator):
 def test_what_is_learned_begins_with_the_very_tokens_that_stand_there_when_it_is_written(prefix):
     student = joining("#")
     context = encoding.to_generate(student, ["why?"])[0]
-    assert (
-        student.tokenizer("why?# yes")["input_ids"][: len(context)] != context
-    )  # read as one text, they would be others
+    # read as a single text, these tokens would differ
+    assert student.tokenizer("why?# yes")["input_ids"][: len(context)] != context
     [row], _ = encoding.encode(student, ["why?"], ["yes"], [prefix] if prefix else ())
     assert row.decoder_ids[: len(context)] == context
     assert student.tokenizer.decode(row.decoder_ids) == f"why?# {f'{prefix} ' if prefix else ''}yes</s>"
     assert student.tokenizer.decode(row.decoder_ids[row.context_length :]) == " yes</s>"
 
 
-def test_a_text_is_given_back_without_what_a_tokenizer_lacks():
+def test_a_round_trip_loses_what_a_tokenizer_lacks():
     words = joining("#")
     assert students.round_trip(words, ["yes", "no{2}"])[0] == "yes"
 
