@@ -45,15 +45,15 @@ def judge(
     rows, seen = [], set()
     for completion in completions:
         question = questions[completion["question_id"]]
-        read = read_completion(prompt, question, completion["text"], reading)
-        rationale = plain(read.rationale) if markup == "plain" else read.rationale
-        correct = read.answer == question["answer"]
+        parsed = read_completion(prompt, question, completion["text"], reading)
+        rationale = plain(parsed.rationale) if markup == "plain" else parsed.rationale
+        correct = parsed.answer == question["answer"]
         finish, reason = completion["finish_reason"], ""
         if finish != "stop" and not (finish == "length" and keep == "correct_or_cut"):
             reason = finish
         elif not rationale:
             reason = "empty"
-        elif keep != "all" and not read.answer:
+        elif keep != "all" and not parsed.answer:
             reason = "unparsed_answer"
         elif keep != "all" and not correct:
             reason = "wrong_answer"
@@ -66,12 +66,12 @@ def judge(
                 "question_id": question["id"],
                 "sample": completion["sample"],
                 "rationale": rationale,
-                "teacher_answer": read.answer,
+                "teacher_answer": parsed.answer,
                 "correct": correct,
                 "kept": not reason,
                 "drop_reason": reason,
-                "rule": read.rule,
-                "cut": read.cut,
+                "rule": parsed.rule,
+                "cut": parsed.cut,
             }
         )
     return rows
@@ -84,19 +84,19 @@ def rules(judged: Iterable[Row]) -> list[Row]:
     counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in judged)
     total = sum(counts.values())
     return [
-        {"rule": rule, "read": "yes" if read else "no", "completions": number, "share": number / total}
-        for (rule, read), number in counts.most_common()
+        {"rule": rule, "read": "yes" if read else "no", "completions": count, "share": count / total}
+        for (rule, read), count in counts.most_common()
     ]
 
 
 def unread(judged: Sequence[Row], completions: Sequence[Row], each: int = 5) -> list[Row]:
     """Endings of whole completions with an unreadable answer, the first `each` per reason: {why, question, ends}."""
-    found: dict[str, list[Row]] = {}
+    by_reason: dict[str, list[Row]] = {}
     for row, completion in zip(judged, completions, strict=True):
         if not row["teacher_answer"] and row["drop_reason"] in ("unparsed_answer", ""):
-            ends = completion["text"].strip()[-160:]
-            found.setdefault(row["rule"], []).append({"why": row["rule"], "question": row["question_id"], "ends": ends})
-    return [row for rows in found.values() for row in rows[:each]]
+            example = {"why": row["rule"], "question": row["question_id"], "ends": completion["text"].strip()[-160:]}
+            by_reason.setdefault(row["rule"], []).append(example)
+    return [example for examples in by_reason.values() for example in examples[:each]]
 
 
 class RationaleError(ScicotError):
@@ -109,7 +109,7 @@ def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
     """
     if not judged or any(row["kept"] for row in judged):
         return
-    counts = ", ".join(f"{number} {reason}" for reason, number in drop_counts(judged).items())
+    counts = ", ".join(f"{count} {reason}" for reason, count in drop_counts(judged).items())
     ends = [row["ends"][-80:] for row in unread(judged, completions)]
     raise RationaleError(
         f"of {len(judged)} completions no rationale was kept: {counts}"
@@ -129,7 +129,7 @@ def leaks_text(question: Row, rationale: str) -> bool:
     """
     if has_number(question):
         return bool(numbers(question["answer"]) & numbers(rationale))
-    return _has(rationale, answer_text(question, question["answer"]))
+    return _contains(rationale, answer_text(question, question["answer"]))
 
 
 def leaks_label(question: Row, rationale: str) -> bool:
@@ -139,7 +139,7 @@ def leaks_label(question: Row, rationale: str) -> bool:
 
 def names_only_gold(question: Row, rationale: str) -> bool:
     """Whether the rationale contains the gold option's text and no other option's."""
-    named = [label for label in question["choices"]["label"] if _has(rationale, option_text(question, label))]
+    named = [label for label in question["choices"]["label"] if _contains(rationale, option_text(question, label))]
     return named == [question["answer"]]
 
 
@@ -160,9 +160,9 @@ def overlap_credit(question: Row, text: str) -> float:
 
 def _overlap_best(question: Row, text: str) -> list[str]:
     """Labels of the options that have the largest share of their words in `text`."""
-    of_text = set(words(text))
+    text_words = set(words(text))
     scores = [
-        len(of_text & set(found)) / len(found) if (found := words(option)) else 0.0
+        len(text_words & set(option_words)) / len(option_words) if (option_words := words(option)) else 0.0
         for option in question["choices"]["text"]
     ]
     return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
@@ -187,10 +187,8 @@ def derange(rationales: Sequence[str], seed: int) -> list[str]:
     """The rationales permuted by a random cycle, so that none stays in its place."""
     order = list(range(len(rationales)))
     random.Random(seed).shuffle(order)
-    moved = [""] * len(rationales)
-    for place, following in zip(order, order[1:] + order[:1], strict=True):
-        moved[place] = rationales[following]
-    return moved
+    successor = dict(zip(order, order[1:] + order[:1], strict=True))
+    return [rationales[successor[i]] for i in range(len(rationales))]
 
 
 OUTCOMES = (  # classes of (answer, rationale) that `outcome` returns
@@ -212,48 +210,49 @@ def outcome(question: Row, rationale: str, correct: bool, style: str = "walk") -
     requires: all of it (`walk`, `verdict`), all but the facts about the other options (`justify`), or only the facts
     about the right option (`terse`).
     """
-    said = dict(statements(rationale))
-    needed = [statements(sentence)[0][0] for sentence in _of_style(question, style)]
+    verdicts = dict(statements(rationale))  # sentence → verdict
+    required = [statements(sentence)[0][0] for sentence in _required(question, style)]
     gold = option_text(question, question["answer"])
-    judged_wrong = [
-        sentence for sentence, verdict in said.items() if verdict and (verdict == "yes") != _has(sentence, gold)
-    ]
-    missing = [sentence for sentence in needed if sentence not in said]
+    wrong_verdict = any(
+        verdict and (verdict == "yes") != _contains(sentence, gold) for sentence, verdict in verdicts.items()
+    )
+    missing = [sentence for sentence in required if sentence not in verdicts]
     if correct:
-        return OUTCOMES[1 if missing or judged_wrong else 0]
+        return OUTCOMES[1 if missing or wrong_verdict else 0]
     if not missing:
-        return OUTCOMES[3 if judged_wrong else 5]
-    known = {statements(sentence)[0][0] for sentence in question["proof"]}
-    if said and not judged_wrong and said.keys() <= known and not any(_has(sentence, gold) for sentence in said):
+        return OUTCOMES[3 if wrong_verdict else 5]
+    true = {statements(sentence)[0][0] for sentence in question["proof"]}
+    about_gold = any(_contains(sentence, gold) for sentence in verdicts)
+    if verdicts and not wrong_verdict and verdicts.keys() <= true and not about_gold:
         return OUTCOMES[4]
-    about = [option.lower() for option in question["choices"]["text"]]
+    names = [option.lower() for option in question["choices"]["text"]]
     subject = re.split(r" (?:is|lives) ", question["proof"][0].lower())[0]
     if subject in question["question"].lower():
-        about.append(subject)
-    return OUTCOMES[2 if any(_has(sentence, name) for sentence in missing for name in about) else 3]
+        names.append(subject)
+    return OUTCOMES[2 if any(_contains(sentence, name) for sentence in missing for name in names) else 3]
 
 
-def _of_style(question: Row, style: str) -> list[str]:
+def _required(question: Row, style: str) -> list[str]:
     """The sentences of a question's proof that a rationale of this style must state."""
     if style in ("walk", "verdict"):
         return question["proof"]
     gold = option_text(question, question["answer"])
     others = [text for text in question["choices"]["text"] if text != gold]
-    about_gold = [sentence for sentence in question["proof"] if _has(sentence, gold)]
+    about_gold = [sentence for sentence in question["proof"] if _contains(sentence, gold)]
     if style == "terse":
         return about_gold
     return [
         sentence
         for sentence in question["proof"]
-        if sentence in about_gold or not any(_has(sentence, text) for text in others)
+        if sentence in about_gold or not any(_contains(sentence, text) for text in others)
     ]
 
 
 def statements(text: str) -> list[tuple[str, str]]:
     """The sentences of a text as (lower-case words, verdict). The verdict on an option is yes, no or ''."""
     sentences = [" ".join(words(part)) for part in re.split(r"\.(?:\s|$)", text)]
-    found = [re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence) for sentence in sentences if sentence]
-    return [(one[1], one[2] or "") for one in found if one]
+    matches = [re.fullmatch(r"(.+?)(?: so (yes|no))?", sentence) for sentence in sentences if sentence]
+    return [(match[1], match[2] or "") for match in matches]
 
 
 def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
@@ -268,12 +267,12 @@ def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     others = [label for label in question["choices"]["label"] if label != question["answer"]]
     label = random.Random(f"{seed}/{question['id']}").choice(others)
     other = option_text(question, label)
-    places = {gold.lower(): other, other.lower(): gold}
-    either = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
-    named = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
-    if gold.lower() not in map(str.lower, named.findall(rationale)):
+    swap = {gold.lower(): other, other.lower(): gold}
+    either = "|".join(map(re.escape, sorted(swap, key=len, reverse=True)))
+    pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    if gold.lower() not in map(str.lower, pattern.findall(rationale)):
         return "", ""
-    return named.sub(lambda found: places[found[0].lower()], rationale), label
+    return pattern.sub(lambda match: swap[match[0].lower()], rationale), label
 
 
 def words(text: str) -> list[str]:
@@ -281,6 +280,7 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _has(text: str, wanted: str) -> bool:
-    found = " ".join(words(wanted))
-    return bool(found) and f" {found} " in f" {' '.join(words(text))} "
+def _contains(text: str, phrase: str) -> bool:
+    """Whether the words of a phrase, at least one, occur in the text one after another."""
+    phrase = " ".join(words(phrase))
+    return bool(phrase) and f" {phrase} " in f" {' '.join(words(text))} "

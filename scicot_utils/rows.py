@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -26,18 +27,18 @@ def content(path: Path) -> bytes:
     """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive
     and for text that is neither UTF-8 nor UTF-16.
     """
-    found = path.read_bytes()
+    data = path.read_bytes()
     if path.suffix == ".gz":
         try:
-            found = gzip.decompress(found)
+            data = gzip.decompress(data)
         except (OSError, EOFError) as error:
             raise ValueError(f"{path.name} is no gzip file ({error})") from None
     if kind(path) == ".parquet":
-        return found
+        return data
     try:
-        return found.decode("utf-16" if found[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").encode()
+        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig").encode()
     except UnicodeDecodeError as error:
-        line = found[: error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         raise ValueError(
             f"{path.name}, line {line}: is neither UTF-8 nor UTF-16 ({error.reason}); save it as UTF-8"
         ) from None
@@ -52,38 +53,45 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
     if kind(path) in (".csv", ".tsv", ".parquet"):
         yield from enumerate(_table(path), start=1)
         return
-    found = content(path)
+    data = content(path)
     try:
-        whole = json.loads(found)
+        document = json.loads(data)
     except (ValueError, RecursionError):
-        yield from _lines(found, path.name)
+        yield from _lines(data, path.name)
         return
-    if isinstance(whole, dict):
-        listed = next((whole[name] for name in ("data", "examples") if isinstance(whole.get(name), list)), [whole])
-    else:
-        listed = whole if isinstance(whole, list) else [whole]
-    yield from enumerate(listed, start=1)
+    if isinstance(document, dict):
+        lists = (document[key] for key in ("data", "examples") if isinstance(document.get(key), list))
+        document = next(lists, document)
+    yield from enumerate(document if isinstance(document, list) else [document], start=1)
 
 
 def _table(path: Path) -> list[dict[str, Any]]:
-    found = content(path)
-    opened = io.BytesIO(found)
+    data = content(path)
     try:
         if kind(path) == ".parquet":
-            return pd.read_parquet(opened).to_dict("records")
-        form = {"sep": "\t" if kind(path) == ".tsv" else ",", "dtype": str, "keep_default_na": False}
-        head = next(csv.reader([found.split(b"\n", 1)[0].decode("utf-8", errors="replace")], delimiter=form["sep"]), [])
-        if twice := [name for name in head if head.count(name) > 1]:
-            raise ValueError(f"two columns are called '{twice[0]}'")
+            return pd.read_parquet(io.BytesIO(data)).to_dict("records")
+        separator = "\t" if kind(path) == ".tsv" else ","
+        first_line = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+        header = next(csv.reader([first_line], delimiter=separator), [])
+        if repeated := [column for column in header if header.count(column) > 1]:
+            raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
-            return pd.read_csv(opened, index_col=False, skipinitialspace=True, **form).to_dict("records")
+            frame = pd.read_csv(
+                io.BytesIO(data),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                skipinitialspace=True,
+            )
+            return frame.to_dict("records")
     except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # from pandas and pyarrow
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 
 
-def _lines(found: bytes, name: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(found.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
+def _lines(data: bytes, name: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(data.split(b"\n"), start=1):  # not splitlines: JSON may hold U+2028
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -91,15 +99,15 @@ def _lines(found: bytes, name: str) -> Iterator[tuple[int, Any]]:
                 raise ValueError(f"{name}, line {number}: is no JSON ({error})") from None
 
 
-def at(row: Any, place: str) -> Any:
-    """The value at a place like `response.choices.0.text`, or in a column of exactly this name. Raises KeyError."""
-    if isinstance(row, dict) and place in row:
-        return row[place]
-    found = row
-    for step in place.split("."):
-        found = found.tolist() if hasattr(found, "tolist") else found  # Parquet holds lists as arrays
+def at(row: Any, path: str) -> Any:
+    """The value at a path like `response.choices.0.text`, or in a column of exactly this name. Raises KeyError."""
+    if isinstance(row, dict) and path in row:
+        return row[path]
+    value = row
+    for key in path.split("."):
+        value = value.tolist() if hasattr(value, "tolist") else value  # Parquet holds lists as arrays
         try:
-            found = found[int(step)] if isinstance(found, list) else found[step]
+            value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, TypeError, ValueError):
-            raise KeyError(place) from None
-    return found
+            raise KeyError(path) from None
+    return value

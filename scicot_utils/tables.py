@@ -124,13 +124,13 @@ class TableError(ScicotError):
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, or of a folder's files and their relative paths. A missing path counts as no data."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for file in _files(path):
-        found.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as content:
-            while part := content.read(1 << 20):
-                found.update(part)
-    return found.hexdigest()
+        sha256.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def size(path: Path) -> int:
@@ -149,8 +149,7 @@ def write(table: str, rows: Iterable[Row], path: Path) -> Path:
     """
     schema, rows = TABLES[table], list(rows)
     for row in rows:
-        if row.keys() != {*schema.names}:
-            wrong = sorted(row.keys() ^ {*schema.names})
+        if wrong := sorted(row.keys() ^ {*schema.names}):
             raise TableError(
                 f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}"
             )
@@ -184,8 +183,8 @@ def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path,
     files = {split: folder / "data" / f"{split}.parquet" for split in splits}
     for split, file in files.items():
         write(table, splits[split], file)
-    named = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
-    front = front | {"configs": [{"config_name": "default", "data_files": named}]}
+    data_files = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
+    front = front | {"configs": [{"config_name": "default", "data_files": data_files}]}
     readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"
     return [*files.values(), write_text(folder / "README.md", readme)]
 
@@ -193,8 +192,9 @@ def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path,
 def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
     """Write rows as CSV, atomically. Raises ValueError if a row has other columns."""
     rows = list(rows)
-    if wrong := [sorted(set(columns) ^ row.keys()) for row in rows if set(columns) != row.keys()]:
-        raise ValueError(f"{paths.relative(path)}: column(s) {', '.join(wrong[0])} missing or unknown")
+    for row in rows:
+        if wrong := sorted(set(columns) ^ row.keys()):
+            raise ValueError(f"{paths.relative(path)}: column(s) {', '.join(wrong)} missing or unknown")
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
@@ -230,15 +230,15 @@ def read(table: str, path: Path) -> list[Row]:
         raise TableError(
             f"table {table}: {paths.relative(path)} is not Parquet ({' '.join(str(error).split())}); delete and rerun"
         ) from None
-    found = {field.name: field.type for field in content.schema}
+    types = {field.name: field.type for field in content.schema}
     for field in TABLES[table]:
-        if found.pop(field.name, None) != field.type:
+        if types.pop(field.name, None) != field.type:
             raise TableError(
                 f"table {table}: {paths.relative(path)}: column '{field.name}' is not {field.type}; "
                 f"allowed: {_names(table)}"
             )
-    if found:
-        raise TableError(f"table {table}: {paths.relative(path)}: unknown column(s) {', '.join(found)}")
+    if types:
+        raise TableError(f"table {table}: {paths.relative(path)}: unknown column(s) {', '.join(types)}")
     return content.to_pylist()
 
 

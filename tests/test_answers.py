@@ -1,5 +1,7 @@
 """What an answer may be: strict reading, and Fine-tune-CoT's own with the traps of its code."""
 
+import functools
+
 import pytest
 from conftest import make_question, read_completion
 from hypothesis import given
@@ -13,16 +15,14 @@ OPEN = {"label": [], "text": []}
 TWO_CALLS, ONE_CALL = TEACHER_PROMPTS["zero_shot_cot"], TEACHER_PROMPTS["zero_shot_cot_one_call"]
 
 
-def strictly(prompt, row, text, reading="strict"):
-    """(rationale, answer) by the prompt's own cue."""
-    return read_completion(prompt, row, text, reading)
+strictly = functools.partial(read_completion, reading="strict")  # (rationale, answer) by the prompt's own cue
 
 
-def asked(dataset, answer, **columns):
+def open_question(dataset, answer, **columns):
     return make_question(dataset=dataset, choices=OPEN, answer=answer, **columns)
 
 
-def choosing(dataset, count=5, **columns):
+def choice_question(dataset, count=5, **columns):
     return make_question([f"option {mark}" for mark in "abcdef"[:count]], dataset=dataset, **columns)
 
 
@@ -37,31 +37,31 @@ def test_every_task_has_a_kind_of_answer_and_every_kind_a_task():
     "text", ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, so 39.0", "+39"]
 )
 def test_numbers_compare_as_numbers(text):
-    assert read_answer(asked("GSM8K", "39"), text) == "39"
-    assert read_answer(asked("GSM8K", "39.0"), text) == "39.0", "in the benchmark's own spelling"
+    assert read_answer(open_question("GSM8K", "39"), text) == "39"
+    assert read_answer(open_question("GSM8K", "39.0"), text) == "39.0", "in the benchmark's own spelling"
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "answer"),
     [("1,000", "1000"), ("1,000,000.50", "1000000.5"), ("-5", "-5"), ("0.50", "0.5"), ("50%", "50"), ("100", "100")],
 )
-def test_a_wrong_number_is_read_as_the_number_that_it_is(text, read):
-    assert read_answer(asked("SVAMP", "7"), text) == read
+def test_a_wrong_number_is_read_as_the_number_that_it_is(text, answer):
+    assert read_answer(open_question("SVAMP", "7"), text) == answer
 
 
 @pytest.mark.parametrize("text", ["", "no number", "3/4", "39 or 40", "10-5", "3, 4", "1,23", "m2", "39 of 50 apples"])
 def test_a_text_that_names_no_number_or_several_names_none(text):
-    assert read_answer(asked("SVAMP", "39"), text) == ""
+    assert read_answer(open_question("SVAMP", "39"), text) == ""
 
 
 @given(value=st.decimals(-9999, 9999, places=2), places=st.integers(0, 4))
 def test_a_number_is_read_back_however_many_zeros_follow(value, places):
-    row = asked("AddSub", f"{value}")
+    row = open_question("AddSub", f"{value}")
     assert read_answer(row, f"{value}{'0' * places}") == row["answer"]
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "answer"),
     [
         ("yes", "yes"),
         ("No, the coin is tails up.", "no"),
@@ -71,17 +71,17 @@ def test_a_number_is_read_back_however_many_zeros_follow(value, places):
         ("", ""),
     ],
 )
-def test_yes_or_no_is_a_word_of_its_own_and_only_one_of_them(text, read):
-    assert read_answer(asked("CoinFlip", "yes"), text) == read
+def test_yes_or_no_is_a_word_of_its_own_and_only_one_of_them(text, answer):
+    assert read_answer(open_question("CoinFlip", "yes"), text) == answer
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "answer"),
     [("nkoe", "nkoe"), ('"nkoe".', "nkoe"), ("NKOE", "nkoe"), ('the word "nkoe"', "nkoe"), ("nko", "nko"), ("n k o e", ""),
      ("", ""), ('"a" and "b"', "")],
 )  # fmt: skip
-def test_a_word_is_all_of_the_text_or_all_that_is_quoted(text, read):
-    assert read_answer(asked("LastLetter", "nkoe"), text) == read
+def test_a_word_is_all_of_the_text_or_all_that_is_quoted(text, answer):
+    assert read_answer(open_question("LastLetter", "nkoe"), text) == answer
 
 
 @pytest.mark.parametrize("name", [name for name, task in tasks.TASKS.items() if task.answers != "option"])
@@ -89,7 +89,7 @@ def test_an_open_answer_survives_being_shown_written_and_read(name):
     for answer in {"number": ("39", "0.5", "-7", "1,000"), "yes_no": ("yes", "no"), "word": ("nk", "yajo")}[
         tasks.TASKS[name].answers
     ]:
-        row = asked(name, answer)
+        row = open_question(name, answer)
         for answer_format in ("text", "label", "letter"):
             assert read_answer(row, prompts.write_answer(row, answer, answer_format)) == answer
         for prompt in (TWO_CALLS, ONE_CALL):
@@ -101,7 +101,7 @@ def test_an_open_answer_survives_being_shown_written_and_read(name):
 
 
 def test_a_cue_that_is_there_missing_or_not_asked_for_decides_which_candidate_counts():
-    row = asked("SVAMP", "39")
+    row = open_question("SVAMP", "39")
     assert cleanse(row, "40 less 1 is 39") == "40", "no cue: the first"
     assert cleanse(row, "40 less 1 --> 39 or 38", "-->") == "39", "a cue: the first after it"
     assert cleanse(row, "40 less 1 is 39", "-->") == "39", "a cue that is missing: the last"
@@ -109,7 +109,7 @@ def test_a_cue_that_is_there_missing_or_not_asked_for_decides_which_candidate_co
 
 
 def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
-    row = choosing("CommonsenseQA")
+    row = choice_question("CommonsenseQA")
     assert cleanse(row, "A raft, so it is (C)") == "A"
     assert read_answer(row, "A raft, so it is (C)") == "C"
     assert read_answer(row, "A raft") == ""
@@ -117,8 +117,8 @@ def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
 
 @pytest.mark.parametrize(("dataset", "count", "beyond"), [("AQUA", 5, "F"), ("ShuffledObjects", 3, "D")])
 def test_the_paper_looks_for_the_letters_of_the_task(dataset, count, beyond):
-    assert cleanse(choosing(dataset, count), f"{beyond}inally (B)") == "B"
-    assert cleanse(choosing("DateUnderstanding", 6), "Finally (B)") == "F"
+    assert cleanse(choice_question(dataset, count), f"{beyond}inally (B)") == "B"
+    assert cleanse(choice_question("DateUnderstanding", 6), "Finally (B)") == "F"
 
 
 @pytest.mark.parametrize(
@@ -126,60 +126,60 @@ def test_the_paper_looks_for_the_letters_of_the_task(dataset, count, beyond):
     [("GSM8K", False), ("MultiArith", False), ("SVAMP", True), ("AddSub", True), ("SingleEq", True)],
 )
 def test_trap_gsm8k_and_multiarith_compare_text_in_the_papers_reading(dataset, equal):
-    row = asked(dataset, "39")
+    row = open_question(dataset, "39")
     assert (cleanse(row, "39.0") == row["answer"]) == equal
     assert read_answer(row, "39.0") == row["answer"]
-    assert cleanse(asked(dataset, "1,039"), "1039") == "1,039", "commas are dropped on both sides"
+    assert cleanse(open_question(dataset, "1,039"), "1039") == "1,039", "commas are dropped on both sides"
 
 
 def test_yes_no_and_words_in_the_papers_reading():
-    assert cleanse(asked("StrategyQA", "no"), "Well: No, yes.") == "no"
-    assert cleanse(asked("CoinFlip", "no"), "(no)") == "", "brackets are not stripped there"
-    assert cleanse(asked("LastLetter", "nk"), ' "n k".') == "nk"
-    assert cleanse(asked("LastLetter", "nk"), "is nk") == "isnk"
+    assert cleanse(open_question("StrategyQA", "no"), "Well: No, yes.") == "no"
+    assert cleanse(open_question("CoinFlip", "no"), "(no)") == "", "brackets are not stripped there"
+    assert cleanse(open_question("LastLetter", "nk"), ' "n k".') == "nk"
+    assert cleanse(open_question("LastLetter", "nk"), "is nk") == "isnk"
 
 
 def test_trap_the_natural_cue_is_written_and_looked_for_with_the_same_comma():
-    row = asked("SVAMP", "39")
+    row = open_question("SVAMP", "39")
     text = prompts.with_rationale(TWO_CALLS, f"x{prompts.CUE} 39.", "40 less 1.")
     assert "Therefore, the answer is" in text
     assert strictly(TWO_CALLS, row, text) == ("40 less 1.", "39")
     assert strictly(TWO_CALLS, row, "40 less 1.\nTherefore the answer is 39")[1] == ""
 
 
-@pytest.mark.parametrize(("reading", "kept"), [("strict", False), ("paper", True)])
-def test_the_filter_reads_the_teacher_as_the_recipe_says(reading, kept):
-    row = choosing("CommonsenseQA", answer="A")
+@pytest.mark.parametrize(("reading", "is_kept"), [("strict", False), ("paper", True)])
+def test_the_filter_reads_the_teacher_as_the_recipe_says(reading, is_kept):
+    row = choice_question("CommonsenseQA", answer="A")
     completion = {
         "question_id": row["id"], "sample": 0, "finish_reason": "stop",
         "text": f"It floats.{prompts.CUE} A raft.",
     }  # fmt: skip
-    [judged] = rationales.judge(TWO_CALLS, {row["id"]: row}, [completion], "correct", reading)
-    assert judged["kept"] == kept
+    [rationale] = rationales.judge(TWO_CALLS, {row["id"]: row}, [completion], "correct", reading)
+    assert rationale["kept"] == is_kept
 
 
 def test_a_recorded_answer_is_read_from_its_own_part_in_the_papers_reading():
-    row, recorded = asked("GSM8K", "39"), TEACHER_PROMPTS["recorded"]
-    assert strictly(recorded, row, f"40 less 1.{prompts.CUE} 39 of 40.", "paper") == ("40 less 1.", "39")
-    assert strictly(recorded, row, "40 less 1.", "paper")[1] == ""
+    row, recorded = open_question("GSM8K", "39"), TEACHER_PROMPTS["recorded"]
+    assert read_completion(recorded, row, f"40 less 1.{prompts.CUE} 39 of 40.", "paper") == ("40 less 1.", "39")
+    assert read_completion(recorded, row, "40 less 1.", "paper")[1] == ""
 
 
 def test_in_one_call_the_papers_reading_looks_after_the_cue():
-    row = asked("GSM8K", "39")
-    assert strictly(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.", "paper")[1] == "39"
+    row = open_question("GSM8K", "39")
+    assert read_completion(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.", "paper")[1] == "39"
     assert strictly(ONE_CALL, row, "40 less 1.\nThe answer is 39 apples, not 40.")[1] == ""
-    assert strictly(ONE_CALL, row, "40 less 1 makes 39", "paper")[1] == "39"
+    assert read_completion(ONE_CALL, row, "40 less 1 makes 39", "paper")[1] == "39"
 
 
 # Rationales for open answers
 
 
 def test_of_an_open_answer_only_its_words_can_leak():
-    row = asked("SVAMP", "39")
+    row = open_question("SVAMP", "39")
     assert rationales.leakage([(row, "40 - 1 = 39."), (row, "40 less 1.")]) == {"names gold": 0.5}
-    written = [
+    pairs = [
         (row | {"answer": gold}, text) for gold, text in (("39.0", "39 left."), ("1039", "$1,039"), ("3", "1.3, 13"))
     ]
-    assert [rationales.leaks_text(*pair) for pair in written] == [True, True, False], "numbers count by their value"
+    assert [rationales.leaks_text(*pair) for pair in pairs] == [True, True, False], "numbers count by their value"
     assert rationales.leakage([(make_question(), "A robin.")]).keys() == rationales.LEAKS.keys()
     assert rationales.counterfactual(row, "39", 0) == ("", "")

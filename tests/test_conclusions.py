@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import make_question
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ YES_NO = {
     "The answer is no, because yes would be wrong.": "no", "So the answer is False.": "no",
     "Therefore, the answer (Yes or No) is Yes.": "yes", "**Answer:** yes": "yes", "The answer is True": "yes",
 }  # fmt: skip
-NONE = [
+UNREADABLE = [
     "The answer is (A) or (B).", "The answer is not (A) but (B).", "The answer is not (A).", "The answer is either (A) or (C).",
     "The answer is (A)/(C)", "The answer is none of (A), (B), (C) and (D).", "The answer is both (B) and (D).",
     "both (B) box and (D) cabinet would be suitable", "<think>The answer is (A).</think>", "<think>The answer is (A).", "", "A plant.",
@@ -39,42 +40,46 @@ NONE = [
 ]  # fmt: skip
 
 
+def open_question(dataset, answer):
+    return make_question(dataset=dataset, choices={"label": [], "text": []}, answer=answer)
+
+
 def read(row, text):
     return prompts.read_free(row, text).answer
 
 
 @pytest.fixture
-def asked(question):
+def gas_question(question):
     return question(("a rock", "carbon dioxide", "sand", "iron"), answer="B")
 
 
 @pytest.mark.parametrize("ending", OPTION)
-def test_an_option_is_read_from_every_form_and_the_rationale_ends_before_it(asked, ending):
-    assert read(asked, f"{WHY}\n{ending}") == ("C" if "C**" in ending else "B")
+def test_an_option_is_read_from_every_form_and_the_rationale_ends_before_it(gas_question, ending):
+    assert read(gas_question, f"{WHY}\n{ending}") == ("C" if "C**" in ending else "B")
     before = conclude(f"{WHY}\n{ending}").before
     assert before == (f"{WHY}\nThe answer is (A). No." if "No." in ending else WHY)
 
 
-@pytest.mark.parametrize("ending", NONE)
-def test_a_text_that_names_no_answer_or_several_is_unread(asked, ending):
-    assert read(asked, f"{WHY}\n{ending}") == ""
+@pytest.mark.parametrize("ending", UNREADABLE)
+def test_a_text_that_names_no_answer_or_several_is_unread(gas_question, ending):
+    assert read(gas_question, f"{WHY}\n{ending}") == ""
 
 
 @pytest.mark.parametrize(("ending", "number"), NUMBER.items())
 def test_a_number_is_read_from_every_form(ending, number):
-    row = {"id": "q", "dataset": "SVAMP", "choices": {"label": [], "text": []}, "answer": number}
+    row = open_question("SVAMP", number)
     assert read(row, f"{WHY} 7 + 8 = 15.\n{ending}") == number
 
 
 @pytest.mark.parametrize(("ending", "answer"), YES_NO.items())
 def test_yes_and_no_are_read_from_every_form(ending, answer):
-    row = {"id": "q", "dataset": "CoinFlip", "choices": {"label": [], "text": []}, "answer": answer}
+    row = open_question("CoinFlip", answer)
     assert read(row, f"{WHY} Yes and no.\n{ending}") == answer
 
 
 def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before():
-    found = conclude("The answer is hard. Therefore, the answer is (B).")
-    assert (found.before, found.words) == ("The answer is hard.", "(B).")
+    conclusion = conclude("The answer is hard. Therefore, the answer is (B).")
+    assert (conclusion.before, conclusion.words) == ("The answer is hard.", "(B).")
 
 
 @pytest.mark.parametrize(
@@ -89,16 +94,16 @@ def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before()
     ],
 )
 def test_what_a_conclusion_repeats_is_cut_with_it_and_is_kept_beside_the_rationale(ending, cut):
-    found = conclude(f"{WHY}\n{ending}")
-    assert (found.before == WHY) == cut and found.before.startswith(WHY)
-    assert re.sub(r"\W", "", found.before + found.cut) == re.sub(r"\W", "", f"{WHY}\n{ending}")
-    assert found.words in ("B", "(B)", "(B).")
+    conclusion = conclude(f"{WHY}\n{ending}")
+    assert (conclusion.before == WHY) == cut and conclusion.before.startswith(WHY)
+    assert re.sub(r"\W", "", conclusion.before + conclusion.cut) == re.sub(r"\W", "", f"{WHY}\n{ending}")
+    assert conclusion.words in ("B", "(B)", "(B).")
 
 
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
-def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(asked, line):
-    assert read(asked, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
-    assert read(asked, f"{line}\n{WHY}") == "" and read(asked, f"{WHY} {line} it is") == ""
+def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(gas_question, line):
+    assert read(gas_question, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
+    assert read(gas_question, f"{line}\n{WHY}") == "" and read(gas_question, f"{WHY} {line} it is") == ""
 
 
 @pytest.mark.parametrize("last", ["3.", "2. Heat.", "- B and C", "x = 3 + 4", "2 + 2", "A plant.", "A", "I"])
@@ -109,23 +114,23 @@ def test_a_last_line_that_is_no_answer_alone_is_none(last):
 
 def test_every_rule_reads_its_own_example():
     for rule in RULES:
-        found = conclude(rule.example)
-        assert found.rule == rule.name and found.words
+        conclusion = conclude(rule.example)
+        assert conclusion.rule == rule.name and conclusion.words
 
 
 @given(st.sampled_from("ABCD"), st.sampled_from(["", "**", "*", "`", "***"]), st.sampled_from(["", "(", "\n"]))
-def test_markup_around_a_conclusion_changes_nothing(mark, around, extra):
-    shown = f"({mark})" if extra == "(" else mark
-    lone = "\n" if extra == "\n" else " "
-    text = f"It is so.\n{around}The answer is:{around}{lone}{around}{shown}{around}"
+def test_markup_around_a_conclusion_changes_nothing(mark, markup, extra):
+    answer = f"({mark})" if extra == "(" else mark
+    gap = "\n" if extra == "\n" else " "
+    text = f"It is so.\n{markup}The answer is:{markup}{gap}{markup}{answer}{markup}"
     assert re.sub(r"\W", "", conclude(text).words) == mark and conclude(text).before == "It is so."
 
 
 @given(st.text(st.characters(exclude_characters='ANSWERansweroptiOPTI#\\"{<'), max_size=200))
 def test_a_text_without_a_conclusion_is_unread_and_whole(text):
     text += " it goes"  # a last line of one letter or number would be a conclusion
-    found = conclude(text)
-    assert (found.rule, found.words, found.before) == ("", "", text.strip())
+    conclusion = conclude(text)
+    assert (conclusion.rule, conclusion.words, conclusion.before) == ("", "", text.strip())
 
 
 @pytest.mark.parametrize(
@@ -148,14 +153,14 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
     ],
 )
 def test_a_hostile_text_ends_no_search_late(text):
-    row = {"id": "q", "dataset": "SVAMP", "choices": {"label": [], "text": []}, "answer": "1"}
+    row = open_question("SVAMP", "1")
     assert read(row, text) == ""  # with a pattern that backtracks without end, this would not return
 
 
 # What a critical reader tried: each by kind, the ending and what it comes to, '' for nothing
 
 GASES = ("oxygen", "carbon dioxide", "nitrogen", "helium")
-TRIED = {
+CRITICAL = {
     "option": {
         r"The final answer is: $\boxed{B}$": "B", r"Final Answer: The final answer is $\boxed{B}$. I hope it is correct.": "B",
         r"**Final Answer: \boxed{B}**": "B", r"So the answer is \(\boxed{B}\)": "B", r"The answer is \boxed{carbon dioxide}.": "B",
@@ -202,16 +207,19 @@ TRIED = {
         'The answer is "nk" (from "n").': "", "The answer is uncertain.": "", 'The answer is "nk".': "nk", "The answer is nk": "nk",
     },
 }  # fmt: skip
-OF_KIND = {"option": "ARC-Easy", "number": "GSM8K", "yes_no": "StrategyQA", "word": "LastLetter"}
+DATASETS = {"option": "ARC-Easy", "number": "GSM8K", "yes_no": "StrategyQA", "word": "LastLetter"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "ending", "answer"), [(kind, *one) for kind, ends in TRIED.items() for one in ends.items()]
+    ("kind", "ending", "answer"),
+    [(kind, ending, answer) for kind, answers in CRITICAL.items() for ending, answer in answers.items()],
 )
 def test_what_a_critical_reader_tried(question, kind, ending, answer):
     gold = {"number": "7", "yes_no": "yes", "word": "zz"}
-    row = question(GASES, dataset=OF_KIND[kind], answer="B")
-    row |= {} if kind == "option" else {"choices": {"label": [], "text": []}, "answer": gold[kind]}
+    if kind == "option":
+        row = question(GASES, dataset=DATASETS[kind], answer="B")
+    else:
+        row = open_question(DATASETS[kind], gold[kind])
     assert read(row, f"Plants need it.\n{ending}") == answer
 
 
@@ -273,29 +281,29 @@ DOUBTED = [
 
 
 @pytest.mark.parametrize("ending", REASONED)
-def test_a_denial_reaches_to_the_end_of_its_clause_and_not_to_what_is_concluded_from_it(asked, ending):
-    assert read(asked, f"{WHY}\n{ending}") == "B"
+def test_a_denial_reaches_to_the_end_of_its_clause_and_not_to_what_is_concluded_from_it(gas_question, ending):
+    assert read(gas_question, f"{WHY}\n{ending}") == "B"
 
 
 @pytest.mark.parametrize(
     "had", ["He had 3 apples and 4 pears", "We were given 3 and 4", "Had he sold some, he would say so. They had 7"]
 )
 def test_what_was_is_no_supposition(had):
-    row = {"id": "q", "dataset": "SVAMP", "choices": {"label": [], "text": []}, "answer": "7"}
+    row = open_question("SVAMP", "7")
     assert read(row, f"{had}, so the answer would be 7.") == "7"
 
 
 @pytest.mark.parametrize("ending", DOUBTED)
-def test_what_is_denied_supposed_or_said_by_others_is_no_conclusion(asked, ending):
-    assert read(asked, f"{WHY}\n{ending}") == ""
+def test_what_is_denied_supposed_or_said_by_others_is_no_conclusion(gas_question, ending):
+    assert read(gas_question, f"{WHY}\n{ending}") == ""
 
 
 @pytest.mark.parametrize(
-    ("options", "said", "answer"),
+    ("options", "words", "answer"),
     [(("True", "False"), "True", "A"), (("one", "None of these"), "None of these", "B"), (("25%", "25"), "25%", "A"), (("3 + 4 = 7", "9"), "3 + 4 = 7", "A")],
 )  # fmt: skip
-def test_an_options_very_words_are_read_whatever_they_look_like(question, options, said, answer):
-    assert read(question(options, answer="A"), f"Hm.\nThe answer is {said}.") == answer
+def test_an_options_very_words_are_read_whatever_they_look_like(question, options, words, answer):
+    assert read(question(options, answer="A"), f"Hm.\nThe answer is {words}.") == answer
 
 
 @pytest.mark.parametrize(
@@ -313,9 +321,9 @@ def test_an_options_very_words_are_read_whatever_they_look_like(question, option
     ],
 )  # fmt: skip
 def test_a_rationale_ends_at_a_sentence_and_loses_none(text, rationale):
-    row = {"id": "q", "dataset": "GSM8K", "choices": {"label": [], "text": []}, "answer": "7"}
-    found = prompts.read_free(row, text)
-    assert (found.rationale, found.answer) == (rationale, "7")
+    row = open_question("GSM8K", "7")
+    completion = prompts.read_free(row, text)
+    assert (completion.rationale, completion.answer) == (rationale, "7")
 
 
 @given(
@@ -328,26 +336,26 @@ def test_a_rationale_ends_at_a_sentence_and_loses_none(text, rationale):
 )
 def test_what_stands_before_a_conclusion_stays_word_for_word(parts):
     body = "".join(parts) + "It is so."
-    found = conclude(f"{body}\nThe answer is (B).")
-    assert found.before == body.strip() and found.cut == "The answer is (B)."
+    conclusion = conclude(f"{body}\nThe answer is (B).")
+    assert conclusion.before == body.strip() and conclusion.cut == "The answer is (B)."
 
 
 ALONE = [ending for ending in OPTION if "No. The answer" not in ending]
 
 
 @pytest.mark.parametrize("ending", ALONE)
-def test_with_its_conclusion_taken_away_a_text_is_unread(asked, ending):
-    found = prompts.read_free(asked, f"{WHY}\n{ending}")
-    left = prompts.read_free(asked, found.rationale)
-    assert found.answer and (left.answer, left.rule, left.rationale) == ("", prompts.NO_CONCLUSION, WHY)
+def test_with_its_conclusion_taken_away_a_text_is_unread(gas_question, ending):
+    completion = prompts.read_free(gas_question, f"{WHY}\n{ending}")
+    again = prompts.read_free(gas_question, completion.rationale)
+    assert completion.answer and (again.answer, again.rule, again.rationale) == ("", prompts.NO_CONCLUSION, WHY)
 
 
 @given(ending=st.sampled_from(ALONE), order=st.permutations(range(4)))
 def test_moving_the_options_moves_the_answer_with_them(ending, order):
     texts = ("a rock", "carbon dioxide", "sand", "iron")
     plain = {"id": "q", "dataset": "ARC-Easy", "choices": {"label": list("1234"), "text": list(texts)}, "answer": "2"}
-    moved = plain | {"choices": {"label": list("1234"), "text": [texts[place] for place in order]}}
+    moved = plain | {"choices": {"label": list("1234"), "text": [texts[i] for i in order]}}
     assume(prompts.read_free(plain, ending).answer == "2")
     label = str(order.index(1) + 1)  # of the same option now
-    said = re.sub(r"(?<![A-Za-z])[Bb](?![A-Za-z])", "ABCD"[int(label) - 1], ending)
-    assert prompts.read_free(moved, said).answer == label
+    text = re.sub(r"(?<![A-Za-z])[Bb](?![A-Za-z])", "ABCD"[int(label) - 1], ending)
+    assert prompts.read_free(moved, text).answer == label

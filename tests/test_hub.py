@@ -21,21 +21,25 @@ def cached(tmp_path, monkeypatch):
 
     def put(name, commit, content):
         kind, _, bare = name.rpartition("datasets/")
-        place = tmp_path / "hub" / f"{'dataset' if kind or bare != name else 'model'}s--{bare.replace('/', '--')}"
-        shutil.copytree(content, place / "snapshots" / commit)
-        (place / "refs").mkdir(exist_ok=True)
-        (place / "refs" / "main").write_text(commit)
+        folder = tmp_path / "hub" / f"{'dataset' if kind or bare != name else 'model'}s--{bare.replace('/', '--')}"
+        shutil.copytree(content, folder / "snapshots" / commit)
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
 
     return put
 
 
 def arc(folder, word):
     """A folder of ARC's files as the hub has them."""
-    row = {"question": f"Which one {word}?", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"}
+    template = {
+        "question": f"Which one {word}?",
+        "choices": {"label": ["A", "B"], "text": ["x", "y"]},
+        "answerKey": "B",
+    }
     (folder / "ARC-Easy").mkdir(parents=True)
     for split in ("train", "validation", "test"):
-        told = row | {"id": split, "question": f"{row['question']} {split}"}
-        (folder / "ARC-Easy" / f"{split}.jsonl").write_text(json.dumps(told) + "\n")
+        row = template | {"id": split, "question": f"{template['question']} {split}"}
+        (folder / "ARC-Easy" / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     return folder
 
 
@@ -58,8 +62,8 @@ def test_a_student_of_the_hub_is_read_at_its_pin_or_the_revision_that_is_named(c
     for commit in (FIRST, SECOND):
         cached("org/tiny", commit, paths.MICRO_STUDENT)
     assert hub.folder(f"org/tiny@{FIRST}").name == FIRST and hub.folder("org/tiny").name == SECOND
-    shipped, named = students.load("micro"), students.load(f"org/tiny@{FIRST}")
-    assert students.parameters(named) == students.parameters(shipped)
+    shipped, by_name = students.load("micro"), students.load(f"org/tiny@{FIRST}")
+    assert students.parameters(by_name) == students.parameters(shipped)
 
 
 def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path):
@@ -75,9 +79,9 @@ def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path
         if row["key"] != "datasets":
             cached(row["named"], SECOND, paths.MICRO_STUDENT)
     provenance.fetch(planned)
-    found = {row["named"]: row for row in provenance.sources(planned)}
-    assert f"commit {FIRST[:12]}" in found["datasets/allenai/ai2_arc"]["size"]
-    assert all(len(row["sha256"]) == 64 for row in found.values())
+    sources = {row["named"]: row for row in provenance.sources(planned)}
+    assert f"commit {FIRST[:12]}" in sources["datasets/allenai/ai2_arc"]["size"]
+    assert all(len(row["sha256"]) == 64 for row in sources.values())
     study = provenance.Study(
         "06_baselines", "arc", planned, planned.settings("answer_only"), "ARC-Easy", "answer_only", "main", 0, {}
     )

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -18,9 +19,14 @@ ROWS = [
 ]
 
 
+def declared(path, **columns):
+    """The benchmark own-mine, as a recipe declares it."""
+    columns = {"question": "asked", "options": "options", "answer": "right", "id": "n"} | columns
+    return {"mine": Own(path=str(path), **columns)}
+
+
 def load(path, **columns):
-    own = Own(path=str(path), **({"question": "asked", "options": "options", "answer": "right", "id": "n"} | columns))
-    return tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own={"mine": own})
+    return tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own=declared(path, **columns))
 
 
 def write(path, rows=ROWS, **changes):
@@ -46,14 +52,10 @@ def write(path, rows=ROWS, **changes):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl.gz"])
 def test_the_same_questions_come_from_every_kind_of_file(tmp_path, name):
-    found = load(write(tmp_path / name))
-    assert found == load(write(tmp_path / "reference.jsonl"))
-    assert {split: sum(row["split"] == split for row in found) for split in tasks.SPLITS} == {
-        "train": 21,
-        "validation": 3,
-        "test": 6,
-    }
-    row = next(row for row in found if row["id"] == "q7")
+    questions = load(write(tmp_path / name))
+    assert questions == load(write(tmp_path / "reference.jsonl"))
+    assert Counter(row["split"] for row in questions) == {"train": 21, "validation": 3, "test": 6}
+    row = next(row for row in questions if row["id"] == "q7")
     assert (row["question"], row["answer"], row["dataset"]) == ("What is 7 and 7?", "A", "own-mine")
     assert row["choices"] == {"label": ["A", "B", "C"], "text": ["14", "15", "70"]}
 
@@ -70,8 +72,10 @@ def test_the_same_questions_come_from_every_kind_of_file(tmp_path, name):
 )  # fmt: skip
 def test_options_and_answers_are_read_in_the_forms_that_people_have(tmp_path, options, right):
     for name in ("a.jsonl", "a.csv"):
-        found = load(write(tmp_path / name, options=options, right=right))
-        assert {row["answer"] for row in found} == {"A"} and {len(row["choices"]["text"]) for row in found} == {3}
+        questions = load(write(tmp_path / name, options=options, right=right))
+        assert {row["answer"] for row in questions} == {"A"} and {len(row["choices"]["text"]) for row in questions} == {
+            3
+        }
 
 
 def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
@@ -79,8 +83,8 @@ def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
         {"n": row["n"], "asked": row["asked"], "a": row["options"][0], "b": row["options"][1], "c": "", "right": "b"}
         for row in ROWS
     ]
-    found = load(write(tmp_path / "a.csv", rows), options="a, b, c")
-    assert {(row["answer"], len(row["choices"]["text"])) for row in found} == {("B", 2)}
+    questions = load(write(tmp_path / "a.csv", rows), options="a, b, c")
+    assert {(row["answer"], len(row["choices"]["text"])) for row in questions} == {("B", 2)}
 
 
 @pytest.mark.parametrize(
@@ -88,20 +92,20 @@ def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
     [(lambda row: row["options"][0], "number"), (lambda row: "yes", "yes_no"), (lambda row: "ab", "word")],
 )
 def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind):
-    found = load(write(tmp_path / "a.jsonl", right=right), options="")
-    row = found[0]
+    questions = load(write(tmp_path / "a.jsonl", right=right), options="")
+    row = questions[0]
     assert row["choices"] == {"label": [], "text": []} and not prompts.has_options(row)
-    said = prompts.read_free(row, f"So it is.\nThe answer is {row['answer']}.")
-    assert said.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
+    completion = prompts.read_free(row, f"So it is.\nThe answer is {row['answer']}.")
+    assert completion.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
 
 
 def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path):
-    called = ("train", "dev", "test")
-    by_column = load(write(tmp_path / "a.csv", part=lambda row: called[int(row["n"][1:]) % 3]), split="part")
+    split_names = ("train", "dev", "test")
+    by_column = load(write(tmp_path / "a.csv", part=lambda row: split_names[int(row["n"][1:]) % 3]), split="part")
     folder = tmp_path / "folder"
     folder.mkdir()
-    for place, name in enumerate(("train.jsonl", "dev_rand_split.jsonl", "mine-test.jsonl")):
-        write(folder / name, [row for row in ROWS if int(row["n"][1:]) % 3 == place])
+    for name, first in (("train.jsonl", 2), ("dev_rand_split.jsonl", 0), ("mine-test.jsonl", 1)):
+        write(folder / name, ROWS[first::3])
     by_file = load(folder)
     assert {row["id"]: row["split"] for row in by_column} == {row["id"]: row["split"] for row in by_file}
 
@@ -113,7 +117,7 @@ def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("changes", "columns", "told"),
+    ("changes", "columns", "message"),
     [
         ({}, {"question": "q"}, r"a\.jsonl, row 1: no column 'q', found n, asked, options, right; name it in the recipe under own"),
         ({"right": lambda row: "Z"}, {}, r"row 1 \(id q1\): its answer 'Z' names none of its 3 options; fix the row"),
@@ -128,18 +132,17 @@ def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_pa
         ({"right": lambda row: "yes" if row["n"] == "q1" else "7"}, {"options": ""}, "look like number and yes_no; say which"),
     ],
 )  # fmt: skip
-def test_each_fault_is_named_in_one_line_with_its_row(tmp_path, changes, columns, told):
-    with pytest.raises(TaskError, match=told) as error:
+def test_each_fault_is_named_in_one_line_with_its_row(tmp_path, changes, columns, message):
+    with pytest.raises(TaskError, match=message) as error:
         load(write(tmp_path / "a.jsonl", **changes), **columns)
     assert "\n" not in str(error.value) and str(error.value).startswith("own-mine")
 
 
 def test_faulty_rows_can_be_left_out_and_are_counted(tmp_path):
     path = write(tmp_path / "a.jsonl", right=lambda row: "Z" if row["n"] in ("q1", "q2") else "A")
-    left_out = tasks.reading.Counter()
-    own = Own(path=str(path), question="asked", options="options", answer="right", id="n", faulty="drop")
-    found = tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own={"mine": own}, left_out=left_out)
-    assert len(found) == 28 and left_out.total() == 2
+    left_out, own = Counter(), declared(path, faulty="drop")
+    questions = tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own=own, left_out=left_out)
+    assert len(questions) == 28 and left_out.total() == 2
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "a.txt", "empty"])
@@ -159,9 +162,9 @@ def test_an_own_benchmark_is_declared_in_the_recipe_that_names_it():
 
 def test_the_shipped_example_is_whole_and_its_teacher_known_for_each_question():
     plan = recipe.load("own_example")
-    found = tasks.load("own-everyday", dataset_path="", sizes=WHOLE, seed=0, own=plan.own)
-    assert len(found) == 60 and {len(row["choices"]["text"]) for row in found} == {4}
-    assert min(sum(row["answer"] == mark for row in found) for mark in "ABCD") >= 9
+    questions = tasks.load("own-everyday", dataset_path="", sizes=WHOLE, seed=0, own=plan.own)
+    assert len(questions) == 60 and {len(row["choices"]["text"]) for row in questions} == {4}
+    assert min(sum(row["answer"] == mark for row in questions) for mark in "ABCD") >= 9
 
 
 def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
@@ -174,8 +177,8 @@ def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
 
 def gold(tmp_path, rows, **columns):
     """The words of the right options, by id."""
-    found = load(write(tmp_path / "a.jsonl", rows), **columns)
-    return {row["id"]: row["choices"]["text"]["ABCDEFGH".index(row["answer"])] for row in found}
+    questions = load(write(tmp_path / "a.jsonl", rows), **columns)
+    return {row["id"]: row["choices"]["text"]["ABCDEFGH".index(row["answer"])] for row in questions}
 
 
 def quiz(options, right):
@@ -203,14 +206,14 @@ def test_an_empty_column_moves_no_answer(tmp_path):
         {"n": f"q{i}", "asked": f"Which, {i}?", "opt_A": "w", "opt_B": "", "opt_C": "y", "opt_D": "z", "right": "C"}
         for i in range(20)
     ]
-    found = load(write(tmp_path / "a.csv", rows), options="opt_A, opt_B, opt_C, opt_D")
-    assert {(row["answer"], *row["choices"]["text"]) for row in found} == {("B", "w", "y", "z")}
+    questions = load(write(tmp_path / "a.csv", rows), options="opt_A, opt_B, opt_C, opt_D")
+    assert {(row["answer"], *row["choices"]["text"]) for row in questions} == {("B", "w", "y", "z")}
     with pytest.raises(TaskError, match="its answer names an option that is empty"):
         load(write(tmp_path / "b.csv", [row | {"right": "B"} for row in rows]), options="opt_A, opt_B, opt_C, opt_D")
 
 
 @pytest.mark.parametrize(
-    ("options", "right", "told"),
+    ("options", "right", "message"),
     [
         ([{"text": "x"}, {"text": "y"}], "", "its answer '' names none of its 2 options"),
         ({"label": ["A", "A", "B"], "text": ["x", "y", "z"]}, "A", "one of its own for each"),
@@ -224,10 +227,10 @@ def test_an_empty_column_moves_no_answer(tmp_path):
         (["x\0", "y"], "A", "a text holds a null byte"),
     ],
 )  # fmt: skip
-def test_what_is_no_option_or_answer_is_a_fault_and_never_a_guess(tmp_path, options, right, told):
+def test_what_is_no_option_or_answer_is_a_fault_and_never_a_guess(tmp_path, options, right, message):
     rows = quiz(lambda i: ["x", "y"], lambda i: "B")
     rows[3] |= {"options": options, "right": right}
-    with pytest.raises(TaskError, match=told) as error:
+    with pytest.raises(TaskError, match=message) as error:
         gold(tmp_path, rows)
     assert "\n" not in str(error.value)
     assert gold(tmp_path, rows, faulty="drop") == {row["n"]: "y" for row in rows if row["n"] != "q03"}
@@ -246,21 +249,16 @@ def test_an_open_answer_that_no_text_could_be_read_to_have_is_a_fault(tmp_path, 
         load(write(tmp_path / "a.jsonl", rows), options="")
 
 
-@pytest.mark.parametrize(("right", "told"), [("Yes", "yes"), (True, "yes"), ("FALSE", "no")])
-def test_yes_and_no_are_read_however_they_are_written(tmp_path, right, told):
+@pytest.mark.parametrize(("right", "answer"), [("Yes", "yes"), (True, "yes"), ("FALSE", "no")])
+def test_yes_and_no_are_read_however_they_are_written(tmp_path, right, answer):
     rows = [{"n": f"q{i}", "asked": f"Is it, {i}?", "right": right} for i in range(20)]
-    assert {row["answer"] for row in load(write(tmp_path / "a.jsonl", rows), options="")} == {told}
+    assert {row["answer"] for row in load(write(tmp_path / "a.jsonl", rows), options="")} == {answer}
 
 
 def test_a_folder_may_hold_other_files_and_no_two_of_one_name(tmp_path):
-    for name, place in (
-        ("train.jsonl", 0),
-        ("test.jsonl", 1),
-        ("._train.jsonl", 0),
-        ("dataset_info.json", 0),
-        ("train_test_report.csv", 0),
-    ):
-        write(tmp_path / name, [row for row in ROWS if int(row["n"][1:]) % 2 == place])
+    write(tmp_path / "test.jsonl", ROWS[::2])
+    for name in ("train.jsonl", "._train.jsonl", "dataset_info.json", "train_test_report.csv"):
+        write(tmp_path / name, ROWS[1::2])
     (tmp_path / "x.json").mkdir()
     assert len(load(tmp_path)) == 30
     write(tmp_path / "train.jsonl.gz")
@@ -274,30 +272,21 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
         load(tmp_path / "a.csv", options="", id="")
 
 
-def test_check_finds_what_the_notebook_would_find(tmp_path):
-    for change, told in (
-        ({"n": lambda row: "same"}, "occurs 30 times"),
-        ({"right": lambda row: "Z"}, "names none of its 3 options"),
-    ):
-        own = {
-            "mine": Own(
-                path=str(write(tmp_path / "a.jsonl", **change)),
-                question="asked",
-                options="options",
-                answer="right",
-                id="n",
-            )
-        }
-        with pytest.raises(TaskError, match=told):
-            tasks.preflight("own-mine", "", own)
+@pytest.mark.parametrize(
+    ("column", "value", "message"), [("n", "same", "occurs 30 times"), ("right", "Z", "names none of its 3 options")]
+)
+def test_check_finds_what_the_notebook_would_find(tmp_path, column, value, message):
+    path = write(tmp_path / "a.jsonl", **{column: lambda row: value})
+    with pytest.raises(TaskError, match=message):
+        tasks.preflight("own-mine", "", declared(path))
 
 
-@pytest.mark.parametrize("called", [("option1", "option2"), ("a0", "a1"), ("first", "second")])
-def test_columns_of_any_name_have_letters_too(tmp_path, called):
+@pytest.mark.parametrize("columns", [("option1", "option2"), ("a0", "a1"), ("first", "second")])
+def test_columns_of_any_name_have_letters_too(tmp_path, columns):
     rows = [
-        {"n": row["n"], "asked": row["asked"], **dict(zip(called, "xy", strict=True)), "right": "B"} for row in ROWS
+        {"n": row["n"], "asked": row["asked"], **dict(zip(columns, "xy", strict=True)), "right": "B"} for row in ROWS
     ]
-    assert {row["answer"] for row in load(write(tmp_path / "a.csv", rows), options=", ".join(called))} == {"B"}
+    assert {row["answer"] for row in load(write(tmp_path / "a.csv", rows), options=", ".join(columns))} == {"B"}
 
 
 def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_path):
@@ -309,8 +298,8 @@ def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_
     ]  # fmt: skip
     path = tmp_path / "strategyqa_train.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
-    found = tasks.load("own-it", dataset_path="", sizes={}, seed=0, own={"it": Own(path=str(path), id="qid")})
-    assert {row["id"]: row["answer"] for row in found} == {
+    questions = tasks.load("own-it", dataset_path="", sizes={}, seed=0, own={"it": Own(path=str(path), id="qid")})
+    assert {row["id"]: row["answer"] for row in questions} == {
         row["qid"]: ("yes" if row["answer"] else "no") for row in rows
     }
     with pytest.raises(TaskError, match=r"no file .*StrategyQA"):

@@ -1,5 +1,6 @@
 """Templates: what is rendered is read back, for every template, label set and kind of option text."""
 
+import functools
 import re
 
 import pytest
@@ -41,9 +42,7 @@ TEACHERS = {
 BLIND = [name for name in TEACHERS if name != "gold_shown"]
 
 
-def strictly(prompt, row, text, reading="strict"):
-    """(rationale, answer) by the prompt's own cue."""
-    return read_completion(prompt, row, text, reading)
+strictly = functools.partial(read_completion, reading="strict")  # (rationale, answer) by the prompt's own cue
 
 
 @st.composite
@@ -88,19 +87,21 @@ def test_a_teachers_prompt_shows_the_question_and_every_option_with_its_letter(p
 @pytest.mark.parametrize("name", [*STUDENT_TEMPLATES, *BLIND])
 def test_the_benchmarks_labels_and_its_gold_answer_never_show(question, name):
     ask = TEACHERS[name].question if name in TEACHERS else STUDENT_TEMPLATES[name].ask_answer
-    shown = {ask(question(labels=labels, answer=labels[gold])) for labels in LABEL_SETS.values() for gold in range(4)}
-    assert len(shown) == 1
+    prompts_shown = {
+        ask(question(labels=labels, answer=labels[gold])) for labels in LABEL_SETS.values() for gold in range(4)
+    }
+    assert len(prompts_shown) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in STUDENT_TEMPLATES if name != "finetune_cot"])
 def test_the_three_tasks_of_a_student_read_differently(question, name):
     row, template = question(), STUDENT_TEMPLATES[name]
-    asked = {
+    inputs = {
         template.ask_answer(row),
         template.ask_rationale(row),
         *(template.ask_answer_from(row, "why", order) for order in ("rationale_first", "question_first")),
     }
-    assert len(asked) == 4
+    assert len(inputs) == 4
 
 
 @pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
@@ -157,9 +158,9 @@ def test_fine_tune_cots_students_read_and_write_as_published(question):
 )
 def test_an_open_question_is_asked_without_options_and_read_back(name, text):
     assert TEACHERS[name].question(OPEN) == text
-    shown = read_prompt(text)
-    assert (shown.question, shown.options) == ("How many are left?", ())
-    assert shown.gold == ("39" if name == "gold_shown" else "")
+    parsed = read_prompt(text)
+    assert (parsed.question, parsed.options) == ("How many are left?", ())
+    assert parsed.gold == ("39" if name == "gold_shown" else "")
 
 
 @pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
@@ -176,10 +177,10 @@ def test_a_question_with_too_few_or_too_many_options_is_refused(question, count)
 
 
 def test_the_prompt_that_shows_the_gold_answer_shows_its_letter_and_words(question):
-    shown = [TEACHERS["gold_shown"].question(question(labels="1234", answer=gold)) for gold in "1234"]
-    for text, mark, option in zip(shown, "ABCD", TEXTS, strict=True):
+    texts = [TEACHERS["gold_shown"].question(question(labels="1234", answer=gold)) for gold in "1234"]
+    for text, mark, option in zip(texts, "ABCD", TEXTS, strict=True):
         assert f"\nThe correct answer is ({mark}) {option}. Explain step by step why" in text
-    assert len(set(shown)) == 4
+    assert len(set(texts)) == 4
 
 
 def test_exemplars_stand_before_the_question_each_with_rationale_and_answer(question):
@@ -191,10 +192,10 @@ def test_exemplars_stand_before_the_question_each_with_rationale_and_answer(ques
 
 
 def test_a_question_that_is_an_exemplar_is_not_shown_its_own_answer():
-    for one in EXEMPLARS:
-        text = TEACHERS["few_shot_cot"].question(one.question)
-        assert text.count(one.question["question"]) == 1 and text.endswith("\nA:")
-        assert one.rationale not in text and text.count("The answer is") == 2
+    for exemplar in EXEMPLARS:
+        text = TEACHERS["few_shot_cot"].question(exemplar.question)
+        assert text.count(exemplar.question["question"]) == 1 and text.endswith("\nA:")
+        assert exemplar.rationale not in text and text.count("The answer is") == 2
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -210,16 +211,16 @@ PLAIN = st.text(st.characters(categories=("L", "N"), include_characters=" ,'?-")
 
 
 @pytest.mark.parametrize("name", TEACHERS)
-@given(asked=PLAIN, texts=st.lists(PLAIN, min_size=2, max_size=8, unique=True), place=st.integers(0, 7))
-def test_a_prompt_is_read_back(name, asked, texts, place):
-    assume(asked and all(texts))
-    row = make_question(texts, question=asked, answer=LETTERS[place % len(texts)])
+@given(question=PLAIN, texts=st.lists(PLAIN, min_size=2, max_size=8, unique=True), gold=st.integers(0, 7))
+def test_a_prompt_is_read_back(name, question, texts, gold):
+    assume(question and all(texts))
+    row = make_question(texts, question=question, answer=LETTERS[gold % len(texts)])
     text = TEACHERS[name].question(row)
-    for more in ("", " It flies, since (B) is a bird.\nTherefore, the answer is"):
-        shown = read_prompt(text + more)
-        assert (shown.question, shown.options) == (asked, tuple(texts))
-        assert shown.gold == (row["answer"] if name == "gold_shown" else "")
-        assert shown.rest.endswith(more) and f"{shown.options[-1]}{shown.rest}" in text + more
+    for continuation in ("", " It flies, since (B) is a bird.\nTherefore, the answer is"):
+        parsed = read_prompt(text + continuation)
+        assert (parsed.question, parsed.options) == (question, tuple(texts))
+        assert parsed.gold == (row["answer"] if name == "gold_shown" else "")
+        assert parsed.rest.endswith(continuation) and f"{parsed.options[-1]}{parsed.rest}" in text + continuation
 
 
 @pytest.mark.parametrize("text", ["", "Hello!", "(A) raft (B) robin", "t1\nWhat flies?"])
@@ -309,6 +310,12 @@ def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
 
 # Reading a completion
 
+
+def cue_of(prompt):
+    """The text between rationale and answer in a completion."""
+    return prompt.answer_cue or f"\n{prompts.FINAL}"
+
+
 RATIONALE = st.sampled_from(("A robin is a bird.", "So (A) it is --> (C).", "Line one.\nLine two.")) | st.text(
     max_size=30
 )
@@ -317,19 +324,15 @@ RATIONALE = st.sampled_from(("A robin is a bird.", "So (A) it is --> (C).", "Lin
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 @given(row=questions(), rationale=RATIONALE)
 def test_a_completion_falls_into_rationale_and_answer(prompt, row, rationale):
-    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
     for label in row["choices"]["label"]:
-        mark = prompts.letter(row, label)
-        assert strictly(prompt, row, f"{rationale}{cue} ({mark}).") == (rationale.strip(), label)
-        assert strictly(prompt, row, f"{rationale}{cue} ({mark}) and so on.\nQ: (A)") == (
-            rationale.strip(),
-            label,
-        )
+        answered = f"{rationale}{cue_of(prompt)} ({prompts.letter(row, label)})"
+        for text in (f"{answered}.", f"{answered} and so on.\nQ: (A)"):
+            assert strictly(prompt, row, text) == (rationale.strip(), label)
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 def test_the_last_cue_counts(question, prompt):
-    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
+    cue = cue_of(prompt)
     rationale, answer = strictly(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
     assert answer == "B" and rationale.endswith("No.")
 
@@ -352,14 +355,9 @@ def test_a_cue_without_its_comma_is_no_cue(question):
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 @pytest.mark.parametrize("text", ["", "  ", "Robins fly, (B)."])
-def test_a_completion_without_cue_has_no_answer(question, prompt, text):
+def test_a_completion_without_a_cue_or_with_nothing_after_it_has_no_answer(question, prompt, text):
+    assert strictly(prompt, question(), text) == strictly(prompt, question(), f"{text}{cue_of(prompt)}  \n")
     assert strictly(prompt, question(), text) == (text.strip(), "")
-
-
-@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
-def test_a_cue_with_nothing_after_it_has_no_answer(question, prompt):
-    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    assert strictly(prompt, question(), f"Robins fly.{cue}  \n") == ("Robins fly.", "")
 
 
 def test_a_recorded_rationale_has_no_answer_and_is_looked_up_by_its_id(question):
@@ -377,10 +375,11 @@ def test_a_recorded_answer_stands_after_the_whole_cue_and_nowhere_else(question)
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 @given(row=questions(), rationale=RATIONALE | st.just("Hm.\n\n\nQ: What? The answer is (A)."))
 def test_another_rationale_takes_the_place_of_a_completions_own_and_its_answer_stays(prompt, row, rationale):
-    cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    text = prompts.with_rationale(prompt, f"Its own.{cue} ({prompts.letter(row, row['answer'])}).", rationale)
-    found, answer = strictly(prompt, row, text)
-    assert answer == row["answer"] and found.split() == rationale.split()
+    text = prompts.with_rationale(
+        prompt, f"Its own.{cue_of(prompt)} ({prompts.letter(row, row['answer'])}).", rationale
+    )
+    own, answer = strictly(prompt, row, text)
+    assert answer == row["answer"] and own.split() == rationale.split()
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
@@ -390,29 +389,29 @@ def test_by_its_conclusion_a_completion_is_read_whatever_the_prompt_asked_for(pr
     joint = prompt.answer_cue or "\n"
     for label in row["choices"]["label"]:
         mark = prompts.letter(row, label)
-        for said in (
+        for ending in (
             f"The best answer is {mark}.",
             f"**Answer:** ({mark})",
             f"### Answer\n{mark}",
             rf"\boxed{{{mark}}}",
         ):
-            found = prompts.read_completion(prompt, row, f"It is so.{joint}\n{said}")
-            assert (found.rationale, found.answer) == ("It is so.", label)
-            assert mark in found.cut and found.rule.endswith(("a letter in brackets", "a letter"))
+            completion = prompts.read_completion(prompt, row, f"It is so.{joint}\n{ending}")
+            assert (completion.rationale, completion.answer) == ("It is so.", label)
+            assert mark in completion.cut and completion.rule.endswith(("a letter in brackets", "a letter"))
 
 
 def test_a_letter_that_is_anothers_option_names_none(question):
     row = question(("C", "A", "T", "G"))
-    said = {"A": "", "C": "", "(C)": "", "B": "B", "T": "C", "G": "D", "(D)": "D", "D. G": "D"}
-    for words, label in said.items():
+    labels = {"A": "", "C": "", "(C)": "", "B": "B", "T": "C", "G": "D", "(D)": "D", "D. G": "D"}
+    for words, label in labels.items():
         assert prompts.read_free(row, f"It is so.\nThe answer is {words}.").answer == label, words
 
 
 def test_a_second_call_that_repeats_its_cue_leaves_the_rationale_as_it_was(question):
     row = question()
     text = f"Robins fly.{prompts.CUE} clear.\nRobins fly.{prompts.CUE} (B)."
-    found = prompts.read_completion(TEACHERS["zero_shot_cot"], row, text)
-    assert (found.rationale, found.answer) == ("Robins fly.", "B") and "clear" in found.cut
+    completion = prompts.read_completion(TEACHERS["zero_shot_cot"], row, text)
+    assert (completion.rationale, completion.answer) == ("Robins fly.", "B") and "clear" in completion.cut
     assert strictly(TEACHERS["zero_shot_cot"], row, text)[0] != "Robins fly."
 
 
@@ -420,7 +419,7 @@ def test_a_second_call_that_repeats_its_cue_leaves_the_rationale_as_it_was(quest
     ("text", "rule"),
     [
         ("Robins fly.", prompts.NO_CONCLUSION),
-        ("Robins fly. Therefore, the answer is", prompts.NOTHING_SAID),
+        ("Robins fly. Therefore, the answer is", prompts.EMPTY_CONCLUSION),
         ("The answer is (A) or (B).", prompts.SEVERAL),
         ("The answer is a whale.", prompts.NOT_UNDERSTOOD),
         ("The answer is (B).", "phrase: a letter in brackets"),
@@ -431,8 +430,8 @@ def test_a_second_call_that_repeats_its_cue_leaves_the_rationale_as_it_was(quest
     ],
 )
 def test_how_an_answer_was_read_or_why_not_is_told(question, text, rule):
-    found = prompts.read_free(question(), text)
-    assert found.rule == rule and (found.answer == "B") == (rule not in prompts.WHY_NOT)
+    completion = prompts.read_free(question(), text)
+    assert completion.rule == rule and (completion.answer == "B") == (rule not in prompts.UNREAD_REASONS)
 
 
 def test_labels_carry_the_version():

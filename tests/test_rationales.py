@@ -14,33 +14,33 @@ def completion(text, finish_reason="stop", sample=0, question_id="q1"):
     return {"question_id": question_id, "sample": sample, "text": text, "finish_reason": finish_reason}
 
 
-def said(rationale, answer):
+def cued(rationale, answer):
     return f"{rationale}\nTherefore, the answer is {answer}"
 
 
 @pytest.mark.parametrize(
-    ("found", "correct", "everything"),
+    ("record", "correct_reason", "all_reason"),
     [
-        (completion(said("A robin is a bird.", "(B).")), "", ""),
-        (completion(said("A raft is a bird.", "(A).")), "wrong_answer", ""),
-        (completion(said("Hard to say.", "either.")), "unparsed_answer", ""),
+        (completion(cued("A robin is a bird.", "(B).")), "", ""),
+        (completion(cued("A raft is a bird.", "(A).")), "wrong_answer", ""),
+        (completion(cued("Hard to say.", "either.")), "unparsed_answer", ""),
         (completion("Hard to say."), "unparsed_answer", ""),
-        (completion(said("", "(B).")), "empty", "empty"),
+        (completion(cued("", "(B).")), "empty", "empty"),
         (completion("  "), "empty", "empty"),
         (completion("A robin is", "length"), "length", "length"),
-        (completion(said("A robin is a bird.", "(B)."), "length"), "length", "length"),
+        (completion(cued("A robin is a bird.", "(B)."), "length"), "length", "length"),
         (completion("", "content_filter"), "content_filter", "content_filter"),
         (completion("", "missing"), "missing", "missing"),
     ],
 )
-def test_a_rationale_is_dropped_for_a_reason(question, found, correct, everything):
-    for keep, reason in (("correct", correct), ("all", everything)):
-        [row] = rationales.judge(PROMPT, {"q1": question()}, [found], keep)
+def test_a_rationale_is_dropped_for_a_reason(question, record, correct_reason, all_reason):
+    for keep, reason in (("correct", correct_reason), ("all", all_reason)):
+        [row] = rationales.judge(PROMPT, {"q1": question()}, [record], keep)
         assert (row["drop_reason"], row["kept"]) == (reason, not reason)
 
 
 def test_a_judged_rationale_is_a_row_of_its_table(question, tmp_path):
-    rows = rationales.judge(PROMPT, {"q1": question()}, [completion(said("A robin is a bird.", "(B)."))], "correct")
+    rows = rationales.judge(PROMPT, {"q1": question()}, [completion(cued("A robin is a bird.", "(B)."))], "correct")
     assert rows == [
         {
             "question_id": "q1",
@@ -59,26 +59,26 @@ def test_a_judged_rationale_is_a_row_of_its_table(question, tmp_path):
 
 @pytest.mark.parametrize("keep", ["correct", "all"])
 def test_a_repetition_is_dropped_within_a_question_only(question, keep):
-    found = [
-        completion(said("Same.", "(B)."), sample=0),
-        completion(said("Other.", "(B)."), sample=1),
-        completion(said("Same.", "(B)."), sample=2),
-        completion(said("Same.", "(B)."), question_id="q2"),
+    completions = [
+        completion(cued("Same.", "(B)."), sample=0),
+        completion(cued("Other.", "(B)."), sample=1),
+        completion(cued("Same.", "(B)."), sample=2),
+        completion(cued("Same.", "(B)."), question_id="q2"),
     ]
-    rows = rationales.judge(PROMPT, {"q1": question(), "q2": question(id="q2")}, found, keep)
+    rows = rationales.judge(PROMPT, {"q1": question(), "q2": question(id="q2")}, completions, keep)
     assert [row["drop_reason"] for row in rows] == ["", "", "duplicate", ""]
 
 
 def test_a_rationale_is_no_repetition_of_a_dropped_one(question):
-    found = [completion(said("Same.", "no idea."), sample=0), completion(said("Same.", "(B)."), sample=1)]
-    rows = rationales.judge(PROMPT, {"q1": question()}, found, "correct")
+    completions = [completion(cued("Same.", "no idea."), sample=0), completion(cued("Same.", "(B)."), sample=1)]
+    rows = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
     assert [row["drop_reason"] for row in rows] == ["unparsed_answer", ""]
 
 
 COMPLETIONS = st.lists(
     st.builds(
         completion,
-        st.builds(said, st.sampled_from(("", "One.", "Two.", "Three.")), st.sampled_from(("(A)", "(B)", "?"))),
+        st.builds(cued, st.sampled_from(("", "One.", "Two.", "Three.")), st.sampled_from(("(A)", "(B)", "?"))),
         st.sampled_from(("stop", "stop", "length", "missing")),
         st.integers(0, 3),
         st.sampled_from(("q1", "q2")),
@@ -87,21 +87,21 @@ COMPLETIONS = st.lists(
 )
 
 
-@given(found=COMPLETIONS)
-def test_the_strict_filter_keeps_only_what_the_lax_one_keeps(question, found):
-    rows = {"q1": question(), "q2": question(id="q2", answer="A")}
+@given(completions=COMPLETIONS)
+def test_the_strict_filter_keeps_only_what_the_lax_one_keeps(question, completions):
+    questions = {"q1": question(), "q2": question(id="q2", answer="A")}
 
-    def kept(keep):
-        judged = rationales.judge(PROMPT, rows, found, keep)
-        assert len(judged) == len(found)
-        assert all(row["kept"] == (row["drop_reason"] == "") for row in judged)
-        texts = [(row["question_id"], row["rationale"]) for row in judged if row["kept"]]
+    def kept_texts(keep):
+        rows = rationales.judge(PROMPT, questions, completions, keep)
+        assert len(rows) == len(completions)
+        assert all(row["kept"] == (row["drop_reason"] == "") for row in rows)
+        texts = [(row["question_id"], row["rationale"]) for row in rows if row["kept"]]
         assert len(texts) == len(set(texts))
-        return set(texts), judged
+        return set(texts), rows
 
-    strict, judged = kept("correct")
-    assert all(row["correct"] for row in judged if row["kept"])
-    assert strict <= kept("all")[0]
+    strict, rows = kept_texts("correct")
+    assert all(row["correct"] for row in rows if row["kept"])
+    assert strict <= kept_texts("all")[0]
 
 
 def test_drops_are_counted_most_frequent_first():
@@ -129,8 +129,8 @@ def test_drops_are_counted_most_frequent_first():
 def test_leaks_of_the_gold_option(question, rationale, text, label, alone):
     for labels in ("ABCD", "1234"):  # shown as (B) whatever the benchmark calls it
         row = question(labels=labels)
-        found = (rationales.leaks_text, rationales.leaks_label, rationales.names_only_gold)
-        assert tuple(measure(row, rationale) for measure in found) == (text, label, alone)
+        measures = (rationales.leaks_text, rationales.leaks_label, rationales.names_only_gold)
+        assert tuple(measure(row, rationale) for measure in measures) == (text, label, alone)
 
 
 def test_an_option_of_several_words_leaks_only_as_a_whole(question):
@@ -253,7 +253,7 @@ PROOF = [
 
 
 @pytest.mark.parametrize(
-    ("written", "correct", "outcome"),
+    ("rationale", "correct", "outcome"),
     [
         (" ".join(PROOF), True, "right answer, right rationale"),
         (" ".join(PROOF).lower(), True, "right answer, right rationale"),
@@ -264,19 +264,19 @@ PROOF = [
         ("", False, "wrong answer, wrong recall"),
     ],
 )
-def test_outcome_tells_where_a_rationale_left_the_proof(question, written, correct, outcome):
-    assert rationales.outcome(question(proof=PROOF), written, correct) == outcome
+def test_outcome_tells_where_a_rationale_left_the_proof(question, rationale, correct, outcome):
+    assert rationales.outcome(question(proof=PROOF), rationale, correct) == outcome
 
 
 def test_outcome_counts_the_subject_of_a_question_as_recall(question):
     proof = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
-    asked = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
-    written = " ".join(["A gull is a fish.", *proof[1:]])
-    assert rationales.outcome(asked, written, False) == "wrong answer, wrong recall"
+    row = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
+    rationale = " ".join(["A gull is a fish.", *proof[1:]])
+    assert rationales.outcome(row, rationale, False) == "wrong answer, wrong recall"
 
 
 @pytest.mark.parametrize(
-    ("style", "written", "correct", "outcome"),
+    ("style", "rationale", "correct", "outcome"),
     [
         ("walk", "A robin is a bird. Every bird has feathers.", True, "right answer, wrong rationale"),
         ("justify", "A robin is a bird. Every bird has feathers.", True, "right answer, right rationale"),
@@ -295,11 +295,9 @@ def test_outcome_counts_the_subject_of_a_question_as_recall(question):
          "wrong answer, wrong recall"),
     ],
 )  # fmt: skip
-def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, written, correct, outcome):
-    asked = question(
-        ("raft", "robin"), proof=["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."]
-    )
-    assert rationales.outcome(asked, written, correct, style) == outcome
+def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, rationale, correct, outcome):
+    row = question(("raft", "robin"), proof=["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."])
+    assert rationales.outcome(row, rationale, correct, style) == outcome
 
 
 # How answers were read
@@ -307,34 +305,35 @@ def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, writ
 
 def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
     ends = ["The answer is (B).", "The best answer is B.", "Answer: (A) or (B)", "It flies.", "It runs.", "Hm."]
-    found = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
-    judged = rationales.judge(PROMPT, {"q1": question()}, found, "correct")
+    completions = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
+    judged = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
     assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(judged)] == [
         ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 1), ("phrase: a letter", "yes", 1), ("several answers, or a denial", "no", 1),
     ]  # fmt: skip
     assert sum(row["share"] for row in rationales.rules(judged)) == pytest.approx(1)
-    told = rationales.unread(judged, found, each=2)
-    assert [(row["why"], row["ends"].split("\n")[1]) for row in told] == [
+    unread = rationales.unread(judged, completions, each=2)
+    assert [(row["why"], row["ends"].split("\n")[1]) for row in unread] == [
         ("several answers, or a denial", "Answer: (A) or (B)"), ("no conclusion", "It flies."), ("no conclusion", "It runs."),
     ]  # fmt: skip
     assert [row["drop_reason"] for row in judged[:2]] == ["", ""] and judged[0]["cut"] == "The answer is (B)."
 
 
 def test_a_text_that_was_cut_stays_only_where_the_recipe_keeps_them_as_the_papers_code_does(question):
-    found = [completion("It flies.\nThe answer is (B).") | {"finish_reason": "length"}]
-    for keep, kept in (("correct", False), ("correct_or_cut", True), ("all", False)):
-        [row] = rationales.judge(PROMPT, {"q1": question()}, found, keep)
-        assert row["kept"] == kept and row["correct"]
-    wrong = [completion("It flies.\nThe answer is (A).") | {"finish_reason": "length"}]
+    right = [completion("It flies.\nThe answer is (B).", "length")]
+    for keep, is_kept in (("correct", False), ("correct_or_cut", True), ("all", False)):
+        [row] = rationales.judge(PROMPT, {"q1": question()}, right, keep)
+        assert row["kept"] == is_kept and row["correct"]
+    wrong = [completion("It flies.\nThe answer is (A).", "length")]
     assert rationales.judge(PROMPT, {"q1": question()}, wrong, "correct_or_cut")[0]["drop_reason"] == "wrong_answer"
 
 
 def test_plain_rationales_are_without_markup(question):
-    found = [completion("**Birds** have $x$ `wings`.\n**Answer:** (B)")]
-    kept, plain = (
-        rationales.judge(PROMPT, {"q1": question()}, found, "correct", markup=markup)[0] for markup in ("kept", "plain")
+    completions = [completion("**Birds** have $x$ `wings`.\n**Answer:** (B)")]
+    original, plain = (
+        rationales.judge(PROMPT, {"q1": question()}, completions, "correct", markup=markup)[0]
+        for markup in ("kept", "plain")
     )
-    assert (kept["rationale"], plain["rationale"]) == ("**Birds** have $x$ `wings`.", "Birds have x wings.")
+    assert (original["rationale"], plain["rationale"]) == ("**Birds** have $x$ `wings`.", "Birds have x wings.")
 
 
 # Nothing kept
@@ -349,8 +348,8 @@ def test_where_nothing_is_kept_one_line_says_what_became_of_it_all():
     texts = [{"question_id": str(i), "sample": 0, "text": f"text {i}\nI cannot say."} for i in range(4)]
     with pytest.raises(rationales.RationaleError) as error:
         rationales.need_kept(rows, texts)
-    told = str(error.value)
-    assert "of 4 completions no rationale was kept: 2 missing, 1 wrong_answer, 1 unparsed_answer" in told
-    assert "ends with 'text 3\\nI cannot say.'" in told and "\n" not in told
+    message = str(error.value)
+    assert "of 4 completions no rationale was kept: 2 missing, 1 wrong_answer, 1 unparsed_answer" in message
+    assert "ends with 'text 3\\nI cannot say.'" in message and "\n" not in message
     rationales.need_kept([*rows, rows[0] | {"kept": True}], texts)
     rationales.need_kept([], [])

@@ -15,18 +15,18 @@ from scicot_utils.tables import TableError
 RATIONALE = judged()
 
 
-def values(of):
+def values(kind):
     """All that a column of this type may hold."""
-    if pa.types.is_struct(of):
-        return st.fixed_dictionaries({field.name: values(field.type) for field in of})
-    if pa.types.is_list(of):
-        return st.lists(values(of.value_type), max_size=5)
+    if pa.types.is_struct(kind):
+        return st.fixed_dictionaries({field.name: values(field.type) for field in kind})
+    if pa.types.is_list(kind):
+        return st.lists(values(kind.value_type), max_size=5)
     return {
         pa.string(): st.text(),
         pa.int64(): st.integers(-(2**63), 2**63 - 1),
         pa.float64(): st.floats(allow_nan=False),
         pa.bool_(): st.booleans(),
-    }[of]
+    }[kind]
 
 
 @pytest.mark.parametrize("table", tables.TABLES)
@@ -87,41 +87,32 @@ def test_a_missing_table_says_what_to_do(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, damage):
     path = tables.write("rationales", [RATIONALE] * 50, tmp_path / "t.parquet")
     whole = path.read_bytes()
-    found = {
+    damaged = {
         "empty": b"",
         "text": b"id,question\n",
         "cut": whole[: len(whole) // 2],
         "middle": whole[:4] + b"\xff" * 60 + whole[64:],
     }[damage]
-    path.write_bytes(found)
+    path.write_bytes(damaged)
     with pytest.raises(TableError, match=r"t\.parquet is not Parquet .*delete and rerun") as caught:
         tables.read("rationales", path)
     assert "\n" not in str(caught.value)
 
 
-def rewritten(path, change):
-    """The file of one rationale, its columns changed."""
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.drop_columns("kept"), r"t\.parquet: column 'kept' is not bool"),
+        (lambda content: content.set_column(1, "sample", pa.array(["0"])), "column 'sample' is not int64"),
+        (lambda content: content.append_column("colour", pa.array(["red"])), r"unknown column\(s\) colour"),
+    ],
+    ids=["missing", "another type", "unknown"],
+)
+def test_a_reader_rejects_a_column_that_is_not_as_declared(tmp_path, change, message):
     content = pa.Table.from_pylist([RATIONALE], schema=tables.TABLES["rationales"])
-    pq.write_table(change(content), path)
-    return path
-
-
-def test_a_reader_rejects_a_table_without_a_column(tmp_path):
-    path = rewritten(tmp_path / "t.parquet", lambda content: content.drop_columns("kept"))
-    with pytest.raises(TableError, match=r"t\.parquet: column 'kept' is not bool"):
-        tables.read("rationales", path)
-
-
-def test_a_reader_rejects_a_column_of_another_type(tmp_path):
-    path = rewritten(tmp_path / "t.parquet", lambda content: content.set_column(1, "sample", pa.array(["0"])))
-    with pytest.raises(TableError, match="column 'sample' is not int64"):
-        tables.read("rationales", path)
-
-
-def test_a_reader_rejects_a_column_it_does_not_know(tmp_path):
-    path = rewritten(tmp_path / "t.parquet", lambda content: content.append_column("colour", pa.array(["red"])))
-    with pytest.raises(TableError, match=r"unknown column\(s\) colour"):
-        tables.read("rationales", path)
+    pq.write_table(change(content), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=message):
+        tables.read("rationales", tmp_path / "t.parquet")
 
 
 def test_a_reader_rejects_another_table(tmp_path):

@@ -34,7 +34,7 @@ def hub(tmp_path, monkeypatch):
 
     def write(content, config="ARC-Easy", name="hub"):
         folder = tmp_path / name
-        (folder / config).mkdir(parents=True)
+        (folder / config).mkdir(parents=True, exist_ok=True)
         lines = ["---", "configs:", f"- config_name: {config}", "  data_files:"]
         for split, rows in content.items():
             pq.write_table(pa.Table.from_pylist(rows), folder / config / f"{split}-00000-of-00001.parquet")
@@ -49,6 +49,10 @@ def splits(**changed):
     return {split: [arc_row(f"{split}1")] for split in tasks.SPLITS} | changed
 
 
+def load(name, dataset_path, **changed):
+    return tasks.load(name, **{"dataset_path": str(dataset_path), "sizes": ALL, "seed": 0} | changed)
+
+
 def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_variant_only():
     rows = [{"split": split} for split in ("train", "test", *tasks.TRANSFER, "validation")]
     assert [row["split"] for row in tasks.unseen(rows)] == ["test", *tasks.TRANSFER, "validation"]
@@ -56,7 +60,7 @@ def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_varia
 
 
 def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
-    rows = tasks.load("ARC-Easy", dataset_path=hub(splits()), sizes=ALL, seed=0)
+    rows = load("ARC-Easy", hub(splits()))
     assert [(row["id"], row["split"], row["dataset"]) for row in rows] == [
         ("train1", "train", "ARC-Easy"),
         ("validation1", "validation", "ARC-Easy"),
@@ -68,7 +72,7 @@ def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
 
 @pytest.mark.parametrize(("labels", "answer"), [("1234", "3"), ("12345", "5"), ("ABC", "C"), ("ABCDE", "E")])
 def test_the_benchmarks_own_labels_and_number_of_options_are_kept(hub, labels, answer):
-    rows = tasks.load("ARC-Easy", dataset_path=hub(splits(test=[arc_row("x", labels, answer)])), sizes=ALL, seed=0)
+    rows = load("ARC-Easy", hub(splits(test=[arc_row("x", labels, answer)])))
     assert (rows[-1]["choices"]["label"], rows[-1]["answer"]) == (list(labels), answer)
 
 
@@ -77,42 +81,42 @@ def test_openbookqa_keeps_its_question_under_another_name(hub):
         return {"question_stem" if name == "question" else name: value for name, value in row.items()}
 
     content = {split: [renamed(row) for row in rows] for split, rows in splits().items()}
-    rows = tasks.load("OpenBookQA", dataset_path=hub(content, "main"), sizes=ALL, seed=0)
+    rows = load("OpenBookQA", hub(content, "main"))
     assert {row["question"] for row in rows} == {"What flies?"}
 
 
 def test_a_gold_answer_that_is_no_label_is_refused_with_the_question(hub):
     path = hub(splits(test=[arc_row("odd", "ABCD", "2")]))
     with pytest.raises(TaskError, match="ARC-Easy test, row odd: the gold answer '2' is none of its labels A, B, C, D"):
-        tasks.load("ARC-Easy", dataset_path=path, sizes=ALL, seed=0)
+        load("ARC-Easy", path)
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are():
     with pytest.raises(TaskError, match="found 'ARC', allowed: microsci, ARC-Easy"):
-        tasks.load("ARC", dataset_path="", sizes=ALL, seed=0)
+        load("ARC", "")
 
 
 def test_a_missing_folder_is_named():
     with pytest.raises(TaskError, match="no folder at dataset_path '/no/such/folder'"):
-        tasks.load("ARC-Easy", dataset_path="/no/such/folder", sizes=ALL, seed=0)
+        load("ARC-Easy", "/no/such/folder")
 
 
 def test_an_unset_environment_variable_is_named(monkeypatch):
     monkeypatch.delenv("SCICOT_DATA", raising=False)
     with pytest.raises(TaskError, match=r"'\$\{SCICOT_DATA\}/ai2_arc'; set it \(or the environment variable in it\)"):
-        tasks.load("ARC-Easy", dataset_path="${SCICOT_DATA}/ai2_arc", sizes=ALL, seed=0)
+        load("ARC-Easy", "${SCICOT_DATA}/ai2_arc")
 
 
 def test_an_environment_variable_in_the_path_is_followed(hub, monkeypatch):
     monkeypatch.setenv("SCICOT_TEST_FOLDER", hub(splits()))
-    assert len(tasks.load("ARC-Easy", dataset_path="$SCICOT_TEST_FOLDER", sizes=ALL, seed=0)) == 3
+    assert len(load("ARC-Easy", "$SCICOT_TEST_FOLDER")) == 3
 
 
 def test_a_folder_of_another_benchmark_is_refused_with_the_next_step(hub):
     with pytest.raises(
         TaskError, match=r"ARC-Challenge: could not be read .*set dataset_path to a local copy"
     ) as caught:
-        tasks.load("ARC-Challenge", dataset_path=hub(splits()), sizes=ALL, seed=0)
+        load("ARC-Challenge", hub(splits()))
     assert "\n" not in str(caught.value)
 
 
@@ -120,7 +124,7 @@ def test_a_benchmark_without_a_split_is_refused_with_the_split(hub):
     content = splits()
     del content["validation"]
     with pytest.raises(TaskError, match="ARC-Easy: no split validation in"):
-        tasks.load("ARC-Easy", dataset_path=hub(content), sizes=ALL, seed=0)
+        load("ARC-Easy", hub(content))
 
 
 def test_a_generated_benchmark_has_no_all():
@@ -158,8 +162,8 @@ def test_of_equal_questions_the_test_copy_stays_then_validation_then_the_first(q
         question(texts[0], id="d", split="validation"),
         question(texts[0], id="e", split="test"),
     ]
-    kept, removed = tasks.deduplicate(rows)
-    assert [row["id"] for row in kept] == ["b", "e"]
+    unique, removed = tasks.deduplicate(rows)
+    assert [row["id"] for row in unique] == ["b", "e"]
     assert [row["id"] for row in removed] == ["a", "c", "d"]
 
 
@@ -176,14 +180,14 @@ def test_the_test_questions_of_another_benchmark_are_a_split_of_their_own_withou
         "other": [question(("cat", text), id=text, dataset="other", split=split)
                   for text, split in (("elk", "train"), ("eel", "test"), ("bat", "test"), ("fly", "test"), ("ant", "test"))],
     }  # fmt: skip
-    kept, removed = tasks.deduplicate(tasks.with_others("one", read, ["other", "one"]))
-    assert {row["id"]: row["split"] for row in kept} == {
+    unique, removed = tasks.deduplicate(tasks.with_others("one", read, ["other", "one"]))
+    assert {row["id"]: row["split"] for row in unique} == {
         "owl": "train", "fly": "test", "other/eel": "test_other", "other/bat": "test_other", "other/ant": "test_other",
     }  # fmt: skip
     assert [row["id"] for row in removed] == ["eel", "bat", "other/fly"]
-    assert [row["id"] for row in tasks.unseen(kept)] == ["fly", "other/eel", "other/bat", "other/ant"]
-    assert [row["id"] for row in tasks.unseen(kept, "fast")] == ["fly"]
-    assert Counter(row["split"] for row in tasks.sample(kept, {"train": 0, "validation": 0, "test": 2}, 0)) == {
+    assert [row["id"] for row in tasks.unseen(unique)] == ["fly", "other/eel", "other/bat", "other/ant"]
+    assert [row["id"] for row in tasks.unseen(unique, "fast")] == ["fly"]
+    assert Counter(row["split"] for row in tasks.sample(unique, {"train": 0, "validation": 0, "test": 2}, 0)) == {
         "train": 1, "test": 1, "test_other": 2,
     }  # fmt: skip
     assert tasks.with_others("one", read, []) == read["one"]
@@ -218,15 +222,15 @@ def test_an_overlap_says_where_its_two_questions_stand(question):
 
 
 @given(st.lists(st.tuples(st.sampled_from(tasks.SPLITS), st.integers(0, 4)), max_size=12))
-def test_after_removal_no_question_occurs_twice_and_none_is_lost(made):
+def test_after_removal_no_question_occurs_twice_and_none_is_lost(drawn):
     rows = [
         {"id": str(number), "split": split, "question": f"q{content}", "choices": {"text": ["x", "y"]}}
-        for number, (split, content) in enumerate(made)
+        for number, (split, content) in enumerate(drawn)
     ]
-    kept, removed = tasks.deduplicate(rows)
-    assert sorted(row["id"] for row in kept + removed) == sorted(row["id"] for row in rows)
-    assert {row["question"] for row in kept} == {row["question"] for row in rows}
-    assert len({row["question"] for row in kept}) == len(kept)
+    unique, removed = tasks.deduplicate(rows)
+    assert sorted(row["id"] for row in unique + removed) == sorted(row["id"] for row in rows)
+    assert {row["question"] for row in unique} == {row["question"] for row in rows}
+    assert len({row["question"] for row in unique}) == len(unique)
 
 
 # Near-duplicates
@@ -238,7 +242,7 @@ WORDS = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8, unique=T
     st.lists(st.tuples(st.sampled_from(["train", "test", "test_forms"]), WORDS), max_size=12),
     st.sampled_from([0.5, 0.8]),
 )
-def test_near_duplicates_are_all_pairs_that_share_enough_words(made, threshold):
+def test_near_duplicates_are_all_pairs_that_share_enough_words(drawn, threshold):
     rows = [
         {
             "id": i,
@@ -248,13 +252,15 @@ def test_near_duplicates_are_all_pairs_that_share_enough_words(made, threshold):
             "choices": {"label": ["A"], "text": ["x"]},
         }
         | {"answer": "A"}
-        for i, (split, words) in enumerate(made)
+        for i, (split, words) in enumerate(drawn)
     ]
-    found = {(pair["train"], pair["other"]): pair["share"] for pair in tasks.near_duplicates(rows, threshold)}
-    sets = [{*words, "x"} for _, words in made]
-    shares = {(i, j): len(a & b) / len(a | b) for i, a in enumerate(sets) for j, b in enumerate(sets)}
-    assert found == {
-        (i, j): share for (i, j), share in shares.items() if made[i][0] == "train" != made[j][0] and share >= threshold
+    shares = {(pair["train"], pair["other"]): pair["share"] for pair in tasks.near_duplicates(rows, threshold)}
+    sets = [{*words, "x"} for _, words in drawn]
+    all_shares = {(i, j): len(a & b) / len(a | b) for i, a in enumerate(sets) for j, b in enumerate(sets)}
+    assert shares == {
+        (i, j): share
+        for (i, j), share in all_shares.items()
+        if drawn[i][0] == "train" != drawn[j][0] and share >= threshold
     }
 
 
@@ -265,9 +271,9 @@ def test_a_near_duplicate_says_where_it_is_and_whether_the_answer_is_the_same(qu
         question(id="c", question="Which of these things has feathers?", answer="A"),
         question(("one", "two"), id="d", question="What else?"),
     ]
-    found = tasks.near_duplicates(rows)
-    assert [(pair["train"], pair["split"], pair["other"]) for pair in found] == [("a", "test", "b"), ("a", "test", "c")]
-    assert [pair["answer shared"] for pair in found] == [True, False]
+    pairs = tasks.near_duplicates(rows)
+    assert [(pair["train"], pair["split"], pair["other"]) for pair in pairs] == [("a", "test", "b"), ("a", "test", "c")]
+    assert [pair["answer shared"] for pair in pairs] == [True, False]
 
 
 # What is told of the embedded benchmark
@@ -293,37 +299,37 @@ def test_no_thing_of_training_is_in_another_split_and_one_that_is_would_be_count
     assert [row["split"] for row in shared] == ["validation", "test", *tasks.TRANSFER]
     assert all(row["things"] and not row["of them in training questions"] for row in shared)
     assert all(row["words of their names"] and not row["of them in names of training"] for row in shared)
-    asked = {"question": "Which is the odd one out?", "split": "test", "group": "odd_one_out"}
+    columns = {"question": "Which is the odd one out?", "split": "test", "group": "odd_one_out"}
     copied = [row | {"split": "test"} for row in embedded if row["split"] == "train"][:1]
-    found = statistics.entities_shared([*embedded, *copied, question(**asked)])
-    assert next(row for row in found if row["split"] == "test")["of them in training questions"] > 0
+    counts = statistics.entities_shared([*embedded, *copied, question(**columns)])
+    assert next(row for row in counts if row["split"] == "test")["of them in training questions"] > 0
     assert statistics.entities_shared([]) == []
 
 
 def test_forms_are_listed_with_their_hops_sizes_an_example_and_its_proof(embedded):
-    listed = statistics.forms(embedded)
-    assert [row["form"] for row in listed] == [*microsci.FORMS]
-    assert sum(row["test"] for row in listed) == 45
-    assert all(row["hops"] >= 2 and row["example"] and row["answer"] and row["proof"] for row in listed)
+    forms = statistics.forms(embedded)
+    assert [row["form"] for row in forms] == [*microsci.FORMS]
+    assert sum(row["test"] for row in forms) == 45
+    assert all(row["hops"] >= 2 and row["example"] and row["answer"] and row["proof"] for row in forms)
 
 
 def test_facts_are_counted_by_table_and_domain():
-    counted = statistics.facts()
+    rows = statistics.facts()
     world = microsci.load_world()
-    of = {(row["what"], row["of"]): row["number"] for row in counted}
-    assert of.pop(("facts", "all")) == world.size()
-    assert sum(number for (what, _), number in of.items() if what == "facts") == world.size()
-    assert sum(number for (what, _), number in of.items() if what == "things") == len(world.entities)
+    numbers = {(row["what"], row["of"]): row["number"] for row in rows}
+    assert numbers.pop(("facts", "all")) == world.size()
+    assert sum(number for (what, _), number in numbers.items() if what == "facts") == world.size()
+    assert sum(number for (what, _), number in numbers.items() if what == "things") == len(world.entities)
 
 
 def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     files = statistics.export_dataset(embedded, tmp_path / "microsci", "# Dataset card: MicroSci\n\n7 | 8\n")
-    found = datasets.load_dataset(str(tmp_path / "microsci"))
-    assert list(found) == [*tasks.SPLITS, *tasks.TRANSFER]
-    assert [row for split in found for row in found[split]] == embedded
-    assert found["train"].features.arrow_schema.types == tables.TABLES["questions"].types
-    assert {file.name for file in files} == {"README.md", *(f"{split}.parquet" for split in found)}
+    loaded = datasets.load_dataset(str(tmp_path / "microsci"))
+    assert list(loaded) == [*tasks.SPLITS, *tasks.TRANSFER]
+    assert [row for split in loaded for row in loaded[split]] == embedded
+    assert loaded["train"].features.arrow_schema.types == tables.TABLES["questions"].types
+    assert {file.name for file in files} == {"README.md", *(f"{split}.parquet" for split in loaded)}
     _, front, card = (tmp_path / "microsci" / "README.md").read_text(encoding="utf-8").split("---\n")
     assert (
         yaml.safe_load(front)["license"] == "cc-by-4.0"
@@ -333,8 +339,8 @@ def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_pa
 
 
 def test_the_licence_of_the_card_is_that_of_the_project_for_its_data():
-    told = (paths.ROOT / "LICENSE").read_text(encoding="utf-8")[:600]
-    assert "embedded data" in told and "Attribution 4.0 International" in " ".join(told.split())
+    licence = (paths.ROOT / "LICENSE").read_text(encoding="utf-8")[:600]
+    assert "embedded data" in licence and "Attribution 4.0 International" in " ".join(licence.split())
 
 
 # Samples
@@ -375,7 +381,7 @@ def test_size_zero_takes_all_and_seeds_differ():
 )
 def test_a_real_benchmark_has_its_published_sizes(real_data, tmp_path, monkeypatch, name, folder, sizes):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    rows = tasks.load(name, dataset_path=str(real_data / folder), sizes=ALL, seed=0)
+    rows = load(name, real_data / folder)
     assert Counter(row["split"] for row in rows) == dict(zip(tasks.SPLITS, sizes, strict=True))
     assert len({row["id"] for row in rows}) == len(rows)
 
@@ -383,7 +389,7 @@ def test_a_real_benchmark_has_its_published_sizes(real_data, tmp_path, monkeypat
 @pytest.mark.parametrize(("name", "copies"), [("ARC-Easy", 3), ("ARC-Challenge", 1)])
 def test_the_known_duplicates_of_arc_leave_train(real_data, tmp_path, monkeypatch, name, copies):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    rows = tasks.load(name, dataset_path=str(real_data / "ai2_arc"), sizes=ALL, seed=0)
+    rows = load(name, real_data / "ai2_arc")
     assert [row["split"] for row in tasks.deduplicate(rows)[1]] == ["train"] * copies
 
 
@@ -401,8 +407,8 @@ def test_sciq_puts_the_right_option_at_every_place_equally_often_and_always_the_
     path = hub(
         {"train": [sciq_row(i) for i in range(400)], "validation": [sciq_row(1)], "test": [sciq_row(2)]}, "default"
     )
-    rows = tasks.load("SciQ", dataset_path=path, sizes=ALL, seed=0)
-    assert rows == tasks.load("SciQ", dataset_path=path, sizes=ALL, seed=5)
+    rows = load("SciQ", path)
+    assert rows == load("SciQ", path, seed=5)
     places = Counter(row["answer"] for row in rows if row["split"] == "train")
     assert set(places) == set("ABCD") and all(70 < count < 130 for count in places.values())
     for row in rows:
@@ -422,10 +428,10 @@ def test_where_test_answers_are_not_public_validation_is_test_and_a_part_of_trai
         "validation": [qasc_row(i) for i in range(50, 60)],
         "test": [qasc_row(i, answer="") for i in range(60, 70)],
     }
-    rows = tasks.load("QASC", dataset_path=hub(content, "default"), sizes=ALL, seed=0)
-    found = {split: [row["id"] for row in rows if row["split"] == split] for split in tasks.SPLITS}
-    assert found["test"] == [f"q{i}" for i in range(50, 60)]
-    assert len(found["validation"]) == 5 and sorted(found["train"] + found["validation"]) == sorted(
+    rows = load("QASC", hub(content, "default"))
+    ids = {split: [row["id"] for row in rows if row["split"] == split] for split in tasks.SPLITS}
+    assert ids["test"] == [f"q{i}" for i in range(50, 60)]
+    assert len(ids["validation"]) == 5 and sorted(ids["train"] + ids["validation"]) == sorted(
         f"q{i}" for i in range(50)
     )
     assert len(rows[0]["choices"]["label"]) == 8
@@ -461,8 +467,8 @@ def test_scienceqa_leaves_out_questions_with_an_image_and_counts_them(tmp_path, 
         file.parent.mkdir(parents=True, exist_ok=True)
         datasets.Dataset.from_list(rows, features=features).to_parquet(file)
     left_out = Counter()
-    rows = tasks.load("ScienceQA", dataset_path=str(tmp_path), sizes=ALL, seed=0, left_out=left_out)
-    assert {split: left_out[split] for split in tasks.SPLITS} == {"train": 2, "validation": 0, "test": 0}
+    rows = load("ScienceQA", tmp_path, left_out=left_out)
+    assert left_out == Counter(train=2)
     assert [(row["question"], row["answer"]) for row in rows] == [
         ("Which is 0?", "A"), ("Which is 3?", "B"), ("Look at the text. Which is 5?", "B"),
     ]  # fmt: skip
@@ -470,7 +476,7 @@ def test_scienceqa_leaves_out_questions_with_an_image_and_counts_them(tmp_path, 
 
 def test_several_benchmarks_may_lie_side_by_side_under_their_names_on_the_hub(hub, tmp_path):
     hub(splits(), name="ai2_arc")
-    assert len(tasks.load("ARC-Easy", dataset_path=str(tmp_path), sizes=ALL, seed=0)) == 3
+    assert len(load("ARC-Easy", tmp_path)) == 3
 
 
 # Fine-tune-CoT's
@@ -484,7 +490,7 @@ def test_the_papers_split_is_made_again_index_by_index(real_data):
         published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
         assert tasks.paper_split(n) == (published["train"], published["test"]), name
     aqua = json.loads((folder / "aqua__default.json").read_text(encoding="utf-8"))
-    assert tasks.drawn(97467, 10_000) == aqua["train"] and aqua["test"] == [*range(97467, 97467 + 254)]
+    assert tasks.paper_draw(97467, 10_000) == aqua["train"] and aqua["test"] == [*range(97467, 97467 + 254)]
     for name, train in (("gsm8k", 7473), ("commonsense_qa", 9741)):
         published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
         assert published["train"] == [*range(train)] and published["test"][0] == train
@@ -519,48 +525,48 @@ def file_of(tmp_path):
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_task_from_a_file_has_the_papers_test_split_and_a_tenth_of_train_to_choose_on(file_of, wrapped):
     rows = [{"sample_index": i, "question": f" How many is {i}? ", "answer": f"{i}.0"} for i in range(395)]
-    found = tasks.load("AddSub", dataset_path=file_of("addsub", rows, wrapped), sizes=ALL, seed=0)
-    assert Counter(row["split"] for row in found) == {"train": 248, "validation": 28, "test": 119}
+    questions = load("AddSub", file_of("addsub", rows, wrapped))
+    assert Counter(row["split"] for row in questions) == {"train": 248, "validation": 28, "test": 119}
     train, test = tasks.paper_split(395)
-    assert [int(row["id"]) for row in found if row["split"] == "test"] == test
-    assert sorted(int(row["id"]) for row in found if row["split"] != "test") == train
+    assert [int(row["id"]) for row in questions if row["split"] == "test"] == test
+    assert sorted(int(row["id"]) for row in questions if row["split"] != "test") == train
     assert (
-        found[0]["choices"] == {"label": [], "text": []}
-        and found[0]["question"] == f"How many is {int(found[0]['id'])}?"
+        questions[0]["choices"] == {"label": [], "text": []}
+        and questions[0]["question"] == f"How many is {int(questions[0]['id'])}?"
     )
 
 
 def test_date_understanding_keeps_its_options_in_the_question(file_of):
-    asked = "Today is 1/2/2020.\nWhat is tomorrow in MM/DD/YYYY? Which choice is true? Answer choices: (A) 01/03/2020, (B) 01/04/2020, (C) 03/01/2020."
-    rows = [{"question": f"{i}. {asked}", "answer": "A"} for i in range(369)]
-    found = tasks.load("DateUnderstanding", dataset_path=file_of("date_understanding", rows), sizes=ALL, seed=0)
-    assert found[0]["choices"] == {"label": ["A", "B", "C"], "text": ["01/03/2020", "01/04/2020", "03/01/2020"]}
-    assert found[0]["question"].endswith("in MM/DD/YYYY? Which choice is true?") and found[0]["answer"] == "A"
-    near = tasks.near_duplicates(found)
+    text = "Today is 1/2/2020.\nWhat is tomorrow in MM/DD/YYYY? Which choice is true? Answer choices: (A) 01/03/2020, (B) 01/04/2020, (C) 03/01/2020."
+    rows = [{"question": f"{i}. {text}", "answer": "A"} for i in range(369)]
+    questions = load("DateUnderstanding", file_of("date_understanding", rows))
+    assert questions[0]["choices"] == {"label": ["A", "B", "C"], "text": ["01/03/2020", "01/04/2020", "03/01/2020"]}
+    assert questions[0]["question"].endswith("in MM/DD/YYYY? Which choice is true?") and questions[0]["answer"] == "A"
+    near = tasks.near_duplicates(questions)
     assert near and all(pair["answer shared"] for pair in near), "templates that recur across its split are counted"
 
 
 def test_strategyqa_answers_yes_or_no_however_the_file_says_it(file_of):
     rows = [{"question": f"Is it {i}?", "answer": ("yes", "No", True, False)[i % 4]} for i in range(2290)]
-    found = tasks.load("StrategyQA", dataset_path=file_of("strategy_qa", rows), sizes=ALL, seed=0)
-    assert {(int(row["id"]) % 4, row["answer"]) for row in found} == {(0, "yes"), (1, "no"), (2, "yes"), (3, "no")}
+    questions = load("StrategyQA", file_of("strategy_qa", rows))
+    assert {(int(row["id"]) % 4, row["answer"]) for row in questions} == {(0, "yes"), (1, "no"), (2, "yes"), (3, "no")}
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ([{"question": "How many?", "answer": "1"}] * 3, "svamp.json holds 3 questions, needed: the 1000 that"),
         ([{"question": "How many?"}], r"svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
         ({"rows": []}, r"svamp.json holds no questions"),
     ],
 )
-def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, told):
+def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, message):
     (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(TaskError, match=f"SVAMP: {told}"):
-        tasks.load("SVAMP", dataset_path=str(tmp_path), sizes=ALL, seed=0)
+    with pytest.raises(TaskError, match=f"SVAMP: {message}"):
+        load("SVAMP", tmp_path)
 
 
-NAMED = {
+FILE_NAMES = {
     "AI2": {
         split: f"ARC-Easy/ARC-Easy-{name}" for split, name in zip(tasks.SPLITS, ("Train", "Dev", "Test"), strict=True)
     },
@@ -598,12 +604,10 @@ def files(folder, rows, names, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-@pytest.mark.parametrize("named", NAMED)
+@pytest.mark.parametrize("names", FILE_NAMES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout, named, suffix):
-    rows = tasks.load(
-        "ARC-Easy", dataset_path=files(tmp_path, LAYOUTS[layout], NAMED[named], suffix), sizes=ALL, seed=0
-    )
+def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout, names, suffix):
+    rows = load("ARC-Easy", files(tmp_path, LAYOUTS[layout], FILE_NAMES[names], suffix))
     assert [(row["id"], row["split"]) for row in rows] == [(f"{split}1", split) for split in tasks.SPLITS]
     labels = ["1", "2"] if layout == "numbers" else ["A", "B"]
     for row in rows:
@@ -612,7 +616,7 @@ def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"question": "  "}, "the question is empty"),
         ({"question": None}, "the question is empty"),
@@ -626,10 +630,10 @@ def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout
         ({"answerKey": "E"}, "the gold answer 'E' is none of its labels A, B"),
     ],
 )
-def test_a_row_that_cannot_be_asked_is_named_with_its_split_and_id(tmp_path, changed, told):
-    place = files(tmp_path, LAYOUTS["hub"] | changed, NAMED["ours"], ".jsonl")
-    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: .*{told}") as error:
-        tasks.load("ARC-Easy", dataset_path=place, sizes=ALL, seed=0)
+def test_a_row_that_cannot_be_asked_is_named_with_its_split_and_id(tmp_path, changed, message):
+    folder = files(tmp_path, LAYOUTS["hub"] | changed, FILE_NAMES["ours"], ".jsonl")
+    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: .*{message}") as error:
+        load("ARC-Easy", folder)
     assert "\n" not in str(error.value)
 
 
@@ -637,50 +641,38 @@ def test_a_row_that_cannot_be_asked_is_named_with_its_split_and_id(tmp_path, cha
 def test_a_row_in_no_known_layout_is_told_with_what_it_holds(tmp_path, missing):
     row = {key: value for key, value in LAYOUTS["hub"].items() if key != missing}
     with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: found .*{missing}.*; allowed: the hub's columns"):
-        tasks.load("ARC-Easy", dataset_path=files(tmp_path, row, NAMED["ours"], ".jsonl"), sizes=ALL, seed=0)
+        load("ARC-Easy", files(tmp_path, row, FILE_NAMES["ours"], ".jsonl"))
 
 
 def test_an_id_that_stands_twice_is_refused(hub):
     twice = splits(test=[arc_row("train1")])
     with pytest.raises(TaskError, match="ARC-Easy: the id 'train1' occurs 2 times, in train and test"):
-        tasks.load("ARC-Easy", dataset_path=hub(twice), sizes=ALL, seed=0)
+        load("ARC-Easy", hub(twice))
 
 
-def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(tmp_path, monkeypatch):
+def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
 
-    def rows_of(place, word):
-        for split in ("train", "validation", "test"):
-            row = {"question_stem": [f"{word} {split}?"], "choices": [{"text": ["x", "y"], "label": ["A", "B"]}]}
-            row |= {"id": [split], "answerKey": ["A"]}
-            folder = place / "openbookqa" / "main"
-            folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.table(row), folder / f"{split}-00000-of-00001.parquet")
-        (place / "openbookqa" / "README.md").write_text(
-            "---\nconfigs:\n- config_name: main\n  data_files:\n"
-            + "".join(f"  - split: {s}\n    path: main/{s}-*\n" for s in ("train", "validation", "test"))
-            + "---\n"
-        )
-        found = tasks.load("OpenBookQA", dataset_path=str(place), sizes=ALL, seed=0)
-        return [row["question"] for row in found]
-
-    for place, word in ((tmp_path / "one", "first"), (tmp_path / "one", "again"), (tmp_path / "two", "other")):
-        assert rows_of(place, word) == [f"{word} {split}?" for split in ("train", "validation", "test")]
+    for folder, word in (("one", "first"), ("one", "again"), ("two", "other")):
+        content = {split: [arc_row(split, question=f"{word} {split}?")] for split in tasks.SPLITS}
+        path = hub(content, "main", f"{folder}/openbookqa")
+        questions = [row["question"] for row in load("OpenBookQA", Path(path).parent)]
+        assert questions == [f"{word} {split}?" for split in tasks.SPLITS]
 
 
 def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_path):
-    listed = "Which one?\nAnswer choices: (A) the red ball, (B) the Answer key, (C) a box."
-    rows = {str(i): [{"question": f"Story {i}. {listed}", "answer": "B", "completion": ""}] for i in range(750)}
+    text = "Which one?\nAnswer choices: (A) the red ball, (B) the Answer key, (C) a box."
+    rows = {str(i): [{"question": f"Story {i}. {text}", "answer": "B", "completion": ""}] for i in range(750)}
     (tmp_path / "D_tracking_shuffled_objects.json").write_text(json.dumps({"data": rows}), encoding="utf-8")
-    found = tasks.load("ShuffledObjects", dataset_path=str(tmp_path), sizes=ALL, seed=0)
+    questions = load("ShuffledObjects", tmp_path)
     train, test = tasks.paper_split(750)
-    assert [row["id"] for row in found if row["split"] == "test"] == [f"{place:05d}" for place in test]
-    assert Counter(row["split"] != "test" for row in found) == {True: len(train), False: len(test)}
-    row = next(row for row in found if row["id"] == "00007")
+    assert [row["id"] for row in questions if row["split"] == "test"] == [f"{index:05d}" for index in test]
+    assert Counter(row["split"] != "test" for row in questions) == {True: len(train), False: len(test)}
+    row = next(row for row in questions if row["id"] == "00007")
     assert row["question"] == "Story 7. Which one?" and row["answer"] == "B"
     assert row["choices"] == {"label": ["A", "B", "C"], "text": ["the red ball", "the Answer key", "a box"]}
-    made = tasks.load("CoinFlip", dataset_path=str(tmp_path), sizes=ALL, seed=0)  # it has no file there, so it is made
-    assert made == tasks.load("CoinFlip", dataset_path="", sizes=ALL, seed=0)
+    generated = load("CoinFlip", tmp_path)  # it has no file there, so it is made
+    assert generated == load("CoinFlip", "")
 
 
 @pytest.mark.parametrize("path", ["", "/no/such/folder"])
@@ -688,16 +680,16 @@ def test_a_missing_file_is_named_with_the_next_step(path):
     with pytest.raises(
         TaskError, match=r"SVAMP: no file svamp\.json, D_svamp\.json or .* in dataset_path .*set it .*reasoning-teacher"
     ):
-        tasks.load("SVAMP", dataset_path=path, sizes=ALL, seed=0)
+        load("SVAMP", path)
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"), [("", "'', allowed: a text that is not empty"), ("maybe", "'maybe', allowed: yes or no")]
+    ("answer", "message"), [("", "'', allowed: a text that is not empty"), ("maybe", "'maybe', allowed: yes or no")]
 )
-def test_a_gold_answer_that_is_none_is_refused(file_of, answer, told):
+def test_a_gold_answer_that_is_none_is_refused(file_of, answer, message):
     rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
-    with pytest.raises(TaskError, match=f"StrategyQA .*: the gold answer is {told}"):
-        tasks.load("StrategyQA", dataset_path=file_of("strategy_qa", rows), sizes=ALL, seed=0)
+    with pytest.raises(TaskError, match=f"StrategyQA .*: the gold answer is {message}"):
+        load("StrategyQA", file_of("strategy_qa", rows))
 
 
 def test_gsm8k_takes_the_number_after_the_marks_and_holds_out_validation(hub):
@@ -705,7 +697,7 @@ def test_gsm8k_takes_the_number_after_the_marks_and_holds_out_validation(hub):
         "train": [{"question": f"How many {i}?", "answer": f"2 + 2 = <<2+2=4>>4\n#### {i},000"} for i in range(20)],
         "test": [{"question": "How many?", "answer": "Hm.\n#### -7"}],
     }
-    rows = tasks.load("GSM8K", dataset_path=hub(content, "main"), sizes=ALL, seed=0)
+    rows = load("GSM8K", hub(content, "main"))
     assert Counter(row["split"] for row in rows) == {"train": 18, "validation": 2, "test": 1}
     assert rows[-1]["answer"] == "-7" and rows[0]["answer"].endswith(",000")
 
@@ -721,26 +713,26 @@ def test_aqua_takes_letters_off_its_options_and_the_papers_draw_of_its_train_spl
 
     content = {"train": [row(i) for i in range(30)], "validation": [row(90)], "test": [row(99)]}
     monkeypatch.setitem(tasks.TASKS, "AQUA", replace(tasks.TASKS["AQUA"], train_drawn=20))
-    rows = tasks.load("AQUA", dataset_path=hub(content, "raw"), sizes=ALL, seed=0)
-    taken = sorted(row["id"] for row in rows if row["split"] != "test")
-    assert taken == [f"train-{i:05d}" for i in tasks.drawn(30, 20)], "ids tell the place in the source"
+    rows = load("AQUA", hub(content, "raw"))
+    ids = sorted(row["id"] for row in rows if row["split"] != "test")
+    assert ids == [f"train-{i:05d}" for i in tasks.paper_draw(30, 20)], "ids tell the place in the source"
     assert [
         int(row["question"].split()[2][:-1]) for row in sorted(rows[:-1], key=lambda row: row["id"])
-    ] == tasks.drawn(30, 20)
+    ] == tasks.paper_draw(30, 20)
     assert (rows[0]["choices"]["text"], rows[0]["answer"]) == (["1", "2/3", "x) y", "4", "5"], "C")
 
 
 def test_commonsenseqa_is_tested_on_its_validation_split(hub):
     content = {split: [arc_row(f"{split}{i}", "ABCDE") for i in range(10)] for split in ("train", "validation")}
     content["test"] = [arc_row("hidden", "ABCDE", answer="")]
-    rows = tasks.load("CommonsenseQA", dataset_path=hub(content, "default"), sizes=ALL, seed=0)
+    rows = load("CommonsenseQA", hub(content, "default"))
     assert {row["id"][:-1] for row in rows if row["split"] == "test"} == {"validation"}
     assert Counter(row["split"] for row in rows) == {"train": 9, "validation": 1, "test": 10}
 
 
 # zero_shot_cot's own files (Kojima et al. 2022), from which Fine-tune-CoT's were made
 
-OF_KOJIMA = {
+KOJIMA_TASKS = {
     "SingleEq": "single_eq", "AddSub": "addsub", "MultiArith": "multiarith", "SVAMP": "svamp",
     "DateUnderstanding": "date_understanding", "ShuffledObjects": "tracking_shuffled_objects",
     "LastLetter": "last_letter_concatenation", "CoinFlip": "coin_flip", "StrategyQA": "strategy_qa",
@@ -748,38 +740,41 @@ OF_KOJIMA = {
 
 
 def whole(name, folder):
-    sizes = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
-    return {row["id"]: row for row in tasks.load(name, dataset_path=str(folder), sizes=sizes, seed=0)}
+    return {row["id"]: row for row in load(name, folder)}
 
 
 def words(row):
-    asked = re.sub(r"\W+", "", row["question"].replace("Which choice is true?", "")).lower()
+    question = re.sub(r"\W+", "", row["question"].replace("Which choice is true?", "")).lower()
     texts, labels = row["choices"]["text"], row["choices"]["label"]
-    return asked, sorted(texts), texts[labels.index(row["answer"])] if texts else row["answer"]
+    return question, sorted(texts), texts[labels.index(row["answer"])] if texts else row["answer"]
 
 
-@pytest.mark.parametrize("name", OF_KOJIMA)
+@pytest.mark.parametrize("name", KOJIMA_TASKS)
 def test_the_files_of_zero_shot_cot_are_the_papers_questions_in_the_papers_splits(real_data, name):
-    found = whole(name, real_data / "zero_shot_cot")
-    published = json.loads((real_data / "finetune_cot_splits" / f"{OF_KOJIMA[name]}__default.json").read_text("utf-8"))
-    assert {*published["test"]} == {int(key) for key, row in found.items() if row["split"] == "test"}
-    assert {*published["train"]} == {int(key) for key, row in found.items() if row["split"] != "test"}
+    questions = whole(name, real_data / "zero_shot_cot")
+    published = json.loads(
+        (real_data / "finetune_cot_splits" / f"{KOJIMA_TASKS[name]}__default.json").read_text("utf-8")
+    )
+    assert {*published["test"]} == {int(key) for key, row in questions.items() if row["split"] == "test"}
+    assert {*published["train"]} == {int(key) for key, row in questions.items() if row["split"] != "test"}
     other = whole(name, real_data / "finetune_cot_completions")
-    assert found.keys() == other.keys()
-    assert [key for key in found if words(found[key]) != words(other[key])] == []  # question, options and right answer
-    assert whole(name, real_data / "zero_shot_cot" / "dataset") == found
+    assert questions.keys() == other.keys()
+    assert [
+        key for key in questions if words(questions[key]) != words(other[key])
+    ] == []  # question, options and right answer
+    assert whole(name, real_data / "zero_shot_cot" / "dataset") == questions
 
 
 def test_a_right_option_of_big_bench_stands_at_each_place_about_as_often(real_data):
     for name, count in (("DateUnderstanding", 6), ("ShuffledObjects", 3)):
-        at = Counter(row["answer"] for row in whole(name, real_data / "zero_shot_cot").values())
-        share = at.total() / count
-        assert len(at) == count and all(0.6 * share < number < 1.45 * share for number in at.values())
+        counts = Counter(row["answer"] for row in whole(name, real_data / "zero_shot_cot").values())
+        share = counts.total() / count
+        assert len(counts) == count and all(0.6 * share < number < 1.45 * share for number in counts.values())
 
 
 def test_commonsenseqa_is_read_from_its_publishers_files_in_that_folder(real_data):
-    at = Counter(row["split"] for row in whole("CommonsenseQA", real_data / "zero_shot_cot").values())
-    assert at == {"train": 8767, "validation": 974, "test": 1221}
+    counts = Counter(row["split"] for row in whole("CommonsenseQA", real_data / "zero_shot_cot").values())
+    assert counts == {"train": 8767, "validation": 974, "test": 1221}
 
 
 # What publishers release: GSM8K and AQuA with a second form beside each file, QASC and SciQ in their own layouts
@@ -816,10 +811,10 @@ def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
         (tmp_path / file).write_text(
             json.dumps(rows) if name == "SciQ" else "\n".join(map(json.dumps, rows)), encoding="utf-8"
         )
-    found = whole(name, tmp_path)
-    assert {row["split"] for row in found.values()} == {*tasks.SPLITS}
-    assert {row["answer"] for row in found.values()} <= {"7", "1,234", *"ABCD"} and "x" not in {
-        row["question"] for row in found.values()
+    questions = whole(name, tmp_path)
+    assert {row["split"] for row in questions.values()} == {*tasks.SPLITS}
+    assert {row["answer"] for row in questions.values()} <= {"7", "1,234", *"ABCD"} and "x" not in {
+        row["question"] for row in questions.values()
     }
 
 
@@ -833,18 +828,16 @@ def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data
 
 
 def test_the_layout_that_is_read_is_named(tmp_path, real_data, hub):
-    found = {name: tasks.layout(name, str(real_data / place)) for name, place in (
+    layouts = {name: tasks.layout(name, str(real_data / folder)) for name, folder in (
         ("microsci", ""), ("ARC-Easy", "ai2_arc"), ("SVAMP", "finetune_cot_completions"), ("SingleEq", "zero_shot_cot"),
     )}  # fmt: skip
-    assert found == {
+    assert layouts == {
         "microsci": "made here",
         "ARC-Easy": "the hub's layout",
         "SVAMP": "published completions, D_svamp.json",
         "SingleEq": f"zero_shot_cot's file {Path(tasks.TASKS['SingleEq'].kojima).name}",
     }
-    plain = files(tmp_path / "plain", LAYOUTS["publisher"], NAMED["ours"], ".jsonl")
-    assert tasks.layout("ARC-Easy", plain).startswith("files by split, ") and ".jsonl" in tasks.layout(
-        "ARC-Easy", plain
-    )
+    plain = files(tmp_path / "plain", LAYOUTS["publisher"], FILE_NAMES["ours"], ".jsonl")
+    assert tasks.layout("ARC-Easy", plain) == "files by split, train.jsonl, val.jsonl, test.jsonl"
     (tmp_path / "svamp.json").write_text("[]", encoding="utf-8")
     assert tasks.layout("SVAMP", str(tmp_path)) == "a file of reasoning-teacher, svamp.json"

@@ -8,12 +8,12 @@ the text names none.
 """
 
 from scicot_utils.prompts.answers import (
+    EMPTY_CONCLUSION,
     LETTERS,
     NO_CONCLUSION,
     NOT_UNDERSTOOD,
-    NOTHING_SAID,
     SEVERAL,
-    WHY_NOT,
+    UNREAD_REASONS,
     PromptError,
     answer_text,
     cleanse,
@@ -38,7 +38,7 @@ from scicot_utils.prompts.templates import (
     TEACHER_PROMPTS,
     Completion,
     Exemplar,
-    Shown,
+    ParsedPrompt,
     StudentTemplate,
     TeacherPrompt,
     ask,
@@ -56,8 +56,11 @@ from scicot_utils.prompts.templates import (
 )
 
 __all__ = [
-    "ARROW", "CUE", "FINAL", "LETTERS", "NOTHING_SAID", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL", "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "WHY_NOT", "Completion", "Conclusion", "Exemplar", "PromptError", "Shown",
-    "StudentTemplate", "TeacherPrompt", "answer_text", "ask", "cleanse", "conclude", "few_shot", "has_number", "has_options", "letter", "need_options", "numbers", "option_text",
-    "options", "plain", "possible", "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt", "split_answer_rationale",
-    "split_rationale_answer", "split_thinking", "with_rationale", "write_answer", "write_answer_rationale", "write_rationale_answer",
+    "ARROW", "CUE", "EMPTY_CONCLUSION", "FINAL", "LETTERS", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL",
+    "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD_REASONS", "Completion", "Conclusion", "Exemplar", "ParsedPrompt",
+    "PromptError", "StudentTemplate", "TeacherPrompt", "answer_text", "ask", "cleanse", "conclude", "few_shot",
+    "has_number", "has_options", "letter", "need_options", "numbers", "option_text", "options", "plain", "possible",
+    "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt",
+    "split_answer_rationale", "split_rationale_answer", "split_thinking", "with_rationale", "write_answer",
+    "write_answer_rationale", "write_rationale_answer",
 ]  # fmt: skip

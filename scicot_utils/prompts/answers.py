@@ -15,6 +15,7 @@ from decimal import Decimal
 from scicot_utils import ScicotError, tasks
 from scicot_utils.recipe import OWN
 from scicot_utils.tables import Row
+from scicot_utils.tasks.checks import squeeze
 
 LETTERS = "ABCDEFGH"
 NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d+)(?:\.\d+)?")
@@ -48,80 +49,84 @@ def letter(question: Row, label: str) -> str:
     return LETTERS[question["choices"]["label"].index(label)]
 
 
-Read = tuple[str, str]  # an answer and the rule by which it was read; ("", "") where none was
+Reading = tuple[str, str]  # an answer and the rule by which it was read; UNREAD if there is none
 UNREAD = ("", "")
 
 
-def _read_option(question: Row, text: str) -> Read:
+def _labels_by_letter(question: Row) -> dict[str, str]:
+    return dict(zip(LETTERS, question["choices"]["label"], strict=False))
+
+
+def _read_option(question: Row, text: str) -> Reading:
     """The option that `text` names: by its exact words, else by a letter in brackets, else by a letter alone, else by
     its words in any case and punctuation.
 
     Exact words come first, since options may read "WW" and "Ww", "+2" and "-2", "gram (g)" or "C". A bare letter counts
     only if it is the whole text, so the article "A" is never taken for an answer.
     """
-    labelled = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
-    for form in (str.strip, lambda words: words.strip().casefold()):
-        matching = [label for label, option in labelled if form(option) == form(text)]
-        if len(matching) == 1 and text.strip():
-            return matching[0], "the option's very words"
-    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
-    bare = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)  # lower case: some students' tokenizers have no capitals
-    for found, rule in ((re.search(r"\(([A-Ha-h])\)", text), "a letter in brackets"), (bare, "a letter alone")):
-        if found:
-            label = shown.get(found[1].upper(), "")
+    options_by_label = list(zip(question["choices"]["label"], question["choices"]["text"], strict=True))
+    for normalise in (str.strip, lambda words: words.strip().casefold()):
+        matches = [label for label, option in options_by_label if normalise(option) == normalise(text)]
+        if len(matches) == 1 and text.strip():
+            return matches[0], "the option's very words"
+    bracketed = re.search(r"\(([A-Ha-h])\)", text)  # lower case: some students' tokenizers have no capitals
+    alone = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)
+    for match, rule in ((bracketed, "a letter in brackets"), (alone, "a letter alone")):
+        if match:
+            label = _labels_by_letter(question).get(match[1].upper(), "")
             return (label, rule) if label else UNREAD
-    wanted = _squeeze(text)
-    matching = [label for label, option in labelled if wanted and _squeeze(option) == wanted]
-    return (matching[0], "the option's words") if len(matching) == 1 else UNREAD
+    words = squeeze(text)
+    matches = [label for label, option in options_by_label if words and squeeze(option) == words]
+    return (matches[0], "the option's words") if len(matches) == 1 else UNREAD
 
 
 def _letters_anywhere(question: Row, text: str) -> list[str]:
     allowed = _task(question).letters or LETTERS[: len(question["choices"]["label"])]
-    shown = dict(zip(LETTERS, question["choices"]["label"], strict=False))
-    return [shown.get(mark, "") for mark in re.findall(f"[{allowed}]", text)]
+    labels = _labels_by_letter(question)
+    return [labels.get(mark, "") for mark in re.findall(f"[{allowed}]", text)]
 
 
 # ── Numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_number(question: Row, text: str) -> Read:
+def _read_number(question: Row, text: str) -> Reading:
     """The one number that `text` names, however often; none if there are several. "39.0" and "$39" are read as "39"."""
-    gold, named = dict.fromkeys(numbers(question["answer"]), question["answer"]), numbers(text)
-    if len(named) != 1:
+    values = numbers(text)
+    if len(values) != 1:
         return UNREAD
-    value = named.pop()
-    return gold.get(value, f"{value.normalize():f}"), "the one number"
+    value = values.pop()
+    return (question["answer"] if value in numbers(question["answer"]) else f"{value.normalize():f}"), "the one number"
 
 
 def numbers(text: str) -> set[Decimal]:
     """The values of all numbers in a text."""
-    return {Decimal(re.sub(r"[$,]", "", found)) for found in NUMBER.findall(text)}
+    return {Decimal(re.sub(r"[$,]", "", match)) for match in NUMBER.findall(text)}
 
 
 def _numbers_anywhere(question: Row, text: str) -> list[str]:
     gold = question["answer"].replace(",", "")
-    found = re.findall(r"-?\d+(?:\.\d+)?", text.replace(",", ""))
+    candidates = re.findall(r"-?\d+(?:\.\d+)?", text.replace(",", ""))
     if _task(question).compared_as == "text":
-        return [question["answer"] if number == gold else number for number in found]
-    return [question["answer"] if abs(float(number) - float(gold)) <= CLOSE else number for number in found]
+        return [question["answer"] if number == gold else number for number in candidates]
+    return [question["answer"] if abs(float(number) - float(gold)) <= CLOSE else number for number in candidates]
 
 
 # ── Yes or no, and single words ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_yes_no(question: Row, text: str) -> Read:
+def _read_yes_no(question: Row, text: str) -> Reading:
     """yes or no, if `text` has exactly one of these words."""
-    found = set(re.findall(r"\b(?:yes|no)\b", text.lower()))
-    return (found.pop(), "the one of yes and no") if len(found) == 1 else UNREAD
+    words = set(re.findall(r"\b(?:yes|no)\b", text.lower()))
+    return (words.pop(), "the one of yes and no") if len(words) == 1 else UNREAD
 
 
 def _yes_no_anywhere(question: Row, text: str) -> list[str]:
     return [word for word in re.sub(r"[\"'\n.\s:,]", " ", text.lower()).split(" ") if word in ("yes", "no")]
 
 
-def _read_word(question: Row, text: str) -> Read:
+def _read_word(question: Row, text: str) -> Reading:
     """The only quoted text, else the text if it is a single word. Case and final punctuation are ignored."""
-    quoted = {found.strip() for found in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
+    quoted = {match.strip() for match in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
     word = quoted.pop() if len(quoted) == 1 else text
     word = word.strip().strip("\"'“”.,:;!?").strip()
     if not re.fullmatch(r"\S+", word):
@@ -134,107 +139,17 @@ def _text_as_word(question: Row, text: str) -> list[str]:
     return [re.sub(r"[\"'\n.\s]", "", text)]
 
 
-# ── Kinds ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Conclusions of another model's text ─────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of answer. `read` is the strict reading. `anywhere`: all candidates of Fine-tune-CoT's reading, in order.
-
-    `among`: every possible answer, if there are few and the question lists none.
-    """
-
-    read: Callable[[Row, str], Read]
-    anywhere: Callable[[Row, str], list[str]]
-    among: tuple[str, ...] = ()
-
-
-KINDS = {
-    "option": Kind(_read_option, _letters_anywhere),
-    "number": Kind(_read_number, _numbers_anywhere),
-    "yes_no": Kind(_read_yes_no, _yes_no_anywhere, ("yes", "no")),
-    "word": Kind(_read_word, _text_as_word),
-}
-
-
-def _task(question: Row) -> tasks.Task:
-    return tasks.TASKS.get(question.get("dataset", ""), tasks.TASKS[tasks.EMBEDDED])
-
-
-def _own(question: Row) -> bool:
-    return question.get("dataset", "").startswith(OWN) and not question.get("choices", {}).get("label", True)
-
-
-def _kind(question: Row) -> Kind:
-    return KINDS[_kind_name(question)]
-
-
-def _kind_name(question: Row) -> str:
-    """The kind of a question's answer. For open answers of a user's own benchmark, it follows from the gold answer."""
-    return tasks.kind_of(question["answer"]) if _own(question) else _task(question).answers
-
-
-def has_options(question: Row) -> bool:
-    """Whether the answer is one of the question's options. Open answers have none to show, rank or exchange."""
-    return _kind(question) is KINDS["option"]
-
-
-def possible(question: Row) -> list[str]:
-    """Every answer that can be guessed: the options' labels, or yes and no; [] if there is no limit to them."""
-    return list(question["choices"]["label"] if has_options(question) else _kind(question).among)
-
-
-def answer_text(question: Row, answer: str) -> str:
-    """An answer in words: its option's text, or an open answer itself."""
-    return option_text(question, answer) if has_options(question) else answer
-
-
-def has_number(question: Row) -> bool:
-    """Whether the answer is a number."""
-    return _kind(question) is KINDS["number"]
-
-
-def shown_answer(question: Row, answer: str) -> str:
-    """An answer as prompts name it: its option's letter in brackets, or an open answer itself."""
-    return f"({letter(question, answer)})" if has_options(question) else answer
-
-
-def read_by(question: Row, text: str) -> Read:
-    """The one answer that `text` names, and the rule that read it; both '' if there is none. The answer is the
-    benchmark's label of an option, or an open answer in the benchmark's spelling.
-    """
-    return _kind(question).read(question, text)
-
-
-def read_conclusion(question: Row, words: str) -> Read:
-    """What the words of a conclusion in another model's text (`conclusions`) mean: an answer and the rule that read it,
-    or '' and the reason, one of WHY_NOT.
-
-    It never guesses. A second answer, a denial, a correction, or anything beside the answer except a reason for it
-    makes the conclusion unreadable.
-    """
-    words = words.strip()[:LONGEST]
-    said = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
-    if not said:
-        return "", NOTHING_SAID
-    if re.search(r"\b(?:that|this|it)(?:'s| is) (?:wrong|incorrect|not right|not correct)\b", said, re.IGNORECASE):
-        return "", SEVERAL
-    kind = _kind_name(question)
-    found = CONCLUDED[kind](question, words if kind == "word" else said)
-    if found == UNREAD:
-        several = DENIED.search(said) or len(set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", said))) > 1
-        return "", SEVERAL if several else NOT_UNDERSTOOD
-    return found
-
-
-NO_CONCLUSION, NOTHING_SAID = "no conclusion", "a cue without an answer"
+NO_CONCLUSION, EMPTY_CONCLUSION = "no conclusion", "a cue without an answer"
 SEVERAL, NOT_UNDERSTOOD = "several answers, or a denial", "an answer that is none of its kind"
-WHY_NOT = (NO_CONCLUSION, NOTHING_SAID, SEVERAL, NOT_UNDERSTOOD)
+UNREAD_REASONS = (NO_CONCLUSION, EMPTY_CONCLUSION, SEVERAL, NOT_UNDERSTOOD)
 LONGEST = 300  # characters of a conclusion that are read
 DENIED = re.compile(
     r"\b(?:not|never|neither|nor|none|either|both|cannot|can't|isn't|unlikely|anything but|or|and)\b", re.IGNORECASE
 )
-SURELY = re.compile(
+CERTAINTY = re.compile(
     r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
     r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
@@ -246,76 +161,79 @@ RETRACTED = re.compile(
     r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|wait)",
     re.IGNORECASE,
 )
-LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<apart>)|(?![A-Za-z0-9'’]))\s*(?P<rest>.*)", re.DOTALL)
+LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTALL)
 
 
-def _plainly(said: str) -> str:
-    """`said` without words of certainty before it, and without the quotation marks behind them."""
-    surely = SURELY.match(said)
-    return said[surely.end() :].lstrip(" \"'“‘([").rstrip(" .\"'”’") if surely else said
+def _without_certainty(words: str) -> str:
+    """`words` without expressions of certainty before them, and without the quotation marks behind them."""
+    match = CERTAINTY.match(words)
+    return words[match.end() :].lstrip(" \"'“‘([").rstrip(" .\"'”’") if match else words
 
 
-def _option_concluded(question: Row, said: str) -> Read:
-    said = _plainly(said)
-    shown = dict(options(question))
-    labels = dict(zip(shown, question["choices"]["label"], strict=True))
-    as_words = [mark for mark, text in shown.items() if _same(text, said)]
-    if len(as_words) == 1 and (as_words[0] == said.strip(" .").upper() or said.strip(" .()[]").upper() not in shown):
-        return labels[as_words[0]], "the option's words"
-    first = LETTER_FIRST.fullmatch(said)
-    if first and first[1].upper() in shown:
-        mark, rest = first[1].upper(), first["rest"].strip()
-        bare = rest.lstrip(" .,:;–—-)").rstrip(" .")
-        conflict = [
-            other
-            for other, text in shown.items()
-            if other != mark and (_squeeze(text) == mark.lower() if not bare else _same(text, bare))
-        ]
-        if conflict:
-            return UNREAD
-        if not bare:
-            return labels[mark], "a letter" if first["apart"] is None else "a letter in brackets"
-        if "?" in rest:
-            return UNREAD
-        own, behind = _squeeze(shown[mark]), _squeeze(bare)
-        if own and (behind == own or (behind.startswith(f"{own} ") and not _others(bare, shown, mark))):
-            return labels[mark], "a letter before its option's words"
-        if not RETRACTED.search(rest) and (
-            REASON.match(rest) or re.match(r"[,;]? ?(?:not|rather than|instead of)\b", rest)
-        ):
-            return labels[mark], "a letter with a reason"
-        sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", rest)
-        if sentence and not CORRECTED.search(rest) and not _others(bare, shown, mark):
-            return labels[mark], "a letter at the end of a sentence"
-        return UNREAD
-    last = LETTER_LAST.fullmatch(said)
-    if last and last[2].upper() in shown and _same(shown[last[2].upper()], last["text"]):
+def _conclude_option(question: Row, words: str) -> Reading:
+    words = _without_certainty(words)
+    texts, labels = dict(options(question)), _labels_by_letter(question)
+    matches = [mark for mark, text in texts.items() if _same(text, words)]
+    if len(matches) == 1 and (matches[0] == words.strip(" .").upper() or words.strip(" .()[]").upper() not in texts):
+        return labels[matches[0]], "the option's words"
+    first = LETTER_FIRST.fullmatch(words)
+    if first and first[1].upper() in texts:
+        rule = _letter_rule(first[1].upper(), first["remainder"].strip(), first["bracketed"] is not None, texts)
+        return (labels[first[1].upper()], rule) if rule else UNREAD
+    last = LETTER_LAST.fullmatch(words)
+    if last and last[2].upper() in texts and _same(texts[last[2].upper()], last["text"]):
         return labels[last[2].upper()], "a letter behind its option's words"
-    reason = REASON.search(said)
-    if reason and len(before := [mark for mark, text in shown.items() if _same(text, said[: reason.start()])]) == 1:
-        return labels[before[0]], "the option's words with a reason"
+    if reason := REASON.search(words):
+        matches = [mark for mark, text in texts.items() if _same(text, words[: reason.start()])]
+        if len(matches) == 1:
+            return labels[matches[0]], "the option's words with a reason"
     return UNREAD
 
 
-def _same(text: str, said: str) -> bool:
+def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, str]) -> str:
+    """The rule by which an option's letter, followed by `remainder`, is an answer; '' if another may be meant.
+
+    `texts`: letter → option.
+    """
+    bare = remainder.lstrip(" .,:;–—-)").rstrip(" .")
+    other_texts = [text for other, text in texts.items() if other != mark]
+    if any(_same(text, bare) if bare else squeeze(text) == mark.lower() for text in other_texts):
+        return ""
+    if not bare:
+        return "a letter in brackets" if bracketed else "a letter"
+    if "?" in remainder:
+        return ""
+    option, words = squeeze(texts[mark]), squeeze(bare)
+    other_named = _names_other(bare, texts, mark)
+    if option and (words == option or (words.startswith(f"{option} ") and not other_named)):
+        return "a letter before its option's words"
+    contrast = re.match(r"[,;]? ?(?:not|rather than|instead of)\b", remainder)
+    if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
+        return "a letter with a reason"
+    sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", remainder)
+    return (
+        "a letter at the end of a sentence" if sentence and not CORRECTED.search(remainder) and not other_named else ""
+    )
+
+
+def _same(text: str, words: str) -> bool:
     """Whether two texts are one option's words. A leading article and punctuation do not count; signs and digits do."""
-    if text.strip().casefold() == said.strip().rstrip(".").casefold():
+    if text.strip().casefold() == words.strip().rstrip(".").casefold():
         return True
-    forms = [_squeeze(re.sub(r"^(?:the|a|an) (?=\w\w)", "", one.strip())) for one in (text, said)]
-    signs = [re.findall(r"[-+*/%=<>^√°]", one) for one in (text, said)]
+    forms = [squeeze(re.sub(r"^(?:the|a|an) (?=\w\w)", "", side.strip())) for side in (text, words)]
+    signs = [re.findall(r"[-+*/%=<>^√°]", side) for side in (text, words)]
     return bool(forms[0]) and forms[0] == forms[1] and signs[0] == signs[1]
 
 
-def _others(said: str, shown: dict[str, str], mark: str) -> bool:
-    """Whether `said` names another option than `mark`, by its letter or by its words."""
-    letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-H])[)\]]?(?![A-Za-z])", said)} - {
-        mark,
-        "A" if "(A)" not in said else "",
-    }
-    padded = f" {_squeeze(said)} "
-    return bool(letters & shown.keys()) or any(
-        f" {_squeeze(text)} " in padded for other, text in shown.items() if other != mark and _squeeze(text)
+def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:
+    """Whether `words` name another option than `mark`, by its letter or by its words. `texts`: letter → option."""
+    letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-H])[)\]]?(?![A-Za-z])", words)} - {mark}
+    if "(A)" not in words:
+        letters -= {"A"}  # the article
+    padded = f" {squeeze(words)} "
+    return bool(letters & texts.keys()) or any(
+        f" {squeeze(text)} " in padded for other, text in texts.items() if other != mark and squeeze(text)
     )
 
 
@@ -327,55 +245,140 @@ NOT_ONE_NUMBER = re.compile(
 )  # fmt: skip
 
 
-def _number_concluded(question: Row, said: str) -> Read:
-    total = TOTAL.fullmatch(said) or re.fullmatch(r"[A-Za-z]\w{0,2} ?= ?(-?\$?\d[\d,.]*)", said)
-    said = total[1] if total and " and " not in said else said
-    said = re.sub(r"(?<=\d) ?[ckm]?m(?:²|\^2|³|\^3)", " units", said)
-    said = re.sub(r"\b(?:minus|negative) (?=\$?\d)", "-", said, flags=re.IGNORECASE)
-    said = re.sub(r"(?<![\d.])\.(?=\d)", "0.", said)
-    return UNREAD if NOT_ONE_NUMBER.search(said) else _read_number(question, said)
+def _conclude_number(question: Row, words: str) -> Reading:
+    total = TOTAL.fullmatch(words) or re.fullmatch(r"[A-Za-z]\w{0,2} ?= ?(-?\$?\d[\d,.]*)", words)
+    words = total[1] if total and " and " not in words else words
+    words = re.sub(r"(?<=\d) ?[ckm]?m(?:²|\^2|³|\^3)", " units", words)
+    words = re.sub(r"\b(?:minus|negative) (?=\$?\d)", "-", words, flags=re.IGNORECASE)
+    words = re.sub(r"(?<![\d.])\.(?=\d)", "0.", words)
+    return UNREAD if NOT_ONE_NUMBER.search(words) else _read_number(question, words)
 
 
-def _yes_no_concluded(question: Row, said: str) -> Read:
-    found = re.match(
-        r"(yes|no|true|false)\b(?P<rest>.*)",
-        _plainly(said),
-        re.IGNORECASE | re.DOTALL,
-    )
-    if not found or not re.match(r"\s*(?:$|[.,;:!–—(-]|because\b|since\b|as\b)", found["rest"]):
+def _conclude_yes_no(question: Row, words: str) -> Reading:
+    match = re.match(r"(yes|no|true|false)\b(?P<remainder>.*)", _without_certainty(words), re.IGNORECASE | re.DOTALL)
+    if not match or not re.match(r"\s*(?:$|[.,;:!–—(-]|because\b|since\b|as\b)", match["remainder"]):
         return UNREAD
-    word, rest = tasks.TRUTH.get(found[1].lower(), found[1].lower()), found["rest"]
-    reason = REASON.match(rest) or re.match(r"[\s,;:.]*not\b", rest)
-    other = re.search(r"\b(?:no|false)\b" if word == "yes" else r"\b(?:yes|true)\b", rest, re.IGNORECASE)
-    denied = word == "yes" and re.search(r"\b(?:not|impossible|cannot)\b|n't\b", rest) and not reason
-    if RETRACTED.search(rest) or denied:
-        return UNREAD
+    word, remainder = tasks.TRUTH.get(match[1].lower(), match[1].lower()), match["remainder"]
+    reason = REASON.match(remainder) or re.match(r"[\s,;:.]*not\b", remainder)
+    opposite = re.search(r"\b(?:no|false)\b" if word == "yes" else r"\b(?:yes|true)\b", remainder, re.IGNORECASE)
+    denied = word == "yes" and re.search(r"\b(?:not|impossible|cannot)\b|n't\b", remainder)
     corrected = re.match(
-        r"[\s,;:.!–—-]*(?:but|however|wait|actually|though|unless|if|or|and|maybe)\b", rest, re.IGNORECASE
+        r"[\s,;:.!–—-]*(?:but|however|wait|actually|though|unless|if|or|and|maybe)\b", remainder, re.IGNORECASE
     )
-    return UNREAD if corrected or (other and not reason) else (word, "its first word")
+    if RETRACTED.search(remainder) or corrected or ((denied or opposite) and not reason):
+        return UNREAD
+    return word, "its first word"
 
 
 UNSURE = {"uncertain", "unclear", "unknown", "impossible", "undefined", "none", "nothing", "n/a"}
 
 
-def _word_concluded(question: Row, said: str) -> Read:
-    quoted = re.findall(r"[\"“']([^\"“”']+)[\"”']", said)
-    word = said if not quoted else quoted[0] if len(quoted) == 1 else ""
-    beside = said.replace(word, "") if quoted else ""
-    if not word or word.strip(" .").lower() in UNSURE or len(beside.split()) > 4 or DENIED.search(beside):
+def _conclude_word(question: Row, words: str) -> Reading:
+    quoted = re.findall(r"[\"“']([^\"“”']+)[\"”']", words)
+    if len(quoted) > 1:
+        return UNREAD
+    word = quoted[0] if quoted else words
+    outside = words.replace(word, "") if quoted else ""
+    if not word or word.strip(" .").lower() in UNSURE or len(outside.split()) > 4 or DENIED.search(outside):
         return UNREAD
     return _read_word(question, word)
 
 
-CONCLUDED: dict[str, Callable[[Row, str], Read]] = {
-    "option": _option_concluded, "number": _number_concluded, "yes_no": _yes_no_concluded, "word": _word_concluded,
-}  # fmt: skip
+# ── Kinds ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of answer. `read` is the strict reading, `conclude` that of another model's conclusion, and `candidates`
+    finds all candidates of Fine-tune-CoT's reading, in order.
+
+    `values`: every possible answer, if there are few and the question lists none.
+    """
+
+    read: Callable[[Row, str], Reading]
+    conclude: Callable[[Row, str], Reading]
+    candidates: Callable[[Row, str], list[str]]
+    values: tuple[str, ...] = ()
+
+
+KINDS = {
+    "option": Kind(_read_option, _conclude_option, _letters_anywhere),
+    "number": Kind(_read_number, _conclude_number, _numbers_anywhere),
+    "yes_no": Kind(_read_yes_no, _conclude_yes_no, _yes_no_anywhere, ("yes", "no")),
+    "word": Kind(_read_word, _conclude_word, _text_as_word),
+}
+
+
+def _task(question: Row) -> tasks.Task:
+    return tasks.TASKS.get(question.get("dataset", ""), tasks.TASKS[tasks.EMBEDDED])
+
+
+def _kind(question: Row) -> str:
+    """The kind of a question's answer. For open answers of a user's own benchmark, it follows from the gold answer."""
+    if question.get("dataset", "").startswith(OWN) and not question.get("choices", {}).get("label", True):
+        return tasks.kind_of(question["answer"])
+    return _task(question).answers
+
+
+def has_options(question: Row) -> bool:
+    """Whether the answer is one of the question's options. Open answers have none to show, rank or exchange."""
+    return _kind(question) == "option"
+
+
+def has_number(question: Row) -> bool:
+    """Whether the answer is a number."""
+    return _kind(question) == "number"
+
+
+def possible(question: Row) -> list[str]:
+    """Every answer that can be guessed: the options' labels, or yes and no; [] if there is no limit to them."""
+    return list(question["choices"]["label"] if has_options(question) else KINDS[_kind(question)].values)
+
+
+def answer_text(question: Row, answer: str) -> str:
+    """An answer in words: its option's text, or an open answer itself."""
+    return option_text(question, answer) if has_options(question) else answer
+
+
+def format_answer(question: Row, answer: str) -> str:
+    """An answer as prompts name it: its option's letter in brackets, or an open answer itself."""
+    return f"({letter(question, answer)})" if has_options(question) else answer
+
+
+# ── Reading an answer ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_by(question: Row, text: str) -> Reading:
+    """The one answer that `text` names, and the rule that read it; both '' if there is none. The answer is the
+    benchmark's label of an option, or an open answer in the benchmark's spelling.
+    """
+    return KINDS[_kind(question)].read(question, text)
 
 
 def read_answer(question: Row, text: str) -> str:
     """The one answer that `text` names, as in `read_by`; '' if there is none."""
     return read_by(question, text)[0]
+
+
+def read_conclusion(question: Row, words: str) -> Reading:
+    """What the words of a conclusion in another model's text (`conclusions`) mean: an answer and the rule that read it,
+    or '' and the reason, one of UNREAD_REASONS.
+
+    It never guesses. A second answer, a denial, a correction, or anything beside the answer except a reason for it
+    makes the conclusion unreadable.
+    """
+    words = words.strip()[:LONGEST]
+    bare = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
+    if not bare:
+        return "", EMPTY_CONCLUSION
+    if re.search(r"\b(?:that|this|it)(?:'s| is) (?:wrong|incorrect|not right|not correct)\b", bare, re.IGNORECASE):
+        return "", SEVERAL
+    kind = _kind(question)
+    reading = KINDS[kind].conclude(question, words if kind == "word" else bare)
+    if reading != UNREAD:
+        return reading
+    several = DENIED.search(bare) or len(set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", bare))) > 1
+    return "", SEVERAL if several else NOT_UNDERSTOOD
 
 
 def cleanse(question: Row, text: str, cue: str = "") -> str:
@@ -385,10 +388,7 @@ def cleanse(question: Row, text: str, cue: str = "") -> str:
     cue is missing. A letter counts wherever it stands, so the article "A" is an answer. In some tasks numbers are
     compared as text (`tasks.Task.compared_as`), so "39.0" is not "39".
     """
-    _, found, after = text.partition(cue) if cue else ("", True, text)
-    candidates = _kind(question).anywhere(question, after if found else text)
-    return (candidates[0] if found else candidates[-1]) if candidates else ""
-
-
-def _squeeze(text: str) -> str:
-    return re.sub(r"\W+", " ", text.lower()).strip()
+    candidates = KINDS[_kind(question)].candidates
+    if cue not in text:
+        return (candidates(question, text) or [""])[-1]
+    return (candidates(question, text[text.index(cue) + len(cue) :]) or [""])[0]

@@ -4,6 +4,7 @@ defined in `answers`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,12 +15,12 @@ from scicot_utils.prompts.answers import (
     PromptError,
     answer_text,
     cleanse,
+    format_answer,
     has_options,
     letter,
     options,
     read_by,
     read_conclusion,
-    shown_answer,
 )
 from scicot_utils.prompts.conclusions import conclude
 from scicot_utils.tables import Row
@@ -28,14 +29,15 @@ ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al.,
 SEPARATOR = " ###"  # Fine-tune-CoT's separator of input and target in a decoder-only student
 
 
-def _around(before: str, question: Row, after: str = "", between: str = " ") -> str:
+def _options(before: str, question: Row, after: str = "", separator: str = " ") -> str:
     """The options between two texts; '' for a question with an open answer."""
-    listed = between.join(f"({mark}) {text}" for mark, text in options(question)) if has_options(question) else ""
-    return f"{before}{listed}{after}" if listed else ""
+    if not has_options(question):
+        return ""
+    return f"{before}{separator.join(f'({mark}) {text}' for mark, text in options(question))}{after}"
 
 
-def _asked(question: Row, before: str) -> str:
-    return f"{question['question']}{_around(before, question)}"
+def _question_and_options(question: Row, before_options: str) -> str:
+    return f"{question['question']}{_options(before_options, question)}"
 
 
 # ── The teacher's side ──────────────────────────────────────────────────────────────────────────────────────────
@@ -91,8 +93,12 @@ class TeacherPrompt:
                 f"prompt '{self.name}': found {len(self.exemplars)} exemplars, allowed: one more than are shown; "
                 "make it with teachers.prompt_of(settings, questions)"
             )
-        others = [one for one in self.exemplars if one.question["id"] != question["id"]]
-        worked = [f"{self.block(one.question)} {_worked(one)}" for one in others[: len(self.exemplars) - 1]]
+        others = [exemplar for exemplar in self.exemplars if exemplar.question["id"] != question["id"]]
+        worked = [
+            f"{self.block(exemplar.question)} {exemplar.rationale} {FINAL} "
+            f"{format_answer(exemplar.question, exemplar.question['answer'])}."
+            for exemplar in others[: len(self.exemplars) - 1]
+        ]
         return "\n\n".join([*worked, self.block(question)])
 
 
@@ -107,10 +113,6 @@ def few_shot(prompt: TeacherPrompt, exemplars: Iterable[Exemplar]) -> TeacherPro
     return replace(prompt, exemplars=tuple(exemplars))
 
 
-def _worked(exemplar: Exemplar) -> str:
-    return f"{exemplar.rationale} {FINAL} {shown_answer(exemplar.question, exemplar.question['answer'])}."
-
-
 def _ending(question: Row) -> str:
     return f"end with one line of the form '{FINAL} {'(X)' if has_options(question) else 'X'}.'"
 
@@ -120,7 +122,7 @@ def _zero_shot_cot(question: Row) -> str:
 
 
 def _one_call(question: Row) -> str:
-    return f"Question: {_asked(question, OPTIONS)}\nThink step by step, then {_ending(question)}\nReasoning:"
+    return f"Question: {_question_and_options(question, OPTIONS)}\nThink step by step, then {_ending(question)}\nReasoning:"
 
 
 def need_options(question: Row) -> None:
@@ -134,54 +136,62 @@ def need_options(question: Row) -> None:
 
 def _options_walked(question: Row) -> str:
     need_options(question)
-    return f"Question: {_asked(question, OPTIONS)}\nDiscuss each option in turn, then {_ending(question)}\nReasoning:"
+    return (
+        f"Question: {_question_and_options(question, OPTIONS)}\n"
+        f"Discuss each option in turn, then {_ending(question)}\nReasoning:"
+    )
 
 
 def ask(question: Row) -> str:
     """A question in the format of Kojima et al. (2022), up to where its answer begins."""
-    return f"Q: {_asked(question, ' Answer Choices: ')}\nA:"
+    return f"Q: {_question_and_options(question, ' Answer Choices: ')}\nA:"
 
 
 def _gold_shown(question: Row) -> str:
-    gold = shown_answer(question, question["answer"])
+    gold = format_answer(question, question["answer"])
     if has_options(question):
         gold = f"{gold} {answer_text(question, question['answer'])}"
     return (
-        f"Question: {_asked(question, OPTIONS)}\n"
+        f"Question: {_question_and_options(question, OPTIONS)}\n"
         f"{GOLD} {gold}. Explain step by step why, then {_ending(question)}\nReasoning:"
     )
 
 
-def _split_last(cue: str) -> Callable[[str], tuple[str, str]]:
-    def split(text: str) -> tuple[str, str]:
-        rationale, found, answer = text.rpartition(cue.strip())
-        return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
-
-    return split
+def _split_last(cue: str, text: str) -> tuple[str, str]:
+    """(rationale, answer) around the last cue, whatever the white space around it."""
+    rationale, separator, answer = text.rpartition(cue.strip())
+    return (rationale.strip(), answer.strip()) if separator else (text.strip(), "")
 
 
 def _split_first_block(text: str) -> tuple[str, str]:
     """The first block only: after few-shot examples, a language model may go on with a question of its own."""
-    return _split_last(FINAL)(text.split("\n\nQ:")[0])
+    return _split_last(FINAL, text.split("\n\nQ:")[0])
 
 
 def _by_id(question: Row) -> str:
-    return f"{question['id']}\n{_asked(question, OPTIONS)}"
+    return f"{question['id']}\n{_question_and_options(question, OPTIONS)}"
 
 
 def _split_recorded(text: str) -> tuple[str, str]:
     """(rationale, answer) around the first whole cue, including its line break, which `teachers.forms` puts there."""
-    rationale, found, answer = text.partition(CUE)
-    return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
+    rationale, _, answer = text.partition(CUE)
+    return rationale.strip(), answer.strip()
 
+
+_split_final = functools.partial(_split_last, FINAL)
 
 TEACHER_PROMPTS = {
     prompt.name: prompt
     for prompt in (
-        TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_last(CUE), "Kojima et al. 2022; Ho et al., 3.1"),
         TeacherPrompt(
-            "zero_shot_cot_one_call", 1, _one_call, "", _split_last(FINAL), "one-call form of the same", cue=FINAL
+            "zero_shot_cot",
+            1,
+            _zero_shot_cot,
+            CUE,
+            functools.partial(_split_last, CUE),
+            "Kojima et al. 2022; Ho et al., 3.1",
         ),
+        TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_final, "one-call form of the same", cue=FINAL),
         TeacherPrompt(
             "few_shot_cot",
             1,
@@ -193,9 +203,9 @@ TEACHER_PROMPTS = {
             cue=FINAL,
         ),
         TeacherPrompt(
-            "gold_shown", 1, _gold_shown, "", _split_last(FINAL), "after Zelikman et al. 2022, STaR's hint", cue=FINAL
+            "gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL
         ),
-        TeacherPrompt("options_walked", 1, _options_walked, "", _split_last(FINAL), "this project", cue=FINAL),
+        TeacherPrompt("options_walked", 1, _options_walked, "", _split_final, "this project", cue=FINAL),
         TeacherPrompt(
             "recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
         ),
@@ -204,7 +214,7 @@ TEACHER_PROMPTS = {
 
 
 @dataclass(frozen=True)
-class Shown:
+class ParsedPrompt:
     """What a prompt's text shows: its last question, the options if any, the gold letter or open answer ('' if not
     shown), and the text after the question.
     """
@@ -215,16 +225,17 @@ class Shown:
     rest: str
 
 
-def read_prompt(text: str) -> Shown:
+def read_prompt(text: str) -> ParsedPrompt:
     """Parse the text of any teacher's prompt. Raises PromptError if it shows no question."""
-    asked = re.compile(r"^(?:Q|Question): (.+?)(?:(?: Answer Choices: |\nOptions: )(\(A\) .+))?$", re.MULTILINE)
-    found = list(asked.finditer(text))
-    if not found:
+    pattern = r"^(?:Q|Question): (.+?)(?:(?: Answer Choices: |\nOptions: )(\(A\) .+))?$"
+    matches = list(re.finditer(pattern, text, re.MULTILINE))
+    if not matches:
         raise PromptError(f"found no question in a prompt that starts '{text[:80]}'")
-    rest = text[found[-1].end() :]
+    question, option_list = matches[-1].groups(default="")
+    rest = text[matches[-1].end() :]
     gold = re.match(rf"\n{GOLD} (?:\(([A-H])\)|(.+?)\. Explain step by step)", rest)
-    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", found[-1][2] or "")
-    return Shown(found[-1][1], tuple(choices), (gold[1] or gold[2]) if gold else "", rest)
+    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", option_list)
+    return ParsedPrompt(question, tuple(choices), (gold[1] or gold[2]) if gold else "", rest)
 
 
 @dataclass(frozen=True)
@@ -245,15 +256,17 @@ def read_free(question: Row, text: str) -> Completion:
     """A text read by its conclusion, in any form (`conclusions`). Without one, a last line counts as a conclusion if it
     is an option's exact words, with or without its letter.
     """
-    found = conclude(text)
-    if not found.rule:
-        before, _, last = found.before.rpartition("\n")
-        answer, rule = read_conclusion(question, last) if has_options(question) else ("", "")
-        if before and answer and "words" in rule:
-            return Completion(before.strip(), answer, f"last line: {rule}", last.strip())
-        return Completion(found.before, "", NO_CONCLUSION, "")
-    answer, rule = read_conclusion(question, found.words)
-    return Completion(found.before, answer, f"{found.rule}: {rule}" if answer else rule, found.cut)
+    conclusion = conclude(text)
+    if conclusion.rule:
+        answer, rule = read_conclusion(question, conclusion.words)
+        rule = f"{conclusion.rule}: {rule}" if answer else rule
+        return Completion(conclusion.before, answer, rule, conclusion.cut)
+    before, _, last_line = conclusion.before.rpartition("\n")
+    if before and has_options(question):
+        answer, rule = read_conclusion(question, last_line)
+        if answer and "words" in rule:
+            return Completion(before.strip(), answer, f"last line: {rule}", last_line.strip())
+    return Completion(conclusion.before, "", NO_CONCLUSION, "")
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
@@ -265,29 +278,29 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
     last candidate of all.
     """
     if reading == "conclusion":
-        found = read_free(question, text)
-        rationale, joint, repeated = _first_call(question, found.rationale, prompt.joint)
-        return replace(found, rationale=rationale.strip(), cut=f"{joint}{repeated}\n{found.cut}".strip())
-    rationale, answer = prompt.split(text)
-    cut = text[len(text.rstrip()) - len(answer) :] if answer else ""
+        completion = read_free(question, text)
+        rationale, second_call = _split_calls(question, completion.rationale, prompt.joint)
+        return replace(completion, rationale=rationale.strip(), cut=f"{second_call}\n{completion.cut}".strip())
+    rationale, answer_part = prompt.split(text)
+    cut = text[len(text.rstrip()) - len(answer_part) :] if answer_part else ""
     if reading == "paper":
-        read = cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer)
-        return Completion(rationale, read, "the paper's" if read else NO_CONCLUSION, cut)
-    read, rule = read_by(question, answer.splitlines()[0]) if answer else ("", "")
-    return Completion(rationale, read, rule or (NOT_UNDERSTOOD if answer else NO_CONCLUSION), cut)
+        answer = cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer_part)
+        return Completion(rationale, answer, "the paper's" if answer else NO_CONCLUSION, cut)
+    if not answer_part:
+        return Completion(rationale, "", NO_CONCLUSION, cut)
+    answer, rule = read_by(question, answer_part.splitlines()[0])
+    return Completion(rationale, answer, rule or NOT_UNDERSTOOD, cut)
 
 
-def _first_call(question: Row, rationale: str, joint: str) -> tuple[str, str, str]:
-    """(text of the first call, joint, text after it), divided where the second call repeats the cue that joins the
-    calls, or the answer. (rationale, '', '') if it repeats neither.
+def _split_calls(question: Row, rationale: str, joint: str) -> tuple[str, str]:
+    """(text of the first call, the joint and the text of the second), divided where the second call repeats the cue
+    that joins the calls, or the answer. (rationale, '') if it repeats neither.
     """
-    start = rationale.find(joint) if joint else -1
-    while start >= 0:
-        said = rationale[start + len(joint) :].split("\n")[0]
-        if len(said.split()) <= 2 or read_conclusion(question, said)[0]:
-            return rationale[:start], joint, rationale[start + len(joint) :]
-        start = rationale.find(joint, start + 1)
-    return rationale, "", ""
+    for match in re.finditer(re.escape(joint), rationale) if joint else ():
+        first_line = rationale[match.end() :].split("\n")[0]
+        if len(first_line.split()) <= 2 or read_conclusion(question, first_line)[0]:
+            return rationale[: match.start()], rationale[match.start() :]
+    return rationale, ""
 
 
 def with_rationale(prompt: TeacherPrompt, text: str, rationale: str) -> str:
@@ -343,7 +356,7 @@ STUDENT_TEMPLATES = {
         StudentTemplate(
             "options_first",
             1,
-            lambda question: f"{_around('', question, ' ')}{question['question']}",
+            lambda question: f"{_options('', question, ' ')}{question['question']}",
             " Solution:",
             " Answer:",
             "this project: options at fixed places, then the question",
@@ -351,7 +364,7 @@ STUDENT_TEMPLATES = {
         StudentTemplate(
             "multimodal_cot",
             1,
-            lambda question: f"Question: {question['question']}\nContext: N/A{_around(OPTIONS, question)}",
+            lambda question: f"Question: {question['question']}\nContext: N/A{_options(OPTIONS, question)}",
             "\nSolution:",
             "\nAnswer:",
             "Zhang et al. 2023, arXiv 2302.00923, text only",
@@ -359,7 +372,7 @@ STUDENT_TEMPLATES = {
         StudentTemplate(
             "finetune_cot",
             1,
-            lambda question: f"{question['question']}{_around(' Answer choices: ', question, '.', ', ')}",
+            lambda question: f"{question['question']}{_options(' Answer choices: ', question, '.', ', ')}",
             "",
             "",
             "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written",
@@ -373,7 +386,7 @@ def write_answer(question: Row, answer: str, answer_format: str) -> str:
     text, its letter, or the sentence `The answer is (B).` (`label`, Multimodal-CoT's form).
     """
     if has_options(question) and answer_format == "label":
-        return f"{FINAL} {shown_answer(question, answer)}."
+        return f"{FINAL} {format_answer(question, answer)}."
     if has_options(question) and answer_format == "letter":
         return letter(question, answer)
     return answer_text(question, answer)
@@ -386,8 +399,7 @@ def write_rationale_answer(rationale: str, answer: str) -> str:
 
 def split_rationale_answer(text: str) -> tuple[str, str]:
     """(rationale, answer) of Fine-tune-CoT's target. A text without an arrow is all rationale."""
-    rationale, found, answer = text.rpartition(ARROW.strip())
-    return (rationale.strip(), answer.strip()) if found else (text.strip(), "")
+    return _split_last(ARROW, text)
 
 
 def write_answer_rationale(rationale: str, answer: str) -> str:

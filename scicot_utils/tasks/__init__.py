@@ -9,9 +9,9 @@ from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates,
 from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
 from scicot_utils.tasks.reading import (
-    drawn,
     layout,
     load,
+    paper_draw,
     paper_split,
     preflight,
     sample,
@@ -22,6 +22,6 @@ from scicot_utils.tasks.reading import (
 
 __all__ = [
     "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
-    "drawn", "kind_of", "layout", "load", "near_duplicates", "overlaps",
+    "kind_of", "layout", "load", "near_duplicates", "overlaps", "paper_draw",
     "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen", "with_others",
 ]  # fmt: skip

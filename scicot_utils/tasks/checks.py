@@ -40,11 +40,8 @@ def fault(task: Task, row: Row) -> str:
 
 def splits_of(rows: Iterable[Row]) -> list[str]:
     """The splits that occur in `rows`, in their fixed order; those of other benchmarks last, in order of appearance."""
-    found = dict.fromkeys(row["split"] for row in rows)
-    return [
-        *(split for split in (*SPLITS, *TRANSFER) if split in found),
-        *(split for split in found if split not in (*SPLITS, *TRANSFER)),
-    ]
+    present, fixed = dict.fromkeys(row["split"] for row in rows), (*SPLITS, *TRANSFER)
+    return [*(split for split in fixed if split in present), *(split for split in present if split not in fixed)]
 
 
 def content_key(row: Row) -> tuple[str, ...]:
@@ -59,30 +56,30 @@ def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     The test split thus keeps the published size, and no training question occurs in it (rules of evidence, 3).
     """
     tests = [split for split in splits_of(rows) if split.startswith("test")]
-    rank = {split: place for place, split in enumerate((*tests, "validation", "train"))}
+    rank = {split: index for index, split in enumerate((*tests, "validation", "train"))}
     first: dict[tuple[str, ...], Row] = {}
     for row in sorted(rows, key=lambda row: rank[row["split"]]):
         first.setdefault(content_key(row), row)  # the row, not its id: copies may share one
-    kept = [row for row in rows if first[content_key(row)] is row]
-    return kept, [row for row in rows if first[content_key(row)] is not row]
+    unique = [row for row in rows if first[content_key(row)] is row]
+    return unique, [row for row in rows if first[content_key(row)] is not row]
 
 
 def overlaps(rows: list[Row]) -> list[Row]:
     """Pairs of equal questions: {first, first_place, second, second_place}. A place is dataset/split."""
     seen: dict[tuple[str, ...], Row] = {}
-    found = []
+    pairs = []
     for row in rows:
-        earlier = seen.setdefault(content_key(row), row)
-        if earlier is not row:
-            found.append(
+        first = seen.setdefault(content_key(row), row)
+        if first is not row:
+            pairs.append(
                 {
-                    "first": earlier["id"],
-                    "first_place": _place(earlier),
+                    "first": first["id"],
+                    "first_place": f"{first['dataset']}/{first['split']}",
                     "second": row["id"],
-                    "second_place": _place(row),
+                    "second_place": f"{row['dataset']}/{row['split']}",
                 }
             )
-    return found
+    return pairs
 
 
 def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
@@ -94,41 +91,41 @@ def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
     options have the same wording.
     """
     words = [set(squeeze(" ".join([row["question"], *row["choices"]["text"]])).split()) for row in rows]
-    common = Counter(word for found in words for word in found)
-    rarest = [sorted(found, key=lambda word: (common[word], word)) for found in words]
-    rarest = [found[: len(found) - math.ceil(threshold * len(found)) + 1] for found in rarest]
-    holding: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
+    counts = Counter(word for row_words in words for word in row_words)
+    rarest = [
+        sorted(row_words, key=lambda word: (counts[word], word))[
+            : len(row_words) - math.ceil(threshold * len(row_words)) + 1
+        ]
+        for row_words in words
+    ]
+    train_index: dict[str, list[int]] = {}  # rare word → training rows with it
+    for i, row in enumerate(rows):
         if row["split"] == "train":
-            for word in rarest[number]:
-                holding.setdefault(word, []).append(number)
+            for word in rarest[i]:
+                train_index.setdefault(word, []).append(i)
     pairs = []
-    for number, row in enumerate(rows):
+    for i, row in enumerate(rows):
         if row["split"] == "train":
             continue
-        for other in sorted({other for word in rarest[number] for other in holding.get(word, ())}):
-            share = len(words[number] & words[other]) / len(words[number] | words[other])
+        for j in sorted({j for word in rarest[i] for j in train_index.get(word, ())}):
+            share = len(words[i] & words[j]) / len(words[i] | words[j])
             if share >= threshold:
                 pairs.append(
                     {
-                        "dataset": rows[other]["dataset"],
-                        "train": rows[other]["id"],
+                        "dataset": rows[j]["dataset"],
+                        "train": rows[j]["id"],
                         "split": row["split"],
                         "other": row["id"],
                         "share": share,
-                        "answer shared": _right(row) == _right(rows[other]),
+                        "answer shared": _gold_words(row) == _gold_words(rows[j]),
                     }
                 )
     return pairs
 
 
-def _right(row: Row) -> str:
+def _gold_words(row: Row) -> str:
     texts = dict(zip(row["choices"]["label"], row["choices"]["text"], strict=True))
     return squeeze(texts.get(row["answer"], row["answer"]))
-
-
-def _place(row: Row) -> str:
-    return f"{row['dataset']}/{row['split']}"
 
 
 def squeeze(string: str) -> str:

@@ -8,6 +8,7 @@ the one way that fits its rows. If two ways fit and disagree on the right option
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import random
 import re
@@ -23,7 +24,7 @@ from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import SPLITS, TASKS, TRUTH, Task, TaskError
 
-CALLED = {  # a split → pattern of its names, in a column or in a file's name
+SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's name
     "train": re.compile(r"(?i)(?:^|[\W_])train(?:ing)?(?=$|[\W_])"),
     "validation": re.compile(r"(?i)(?:^|[\W_])(?:valid(?:ation)?|val|dev(?:elopment)?)(?=$|[\W_])"),
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
@@ -51,10 +52,12 @@ def kind_of(answer: str) -> str:
 
 
 @dataclass
-class Asked:
-    """A row as in its file. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column."""
+class RawQuestion:
+    """A row as in its file. `source`: benchmark, file and row, for messages. `labels`: its own labels, or []. `texts`:
+    all option texts, '' for an empty column.
+    """
 
-    where: str
+    source: str
     id: str
     question: str
     answer: str
@@ -69,89 +72,98 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     Raises TaskError, one line, with the file, the row and what is allowed. With `faulty: drop`, it leaves such rows out
     instead and counts them in `left_out`.
     """
-    asked: list[Asked] = []
-    for file, of_file in _files(name, own):
+    questions: list[RawQuestion] = []
+    for file, file_split in _files(name, own):
         try:
             numbered = list(rows.read(file))
         except ValueError as error:
             raise TaskError(f"{name}: {error}") from None
         for number, row in numbered:
-            where = f"{name}: {file.name}, row {number}"
-            _columns(where, own, row)
+            source = f"{name}: {file.name}, row {number}"
+            _check_columns(source, own, row)
             try:
-                one = _asked(where, own, row, f"{file.stem}-{number:05d}" if of_file else f"{number:05d}")
-                one.split = of_file or (_split(_text(rows.at(row, own.split))) if own.split else "")
-                if own.split and not one.split:
+                question = _parse_row(source, own, row, f"{file.stem}-{number:05d}" if file_split else f"{number:05d}")
+                question.split = file_split or (_split_in(_text(rows.at(row, own.split))) if own.split else "")
+                if own.split and not question.split:
                     raise RowFault("its split is called neither train, validation (dev) nor test")
             except RowFault as fault:
-                _faulty(where, str(fault), own, left_out)
+                _reject(source, str(fault), own, left_out)
             else:
-                asked.append(one)
-    made = _open(name, own, asked, left_out) if not own.options else _with_options(name, own, asked, left_out)
-    found = _divided(own, made)
-    if empty := [split for split in SPLITS if not found[split]]:
+                questions.append(question)
+    converted = _with_options(own, questions, left_out) if own.options else _open(name, own, questions, left_out)
+    by_split = _assign_splits(own, converted)
+    if empty := [split for split in SPLITS if not by_split[split]]:
         raise TaskError(
             f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {', '.join(SPLITS)}"
         )
-    return found
+    return by_split
 
 
-def _faulty(where: str, fault: str, own: Own, left_out: Counter[str] | None) -> None:
+def _reject(source: str, fault: str, own: Own, left_out: Counter[str] | None) -> None:
+    """Raise TaskError for a faulty row, or count it if the recipe drops such rows."""
     if own.faulty == "stop":
-        raise TaskError(f"{where}: {fault}; fix the row, or leave such rows out with faulty: drop")
+        raise TaskError(f"{source}: {fault}; fix the row, or leave such rows out with faulty: drop")
     if left_out is not None:
         left_out["train"] += 1
 
 
 def _files(name: str, own: Own) -> list[tuple[Path, str]]:
     """The files of a benchmark, each with its split; '' for a single file."""
-    place = paths.expand(own.path)
-    if place.is_file() and rows.kind(place):
-        return [(place, "")]
-    inside = sorted(place.iterdir()) if place.is_dir() else []
-    kept = [file for file in inside if file.is_file() and rows.kind(file) and not file.name.startswith(".")]
-    named = [(file, _split(file.name.partition(".")[0])) for file in kept]
-    named = [(file, split) for file, split in named if split]
-    stems = Counter(file.name.partition(".")[0] for file, _ in named)
-    if twice := [stem for stem, count in stems.items() if count > 1]:
-        raise TaskError(f"{name}: {own.path} holds several files called {twice[0]}; allowed: one of each")
-    if not {"train", "test"} <= {split for _, split in named}:
+    path = paths.expand(own.path)
+    if path.is_file() and rows.kind(path):
+        return [(path, "")]
+    files = [
+        (file, split)
+        for file in (sorted(path.iterdir()) if path.is_dir() else [])
+        if file.is_file() and rows.kind(file) and not file.name.startswith(".") and (split := _split_in(_stem(file)))
+    ]
+    stems = Counter(_stem(file) for file, _ in files)
+    if repeated := [stem for stem, count in stems.items() if count > 1]:
+        raise TaskError(f"{name}: {own.path} holds several files called {repeated[0]}; allowed: one of each")
+    if not {"train", "test"} <= {split for _, split in files}:
         raise TaskError(
-            f"{name}: no file at own path '{own.path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped or "
-            "not, or a folder with one for each split, named after it (train, validation or dev, test)"
+            f"{name}: no file at own path '{own.path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
+            "or not, or a folder with one for each split, named after it (train, validation or dev, test)"
         )
-    return named
+    return files
 
 
-def _split(called: str) -> str:
-    found = [split for split, pattern in CALLED.items() if pattern.search(called)]
-    return found[0] if len(found) == 1 else ""
+def _stem(file: Path) -> str:
+    return file.name.partition(".")[0]
 
 
-def _columns(where: str, own: Own, row: Any) -> None:
+def _split_in(name: str) -> str:
+    """The split that a name contains; '' if it contains none or several."""
+    splits = [split for split, pattern in SPLIT_NAMES.items() if pattern.search(name)]
+    return splits[0] if len(splits) == 1 else ""
+
+
+def _check_columns(source: str, own: Own, row: Any) -> None:
     """Raise TaskError if a column that the recipe names is missing."""
-    for place in filter(None, (own.question, own.answer, own.id, own.split, *_names(own))):
+    for column in filter(None, (own.question, own.answer, own.id, own.split, *_option_columns(own))):
         try:
-            rows.at(row, place)
+            rows.at(row, column)
         except KeyError:
             columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
-            raise TaskError(f"{where}: no column '{place}', found {columns}; name it in the recipe under own") from None
+            raise TaskError(
+                f"{source}: no column '{column}', found {columns}; name it in the recipe under own"
+            ) from None
 
 
-def _names(own: Own) -> list[str]:
+def _option_columns(own: Own) -> list[str]:
     return [column.strip() for column in own.options.split(",")] if own.options else []
 
 
-def _asked(where: str, own: Own, row: Any, number: str) -> Asked:
+def _parse_row(source: str, own: Own, row: Any, default_id: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
     labels, texts = _options(own, row)
-    name = _text(rows.at(row, own.id)) if own.id else number
-    if not name:
+    identifier = _text(rows.at(row, own.id)) if own.id else default_id
+    if not identifier:
         raise RowFault("its id is empty")
     question = " ".join(_text(rows.at(row, own.question)).split())
     if not question:
         raise RowFault("the question is empty")
-    return Asked(where, name, question, _text(rows.at(row, own.answer)), labels, texts)
+    return RawQuestion(source, identifier, question, _text(rows.at(row, own.answer)), labels, texts)
 
 
 def _text(value: Any) -> str:
@@ -180,85 +192,84 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     """(own labels or [], texts) of a row's options: columns, a list, a mapping, {label: […], text: […]}, [{label,
     text}], or JSON of one of these.
     """
-    names = _names(own)
-    if len(names) > 1:
-        common = next((at for at, marks in enumerate(zip(*names, strict=False)) if len({*marks}) > 1), 0)
-        return [name[common:] or name for name in names], [_text(rows.at(row, name)) for name in names]
-    if not names:
+    columns = _option_columns(own)
+    if len(columns) > 1:
+        letters = enumerate(zip(*columns, strict=False))
+        prefix = next((length for length, same_place in letters if len({*same_place}) > 1), 0)
+        return [column[prefix:] for column in columns], [_text(rows.at(row, column)) for column in columns]
+    if not columns:
         return [], []
-    found = rows.at(row, names[0])
-    if isinstance(found, str):
+    value = rows.at(row, columns[0])
+    if isinstance(value, str):
         try:
-            found = json.loads(found)
+            value = json.loads(value)
         except ValueError:
-            raise RowFault(f"its options are neither a list nor JSON of one: {found[:60]!r}") from None
-    found = found.tolist() if hasattr(found, "tolist") else found  # Parquet holds lists as arrays
-    labels: Any = []
-    if isinstance(found, Mapping) and {"label", "text"} <= found.keys():
-        labels, texts = (
-            value.tolist() if hasattr(value, "tolist") else value for value in (found["label"], found["text"])
-        )
-    elif isinstance(found, Mapping):
-        labels, texts = list(found.keys()), list(found.values())
-    elif isinstance(found, list) and found and all(isinstance(one, Mapping) for one in found):
-        labels, texts = [one.get("label") for one in found], [one.get("text") for one in found]
-    else:
-        texts = found
+            raise RowFault(f"its options are neither a list nor JSON of one: {value[:60]!r}") from None
+    value = _as_list(value)
+    labels, texts = [], value
+    if isinstance(value, Mapping) and {"label", "text"} <= value.keys():
+        labels, texts = _as_list(value["label"]), _as_list(value["text"])
+    elif isinstance(value, Mapping):
+        labels, texts = list(value.keys()), list(value.values())
+    elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
+        labels, texts = [option.get("label") for option in value], [option.get("text") for option in value]
     if not isinstance(texts, list) or not isinstance(labels, list):
-        raise RowFault(f"its options are {type(found).__name__}; allowed: a list, a mapping, or columns by comma")
+        raise RowFault(f"its options are {type(value).__name__}; allowed: a list, a mapping, or columns by comma")
     labels, texts = [_bare(_text(label)) for label in labels], [_text(text) for text in texts]
     if not any(labels):
         labels = []
-    if labels and (
-        len(labels) != len(texts) or len({label.casefold() for label in labels}) < len(labels) or "" in labels
-    ):
+    if labels and ("" in labels or not len({label.casefold() for label in labels}) == len(labels) == len(texts)):
         raise RowFault(
             f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
         )
     return labels, texts
 
 
+def _as_list(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value  # Parquet holds lists as arrays
+
+
 def _bare(label: str) -> str:
     return label.strip("().: ")
 
 
-def _by_label(one: Asked) -> int | None:
-    places = {label.casefold(): place for place, label in enumerate(one.labels)}
-    letters = {letter.casefold(): place for place, letter in enumerate(LABELS[: len(one.texts)])}
-    if not places.keys() & {
-        letter.casefold() for letter in LABELS
-    }:  # columns called option1, option2, … can be named by letters, too
-        places = letters | places
-    return places.get(_bare(one.answer).casefold())
+# Each of these returns the index of the right option; None if the answer names none in this form.
 
 
-def _by_text(one: Asked) -> int | None:
-    return one.texts.index(one.answer) if one.texts.count(one.answer) == 1 else None
+def _by_label(question: RawQuestion) -> int | None:
+    indices = {label.casefold(): index for index, label in enumerate(question.labels)}
+    letters = {letter.casefold(): index for index, letter in enumerate(LABELS[: len(question.texts)])}
+    if indices.keys().isdisjoint(LABELS.casefold()):
+        indices = letters | indices  # columns called option1, option2, … can be named by letters, too
+    return indices.get(_bare(question.answer).casefold())
 
 
-def _by_place(first: int) -> Callable[[Asked], int | None]:
-    def place(one: Asked) -> int | None:
-        at = int(one.answer) - first if one.answer.isdecimal() and len(one.answer) < 4 else -1
-        return at if 0 <= at < len(one.texts) else None
-
-    return place
+def _by_text(question: RawQuestion) -> int | None:
+    return question.texts.index(question.answer) if question.texts.count(question.answer) == 1 else None
 
 
-WAYS: dict[str, Callable[[Asked], int | None]] = {
-    "label": _by_label, "text": _by_text, "place": _by_place(0), "place_from_1": _by_place(1),
+def _by_place(question: RawQuestion, first: int = 0) -> int | None:
+    is_number = question.answer.isdecimal() and len(question.answer) < 4
+    index = int(question.answer) - first if is_number else -1
+    return index if 0 <= index < len(question.texts) else None
+
+
+ANSWER_FORMS: dict[str, Callable[[RawQuestion], int | None]] = {
+    "label": _by_label, "text": _by_text, "place": _by_place, "place_from_1": functools.partial(_by_place, first=1),
 }  # fmt: skip
 
 
-def _with_options(name: str, own: Own, asked: Sequence[Asked], left_out: Counter[str] | None) -> list[tuple[str, Row]]:
-    way = WAYS[own.answer_is or _way(name, asked)]
-    made = []
-    for one in asked:
-        gold = way(one)
+def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None) -> list[tuple[str, Row]]:
+    """(split, row) of each question whose answer is one of its options."""
+    gold_index = ANSWER_FORMS[own.answer_is or _answer_form(questions)]
+    converted = []
+    for question in questions:
+        gold = gold_index(question)
         # An empty column is no option.
-        texts = [text for place, text in enumerate(one.texts) if text or len(_names(own)) == 1]
+        texts = question.texts if len(_option_columns(own)) == 1 else [*filter(None, question.texts)]
         if gold is None:
-            fault = f"its answer '{one.answer}' names none of its {len(one.texts)} options"
-        elif not one.texts[gold]:
+            fault = f"its answer '{question.answer}' names none of its {len(question.texts)} options"
+        elif not question.texts[gold]:
             fault = "its answer names an option that is empty"
         elif "" in texts:
             fault = "an option is empty"
@@ -267,30 +278,40 @@ def _with_options(name: str, own: Own, asked: Sequence[Asked], left_out: Counter
         elif len(set(texts)) < len(texts):
             fault = "two equal options"
         else:
-            shown = list(LABELS[: len(texts)])
-            answer = shown[texts.index(one.texts[gold])]
-            row = {"id": one.id, "question": one.question, "choices": {"label": shown, "text": texts}, "answer": answer}
-            made.append((one.split, row))
+            labels = list(LABELS[: len(texts)])
+            answer = labels[texts.index(question.texts[gold])]
+            converted.append((question.split, _row(question, answer, labels, texts)))
             continue
-        _faulty(f"{one.where} (id {one.id})", fault, own, left_out)
-    return made
+        _reject(f"{question.source} (id {question.id})", fault, own, left_out)
+    return converted
 
 
-def _way(name: str, asked: Sequence[Asked]) -> str:
-    """The way in which the answers of a file name their options: the one that fits most rows. Raises TaskError if
+def _row(question: RawQuestion, answer: str, labels: Sequence[str] = (), texts: Sequence[str] = ()) -> Row:
+    choices = {"label": list(labels), "text": list(texts)}
+    return {"id": question.id, "question": question.question, "choices": choices, "answer": answer}
+
+
+def _answer_form(questions: Sequence[RawQuestion]) -> str:
+    """The form in which the answers of a file name their options: the one that fits most rows. Raises TaskError if
     several fit equally well and disagree.
     """
-    fits = {way: sum(place(one) is not None for one in asked) for way, place in WAYS.items()}
+    fits = {
+        form: sum(gold_index(question) is not None for question in questions)
+        for form, gold_index in ANSWER_FORMS.items()
+    }
     most = max(fits.values())
-    if fits["label"] == most and all(one.labels for one in asked):  # numbers are then labels, not places
+    if fits["label"] == most and all(question.labels for question in questions):  # numbers are then labels, not places
         fits |= {"place": 0, "place_from_1": 0}
-    best = [way for way, count in fits.items() if count == most]
-    for one in asked:
-        golds = {way: WAYS[way](one) for way in best}
+    best = [form for form, count in fits.items() if count == most]
+    for question in questions:
+        golds = {form: ANSWER_FORMS[form](question) for form in best}
         if len(set(golds.values())) > 1 and most:
-            ways = " or ".join(f"{way} ({one.texts[gold]!r})" for way, gold in golds.items() if gold is not None)
+            forms = " or ".join(
+                f"{form} ({question.texts[gold]!r})" for form, gold in golds.items() if gold is not None
+            )
             raise TaskError(
-                f"{one.where} (id {one.id}): its answer '{one.answer}' could be a {ways}; say which with answer_is"
+                f"{question.source} (id {question.id}): its answer '{question.answer}' could be a {forms}; say which with "
+                "answer_is"
             )
     return best[0]
 
@@ -298,46 +319,48 @@ def _way(name: str, asked: Sequence[Asked]) -> str:
 # ── Open answers, and splits ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _open(name: str, own: Own, asked: Sequence[Asked], left_out: Counter[str] | None) -> list[tuple[str, Row]]:
-    kinds = {kind_of(one.answer) for one in asked if one.answer} - {""}
+def _open(
+    name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
+) -> list[tuple[str, Row]]:
+    """(split, row) of each question with an open answer of the file's kind."""
+    kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     if not own.answers and len(kinds) > 1:
         raise TaskError(
             f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers, or give them as options"
         )
-    kind, made = own.answers or next(iter(kinds), "word"), []
-    for one in asked:
-        answer = {"1": "yes", "0": "no"}.get(one.answer, one.answer) if kind == "yes_no" else one.answer
+    kind, converted = own.answers or next(iter(kinds), "word"), []
+    for question in questions:
+        answer = question.answer
+        if kind == "yes_no":
+            answer = {"1": "yes", "0": "no"}.get(answer, answer)
         if kind_of(answer) != kind:
-            _faulty(
-                f"{one.where} (id {one.id})",
-                f"its answer '{one.answer}' is no {kind.replace('_', ' or ')} that could be read from a text",
-                own,
-                left_out,
-            )
+            fault = f"its answer '{question.answer}' is no {kind.replace('_', ' or ')} that could be read from a text"
+            _reject(f"{question.source} (id {question.id})", fault, own, left_out)
             continue
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
-        row = {"id": one.id, "question": one.question, "choices": {"label": [], "text": []}, "answer": answer}
-        made.append((one.split, row))
-    return made
+        converted.append((question.split, _row(question, answer)))
+    return converted
 
 
-def _divided(own: Own, made: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
+def _assign_splits(own: Own, questions: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
     """Split → rows. Rows keep the split that they name. If none names one, the rows are divided by shares. An empty
     validation split gets a share of train.
     """
-    found: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for split, row in made:
-        found[split or "train"].append(row)
-    if not any(split for split, _ in made):
-        found["train"], found["test"] = _apart(found["train"], own.test_share, own.seed)
-        share = own.validation_share / (1 - own.test_share)
-        found["train"], found["validation"] = _apart(found["train"], share, own.seed)
-    elif not found["validation"]:
-        found["train"], found["validation"] = _apart(found["train"], own.validation_share, own.seed)
-    return found
+    by_split: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for split, row in questions:
+        by_split[split or "train"].append(row)
+    validation_share = own.validation_share
+    if not any(split for split, _ in questions):
+        by_split["train"], by_split["test"] = _hold_out(by_split["train"], own.test_share, own.seed)
+        validation_share /= 1 - own.test_share
+    if not by_split["validation"]:
+        by_split["train"], by_split["validation"] = _hold_out(by_split["train"], validation_share, own.seed)
+    return by_split
 
 
-def _apart(rest: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """(the others, a random share), each in the original order."""
-    chosen = {*random.Random(f"own/{seed}").sample(range(len(rest)), min(len(rest), max(1, round(share * len(rest)))))}
-    return [row for i, row in enumerate(rest) if i not in chosen], [row for i, row in enumerate(rest) if i in chosen]
+def _hold_out(questions: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """(remaining, held out): a random share of the questions, at least one; both in the original order."""
+    size = min(len(questions), max(1, round(share * len(questions))))
+    chosen = {*random.Random(f"own/{seed}").sample(range(len(questions)), size)}
+    remaining = [row for i, row in enumerate(questions) if i not in chosen]
+    return remaining, [row for i, row in enumerate(questions) if i in chosen]

@@ -18,18 +18,18 @@ from scicot_utils.recipe import ELSEWHERE, MAIN, OWN, TRANSFER, Own, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import fault, splits_of
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, Task, TaskError
-from scicot_utils.tasks.own import kind_of
+from scicot_utils.tasks.own import LABELS, kind_of
 from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
 
 FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
-CALLED = {  # a split, as the hub calls it → pattern of its files' names
+FILE_NAMES = {  # a split, as the hub calls it → pattern of its files' names
     "train": re.compile(r"(?i)\btrain|[-_]train"),
     "validation": re.compile(r"(?i)(?:\b|[-_])(?:validation|valid|val|dev)"),
     "test": re.compile(r"(?i)(?:\b|[-_])test"),
 }
-EXACTLY = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-COMPLETED = "D_"  # prefix of a file of published completions
+FILE_STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+COMPLETIONS_PREFIX = "D_"  # prefix of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
 
@@ -50,40 +50,40 @@ def load(
     benchmarks. Raises TaskError that names the benchmark, where it was looked for, and what to do.
     """
     task, rows = entry(name), []
-    if declared := _declared(name, own):
-        content = read_own(name, declared, left_out)
-        task = replace(task, answers="option" if declared.options else kind_of(content["train"][0]["answer"]))
+    if own_task := _own_declaration(name, own):
+        content = read_own(name, own_task, left_out)
+        task = replace(task, answers="option" if own_task.options else kind_of(content["train"][0]["answer"]))
     else:
         preflight(name, dataset_path)
-        if task.make and not _file(task, dataset_path):
+        if task.make and not _data_file(task, dataset_path):
             return task.make(sizes, seed)
         content = _from_file(task, dataset_path) if task.file else _from_hub(task, dataset_path)
-    for split, found in content.items():
-        same = {"dataset": name, "split": split, "group": name, "proof": []}
-        normal = [_normalised(task, split, row) for row in found]
-        rows += [row | same for row in normal if row is not None]
+    for split, source_rows in content.items():
+        constants = {"dataset": name, "split": split, "group": name, "proof": []}
+        normalised = [_normalise(task, split, row) for row in source_rows]
+        rows += [row | constants for row in normalised if row is not None]
         if left_out is not None:
-            left_out[split] += normal.count(None)
+            left_out[split] += normalised.count(None)
     for row in rows:
-        if (found := fault(task, row)) and found not in task.tolerates:
+        if (reason := fault(task, row)) and reason not in task.tolerates:
             raise TaskError(
-                f"{name} {row['split']}, row {row['id']}: {found}; fix the row, or remove it from the files"
+                f"{name} {row['split']}, row {row['id']}: {reason}; fix the row, or remove it from the files"
             )
-    _unique(name, rows)
+    _check_unique_ids(name, rows)
     return rows
 
 
-def _declared(name: str, own: Mapping[str, Own]) -> Own | None:
+def _own_declaration(name: str, own: Mapping[str, Own]) -> Own | None:
     """The recipe's declaration of one of its own benchmarks; None for any other benchmark."""
     return own.get(name.removeprefix(OWN)) if name.startswith(OWN) else None
 
 
-def _unique(name: str, rows: Sequence[Row]) -> None:
-    for place, count in Counter(row["id"] for row in rows).items():
+def _check_unique_ids(name: str, rows: Sequence[Row]) -> None:
+    for key, count in Counter(row["id"] for row in rows).items():
         if count > 1:
-            splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == place and "split" in row))
+            splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == key and "split" in row))
             raise TaskError(
-                f"{name}: the id '{place}' occurs {count} times{f', in {splits}' if splits else ''}; allowed: once, "
+                f"{name}: the id '{key}' occurs {count} times{f', in {splits}' if splits else ''}; allowed: once, "
                 "since rows are found by id"
             )
 
@@ -97,24 +97,25 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
     """
     if (folder / "README.md").is_file() or any(folder.glob("*.py")):
         return {}
-    inside = folder / task.config if task.config and (folder / task.config).is_dir() else folder
-    files = [file for file in sorted(inside.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
-    found: dict[str, list[Path]] = {}
+    if task.config and (folder / task.config).is_dir():
+        folder = folder / task.config
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
+    matches: dict[str, list[Path]] = {}
     for split in task.splits.values():
-        exact = [file for file in files if file.stem.lower() in EXACTLY[split]]  # preferred to e.g. test_socratic
-        found[split] = exact or [file for file in files if CALLED[split].search(file.stem)]
-    missing = [split for split, named in found.items() if not named]
-    if missing and len(missing) < len(found):
+        exact = [file for file in files if file.stem.lower() in FILE_STEMS[split]]  # preferred to e.g. test_socratic
+        matches[split] = exact or [file for file in files if FILE_NAMES[split].search(file.stem)]
+    missing = [split for split, candidates in matches.items() if not candidates]
+    if missing and len(missing) < len(matches):
         raise TaskError(
-            f"{task.name}: no file of split {', '.join(missing)} in {inside}; needed: one for each of "
-            f"{', '.join(found)}, named after it"
+            f"{task.name}: no file of split {', '.join(missing)} in {folder}; needed: one for each of "
+            f"{', '.join(matches)}, named after it"
         )
-    return (
-        {split: named[0] for split, named in found.items()} if all(len(named) == 1 for named in found.values()) else {}
-    )
+    if any(len(candidates) != 1 for candidates in matches.values()):
+        return {}
+    return {split: file for split, [file] in matches.items()}
 
 
-def _normalised(task: Task, split: str, row: Row) -> Row | None:
+def _normalise(task: Task, split: str, row: Row) -> Row | None:
     try:
         return task.normalise(row)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
@@ -127,8 +128,8 @@ def _normalised(task: Task, split: str, row: Row) -> Row | None:
 
 def sizes_of(settings: Questions) -> dict[str, int]:
     """Split → number of questions that a recipe asks for, including transfer tests."""
-    asked = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
-    return asked | dict.fromkeys(TRANSFER, settings.transfer_questions)
+    sizes = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
+    return sizes | dict.fromkeys(TRANSFER, settings.transfer_questions)
 
 
 def with_others(name: str, read: Mapping[str, list[Row]], others: Iterable[str]) -> list[Row]:
@@ -143,8 +144,8 @@ def with_others(name: str, read: Mapping[str, list[Row]], others: Iterable[str])
             raise TaskError(
                 f"tested_on: found {other} for {name}, allowed: benchmarks whose questions both have options, or both none"
             )
-        asked = [row for row in read[other] if row["split"] == "test"] if other != name else []
-        rows += [row | {"id": f"{other}/{row['id']}", "split": f"{ELSEWHERE}{other}"} for row in asked]
+        tests = [row for row in read[other] if row["split"] == "test"] if other != name else []
+        rows += [row | {"id": f"{other}/{row['id']}", "split": f"{ELSEWHERE}{other}"} for row in tests]
     return rows
 
 
@@ -161,23 +162,23 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
     """At most `sizes[split]` questions of each split (0: all), drawn with `seed`, in their original order. Splits of
     other benchmarks have the size of test.
     """
-    chosen = []
+    sampled = []
     for split in splits_of(rows):
-        found = [row for row in rows if row["split"] == split]
+        split_rows = [row for row in rows if row["split"] == split]
         size = sizes.get(split, sizes["test"])
-        if size and size < len(found):
-            order = list(range(len(found)))
+        if size and size < len(split_rows):
+            order = list(range(len(split_rows)))
             random.Random(f"{seed}/{split}").shuffle(order)
             # A prefix of the order is taken, so that larger samples contain smaller ones.
-            found = [found[i] for i in sorted(order[:size])]
-        chosen += found
-    return chosen
+            split_rows = [split_rows[i] for i in sorted(order[:size])]
+        sampled += split_rows
+    return sampled
 
 
 def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
     """Raise TaskError if a benchmark is unknown, or its local folder or file is missing."""
-    if declared := _declared(name, own):
-        _unique(name, [row for found in read_own(name, declared).values() for row in found])
+    if own_task := _own_declaration(name, own):
+        _check_unique_ids(name, [row for rows in read_own(name, own_task).values() for row in rows])
         return
     if name not in TASKS:
         raise TaskError(f"datasets: found '{name}', allowed: {', '.join(TASKS)}, or own/… as declared under own")
@@ -187,22 +188,24 @@ def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProx
             f"{name}: no folder at dataset_path '{dataset_path}'; set it (or the environment variable in it) to a "
             f"local copy of {task.hub} in the hub's layout, or to '' to fetch it from the hub"
         )
-    if task.file and not task.make and not _file(task, dataset_path):
+    if task.file and not task.make and not _data_file(task, dataset_path):
         raise TaskError(
-            f"{name}: no file {task.file}, {COMPLETED}{task.file} or dataset/{task.kojima} in dataset_path '{dataset_path}'; set it (or the environment variable in it) "
-            "to a folder with the data or the completion files of Fine-tune-CoT's code, reasoning-teacher, or with the "
-            "dataset/ of zero_shot_cot's: the hub has no copy in the order that the paper's split counts on"
+            f"{name}: no file {task.file}, {COMPLETIONS_PREFIX}{task.file} or dataset/{task.kojima} in dataset_path "
+            f"'{dataset_path}'; set it (or the environment variable in it) to a folder with the data or the "
+            "completion files of Fine-tune-CoT's code, reasoning-teacher, or with the dataset/ of zero_shot_cot's: the "
+            "hub has no copy in the order that the paper's split counts on"
         )
 
 
-def _file(task: Task, dataset_path: str) -> Path | None:
+def _data_file(task: Task, dataset_path: str) -> Path | None:
     """The data file of a task, or None. It is the file of Fine-tune-CoT's code, or that of its published completions,
     which hold the questions, too, or that of zero_shot_cot's code (Kojima et al. 2022).
     """
-    folder = paths.expand(dataset_path)
-    names = (task.file, f"{COMPLETED}{task.file}", task.kojima, f"dataset/{task.kojima}")
-    named = [folder / name for name in names] if dataset_path and task.file else []
-    return next((place for place in named if place.is_file()), None)
+    if not dataset_path or not task.file:
+        return None
+    names = (task.file, f"{COMPLETIONS_PREFIX}{task.file}", task.kojima, f"dataset/{task.kojima}")
+    candidates = (paths.expand(dataset_path) / name for name in names)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def paper_split(n: int) -> tuple[list[int], list[int]]:
@@ -215,48 +218,47 @@ def paper_split(n: int) -> tuple[list[int], list[int]]:
     return sorted(order[:first].tolist()), sorted(order[first:].tolist())
 
 
-def drawn(n: int, size: int) -> list[int]:
+def paper_draw(n: int, size: int) -> list[int]:
     """Indices of the training questions that the paper draws from a larger train split (AQUA: 10,000 of 97,467)."""
     return sorted(np.random.RandomState(SPLIT_SEED).permutation(n)[:size].tolist())
 
 
-def _held_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """(rest, validation): a fixed sample of questions to choose on, since nothing is ever chosen on test."""
+def _with_validation(rows: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
+    """Split → rows. Validation is a fixed sample of the training rows, since nothing is ever chosen on test."""
     order = list(range(len(rows)))
     random.Random(SPLIT_SEED).shuffle(order)
     chosen = {*order[: max(1, round(HELD_OUT * len(rows)))]}
-    return [row for i, row in enumerate(rows) if i not in chosen], [row for i, row in enumerate(rows) if i in chosen]
-
-
-def _three(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
-    rest, validation = _held_out(train)
-    return {"train": rest, "validation": validation, "test": list(test)}
+    return {
+        "train": [row for i, row in enumerate(rows) if i not in chosen],
+        "validation": [row for i, row in enumerate(rows) if i in chosen],
+        "test": list(test),
+    }
 
 
 def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
     """Split → rows of a JSON file of {question, answer} objects, divided by the paper's split."""
-    place = _file(task, dataset_path)
+    path = _data_file(task, dataset_path)
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         rows = content.get("data", content.get("examples")) if isinstance(content, dict) else content
         if isinstance(rows, dict):  # completions: number → samples, each with its question
             rows = [rows[str(number)][0] for number in range(len(rows))]
-        rows = [{"id": f"{number:05d}"} | _asked(task, number, row) for number, row in enumerate(rows)]
+        rows = [{"id": f"{number:05d}"} | _question_and_answer(task, number, row) for number, row in enumerate(rows)]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise TaskError(
-            f"{task.name}: {place.name} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
+            f"{task.name}: {path.name} holds no questions ({type(error).__name__}: {error}); allowed: a JSON list, or one "
             "under the key data or examples, of objects with question and answer, or as in zero_shot_cot's own file"
         ) from None
     expected = sum(task.published.values())
     if len(rows) != expected:
         raise TaskError(
-            f"{task.name}: {place.name} holds {len(rows)} questions, needed: the {expected} that the paper's split counts on"
+            f"{task.name}: {path.name} holds {len(rows)} questions, needed: the {expected} that the paper's split counts on"
         )
     train, test = paper_split(len(rows))
-    return _three([rows[place] for place in train], [rows[place] for place in test])
+    return _with_validation([rows[i] for i in train], [rows[i] for i in test])
 
 
-def _asked(task: Task, number: int, row: Row) -> Row:
+def _question_and_answer(task: Task, number: int, row: Row) -> Row:
     """Question and answer of a row, in any file format of the two papers' code.
 
     These are {question, answer}; BIG-bench's {input, target_scores}, whose right option is always the first, so that
@@ -268,40 +270,42 @@ def _asked(task: Task, number: int, row: Row) -> Row:
         if task.answers == "yes_no":
             return {"question": row["input"], "answer": gold}
         random.Random(f"{task.name}/{number}").shuffle(texts)
-        listed = ", ".join(f"({mark}) {text}" for mark, text in zip("ABCDEFGH", texts, strict=False))
-        return {"question": f"{row['input']} Answer choices: {listed}", "answer": "ABCDEFGH"[texts.index(gold)]}
+        options = ", ".join(f"({letter}) {text}" for letter, text in zip(LABELS, texts, strict=False))
+        return {"question": f"{row['input']} Answer choices: {options}", "answer": LABELS[texts.index(gold)]}
     if "sQuestion" in row:
         question, answer = row["sQuestion"], row["lSolutions"][0]
     elif "Body" in row:
         question, answer = f"{row['Body']} {row['Question']}", row["Answer"]
     else:
         question, answer = row["question"], row["answer"]
-    number_as_text = task.compared_as == "text" and isinstance(answer, float)  # "39", as the paper's file has it
-    return {"question": question.strip(), "answer": f"{answer:g}" if number_as_text else answer}
+    if task.compared_as == "text" and isinstance(answer, float):
+        answer = f"{answer:g}"  # "39", as the paper's file has it
+    return {"question": question.strip(), "answer": answer}
 
 
 def _folder(task: Task, dataset_path: str) -> Path:
     folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
     names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
-    own = (folder / name for name in names)  # a folder with several benchmarks, each in a folder of its own
-    return next((place for place in own if place.is_dir()), folder)
+    candidates = (folder / name for name in names)  # a folder with several benchmarks, each in a folder of its own
+    return next((path for path in candidates if path.is_dir()), folder)
 
 
 def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> str:
     """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
-    if declared := _declared(name, own):
-        return f"a benchmark of one's own, {declared.path}"
-    if file := _file(task, dataset_path):
-        completed = "published completions, " if file.name.startswith(COMPLETED) else ""
-        kojima = "zero_shot_cot's file " if task.kojima and file.as_posix().endswith(task.kojima) else ""
-        return f"{completed or kojima or 'a file of reasoning-teacher, '}{file.name}"
+    if own_task := _own_declaration(name, own):
+        return f"a benchmark of one's own, {own_task.path}"
+    if file := _data_file(task, dataset_path):
+        if file.name.startswith(COMPLETIONS_PREFIX):
+            return f"published completions, {file.name}"
+        if task.kojima and file.as_posix().endswith(task.kojima):
+            return f"zero_shot_cot's file {file.name}"
+        return f"a file of reasoning-teacher, {file.name}"
     if task.make:
         return "made here"
     if not dataset_path and hub.here(f"{hub.BENCHMARK}{task.hub}") is None:
         return f"{task.hub} of the hub, not fetched yet"
-    place = _folder(task, dataset_path)
-    files = _plain_files(place, task)
+    files = _plain_files(_folder(task, dataset_path), task)
     return f"files by split, {', '.join(file.name for file in files.values())}" if files else "the hub's layout"
 
 
@@ -309,31 +313,31 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
     from datasets import Image, load_dataset  # imported here: it is slow, and only real tasks need it
 
     try:
-        place = _folder(task, dataset_path)
-        files = _plain_files(place, task)
-        what = (FORMATS[next(iter(files.values())).suffix],) if files else (str(place), task.config or None)
+        folder = _folder(task, dataset_path)
+        files = _plain_files(folder, task)
+        source = (FORMATS[next(iter(files.values())).suffix],) if files else (str(folder), task.config or None)
+        data_files = {split: str(file) for split, file in files.items()} or None
         # The library caches a local folder under its name, and would serve old rows of an edited or equally named one.
-        cache = str(paths.CACHE / "datasets" / tables.digest(place)[:16])
-        found = load_dataset(
-            *what, data_files={split: str(file) for split, file in files.items()} or None, cache_dir=cache
-        )
+        cache = str(paths.CACHE / "datasets" / tables.digest(folder)[:16])
+        splits = load_dataset(*source, data_files=data_files, cache_dir=cache)
     except Exception as error:  # the library raises many kinds; each means that the data could not be loaded
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TaskError(
             f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; "
             "set dataset_path to a local copy in the hub's layout"
         ) from error
-    if missing := [split for split in task.splits.values() if split not in found]:
+    if missing := [split for split in task.splits.values() if split not in splits]:
         needed = ", ".join(task.splits.values())
-        raise TaskError(f"{task.name}: no split {', '.join(missing)} in {place}; needed: {needed}")
+        raise TaskError(f"{task.name}: no split {', '.join(missing)} in {folder}; needed: {needed}")
     content = {}
     for split, name in task.splits.items():
-        data = found[name]
+        data = splits[name]
         for column, feature in data.features.items():
             if isinstance(feature, Image):
                 data = data.cast_column(column, Image(decode=False))  # it only matters whether there is an image
-        some = split == "train" and task.train_drawn
-        places = drawn(len(data), task.train_drawn) if some else range(len(data))
-        data = data.select(places) if some else data
-        content[split] = [{"id": f"{name}-{place:05d}"} | row for place, row in zip(places, data, strict=True)]
-    return content if "validation" in content else _three(content["train"], content["test"])
+        indices = range(len(data))
+        if split == "train" and task.train_drawn:
+            indices = paper_draw(len(data), task.train_drawn)
+            data = data.select(indices)
+        content[split] = [{"id": f"{name}-{i:05d}"} | row for i, row in zip(indices, data, strict=True)]
+    return content if "validation" in content else _with_validation(content["train"], content["test"])
