@@ -77,11 +77,11 @@ def judge(
     return rows
 
 
-def rules(judged: Iterable[Row]) -> list[Row]:
+def rules(rows: Iterable[Row]) -> list[Row]:
     """How often each reading rule applied, most frequent first: {rule, read, completions, share}. Where `read` is no,
     `rule` is the reason why the answer was not read.
     """
-    counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in judged)
+    counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in rows)
     total = sum(counts.values())
     return [
         {"rule": rule, "read": "yes" if read else "no", "completions": count, "share": count / total}
@@ -89,10 +89,10 @@ def rules(judged: Iterable[Row]) -> list[Row]:
     ]
 
 
-def unread(judged: Sequence[Row], completions: Sequence[Row], each: int = 5) -> list[Row]:
+def unread(rows: Sequence[Row], completions: Sequence[Row], each: int = 5) -> list[Row]:
     """Endings of whole completions with an unreadable answer, the first `each` per reason: {why, question, ends}."""
     by_reason: dict[str, list[Row]] = {}
-    for row, completion in zip(judged, completions, strict=True):
+    for row, completion in zip(rows, completions, strict=True):
         if not row["teacher_answer"] and row["drop_reason"] in ("unparsed_answer", ""):
             example = {"why": row["rule"], "question": row["question_id"], "ends": completion["text"].strip()[-160:]}
             by_reason.setdefault(row["rule"], []).append(example)
@@ -103,16 +103,16 @@ class RationaleError(ScicotError):
     """None of the rationales can be used."""
 
 
-def need_kept(judged: Sequence[Row], completions: Sequence[Row]) -> None:
+def need_kept(rows: Sequence[Row], completions: Sequence[Row]) -> None:
     """Raise RationaleError if no rationale was kept. The message counts the drop reasons and quotes the end of a
     completion whose answer could not be read.
     """
-    if not judged or any(row["kept"] for row in judged):
+    if not rows or any(row["kept"] for row in rows):
         return
-    counts = ", ".join(f"{count} {reason}" for reason, count in drop_counts(judged).items())
-    ends = [row["ends"][-80:] for row in unread(judged, completions)]
+    counts = ", ".join(f"{count} {reason}" for reason, count in drop_counts(rows).items())
+    ends = [row["ends"][-80:] for row in unread(rows, completions)]
     raise RationaleError(
-        f"of {len(judged)} completions no rationale was kept: {counts}"
+        f"of {len(rows)} completions no rationale was kept: {counts}"
         + (f"; one that could not be read ends with {ends[0]!r}" if ends else "")
         + "; look at teacher, prompt and teacher_reading, or keep all with filter 'all'"
     )
@@ -139,8 +139,8 @@ def leaks_label(question: Row, rationale: str) -> bool:
 
 def names_only_gold(question: Row, rationale: str) -> bool:
     """Whether the rationale contains the gold option's text and no other option's."""
-    named = [label for label in question["choices"]["label"] if _contains(rationale, option_text(question, label))]
-    return named == [question["answer"]]
+    mentioned = [label for label in question["choices"]["label"] if _contains(rationale, option_text(question, label))]
+    return mentioned == [question["answer"]]
 
 
 def overlap_choice(question: Row, text: str) -> str:
@@ -237,14 +237,14 @@ def _required(question: Row, style: str) -> list[str]:
     if style in ("walk", "verdict"):
         return question["proof"]
     gold = option_text(question, question["answer"])
-    others = [text for text in question["choices"]["text"] if text != gold]
+    distractors = [text for text in question["choices"]["text"] if text != gold]
     about_gold = [sentence for sentence in question["proof"] if _contains(sentence, gold)]
     if style == "terse":
         return about_gold
     return [
         sentence
         for sentence in question["proof"]
-        if sentence in about_gold or not any(_contains(sentence, text) for text in others)
+        if sentence in about_gold or not any(_contains(sentence, text) for text in distractors)
     ]
 
 
@@ -264,8 +264,8 @@ def counterfactual(question: Row, rationale: str, seed: int) -> tuple[str, str]:
     if not has_options(question):
         return "", ""
     gold = option_text(question, question["answer"])
-    others = [label for label in question["choices"]["label"] if label != question["answer"]]
-    label = random.Random(f"{seed}/{question['id']}").choice(others)
+    distractors = [label for label in question["choices"]["label"] if label != question["answer"]]
+    label = random.Random(f"{seed}/{question['id']}").choice(distractors)
     other = option_text(question, label)
     swap = {gold.lower(): other, other.lower(): gold}
     either = "|".join(map(re.escape, sorted(swap, key=len, reverse=True)))

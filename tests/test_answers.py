@@ -54,10 +54,10 @@ def test_a_text_that_names_no_number_or_several_names_none(text):
     assert read_answer(open_question("SVAMP", "39"), text) == ""
 
 
-@given(value=st.decimals(-9999, 9999, places=2), places=st.integers(0, 4))
-def test_a_number_is_read_back_however_many_zeros_follow(value, places):
+@given(value=st.decimals(-9999, 9999, places=2), zeros=st.integers(0, 4))
+def test_a_number_is_read_back_however_many_zeros_follow(value, zeros):
     row = open_question("AddSub", f"{value}")
-    assert read_answer(row, f"{value}{'0' * places}") == row["answer"]
+    assert read_answer(row, f"{value}{'0' * zeros}") == row["answer"]
 
 
 @pytest.mark.parametrize(

@@ -306,16 +306,16 @@ def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, rati
 def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
     ends = ["The answer is (B).", "The best answer is B.", "Answer: (A) or (B)", "It flies.", "It runs.", "Hm."]
     completions = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
-    judged = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
-    assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(judged)] == [
+    rows = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
+    assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(rows)] == [
         ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 1), ("phrase: a letter", "yes", 1), ("several answers, or a denial", "no", 1),
     ]  # fmt: skip
-    assert sum(row["share"] for row in rationales.rules(judged)) == pytest.approx(1)
-    unread = rationales.unread(judged, completions, each=2)
+    assert sum(row["share"] for row in rationales.rules(rows)) == pytest.approx(1)
+    unread = rationales.unread(rows, completions, each=2)
     assert [(row["why"], row["ends"].split("\n")[1]) for row in unread] == [
         ("several answers, or a denial", "Answer: (A) or (B)"), ("no conclusion", "It flies."), ("no conclusion", "It runs."),
     ]  # fmt: skip
-    assert [row["drop_reason"] for row in judged[:2]] == ["", ""] and judged[0]["cut"] == "The answer is (B)."
+    assert [row["drop_reason"] for row in rows[:2]] == ["", ""] and rows[0]["cut"] == "The answer is (B)."
 
 
 def test_a_text_that_was_cut_stays_only_where_the_recipe_keeps_them_as_the_papers_code_does(question):

@@ -318,8 +318,8 @@ def test_facts_are_counted_by_table_and_domain():
     world = microsci.load_world()
     numbers = {(row["what"], row["of"]): row["number"] for row in rows}
     assert numbers.pop(("facts", "all")) == world.size()
-    assert sum(number for (what, _), number in numbers.items() if what == "facts") == world.size()
-    assert sum(number for (what, _), number in numbers.items() if what == "things") == len(world.entities)
+    assert sum(number for (table, _), number in numbers.items() if table == "facts") == world.size()
+    assert sum(number for (table, _), number in numbers.items() if table == "things") == len(world.entities)
 
 
 def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_path, monkeypatch):
@@ -409,8 +409,8 @@ def test_sciq_puts_the_right_option_at_every_place_equally_often_and_always_the_
     )
     rows = load("SciQ", path)
     assert rows == load("SciQ", path, seed=5)
-    places = Counter(row["answer"] for row in rows if row["split"] == "train")
-    assert set(places) == set("ABCD") and all(70 < count < 130 for count in places.values())
+    counts = Counter(row["answer"] for row in rows if row["split"] == "train")
+    assert set(counts) == set("ABCD") and all(70 < count < 130 for count in counts.values())
     for row in rows:
         texts = dict(zip(row["choices"]["label"], row["choices"]["text"], strict=True))
         assert texts[row["answer"]].startswith("gold") and set(texts.values()) > {"tin", "salt", "air"}

@@ -93,11 +93,11 @@ class TeacherPrompt:
                 f"prompt '{self.name}': found {len(self.exemplars)} exemplars, allowed: one more than are shown; "
                 "make it with teachers.prompt_of(settings, questions)"
             )
-        others = [exemplar for exemplar in self.exemplars if exemplar.question["id"] != question["id"]]
+        candidates = [exemplar for exemplar in self.exemplars if exemplar.question["id"] != question["id"]]
         worked = [
             f"{self.block(exemplar.question)} {exemplar.rationale} {FINAL} "
             f"{format_answer(exemplar.question, exemplar.question['answer'])}."
-            for exemplar in others[: len(self.exemplars) - 1]
+            for exemplar in candidates[: len(self.exemplars) - 1]
         ]
         return "\n\n".join([*worked, self.block(question)])
 
