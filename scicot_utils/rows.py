@@ -77,15 +77,8 @@ def _table(path: Path) -> list[dict[str, Any]]:
             raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
-            frame = pd.read_csv(
-                io.BytesIO(data),
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                skipinitialspace=True,
-            )
-            return frame.to_dict("records")
+            text_cells = {"dtype": str, "keep_default_na": False, "skipinitialspace": True}
+            return pd.read_csv(io.BytesIO(data), sep=separator, index_col=False, **text_cells).to_dict("records")
     except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # from pandas and pyarrow
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 

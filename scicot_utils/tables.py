@@ -28,6 +28,10 @@ def _columns(**types: pa.DataType) -> pa.Schema:
     return pa.schema(types)
 
 
+_RATIONALE = {
+    "sample": count, "rationale": text, "teacher_answer": text, "correct": flag, "kept": flag, "drop_reason": text,
+    "rule": text, "cut": text,
+}  # fmt: skip
 TABLES: dict[str, pa.Schema] = {
     "questions": _columns(
         id=text,
@@ -53,33 +57,9 @@ TABLES: dict[str, pa.Schema] = {
         usd=number,  # NaN: the price is unknown
         created=text,
     ),
-    "rationales": _columns(
-        question_id=text,
-        sample=count,
-        rationale=text,
-        teacher_answer=text,
-        correct=flag,
-        kept=flag,
-        drop_reason=text,
-        rule=text,
-        cut=text,
-    ),
+    "rationales": _columns(question_id=text, **_RATIONALE),
     # Rationales with their questions, for publishing.
-    "published_rationales": _columns(
-        id=text,
-        split=text,
-        question=text,
-        choices=choices,
-        answer=text,
-        sample=count,
-        rationale=text,
-        teacher_answer=text,
-        correct=flag,
-        kept=flag,
-        drop_reason=text,
-        rule=text,
-        cut=text,
-    ),
+    "published_rationales": _columns(id=text, split=text, question=text, choices=choices, answer=text, **_RATIONALE),
     # Stage 1's output, which stage 2 reads. `truncated`: no end-of-sequence token within the token limit.
     "generations": _columns(question_id=text, split=text, text=text, truncated=flag),
     "predictions": _columns(
