@@ -304,3 +304,15 @@ def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_
     }
     with pytest.raises(TaskError, match=r"no file .*StrategyQA"):
         tasks.load("StrategyQA", dataset_path=str(tmp_path), sizes={}, seed=0)
+
+
+@pytest.mark.parametrize("form", ["{}){}", "({}) {}", "{}. {}", "{} ) {}"])
+def test_labels_in_the_texts_of_options_are_no_part_of_them(tmp_path, form):
+    """Prompts would list them twice, and an answer in an option's words would not be read."""
+    for right in (lambda row: "B", lambda row: form.format("B", row["options"][1])):
+        options = {"options": lambda row: [form.format(*pair) for pair in zip("ABC", row["options"], strict=True)]}
+        for question in load(write(tmp_path / "a.jsonl", right=right, **options)):
+            n = int(question["id"][1:])
+            assert (question["choices"]["text"], question["answer"]) == ([str(2 * n), str(2 * n + 1), f"{n}0"], "B")
+    mixed = load(write(tmp_path / "b.jsonl", options=lambda row: ["A. thaliana", "C. elegans"]))
+    assert mixed[0]["choices"]["text"] == ["A. thaliana", "C. elegans"]

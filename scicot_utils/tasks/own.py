@@ -30,6 +30,9 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = "ABCDEFGH"
+LABELLED = re.compile(
+    r"\(?([A-Ha-h]) ?[).:]\s*(.+)", re.DOTALL
+)  # an option with its label: "A)21", "(B) No", "C. fish"
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -156,14 +159,17 @@ def _option_columns(own: Own) -> list[str]:
 
 def _parse_row(source: str, own: Own, row: Any, default_id: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
-    labels, texts = _options(own, row)
+    labels, texts = _without_labels(*_options(own, row))
     identifier = _text(rows.at(row, own.id)) if own.id else default_id
     if not identifier:
         raise RowFault("its id is empty")
     question = " ".join(_text(rows.at(row, own.question)).split())
     if not question:
         raise RowFault("the question is empty")
-    return RawQuestion(source, identifier, question, _text(rows.at(row, own.answer)), labels, texts)
+    answer = _text(rows.at(row, own.answer))
+    if (labelled := LABELLED.fullmatch(answer)) and labelled[2] in texts:
+        answer = labelled[2]
+    return RawQuestion(source, identifier, question, answer, labels, texts)
 
 
 def _text(value: Any) -> str:
@@ -223,6 +229,14 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
             f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
         )
     return labels, texts
+
+
+def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
+    """The same, without the letters A, B, … if every option's text starts with its own: prompts add them."""
+    matches = [LABELLED.fullmatch(text) for text in texts]
+    if not texts or not all(matches) or "".join(match[1] for match in matches).upper() != LABELS[: len(texts)]:
+        return labels, texts
+    return labels or [match[1] for match in matches], [match[2] for match in matches]
 
 
 def _as_list(value: Any) -> Any:
