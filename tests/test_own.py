@@ -316,3 +316,15 @@ def test_labels_in_the_texts_of_options_are_no_part_of_them(tmp_path, form):
             assert (question["choices"]["text"], question["answer"]) == ([str(2 * n), str(2 * n + 1), f"{n}0"], "B")
     mixed = load(write(tmp_path / "b.jsonl", options=lambda row: ["A. thaliana", "C. elegans"]))
     assert mixed[0]["choices"]["text"] == ["A. thaliana", "C. elegans"]
+
+
+@pytest.mark.parametrize("marks", ["ABC", "123"])
+def test_a_label_of_an_option_that_only_the_question_lists_is_no_open_answer(tmp_path, marks):
+    """As in the CSV files of ARC: the letter would be taken for a word."""
+    rows = [
+        row | {"asked": f"{row['asked']} ({marks[0]}) 1 ({marks[1]}) 2 ({marks[2]}) 3", "right": marks[i % 3]}
+        for i, row in enumerate(ROWS)
+    ]
+    with pytest.raises(TaskError, match="own-mine: its answers are labels of options that its questions list") as error:
+        load(write(tmp_path / "a.csv", rows), options="")
+    assert "\n" not in str(error.value)

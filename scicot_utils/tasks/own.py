@@ -30,6 +30,7 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = "ABCDEFGH"
+LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's text: "Which flies? (A) raft (B) robin"
 LABELLED = re.compile(
     r"\(?([A-Ha-h]) ?[).:]\s*(.+)", re.DOTALL
 )  # an option with its label: "A)21", "(B) No", "C. fish"
@@ -337,6 +338,12 @@ def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
     """(split, row) of each question with an open answer of the file's kind."""
+    labels = {*LABELS, *"12345678"}
+    if questions and all(question.answer in labels and LISTED.search(question.question) for question in questions):
+        raise TaskError(
+            f"{name}: its answers are labels of options that its questions list in their text, as in '(A) … (B) …'; allowed: "
+            "the options in columns of their own, or in one with a list, named in the recipe as options"
+        )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     if not own.answers and len(kinds) > 1:
         raise TaskError(
