@@ -328,3 +328,23 @@ def test_a_label_of_an_option_that_only_the_question_lists_is_no_open_answer(tmp
     with pytest.raises(TaskError, match="own-mine: its answers are labels of options that its questions list") as error:
         load(write(tmp_path / "a.csv", rows), options="")
     assert "\n" not in str(error.value)
+
+
+def test_a_message_stays_one_short_line_whatever_the_file_holds(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"Which flies?,a raft {'of wood ' * 60},a robin,B\n" * 3, encoding="utf-8")  # without a header
+    with pytest.raises(TaskError, match=r"no column 'asked', found Which .* …; name it in the recipe") as headless:
+        load(path)
+    worked = write(tmp_path / "b.jsonl", right=lambda row: "It adds up.\n" * 40 + "#### 4")
+    with pytest.raises(TaskError, match=r"its answer 'It adds up. It adds up.* is no word") as worked_out:
+        load(worked, options="")
+    twice = write(tmp_path / "c.jsonl", options=lambda row: ["raft", "raft", "robin"], right=lambda row: "raft")
+    with pytest.raises(TaskError, match=r"row 1 .*: two equal options, 'raft'") as equal:
+        load(twice)
+    assert all("\n" not in str(error.value) and len(str(error.value)) < 500 for error in (headless, worked_out, equal))
+
+
+def test_files_of_splits_may_have_a_name_before_theirs(tmp_path):
+    for place, split in enumerate(("train", "dev", "test")):
+        write(tmp_path / f"questions.{split}.jsonl.gz", [row for i, row in enumerate(ROWS) if i % 3 == place])
+    assert Counter(row["split"] for row in load(tmp_path)) == {"train": 10, "validation": 10, "test": 10}

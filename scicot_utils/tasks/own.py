@@ -106,6 +106,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
 def _reject(source: str, fault: str, own: Own, left_out: Counter[str] | None) -> None:
     """Raise TaskError for a faulty row, or count it if the recipe drops such rows."""
     if own.faulty == "stop":
+        fault = " ".join(fault.split())  # an answer may have several lines
         raise TaskError(f"{source}: {fault}; fix the row, or leave such rows out with faulty: drop")
     if left_out is not None:
         left_out["train"] += 1
@@ -133,7 +134,7 @@ def _files(name: str, own: Own) -> list[tuple[Path, str]]:
 
 
 def _stem(file: Path) -> str:
-    return file.name.partition(".")[0]
+    return Path(file.name.removesuffix(".gz")).stem
 
 
 def _split_in(name: str) -> str:
@@ -149,6 +150,7 @@ def _check_columns(source: str, own: Own, row: Any) -> None:
             rows.at(row, column)
         except KeyError:
             columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
+            columns = f"{columns[:300]} …" if len(columns) > 300 else columns  # e.g. of a file without a header
             raise TaskError(
                 f"{source}: no column '{column}', found {columns}; name it in the recipe under own"
             ) from None
@@ -282,7 +284,9 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
         gold = gold_index(question)
         # An empty column is no option.
         texts = question.texts if len(_option_columns(own)) == 1 else [*filter(None, question.texts)]
-        if gold is None:
+        if gold is None and question.answer and question.texts.count(question.answer) > 1:
+            fault = f"two equal options, '{question.answer}'"
+        elif gold is None:
             fault = f"its answer '{question.answer}' names none of its {len(question.texts)} options"
         elif not question.texts[gold]:
             fault = "its answer names an option that is empty"
@@ -355,7 +359,9 @@ def _open(
         if kind == "yes_no":
             answer = {"1": "yes", "0": "no"}.get(answer, answer)
         if kind_of(answer) != kind:
-            fault = f"its answer '{question.answer}' is no {kind.replace('_', ' or ')} that could be read from a text"
+            fault = (
+                f"its answer '{question.answer[:80]}' is no {kind.replace('_', ' or ')} that could be read from a text"
+            )
             _reject(f"{question.source} (id {question.id})", fault, own, left_out)
             continue
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
