@@ -77,10 +77,27 @@ def _table(path: Path) -> list[dict[str, Any]]:
             raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
-            text_cells = {"dtype": str, "keep_default_na": False, "skipinitialspace": True}
-            return pd.read_csv(io.BytesIO(data), sep=separator, index_col=False, **text_cells).to_dict("records")
+            form = {"sep": separator, "quoting": _quoting(data, separator), "dtype": str, "keep_default_na": False}
+            return pd.read_csv(io.BytesIO(data), index_col=False, skipinitialspace=True, **form).to_dict("records")
     except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # from pandas and pyarrow
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
+
+
+def _quoting(data: bytes, separator: str) -> int:
+    """Whether quotation marks enclose cells, as a `csv` constant. In a TSV where they cannot, they are plain text: pandas
+    would read on to the next one, and so take many rows for one cell. Raises ValueError for such a CSV.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
+    text = io.StringIO(data.decode(), newline="")
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        for _ in reader:
+            pass
+    except csv.Error:
+        if separator == ",":
+            raise ValueError(f"line {reader.line_num}: a quotation mark is not closed, or not doubled") from None
+        return csv.QUOTE_NONE
+    return csv.QUOTE_MINIMAL
 
 
 def _lines(data: bytes, name: str) -> Iterator[tuple[int, Any]]:

@@ -348,3 +348,16 @@ def test_files_of_splits_may_have_a_name_before_theirs(tmp_path):
     for place, split in enumerate(("train", "dev", "test")):
         write(tmp_path / f"questions.{split}.jsonl.gz", [row for i, row in enumerate(ROWS) if i % 3 == place])
     assert Counter(row["split"] for row in load(tmp_path)) == {"train": 10, "validation": 10, "test": 10}
+
+
+def test_a_stray_quotation_mark_swallows_no_row(tmp_path):
+    """Between two that open a cell, as in a TSV whose marks are plain text, pandas takes all rows for one cell."""
+    rows = [(row["n"], ('"' if i in (3, 9) else "") + f"Is it {i}?", "yes") for i, row in enumerate(ROWS)]
+    for name, separator in (("a.tsv", "\t"), ("a.csv", ",")):
+        lines = [separator.join(row) for row in [("n", "asked", "right"), *rows]]
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    assert {row["question"] for row in load(tmp_path / "a.tsv", options="")} == {asked for _, asked, _ in rows}
+    with pytest.raises(
+        TaskError, match=r"a\.csv is no csv file \(line 11: a quotation mark is not closed, or not doubled"
+    ):
+        load(tmp_path / "a.csv", options="")
