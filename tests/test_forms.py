@@ -96,6 +96,40 @@ def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"id": "q0", "text": ["It flies. (A)", "It sings. (B)"]}, {}),
+        ({"n": "q0", "out": {"texts": ["It flies. (A)", "It sings. (B)"]}}, {"id": "n", "text": "out.texts"}),
+    ],
+)
+def test_a_list_of_texts_is_one_of_samples(tmp_path, row, columns):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps(row), encoding="utf-8")
+    found = [(completion.id, completion.text) for completion in forms.read(path, columns)]
+    assert found == [("q0", "It flies. (A)"), ("q0", "It sings. (B)")]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        ({"id": "q0", "samples": [{"said": "It flies. (A)"}]}, {"id": "id", "text": "samples"}, "a list of objects"),
+        ({"id": "q0", "choices": [{"label": "A", "text": "robin"}], "said": "It flies. (A)"}, {}, "'text'"),
+        (
+            {"doc": {"id": "q0"}, "resps": [[["-5.25", "False"]], [["-3.5", "True"]]]},
+            {},
+            "not of a task that generates",
+        ),
+    ],
+)
+def test_what_is_no_completion_is_not_taken_for_one(tmp_path, row, columns, message):
+    """Objects without a text, a question's options, and the log-likelihoods of options."""
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(TeacherError, match=rf"line 1: allowed: .*{message}"):
+        list(forms.read(path, columns))
+
+
 def test_a_request_of_a_batch_that_failed_holds_no_completion(tmp_path):
     lines = [
         {"custom_id": "q0", "response": None, "error": {"message": "expired"}},

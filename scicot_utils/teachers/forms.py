@@ -69,7 +69,7 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
     for number, row in numbered:
         try:
             if columns:
-                completions = [_from_columns(row, columns)]
+                completions = _from_columns(row, columns)
             elif "filter" in row and filters.setdefault(row.get("doc_id"), row["filter"]) != row["filter"]:
                 continue  # lm-evaluation-harness logs a sample once for each of its filters
             else:
@@ -84,11 +84,17 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
         yield from completions
 
 
-def _from_columns(row: Any, columns: Mapping[str, str]) -> Completion:
+def _from_columns(row: Any, columns: Mapping[str, str]) -> list[Completion]:
     values = {part: rows.at(row, column) for part, column in columns.items()}
-    return _completion(
-        values["text"], _id(values.get("id", "")), _text(values.get("question", "")), _finish(values.get("finish"))
-    )
+    name, question = _id(values.get("id", "")), _text(values.get("question", ""))
+    return [_completion(text, name, question, _finish(values.get("finish"))) for text in _samples(values["text"])]
+
+
+def _samples(content: Any) -> list[Any]:
+    """A list of texts is one of samples; anything else is one completion."""
+    content = content.tolist() if hasattr(content, "tolist") else content  # Parquet holds lists as arrays
+    several = isinstance(content, list) and content and all(isinstance(text, str) for text in content)
+    return content if several else [content]
 
 
 def _completion(content: Any, name: str, question: str = "", finish: str = "stop") -> Completion:
@@ -101,6 +107,8 @@ def _text(content: Any) -> str:
     if content is None or isinstance(content, float):  # a missing value of a table
         return ""
     if isinstance(content, list):
+        if any(isinstance(part, dict) and not part.keys() & {"text", "type"} for part in content):
+            raise TypeError("its text is a list of objects; reach inside with dots, as in samples.0.text")
         return "".join(_text(part.get("text", "") if isinstance(part, dict) else part) for part in content)
     if not isinstance(content, str):
         raise TypeError("its text is no text")
@@ -127,7 +135,7 @@ def _plain(row: dict[str, Any]) -> list[Completion]:
     appended, which says that no answer follows.
     """
     if "rationale" not in row:
-        return [_completion(row["text"], _id(row["id"]))]
+        return [_completion(text, _id(row["id"])) for text in _samples(row["text"])]
     rationale = row["rationale"]
     if not isinstance(rationale, str):
         raise TypeError("its rationale is no text")
@@ -168,16 +176,21 @@ def _harness(row: dict[str, Any]) -> list[Completion]:
     doc = row["doc"]
     name = _id(doc["id"]) if doc.get("id") is not None else ""
     question = "" if name else _text(doc["question"])
-    if not all(isinstance(texts, list) for texts in row["resps"]):
+    if not all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in row["resps"]):
         raise TypeError("its resps are no lists of texts, so it is not of a task that generates")
     return [_completion(text, name, question) for texts in row["resps"] for text in texts]
+
+
+def _is_reply(choices: Any) -> bool:
+    """Whether `choices` are those of a server's reply, not the options of a question, which have labels."""
+    return isinstance(choices, list) and not any(isinstance(choice, dict) and "label" in choice for choice in choices)
 
 
 ROWS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Completion]]], ...] = (
     # (condition, reader); the first that holds is taken
     (lambda row: "custom_id" in row and ("response" in row or "result" in row), _batched),
     (lambda row: "resps" in row and "doc" in row, _harness),
-    (lambda row: isinstance(row.get("choices"), list) and "text" not in row and "rationale" not in row, _chat),
+    (lambda row: _is_reply(row.get("choices")) and "text" not in row and "rationale" not in row, _chat),
     (lambda row: True, _plain),
 )
 
