@@ -319,6 +319,21 @@ def test_a_file_of_other_questions_ends_the_run_in_one_line(tmp_path):
     )  # one that matches is enough
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Q: Which has feathers? Answer Choices: (A) raft (B) robin\nA:",
+        "Question: Which  has feathers?\nOptions:\n(a) raft\n(b) robin\nAnswer:",
+    ],
+)
+def test_a_question_is_found_in_the_frame_of_a_prompt(tmp_path, asked):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"asked": asked, "said": TEXT}), encoding="utf-8")
+    question = make_question(["raft", "robin"], question="Which has feathers?")
+    teacher = Recorded(str(path), columns="question=asked, text=said")
+    assert teacher.complete(RECORDED.question(question), sample=0, temperature=0.0).text == TEXT
+
+
 # Real words: the labels were given by reading, before the reader was written; of the texts none is here
 
 KINDS = {  # source → the benchmark whose kind of answer it has

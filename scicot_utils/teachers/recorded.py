@@ -27,7 +27,8 @@ CHOSEN_BY = {  # setting in which an export's requests for one prompt may differ
     "seed": "teacher_seed",
     "omitted": "teacher_omit",
 }
-CHOICES = re.compile(r"\s(?:answer choices|options): ", re.IGNORECASE)  # between a question and options in its text
+CHOICES = re.compile(r"\s(?:answer choices|options):\s", re.IGNORECASE)  # between a question and options in its text
+FRAME = re.compile(r"^(?:q|question):\s|\s(?:a|answer):$", re.IGNORECASE)  # around a question in a prompt
 
 
 class Recorded(Teacher):
@@ -162,5 +163,5 @@ def is_export(path: str) -> bool:
 
 def _parts(question: str) -> tuple[str, str]:
     """(words of a question, its options with their letters); '' if its text lists no options."""
-    words, *options = CHOICES.split(question)
+    words, *options = CHOICES.split(FRAME.sub("", question.strip()))
     return " ".join(words.split()), re.sub(r"\W+", "", "".join(options)).lower()
