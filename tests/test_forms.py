@@ -334,6 +334,22 @@ def test_a_question_is_found_in_the_frame_of_a_prompt(tmp_path, asked):
     assert teacher.complete(RECORDED.question(question), sample=0, temperature=0.0).text == TEXT
 
 
+def test_questions_that_the_file_cannot_tell_apart_end_the_run_in_one_line(tmp_path):
+    """Else both would get the first one's completion."""
+    path = tmp_path / "answers.jsonl"
+    path.write_text("\n".join(json.dumps({"asked": "Which flies?", "said": said}) for said in ("A.", "B.")))
+    pair = [
+        make_question(options, id=f"q{n}", question="Which flies?")
+        for n, options in enumerate((["x", "y"], ["v", "w"]))
+    ]
+    teacher = Recorded(str(path), columns="question=asked, text=said")
+    rows = [{"question_id": row["id"], "prompt": RECORDED.question(row), "finish_reason": "stop"} for row in pair]
+    with pytest.raises(TeacherError, match=r"have the words 'Which flies\?' and different options") as error:
+        teachers.need_match(teacher, rows)
+    assert "\n" not in str(error.value)
+    teachers.need_match(teacher, [rows[0], rows[0]])  # two samples of one question
+
+
 # Real words: the labels were given by reading, before the reader was written; of the texts none is here
 
 KINDS = {  # source → the benchmark whose kind of answer it has

@@ -33,9 +33,15 @@ def open_teacher(settings: Settings) -> Teacher:
 
 
 def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
-    """Raise TeacherError, one line, if a recorded teacher's file holds none of the questions that were asked."""
-    if isinstance(teacher, Recorded) and {row["finish_reason"] for row in completions} == {"missing"}:
+    """Raise TeacherError, one line, if a recorded teacher's file holds none of the questions that were asked, or cannot
+    tell two of them apart.
+    """
+    if not isinstance(teacher, Recorded):
+        return
+    if {row["finish_reason"] for row in completions} == {"missing"}:
         raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
+    if message := teacher.confused(row["prompt"] for row in completions):
+        raise TeacherError(message)
 
 
 def _steps(question: Row) -> str:

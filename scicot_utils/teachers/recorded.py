@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -87,6 +87,24 @@ class Recorded(Teacher):
             f"teacher_path {self.name.removeprefix('recorded:')}: none of the questions asked is in it; asked was e.g. "
             f"'{name}', it holds e.g. '{example}'; name the column of the id or of the question in teacher_columns"
         )
+
+    def confused(self, prompts: Iterable[str]) -> str:
+        """The message if two of the questions asked have the same words and different options, and the file has neither
+        their ids nor their options, so that both got the same completion; '' if there are no such two.
+        """
+        options_of: dict[str, str] = {}
+        for prompt in prompts:
+            name, _, question = prompt.partition("\n")
+            words, options = _parts(question)
+            by_words = not (name in self._by_id or (words, name) in self._by_question)
+            unlisted = any(not listed for listed, _ in self._by_question.get((words, ""), []))
+            if by_words and unlisted and options_of.setdefault(words, options) != options:
+                return (
+                    f"teacher_path {self.name.removeprefix('recorded:')}: two of the questions asked have the words "
+                    f"'{words[:60]}' and different options, and it does not say whose completion it holds; name the column "
+                    "of the id in teacher_columns"
+                )
+        return ""
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         """The recorded completion, found by the question's id, else by its text and index, else by its text. If there
