@@ -110,9 +110,13 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
             f"{task.name}: no file of split {', '.join(missing)} in {folder}; needed: one for each of "
             f"{', '.join(matches)}, named after it"
         )
-    if any(len(candidates) != 1 for candidates in matches.values()):
-        return {}
-    return {split: file for split, [file] in matches.items()}
+    for suffix in FORMATS:  # some publishers give the same questions in several formats
+        files_of = {
+            split: [file for file in candidates if file.suffix == suffix] for split, candidates in matches.items()
+        }
+        if all(len(candidates) == 1 for candidates in files_of.values()):
+            return {split: candidates[0] for split, candidates in files_of.items()}
+    return {}
 
 
 def _normalise(task: Task, split: str, row: Row) -> Row | None:
