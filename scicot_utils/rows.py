@@ -46,7 +46,7 @@ def content(path: Path) -> bytes:
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007.
+    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
@@ -62,6 +62,9 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
     if isinstance(document, dict):
         lists = (document[key] for key in ("data", "examples") if isinstance(document.get(key), list))
         document = next(lists, document)
+    by_id = isinstance(document, dict) and len(document) > 1 and "data" not in document
+    if by_id and all(isinstance(row, dict) for row in document.values()):
+        document = [{"id": key} | row for key, row in document.items()]
     yield from enumerate(document if isinstance(document, list) else [document], start=1)
 
 

@@ -130,6 +130,13 @@ def test_what_is_no_completion_is_not_taken_for_one(tmp_path, row, columns, mess
         list(forms.read(path, columns))
 
 
+def test_a_json_object_may_hold_the_completions_of_several_models_by_id(tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({f"q{n}": {"model:7b": f"It has {n}.", "other": "x"} for n in (0, 1)}), encoding="utf-8")
+    found = forms.read(path, {"id": "id", "text": "model:7b"})
+    assert [(completion.id, completion.text) for completion in found] == [("q0", "It has 0."), ("q1", "It has 1.")]
+
+
 def test_a_request_of_a_batch_that_failed_holds_no_completion(tmp_path):
     lines = [
         {"custom_id": "q0", "response": None, "error": {"message": "expired"}},

@@ -361,3 +361,10 @@ def test_a_stray_quotation_mark_swallows_no_row(tmp_path):
         TaskError, match=r"a\.csv is no csv file \(line 11: a quotation mark is not closed, or not doubled"
     ):
         load(tmp_path / "a.csv", options="")
+
+
+def test_a_json_object_may_hold_the_rows_by_their_ids(tmp_path):
+    """As ScienceQA's problems.json does."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({row["n"]: {"asked": row["asked"], "right": "yes"} for row in ROWS}), encoding="utf-8")
+    assert {row["id"] for row in load(path, options="", id="id")} == {row["n"] for row in ROWS}
