@@ -27,6 +27,7 @@ NUMBER = {
     "#### 1234": "1234", "So it is. The answer is 1000 + 234 = 1234": "1234", r"\[ \boxed{42} \]": "42",
     "Therefore, the answer (arabic numerals) is 1234.": "1234", "The answer is $1,234.": "1234", "The answer is −3.": "-3",
     "Answer: 12 apples": "12", "The answer is 20+8+16=44 hours.": "44", "The answer is 5 * 2 = 10 = 10%": "10", "The answer is 39.0": "39",
+    "A: 1,234": "1234", "A: -12": "-12",
 }  # fmt: skip
 YES_NO = {
     "The answer is no, because yes would be wrong.": "no", "So the answer is False.": "no",

@@ -80,7 +80,7 @@ RULES = (
     ),
     _rule(
         "last line",
-        r"(?<=\n)[ \t]*(?P<answer>\([A-H]\)[.]?|[A-H][.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
+        r"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>\([A-H]\)[.]?|[A-H][.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
         "It has feathers.\nB",
         "models that were told to answer with a letter or a number",
     ),
