@@ -164,7 +164,7 @@ def damaged(path):
 
 
 @pytest.mark.parametrize(
-    ("place", "length"), [(0, 4000), (100, 4000), (4096, 4000), (20_000, 4000), (8192, 0), (50_001, 0)]
+    ("start", "length"), [(0, 4000), (100, 4000), (4096, 4000), (20_000, 4000), (8192, 0), (50_001, 0)]
 )
 def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, start, length):
     content, message = damaged(start, length)
