@@ -988,7 +988,17 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
     """Rules of evidence, 2."""
     row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
     assert row["verdict"] == ("too few seeds" if seeds < 3 else "reproduced")
-    assert (f"{report.plural(seeds, 'seed')};" in row["measured on microsci, points"]) == (seeds < 3)
+    measured = row["measured on microsci, points"]
+    assert (f"; {report.plural(seeds, 'seed')}, a verdict takes 3" in measured) == (seeds < 3)
+    assert measured.startswith("generated +")  # the difference is shown all the same
+
+
+def test_claims_on_several_tasks_have_a_column_for_each_and_one_verdict_where_all_agree():
+    of_tasks = {task: compare_outcomes({"generated": better}, seeds=1) for task, better in (("one", 60), ("two", -60))}
+    rows = report.claims_by_task(planned(recipe.ARMS, range(1)), of_tasks, SETTINGS)
+    row = next(row for row in rows if row["claim"] == CLAIM)
+    assert re.match(r"generated \+\d", row["one"]) and re.match(r"generated -\d", row["two"])
+    assert row["verdict"] == "too few seeds"
 
 
 def test_a_plumbing_run_settles_nothing():

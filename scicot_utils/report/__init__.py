@@ -15,7 +15,7 @@ from scicot_utils.report.accuracy import (
     validation_table,
 )
 from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
-from scicot_utils.report.claims import CLAIMS, Verdicts, claims, headline, headline_short
+from scicot_utils.report.claims import CLAIMS, Verdicts, claims, claims_by_task, headline, headline_short
 from scicot_utils.report.differences import (
     COMPARED,
     DIRECTIONS,
@@ -111,7 +111,7 @@ __all__ = [
     "Verdicts", "ablation", "ablation_figure", "accuracy_figure", "accuracy_table", "agreement_figure",
     "agreement_summary", "answer_groups", "argument_figure", "arm_name", "beside_table", "by_test",
     "by_test_figure", "by_test_summary", "by_test_table", "ceilings", "chance", "chance_summary", "chances",
-    "citation", "claims", "collect", "common_comparisons", "compare", "compare_in_sweep", "compare_in_variants",
+    "citation", "claims", "claims_by_task", "collect", "common_comparisons", "compare", "compare_in_sweep", "compare_in_variants",
     "compare_transfer", "comparison_table", "costs", "dataset_card", "differences_figure", "direction",
     "diversity_summary", "explorer_data", "failures", "failures_summary", "fairness", "first_answers",
     "flow_figure", "glue", "headline", "headline_short", "how_measured", "interval", "interval_side", "keep",

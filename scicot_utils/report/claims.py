@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -121,6 +121,18 @@ def claims(
     return rows
 
 
+def claims_by_task(recipe: Recipe, comparisons: Mapping[str, Sequence[Row]], settings: Settings) -> list[Row]:
+    """Each claim with what was measured on each task, and the verdicts. `comparisons`: the rows of `compare` by task."""
+    rows = []
+    for claim in CLAIMS:
+        measured, _, verdicts = zip(
+            *(_evidence(claim, recipe, of_task, settings, ()) for of_task in comparisons.values()), strict=True
+        )
+        row = {"paper": claim.paper, "claim": claim.claim, **dict(zip(comparisons, measured, strict=True))}
+        rows.append(row | {"verdict": "; ".join(dict.fromkeys(verdicts))})
+    return rows
+
+
 def _evidence(
     claim: Claim, recipe: Recipe, comparisons: Sequence[Row], settings: Settings, in_variants: Sequence[Row]
 ) -> tuple[str, str, str]:
@@ -136,7 +148,8 @@ def _evidence(
     if not rows:
         return "–", "–", "not run here"
     if rows[0]["seeds"] < MIN_SEEDS:
-        return f"{plural(rows[0]['seeds'], 'seed')}; a verdict takes {MIN_SEEDS}", "–", "too few seeds"
+        measured = "; ".join(f"{row['measure']} {points(row)}" for row in rows)
+        return f"{measured}; {plural(rows[0]['seeds'], 'seed')}, a verdict takes {MIN_SEEDS}", "–", "too few seeds"
     outcome = verdict(direction(row, settings) for row in rows)
     other_sweeps = [row for row in comparisons if row.get("second of") != first_sweep]
     by_variant: dict[str, list[str]] = {}
