@@ -215,6 +215,7 @@ use rule notebook as stage1 with:
     threads: threads
     resources:
         gpu=1,
+        gpu_gib=RECIPE.gpu_gib,
     params:
         **parameters("04_stage1_rationales", arm="two_stage", **OF_RUN),
     message:
@@ -310,8 +311,7 @@ use rule notebook as page with:
         "{wildcards.page}"
 
 
-# Pretraining, outside the default run: the shipped checkpoint is a copy of what it makes. A recipe that names
-# another size or seed as its student has it made first.
+# Pretraining: the shipped checkpoint is a copy of what it makes. A recipe that names another student has it made first.
 use rule notebook as micro_student with:
     input:
         **code("A1_micro_student"),

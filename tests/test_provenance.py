@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,6 +134,17 @@ def test_the_record_holds_what_it_takes_to_run_again_and_names_no_host_or_user(t
     assert set(content["packages"]) >= {"torch", "transformers"} and content["seconds"] >= 0
     assert list(content["outputs"].values()) == [tables.digest(output)]
     assert not {"host", "hostname", "user", "node"} & content.keys()
+
+
+def test_the_record_names_the_gpu_that_was_used_and_the_most_memory_taken_of_it(tmp_path, monkeypatch):
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True, get_device_name=lambda: "a card", max_memory_reserved=lambda: 3 * 2**29
+    )
+    for module, expected in ((SimpleNamespace(cuda=cuda), ("a card", 1.5)), (None, (None, None))):
+        monkeypatch.setitem(sys.modules, "torch", module)
+        opened().record(tmp_path / "provenance.json")
+        content = json.loads((tmp_path / "provenance.json").read_text())
+        assert (content.get("gpu"), content.get("gpu_gib")) == expected
 
 
 def test_what_is_shown_is_saved_under_the_notebooks_number_and_goes_to_pages_of_the_first_benchmark(

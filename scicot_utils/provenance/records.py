@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def gpu() -> dict[str, Any]:
+    """The GPU that this process used and the most memory it took of it, in GiB; {} if it used none."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # no notebook imports torch for this
+    if cuda is None or not cuda.is_initialized():
+        return {}
+    return {"gpu": cuda.get_device_name(), "gpu_gib": round(cuda.max_memory_reserved() / 2**30, 1)}
 
 
 def _processor() -> str:

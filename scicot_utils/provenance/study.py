@@ -16,7 +16,7 @@ from typing import Any
 from scicot_utils import __version__, paths, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.provenance.outside import InputError, identity, locate
-from scicot_utils.provenance.records import commit, machine
+from scicot_utils.provenance.records import commit, gpu, machine
 from scicot_utils.recipe import Recipe, Scalar, Settings
 
 ENGINE = "SCICOT_ENGINE"  # set by the pipeline: whatever a notebook needs has then been made before
@@ -159,6 +159,7 @@ class Study:
             "scicot_utils": __version__,
             **self.commit,
             **machine(),
+            **gpu(),
             **more,
         }
         tables.write_json(path or self.tables() / f"{self.notebook}.provenance.json", content)

@@ -58,6 +58,9 @@ class Recipe(Section):
     )
     arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
+    gpu_gib: int = Field(
+        0, ge=0, description="GPU memory of one training, GiB, by which a card is shared; 0: not known"
+    )
     own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
     questions: Questions = Questions()
     teacher: Teacher = Teacher()

@@ -119,6 +119,7 @@ def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
     files = [stage.with_suffix(".provenance.json") for stage in stages]
     readers = [*(_json(file) for file in files if file.is_file()), *records]
     inputs = {name: checksum for record in records for name, checksum in record["inputs"].items()}
+    gpus = [record["gpu"] for record in records if "gpu" in record]
     return {
         "recipe": recipe.model_dump(),
         "notebook_runs": len(records),
@@ -128,7 +129,13 @@ def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
         "training_seconds": round(sum(record.get("training_seconds", 0.0) for record in records), 1),
         "started": min(started).isoformat(),
         "ended": max(map(operator.add, started, seconds)).isoformat(),
-    } | {name: _distinct([record[name] for record in records]) for name in ENVIRONMENT}
+        **{name: _distinct([record[name] for record in records]) for name in ENVIRONMENT},
+        **(
+            {"gpu": _distinct(gpus), "gpu_gib": max(record["gpu_gib"] for record in records if "gpu" in record)}
+            if gpus
+            else {}
+        ),
+    }
 
 
 def _run_records(run: Path) -> list[dict[str, Any]]:
