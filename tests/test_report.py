@@ -1231,6 +1231,24 @@ def test_a_train_size_of_all_is_shown_as_their_number():
     assert [*sweep["level"]] == [17, 5]
 
 
+def test_the_grid_is_summed_up_with_the_best_values_of_each_arm_and_the_worst():
+    columns = ("arm", "learning_rate", "epochs", "mean", "best")
+    rows = [
+        ("zero_shot", 1e-4, 3, 0.3, "best"),
+        ("answer_only", 1e-4, 3, 0.25, ""),
+        ("answer_only", 5e-5, 1, 0.45, "best"),
+        ("two_stage", 1e-4, 3, 0.4, "best"),
+        ("two_stage", 5e-5, 1, 0.4, "best"),
+    ]
+    rows = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert report.grid_summary(rows, ["learning_rate", "epochs"]) == (
+        "Mean of both scorings on validation. zero-shot: 30.0%; "
+        "answer only: 45.0% with learning_rate 5e-05, epochs 1, the worst of the grid 25.0%; "
+        "two-stage (Sci-CoT): 40.0% with learning_rate 0.0001, epochs 3 or learning_rate 5e-05, epochs 1, "
+        "the worst of the grid 40.0%."
+    )
+
+
 def test_validation_table_marks_the_best_variant_of_each_arm():
     scores = {("one", "main"): (0.4, 0.6), ("one", "fast"): (0.5, 0.6), ("two", "main"): (0.9, 0.9)}
     rows = measured(

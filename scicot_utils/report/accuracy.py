@@ -27,6 +27,7 @@ from scicot_utils.report.style import (
     percent,
     plural,
 )
+from scicot_utils.tables import Row
 
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
@@ -198,6 +199,21 @@ def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
         for row in wide.reset_index().to_dict("records")
     ]
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
+
+
+def grid_summary(rows: Sequence[Row], keys: Sequence[str]) -> str:
+    """The values of `keys` that were best on validation for each arm, from rows of `validation_table`; an arm with one
+    variant has nothing to choose, and its mean stands alone."""
+    sentences = []
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        variants = [row for row in rows if row["arm"] == arm]
+        best = [row for row in variants if row["best"]]
+        sentence = f"{arm_name(arm)}: {percent(best[0]['mean'])}"
+        if len(variants) > 1:
+            values = " or ".join(", ".join(f"{key} {row[key]:g}" for key in keys) for row in best)
+            sentence += f" with {values}, the worst of the grid {percent(min(row['mean'] for row in variants))}"
+        sentences.append(sentence)
+    return f"Mean of both scorings on validation. {'; '.join(sentences)}."
 
 
 def seeds_table(frame: pd.DataFrame, by: Sequence[str]) -> Table:
