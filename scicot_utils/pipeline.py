@@ -123,7 +123,7 @@ class Pipeline:
     def estimate(self, wildcards: Wildcards) -> list[str]:
         """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
         paid = self.recipe.settings(variant=wildcards.variant).teacher == "openai"
-        return [self.executed("02_teacher_prompting", wildcards.dataset)] if paid else []
+        return [self.executed(f"02_teacher_prompting/{wildcards.dataset}")] if paid else []
 
     def student(self, wildcards: Wildcards) -> list[str]:
         """The files of the student that a run starts from, or the folder of one that another rule makes. [] for random
