@@ -41,12 +41,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-SUBMODULES = ("building", "loading", "encoding", "answering", "training", "publishing", "fetching")
-
-
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for submodule in SUBMODULES:
+        for submodule in ("building", "loading", "encoding", "answering", "training", "publishing", "fetching"):
             if hasattr(module := import_module(f"{__name__}.{submodule}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
