@@ -77,7 +77,7 @@ def panels(
     bottom. `size` is in inches. Raises ValueError without titles.
     """
     if not titles:
-        raise ValueError("panels: found no rows to draw, allowed: at least one comparison, arm or test")
+        raise ValueError("no figure: found no rows to draw, allowed: at least one comparison, arm or test")
     figure, (axes,) = plt.subplots(1, len(titles), figsize=size, sharex=bool(rows), sharey=True, squeeze=False)
     axes[0].set(ylim=(len(rows) - 0.5, -0.5) if rows else (0, 103), ylabel=ylabel)
     if rows:
