@@ -145,6 +145,30 @@ def test_faulty_rows_can_be_left_out_and_are_counted(tmp_path):
     assert len(questions) == 28 and left_out.total() == 2
 
 
+@pytest.mark.parametrize("fault", [{"right": "Z"}, {"asked": ""}])
+def test_a_row_that_is_left_out_counts_in_its_own_split(tmp_path, fault):
+    rows = [row | {"part": ("train", "dev", "test")[i % 3]} for i, row in enumerate(ROWS)]
+    rows[2] |= fault
+    left_out, own = Counter(), declared(write(tmp_path / "a.jsonl", rows), split="part", faulty="drop")
+    tasks.load("own-mine", dataset_path="", sizes=WHOLE, seed=0, own=own, left_out=left_out)
+    assert {split: count for split, count in left_out.items() if count} == {"test": 1}
+
+
+def test_a_question_may_stand_in_several_columns(tmp_path):
+    """As a premise and a hypothesis, a passage and a question, a body and its question, or a hint that may be empty."""
+    hints = ["", "Robins  have\nfeathers."]
+    rows = [row | {"hint": hints[i % 2], "more": {"asked": row["asked"]}} for i, row in enumerate(ROWS)]
+    path = write(tmp_path / "a.jsonl", rows)
+    for columns in (["hint", "asked"], ["hint", "more.asked"]):
+        asked = {row["id"]: row["question"] for row in load(path, question=columns)}
+        assert asked["q1"] == "What is 1 and 1?" and asked["q2"] == "Robins have feathers. What is 2 and 2?"
+    assert load(path, question=["asked", "hint"])[1]["question"] == "What is 2 and 2? Robins have feathers."
+    with pytest.raises(TaskError, match=r"a\.jsonl, row 1: no column 'passage', found n, .*; name it in the recipe"):
+        load(path, question=["passage", "asked"])
+    with pytest.raises(ValueError, match="question"):
+        Own(path="a.csv", question=[])
+
+
 @pytest.mark.parametrize("name", ["missing.csv", "a.txt", "empty"])
 def test_a_path_that_holds_no_rows_is_named_with_what_is_allowed(tmp_path, name):
     (tmp_path / "a.txt").write_text("x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -320,7 +320,9 @@ class Own(Section):
     path: str = Field(
         min_length=1, description="a file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one a split"
     )
-    question: str = "question"
+    question: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "question", description="column, or a list of columns that are joined in this order, as [passage, question]"
+    )
     options: str = Field("", description="a column with a list or a mapping, or columns by comma; empty: open answers")
     answer: str = Field("answer", description="column of an option's label, text or place from 0, or of an open answer")
     answer_is: Literal["", "label", "text", "place", "place_from_1"] = Field(

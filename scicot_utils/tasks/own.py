@@ -65,9 +65,9 @@ class RawQuestion:
     id: str
     question: str
     answer: str
+    split: str = ""
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    split: str = ""
 
 
 def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str, list[Row]]:
@@ -83,17 +83,14 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
         except ValueError as error:
             raise TaskError(f"{name}: {error}") from None
         for number, row in numbered:
-            source = f"{name}: {file.name}, row {number}"
+            source, split = f"{name}: {file.name}, row {number}", file_split
+            default_id = f"{file.stem}-{number:05d}" if file_split else f"{number:05d}"
             _check_columns(source, own, row)
             try:
-                question = _parse_row(source, own, row, f"{file.stem}-{number:05d}" if file_split else f"{number:05d}")
-                question.split = file_split or (_split_in(_text(rows.at(row, own.split))) if own.split else "")
-                if own.split and not question.split:
-                    raise RowFault("its split is called neither train, validation (dev) nor test")
+                split = file_split or _split_of(own, row)
+                questions.append(_parse_row(source, own, row, default_id, split))
             except RowFault as fault:
-                _reject(source, str(fault), own, left_out)
-            else:
-                questions.append(question)
+                _reject(source, str(fault), own, left_out, split)
     converted = _with_options(own, questions, left_out) if own.options else _open(name, own, questions, left_out)
     by_split = _assign_splits(own, converted)
     if empty := [split for split in SPLITS if not by_split[split]]:
@@ -103,13 +100,15 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     return by_split
 
 
-def _reject(source: str, fault: str, own: Own, left_out: Counter[str] | None) -> None:
-    """Raise TaskError for a faulty row, or count it if the recipe drops such rows."""
+def _reject(source: str, fault: str, own: Own, left_out: Counter[str] | None, split: str) -> None:
+    """Raise TaskError for a faulty row, or count it in its split if the recipe drops such rows. One that has no split
+    yet, as in a file that is divided by shares, counts as one of train.
+    """
     if own.faulty == "stop":
         fault = " ".join(fault.split())  # an answer may have several lines
         raise TaskError(f"{source}: {fault}; fix the row, or leave such rows out with faulty: drop")
     if left_out is not None:
-        left_out["train"] += 1
+        left_out[split or "train"] += 1
 
 
 def _files(name: str, own: Own) -> list[tuple[Path, str]]:
@@ -143,9 +142,18 @@ def _split_in(name: str) -> str:
     return splits[0] if len(splits) == 1 else ""
 
 
+def _split_of(own: Own, row: Any) -> str:
+    """The split in a row's column; '' if the recipe names no such column. Raises RowFault for an unknown split."""
+    if not own.split:
+        return ""
+    if not (split := _split_in(_text(rows.at(row, own.split)))):
+        raise RowFault("its split is called neither train, validation (dev) nor test")
+    return split
+
+
 def _check_columns(source: str, own: Own, row: Any) -> None:
     """Raise TaskError if a column that the recipe names is missing."""
-    for column in filter(None, (own.question, own.answer, own.id, own.split, *_option_columns(own))):
+    for column in filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own))):
         try:
             rows.at(row, column)
         except KeyError:
@@ -156,23 +164,27 @@ def _check_columns(source: str, own: Own, row: Any) -> None:
             ) from None
 
 
+def _question_columns(own: Own) -> list[str]:
+    return [own.question] if isinstance(own.question, str) else own.question
+
+
 def _option_columns(own: Own) -> list[str]:
     return [column.strip() for column in own.options.split(",")] if own.options else []
 
 
-def _parse_row(source: str, own: Own, row: Any, default_id: str) -> RawQuestion:
+def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
     labels, texts = _without_labels(*_options(own, row))
     identifier = _text(rows.at(row, own.id)) if own.id else default_id
     if not identifier:
         raise RowFault("its id is empty")
-    question = " ".join(_text(rows.at(row, own.question)).split())
+    question = " ".join(" ".join(_text(rows.at(row, column)) for column in _question_columns(own)).split())
     if not question:
         raise RowFault("the question is empty")
     answer = _text(rows.at(row, own.answer))
     if (labelled := LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    return RawQuestion(source, identifier, question, answer, labels, texts)
+    return RawQuestion(source, identifier, question, answer, split, labels, texts)
 
 
 def _text(value: Any) -> str:
@@ -301,7 +313,7 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
             answer = labels[texts.index(question.texts[gold])]
             converted.append((question.split, _row(question, answer, labels, texts)))
             continue
-        _reject(f"{question.source} (id {question.id})", fault, own, left_out)
+        _reject(f"{question.source} (id {question.id})", fault, own, left_out, question.split)
     return converted
 
 
@@ -362,7 +374,7 @@ def _open(
             fault = (
                 f"its answer '{question.answer[:80]}' is no {kind.replace('_', ' or ')} that could be read from a text"
             )
-            _reject(f"{question.source} (id {question.id})", fault, own, left_out)
+            _reject(f"{question.source} (id {question.id})", fault, own, left_out, question.split)
             continue
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
         converted.append((question.split, _row(question, answer)))
