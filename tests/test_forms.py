@@ -70,6 +70,8 @@ def test_tables_are_read_like_lines(tmp_path, suffix):
         ({"q.id": "q0", "out": TEXT}, "id=q.id,text=out"),
         ({"asked": "Which is  it?", "out": TEXT, "why": "stop"}, "question=asked, text=out, finish=why"),
         (CHAT | {"meta": {"row": 7}}, "id=meta.row, text=choices.0.message.content"),
+        ({"Question ID": "q0", "Model Response": TEXT}, "id=Question ID, text=Model Response"),
+        ({"qid": "q0", "why": "Birds fly.", "pred_ans": "(B)"}, "id=qid, rationale=why, answer=pred_ans"),
     ],
 )
 def test_other_columns_are_named_by_the_recipe(tmp_path, row, columns):
@@ -300,7 +302,59 @@ def test_a_table_that_is_none_is_named(tmp_path):
         Recorded(str(path))
 
 
-@pytest.mark.parametrize("columns", ["text", "id=", "name=q, text=t", "id=a b"])
+OF_OPTIONS = make_question(id="q0")
+ADDED = make_question((), dataset="AddSub", answer="39", id="q0", split="train")
+ASKED = make_question(dataset="StrategyQA", choices={"label": [], "text": []}, answer="yes", id="q0", split="train")
+APART = [  # an answer in a column of its own, its question, and the answer read from it
+    ("B", OF_OPTIONS, "B"), ("(b) robin", OF_OPTIONS, "B"), ("Robin", OF_OPTIONS, "B"), ("cat", OF_OPTIONS, ""),
+    ("The answer is (B).", OF_OPTIONS, "B"), ("A or B", OF_OPTIONS, ""), (39, ADDED, "39"), (39.0, ADDED, "39"),
+    ("$39 in all", ADDED, "39"), ("#### 39", ADDED, "39"), (1e-05, ADDED, "0.00001"), (True, ASKED, "yes"), ("No", ASKED, "no"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "question", "expected"), APART)
+def test_a_rationale_and_its_answer_may_have_columns_of_their_own(tmp_path, answer, question, expected):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"n": "q0", "why": "Birds fly. Oars do not.", "said": answer}), encoding="utf-8")
+    [completion] = forms.read(path, {"id": "n", "rationale": "why", "answer": "said"})
+    parsed = prompts.read_completion(RECORDED, question, completion.text)
+    assert (parsed.rationale, parsed.answer) == ("Birds fly. Oars do not.", expected)
+
+
+@pytest.mark.parametrize("answer", [None, "", float("nan")])
+def test_a_missing_answer_beside_a_rationale_is_none_whatever_the_rationale_says(tmp_path, answer):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"n": "q0", "why": TEXT, "said": answer}), encoding="utf-8")
+    for columns in ({"answer": "said"}, {}):
+        [completion] = forms.read(path, {"id": "n", "rationale": "why"} | columns)
+        assert prompts.read_completion(RECORDED, make_question(id="q0"), completion.text).answer == ""
+
+
+def test_lists_of_rationales_and_answers_are_samples(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    columns = {"id": "n", "rationale": "why", "answer": "said"}
+    path.write_text(json.dumps({"n": "q0", "why": ["One.", "Two."], "said": ["A", "B"]}), encoding="utf-8")
+    samples = [prompts.read_completion(RECORDED, make_question(), read.text) for read in forms.read(path, columns)]
+    assert [(sample.rationale, sample.answer) for sample in samples] == [("One.", "A"), ("Two.", "B")]
+    for answers, message in ((["A"], "2 rationales and 1 answers"), ({"x": 1}, "neither a text nor a number")):
+        path.write_text(json.dumps({"n": "q0", "why": ["One.", "Two."], "said": answers}), encoding="utf-8")
+        with pytest.raises(TeacherError, match=rf"line 1: .*{message}"):
+            list(forms.read(path, columns))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "text",
+        "id=",
+        "name=q, text=t",
+        "id=a text=b",
+        "id=a",
+        "id=a, answer=b",
+        "text=a, rationale=b",
+        "text=a, answer=b",
+    ],
+)
 def test_columns_that_name_nothing_are_refused(columns):
     with pytest.raises(ValueError, match="teacher_columns"):
         Settings(teacher_columns=columns)

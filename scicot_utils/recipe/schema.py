@@ -64,8 +64,11 @@ class Teacher(Section):
     teacher_path: str = Field("", description="recorded: file or folder of completions, see teachers.forms")
     teacher_columns: str = Field(
         "",
-        pattern=r"^$|^({0})=[^\s,=]+(, ?({0})=[^\s,=]+)*$".format("id|question|text|finish"),
-        description="recorded: where rows hold what, as in 'id=qid, text=response.choices.0.text'; also question, finish",
+        pattern=r"^$|^({0})={1}(, ?({0})={1})*$".format(
+            "id|question|text|rationale|answer|finish", r"[^\s,=]+( [^\s,=]+)*"
+        ),
+        description="recorded: where rows hold what, as in 'id=qid, text=response.choices.0.text'; also question, finish, "
+        "and rationale, answer in place of text",
     )
     teacher_model: str = Field(
         "",
@@ -170,6 +173,16 @@ class Teacher(Section):
                 "since a cap on money cannot be kept at an unknown price"
             )
         return self
+
+    @field_validator("teacher_columns")
+    @classmethod
+    def _one_source_of_words(cls, columns: str) -> str:
+        parts = [pair.split("=")[0].strip() for pair in columns.split(",")]
+        if columns and (("text" in parts) == ("rationale" in parts) or ("text" in parts and "answer" in parts)):
+            raise ValueError(
+                f"found '{columns}', allowed: a column of text, or one of rationale, with answer or without"
+            )
+        return columns
 
     def price(self) -> tuple[float, float] | None:
         """(input, output) price of the teacher's model in USD per million tokens; None if unknown."""

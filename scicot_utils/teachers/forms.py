@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,50 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
 def _from_columns(row: Any, columns: Mapping[str, str]) -> list[Completion]:
     values = {part: rows.at(row, column) for part, column in columns.items()}
     name, question = _id(values.get("id", "")), _text(values.get("question", ""))
-    return [_completion(text, name, question, _finish(values.get("finish"))) for text in _samples(values["text"])]
+    texts = _with_answers(values) if "rationale" in columns else _samples(values["text"])
+    return [_completion(text, name, question, _finish(values.get("finish"))) for text in texts]
+
+
+def _with_answers(values: Mapping[str, Any]) -> list[str]:
+    """Whole completions of rationales and answers from columns of their own; lists of both are samples."""
+    rationales = _samples(values["rationale"])
+    if "answer" not in values:
+        return [_without_answer(_text(rationale)) for rationale in rationales]
+    answers = _as_list(values["answer"])
+    answers = answers if isinstance(answers, list) else [answers] * len(rationales)
+    if len(answers) != len(rationales):
+        raise TypeError(f"{len(rationales)} rationales and {len(answers)} answers")
+    pairs = zip(rationales, answers, strict=True)
+    return [f"{_text(rationale).rstrip()}{CUE} {_answer(answer)}".rstrip() for rationale, answer in pairs]
+
+
+def _answer(value: Any) -> str:
+    """An answer in a column of its own as text, a number without an exponent; '' for a missing one."""
+    value = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float):
+        value = format(Decimal(str(value)), "f").removesuffix(".0")
+    if not isinstance(value, str | int):
+        raise TypeError("its answer is neither a text nor a number")
+    return str(value).strip()
+
+
+def _without_answer(rationale: str) -> str:
+    """A completion whose whole text is a rationale, even if it names an answer in words of its own. In that case an
+    empty cue is appended, which says that no answer follows.
+    """
+    concludes = CUE not in rationale and conclude(rationale).rule
+    return f"{rationale.rstrip()}{CUE}" if concludes else rationale
+
+
+def _as_list(content: Any) -> Any:
+    return content.tolist() if hasattr(content, "tolist") else content  # Parquet holds lists as arrays
 
 
 def _samples(content: Any) -> list[Any]:
     """A list of texts is one of samples; anything else is one completion."""
-    content = content.tolist() if hasattr(content, "tolist") else content  # Parquet holds lists as arrays
+    content = _as_list(content)
     several = isinstance(content, list) and content and all(isinstance(text, str) for text in content)
     return content if several else [content]
 
@@ -129,18 +168,13 @@ def _id(value: Any) -> str:
 
 
 def _plain(row: dict[str, Any]) -> list[Completion]:
-    """A row with a whole completion as `text`, or with a `rationale`.
-
-    The whole text of a `rationale` is one, even if it names an answer in words of its own. In that case an empty cue is
-    appended, which says that no answer follows.
-    """
+    """A row with a whole completion as `text`, or with a `rationale`."""
     if "rationale" not in row:
         return [_completion(text, _id(row["id"])) for text in _samples(row["text"])]
     rationale = row["rationale"]
     if not isinstance(rationale, str):
         raise TypeError("its rationale is no text")
-    concludes = CUE not in rationale and conclude(rationale).rule
-    return [_completion(f"{rationale.rstrip()}{CUE}" if concludes else rationale, _id(row["id"]))]
+    return [_completion(_without_answer(rationale), _id(row["id"]))]
 
 
 def _batched(row: dict[str, Any]) -> list[Completion]:
