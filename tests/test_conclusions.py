@@ -360,3 +360,24 @@ def test_moving_the_options_moves_the_answer_with_them(ending, order):
     label = str(order.index(1) + 1)  # of the same option now
     text = re.sub(r"(?<![A-Za-z])[Bb](?![A-Za-z])", "ABCD"[int(label) - 1], ending)
     assert prompts.read_free(moved, text).answer == label
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reasoning": "Birds have \\"feathers\\".\\nRafts do not.", "answer": "B"}',
+        '```json\n{"answer": "B", "explanation": "Birds have \\"feathers\\".\\nRafts do not. So the answer is B."}\n```',
+        '{"Steps": ["Birds have \\"feathers\\".", "Rafts do not."], "final_answer": "The answer is B.", "confidence": 0.9}',
+    ],
+)
+def test_of_a_json_object_the_reasoning_is_the_rationale_in_its_own_words(question, text):
+    completion = prompts.read_free(question(("raft", "robin")), text)
+    assert (completion.rationale, completion.answer) == ('Birds have "feathers".\nRafts do not.', "B")
+    assert completion.rule.startswith("json: ") and "Rafts" not in completion.cut and "B" in completion.cut
+
+
+@pytest.mark.parametrize(
+    "text", ['{"answer": "B"}', '{"reasoning": {"a": 1}, "answer": "B"}', '{"reasoning": "It is, "answer": "B"}']
+)
+def test_other_json_is_read_as_text(question, text):
+    assert prompts.read_free(question(("raft", "robin")), text).answer == "B"

@@ -6,6 +6,7 @@ mean for a question: one answer, several, a denial, or nothing known.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 
@@ -143,12 +144,37 @@ def conclude(text: str) -> Conclusion:
     """The last conclusion of a text. If there is none, the whole text is `before`, and the rule is ''.
 
     Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. A
-    repetition directly before the conclusion is cut with it, so that no rationale ends with the answer.
+    repetition directly before the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object
+    with reasoning and answer, the reasoning's words are `before`.
     """
     text = split_thinking(text)[1].partition("<think>")[0].strip()
+    if reply := _json_reply(text):
+        return reply
     head = NEXT_QUESTION.split(text)[0].rstrip()
     last = _last(head) if head != text else None
     return last or _last(text) or Conclusion(text, "", "", "")
+
+
+REASONING = ("reasoning", "rationale", "explanation", "thoughts", "thought", "analysis", "steps", "solution")
+JSON_REPLY = re.compile(r"(?:```\w*\s*)?(\{.*\})(?:\s*```)?", re.DOTALL)  # in a fence of Markdown or not
+
+
+def _json_reply(text: str) -> Conclusion | None:
+    """The conclusion of a text that is one JSON object with reasoning and an answer; None for any other text."""
+    try:
+        reply = json.loads(match[1], strict=False) if (match := JSON_REPLY.fullmatch(text)) else {}
+    except (ValueError, RecursionError):
+        return None
+    keys = {key.casefold(): key for key in reply}
+    reasoning = next((reply[keys[name]] for name in REASONING if name in keys), None)
+    answer = next((reply[keys[name]] for name in ("answer", "final_answer") if name in keys), None)
+    steps = reasoning if isinstance(reasoning, list) else [reasoning]
+    if not isinstance(answer, str | int | float) or not all(isinstance(step, str) for step in steps):
+        return None
+    lines = "\n".join(steps)
+    last = _last(f"{lines}\nThe answer is {answer}")
+    remaining = {key: value for key, value in reply.items() if value is not reasoning}
+    return last and replace(last, cut=json.dumps(remaining, ensure_ascii=False), rule="json")
 
 
 TAIL = 8000  # characters at the end of a text that are searched for its conclusion
