@@ -30,7 +30,42 @@ def test_every_task_has_a_kind_of_answer_and_every_kind_a_task():
     assert {task.answers for task in tasks.TASKS.values()} == KINDS.keys()
 
 
+TEN = make_question(
+    [*"pqrstuvw", "iron", "joule"], labels="ABCDEFGHIJ", answer="J"
+)  # the ninth letter is a pronoun, too
+
+
 # Strict
+
+
+@pytest.mark.parametrize("text", ["J", "(J)", "j.", "(j)", "joule", "J. joule"])
+def test_the_letters_of_ten_options_are_read(text):
+    row = prompts.read_free(TEN, f"It is a unit.\nThe answer is {text}")
+    assert (row.answer, row.rationale) == ("J", "It is a unit.")
+    assert text == "J. joule" or read_answer(TEN, text) == "J"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("It is a metal.\nI", "I"),
+        ("It is a unit.\nSo (J) is the correct answer.", "J"),
+        ("It is a unit.\nOption J", "J"),
+        ("It is a metal.\nThe answer is I, since iron rusts.", "I"),
+        ("It is a metal.\nI think that this is correct.", ""),
+        ("The answer is I think so.", ""),
+        ("The answer is (J), or I", ""),
+        ("The answer is J, because it is a unit. No, I", ""),
+        ("The answer is K", ""),
+    ],
+)
+def test_a_ninth_option_is_no_pronoun_and_a_pronoun_no_option(text, answer):
+    assert prompts.read_free(TEN, text).answer == answer
+
+
+def test_letters_beyond_the_options_mean_nothing():
+    four = make_question()
+    assert prompts.read_free(four, "The answer is B.\nx").answer == "B" == read_answer(four, "f(x) (B)")
 
 
 @pytest.mark.parametrize(

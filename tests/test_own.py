@@ -78,6 +78,14 @@ def test_options_and_answers_are_read_in_the_forms_that_people_have(tmp_path, op
         }
 
 
+@pytest.mark.parametrize("right", ["J", "(j)", "option 9"])
+def test_a_question_may_have_ten_options_as_in_mmlu_pro(tmp_path, right):
+    questions = load(
+        write(tmp_path / "a.jsonl", options=lambda row: [f"option {k}" for k in range(10)], right=lambda row: right)
+    )
+    assert {(row["answer"], "".join(row["choices"]["label"])) for row in questions} == {("J", "ABCDEFGHIJ")}
+
+
 def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
     rows = [
         {"n": row["n"], "asked": row["asked"], "a": row["options"][0], "b": row["options"][1], "c": "", "right": "b"}
@@ -123,10 +131,10 @@ def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_pa
         ({"right": lambda row: "Z"}, {}, r"row 1 \(id q1\): its answer 'Z' names none of its 3 options; fix the row"),
         ({"asked": lambda row: " "}, {}, "row 1: the question is empty"),
         ({"options": lambda row: ["x", "x", "y"]}, {}, "two equal options"),
-        ({"options": lambda row: ["x"]}, {}, "found 1 options, allowed: 2 to 8"),
+        ({"options": lambda row: ["x"]}, {}, "found 1 options, allowed: 2 to 26"),
         ({"options": lambda row: 7}, {}, "its options are int; allowed: a list, a mapping, or columns by comma"),
         ({"options": lambda row: "x or y"}, {}, "its options are neither a list nor JSON of one"),
-        ({"options": lambda row: list("abcdefghi")}, {}, "found 9 options, allowed: 2 to 8"),
+        ({"options": lambda row: [f"{n} apples" for n in range(27)], "right": lambda row: "B"}, {}, "found 27 options, allowed: 2 to 26"),
         ({"n": lambda row: "same"}, {}, "the id 'same' occurs 30 times"),
         ({"part": lambda row: "holdout"}, {"split": "part"}, "its split is called neither train, validation"),
         ({"right": lambda row: "yes" if row["n"] == "q1" else "7"}, {"options": ""}, "look like number and yes_no; say which"),

@@ -169,10 +169,10 @@ def test_a_student_is_shown_an_open_question_without_options(template):
         assert OPEN["question"] in text and "(A)" not in text and "Options" not in text and "39" not in text
 
 
-@pytest.mark.parametrize("count", [0, 1, 9])
+@pytest.mark.parametrize("count", [0, 1, 27])
 def test_a_question_with_too_few_or_too_many_options_is_refused(question, count):
-    row = question("abcdefghi"[:count], labels="ABCDEFGHI", answer="A")
-    with pytest.raises(PromptError, match=f"question q1: found {count} options, allowed: 2 to 8"):
+    row = question([f"option {n}" for n in range(count)], labels=range(count), answer="A")
+    with pytest.raises(PromptError, match=f"question q1: found {count} options, allowed: 2 to 26"):
         STUDENT_TEMPLATES["options_first"].ask_answer(row)
 
 
@@ -211,10 +211,10 @@ PLAIN = st.text(st.characters(categories=("L", "N"), include_characters=" ,'?-")
 
 
 @pytest.mark.parametrize("name", TEACHERS)
-@given(question=PLAIN, texts=st.lists(PLAIN, min_size=2, max_size=8, unique=True), gold=st.integers(0, 7))
+@given(question=PLAIN, texts=st.lists(PLAIN, min_size=2, max_size=12, unique=True), gold=st.integers(0, 11))
 def test_a_prompt_is_read_back(name, question, texts, gold):
     assume(question and all(texts))
-    row = make_question(texts, question=question, answer=LETTERS[gold % len(texts)])
+    row = make_question(texts, labels=LETTERS, question=question, answer=LETTERS[gold % len(texts)])
     text = TEACHERS[name].question(row)
     for continuation in ("", " It flies, since (B) is a bird.\nTherefore, the answer is"):
         parsed = read_prompt(text + continuation)
@@ -452,4 +452,4 @@ def test_a_text_without_arrow_is_all_rationale():
 
 
 def test_letters_suffice_for_the_most_options_a_prompt_shows(question):
-    assert [mark for mark, _ in prompts.options(question("abcdefgh", answer="A"))] == list(LETTERS)
+    assert [mark for mark, _ in prompts.options(question(LETTERS.lower(), labels=LETTERS, answer="A"))] == list(LETTERS)

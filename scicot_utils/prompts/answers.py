@@ -8,6 +8,7 @@ with all its pitfalls, for comparison with its figures.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,10 @@ from scicot_utils.recipe import OWN
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import squeeze
 
-LETTERS = "ABCDEFGH"
+LETTERS = string.ascii_uppercase
+USUAL = (
+    8  # letters, A to H, that are read of every question; later ones, as the pronoun I, only where it has such options
+)
 NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d+)(?:\.\d+)?")
 CLOSE = 1e-6  # distance up to which Fine-tune-CoT's floats count as equal
 
@@ -31,12 +35,17 @@ class PromptError(ScicotError):
 
 def options(question: Row) -> list[tuple[str, str]]:
     """(letter, text) of every option. Letters start at A, whatever the benchmark's labels are. Raises PromptError for
-    fewer than 2 or more than 8 options.
+    fewer than 2 or more than 26 options.
     """
     texts = question["choices"]["text"]
     if not 2 <= len(texts) <= len(LETTERS):
         raise PromptError(f"question {question['id']}: found {len(texts)} options, allowed: 2 to {len(LETTERS)}")
     return list(zip(LETTERS, texts, strict=False))
+
+
+def letters_read(question: Row) -> str:
+    """The letters that may name an option where a text is read: those of the options, and at least A to H."""
+    return LETTERS[: max(USUAL, len(question["choices"]["text"]))]
 
 
 def option_text(question: Row, label: str) -> str:
@@ -69,8 +78,9 @@ def _read_option(question: Row, text: str) -> Reading:
         matches = [label for label, option in options_by_label if normalise(option) == normalise(text)]
         if len(matches) == 1 and text.strip():
             return matches[0], "the option's very words"
-    bracketed = re.search(r"\(([A-Ha-h])\)", text)  # lower case: some students' tokenizers have no capitals
-    alone = re.fullmatch(r"\s*([A-Ha-h])[.:)]?\s*", text)
+    marks = f"[{letters_read(question)}{letters_read(question).lower()}]"  # some students' tokenizers have no capitals
+    bracketed = re.search(rf"\(({marks})\)", text)
+    alone = re.fullmatch(rf"\s*({marks})[.:)]?\s*", text)
     for match, rule in ((bracketed, "a letter in brackets"), (alone, "a letter alone")):
         if match:
             label = _labels_by_letter(question).get(match[1].upper(), "")
@@ -158,11 +168,11 @@ CORRECTED = re.compile(
     r"\b(?:but|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE
 )
 RETRACTED = re.compile(
-    r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|wait)",
+    r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|(?-i:[I-Z])\b|wait)",
     re.IGNORECASE,
 )
-LETTER_FIRST = re.compile(r"[(\[]?([A-Ha-h])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
-LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Ha-h])[)\]]\.?", re.DOTALL)
+LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
+LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
 
 
 def _without_certainty(words: str) -> str:
@@ -228,9 +238,8 @@ def _same(text: str, words: str) -> bool:
 
 def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:
     """Whether `words` name another option than `mark`, by its letter or by its words. `texts`: letter → option."""
-    letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-H])[)\]]?(?![A-Za-z])", words)} - {mark}
-    if "(A)" not in words:
-        letters -= {"A"}  # the article
+    letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-Z])[)\]]?(?![A-Za-z])", words)} - {mark}
+    letters -= {word for word in "AI" if f"({word})" not in words}  # the article and the pronoun
     padded = f" {squeeze(words)} "
     return bool(letters & texts.keys()) or any(
         f" {squeeze(text)} " in padded for other, text in texts.items() if other != mark and squeeze(text)
@@ -377,7 +386,8 @@ def read_conclusion(question: Row, words: str) -> Reading:
     reading = KINDS[kind].conclude(question, words if kind == "word" else bare)
     if reading != UNREAD:
         return reading
-    several = DENIED.search(bare) or len(set(re.findall(r"(?<![A-Za-z])[A-H](?![A-Za-z])", bare))) > 1
+    letters = set(re.findall(rf"(?<![A-Za-z])[{letters_read(question)}](?![A-Za-z])", bare))
+    several = DENIED.search(bare) or len(letters) > 1
     return "", SEVERAL if several else NOT_UNDERSTOOD
 
 

@@ -6,6 +6,7 @@ mean for a question: one answer, several, a denial, or nothing known.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ RULES = (
     ),
     _rule(
         "named correct",
-        rf"{START}{LEAD}(?P<answer>(?:option )?\(?(?-i:[A-H])\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
+        rf"{START}{LEAD}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z])[A-H])\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
         r"(?: answer| option| choice)?[.!]?[ \t]*$",
         "So (B) is the correct answer.",
         "chat models",
@@ -140,26 +141,38 @@ class Conclusion:
     rule: str
 
 
-def conclude(text: str) -> Conclusion:
-    """The last conclusion of a text. If there is none, the whole text is `before`, and the rule is ''.
+@functools.cache
+def _rules(last_letter: str) -> tuple[Rule, ...]:
+    """RULES, for options up to this letter."""
+    return tuple(
+        replace(
+            rule, pattern=re.compile(rule.pattern.pattern.replace("[A-H]", f"[A-{last_letter}]"), rule.pattern.flags)
+        )
+        for rule in RULES
+    )
+
+
+def conclude(text: str, last_letter: str = "H") -> Conclusion:
+    """The last conclusion of a text, in which a letter from A to `last_letter` may name an option. If there is none, the
+    whole text is `before`, and the rule is ''.
 
     Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. A
     repetition directly before the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object
     with reasoning and answer, the reasoning's words are `before`.
     """
     text = split_thinking(text)[1].partition("<think>")[0].strip()
-    if reply := _json_reply(text):
+    if reply := _json_reply(text, last_letter):
         return reply
     head = NEXT_QUESTION.split(text)[0].rstrip()
-    last = _last(head) if head != text else None
-    return last or _last(text) or Conclusion(text, "", "", "")
+    last = _last(head, last_letter) if head != text else None
+    return last or _last(text, last_letter) or Conclusion(text, "", "", "")
 
 
 REASONING = ("reasoning", "rationale", "explanation", "thoughts", "thought", "analysis", "steps", "solution")
 JSON_REPLY = re.compile(r"(?:```\w*\s*)?(\{.*\})(?:\s*```)?", re.DOTALL)  # in a fence of Markdown or not
 
 
-def _json_reply(text: str) -> Conclusion | None:
+def _json_reply(text: str, last_letter: str) -> Conclusion | None:
     """The conclusion of a text that is one JSON object with reasoning and an answer; None for any other text."""
     try:
         reply = json.loads(match[1], strict=False) if (match := JSON_REPLY.fullmatch(text)) else {}
@@ -172,7 +185,7 @@ def _json_reply(text: str) -> Conclusion | None:
     if not isinstance(answer, str | int | float) or not all(isinstance(step, str) for step in steps):
         return None
     lines = "\n".join(steps)
-    last = _last(f"{lines}\nThe answer is {answer}")
+    last = _last(f"{lines}\nThe answer is {answer}", last_letter)
     remaining = {key: value for key, value in reply.items() if value is not reasoning}
     return last and replace(last, cut=json.dumps(remaining, ensure_ascii=False), rule="json")
 
@@ -194,11 +207,11 @@ def split_thinking(text: str) -> tuple[str, str]:
     return thoughts.strip().removeprefix("<think>").strip(), answer.strip()
 
 
-def _last(text: str) -> Conclusion | None:
+def _last(text: str, last_letter: str) -> Conclusion | None:
     """The last conclusion of a text without thoughts; None if there is none."""
     if len(text) > TAIL:
         start = text.find("\n", len(text) - TAIL) if "\n" in text[-TAIL:] else len(text) - TAIL
-        last = _last(text[start:])
+        last = _last(text[start:], last_letter)
         if not last:
             return None
         before_end = start + text[start:].find(last.before)
@@ -206,7 +219,10 @@ def _last(text: str) -> Conclusion | None:
     bare, positions = _bare(text)
     positions.append(len(text))  # of the end of `bare`
     matches = [
-        (rule, match) for rule in RULES for match in rule.pattern.finditer(bare) if not _is_hypothetical(bare, match)
+        (rule, match)
+        for rule in _rules(last_letter)
+        for match in rule.pattern.finditer(bare)
+        if not _is_hypothetical(bare, match)
     ]
     if not matches:
         return None

@@ -5,11 +5,13 @@ defined in `answers`.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from scicot_utils.prompts.answers import (
+    LETTERS,
     NO_CONCLUSION,
     NOT_UNDERSTOOD,
     PromptError,
@@ -18,6 +20,7 @@ from scicot_utils.prompts.answers import (
     format_answer,
     has_options,
     letter,
+    letters_read,
     options,
     read_by,
     read_conclusion,
@@ -233,9 +236,19 @@ def read_prompt(text: str) -> ParsedPrompt:
         raise PromptError(f"found no question in a prompt that starts '{text[:80]}'")
     question, option_list = matches[-1].groups(default="")
     rest = text[matches[-1].end() :]
-    gold = re.match(rf"\n{GOLD} (?:\(([A-H])\)|(.+?)\. Explain step by step)", rest)
-    choices = re.findall(r"\([A-H]\) (.+?)(?= \([A-H]\) |$)", option_list)
-    return ParsedPrompt(question, tuple(choices), (gold[1] or gold[2]) if gold else "", rest)
+    gold = re.match(rf"\n{GOLD} (?:\(([A-Z])\)|(.+?)\. Explain step by step)", rest)
+    return ParsedPrompt(question, _listed(option_list), (gold[1] or gold[2]) if gold else "", rest)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The options in `(A) raft (B) robin …`, to the last letter that follows the one before it."""
+    choices = []
+    for mark, following in itertools.pairwise((*LETTERS, "")):
+        option, is_listed, text = text.removeprefix(f"({mark}) ").partition(f" ({following}) ")
+        choices += [option] if option else []
+        if not is_listed:
+            break
+    return tuple(choices)
 
 
 @dataclass(frozen=True)
@@ -256,7 +269,7 @@ def read_free(question: Row, text: str) -> Completion:
     """A text read by its conclusion, in any form (`conclusions`). Without one, a last line counts as a conclusion if it
     is an option's exact words, with or without its letter.
     """
-    conclusion = conclude(text)
+    conclusion = conclude(text, letters_read(question)[-1])
     if conclusion.rule:
         answer, rule = read_conclusion(question, conclusion.words)
         rule = f"{conclusion.rule}: {rule}" if answer else rule

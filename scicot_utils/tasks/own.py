@@ -12,6 +12,7 @@ import functools
 import json
 import random
 import re
+import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,10 +30,10 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "validation": re.compile(r"(?i)(?:^|[\W_])(?:valid(?:ation)?|val|dev(?:elopment)?)(?=$|[\W_])"),
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
-LABELS = "ABCDEFGH"
+LABELS = string.ascii_uppercase
 LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's text: "Which flies? (A) raft (B) robin"
 LABELLED = re.compile(
-    r"\(?([A-Ha-h]) ?[).:]\s*(.+)", re.DOTALL
+    r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL
 )  # an option with its label: "A)21", "(B) No", "C. fish"
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
@@ -268,7 +269,7 @@ def _bare(label: str) -> str:
 def _by_label(question: RawQuestion) -> int | None:
     indices = {label.casefold(): index for index, label in enumerate(question.labels)}
     letters = {letter.casefold(): index for index, letter in enumerate(LABELS[: len(question.texts)])}
-    if indices.keys().isdisjoint(LABELS.casefold()):
+    if indices.keys().isdisjoint("abcdefgh" if len(question.texts) < 9 else letters):
         indices = letters | indices  # columns called option1, option2, … can be named by letters, too
     return indices.get(_bare(question.answer).casefold())
 

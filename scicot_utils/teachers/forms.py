@@ -121,7 +121,7 @@ def _without_answer(rationale: str) -> str:
     """A completion whose whole text is a rationale, even if it names an answer in words of its own. In that case an
     empty cue is appended, which says that no answer follows.
     """
-    concludes = CUE not in rationale and conclude(rationale).rule
+    concludes = CUE not in rationale and conclude(rationale, "Z").rule
     return f"{rationale.rstrip()}{CUE}" if concludes else rationale
 
 
