@@ -119,6 +119,14 @@ def test_a_word_is_all_of_the_text_or_all_that_is_quoted(text, answer):
     assert read_answer(open_question("LastLetter", "nkoe"), text) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [('The word is "ab".', "the one word in quotation marks"), ("ab", "the one word"), ('"a""b"', "the one word")],
+)
+def test_a_words_rule_says_whether_it_was_quoted(text, rule):
+    assert prompts.read_by(open_question("LastLetter", "ab"), text)[1] == rule
+
+
 @pytest.mark.parametrize("name", [name for name, task in tasks.TASKS.items() if task.answers != "option"])
 def test_an_open_answer_survives_being_shown_written_and_read(name):
     for answer in {"number": ("39", "0.5", "-7", "1,000"), "yes_no": ("yes", "no"), "word": ("nk", "yajo")}[

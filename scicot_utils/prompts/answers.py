@@ -137,11 +137,12 @@ def _yes_no_anywhere(question: Row, text: str) -> list[str]:
 def _read_word(question: Row, text: str) -> Reading:
     """The only quoted text, else the text if it is a single word. Case and final punctuation are ignored."""
     quoted = {match.strip() for match in re.findall(r"[\"“]([^\"“”]+)[\"”]", text)}
-    word = quoted.pop() if len(quoted) == 1 else text
+    is_quoted = len(quoted) == 1
+    word = quoted.pop() if is_quoted else text
     word = word.strip().strip("\"'“”.,:;!?").strip()
     if not re.fullmatch(r"\S+", word):
         return UNREAD
-    rule = "the one word in quotation marks" if quoted else "the one word"
+    rule = "the one word in quotation marks" if is_quoted else "the one word"
     return (question["answer"] if word.casefold() == question["answer"].casefold() else word), rule
 
 
