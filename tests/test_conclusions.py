@@ -381,3 +381,15 @@ def test_of_a_json_object_the_reasoning_is_the_rationale_in_its_own_words(questi
 )
 def test_other_json_is_read_as_text(question, text):
     assert prompts.read_free(question(("raft", "robin")), text).answer == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("Answer: 7\n\nExplanation: 3 and 4 are 7.", "Answer: 7\n\n."),
+        ("Answer: 7\n\nThree and four are added.\nThe answer is 7.", "Answer: 7\n\n.\nThe answer is 7."),
+        ("Three and four are added.\nThe answer is 7.", "The answer is 7."),
+    ],
+)
+def test_what_is_cut_is_all_that_the_rationale_is_not(text, cut):
+    assert conclude(text).cut == cut and conclude(text).before not in cut

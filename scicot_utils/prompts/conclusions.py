@@ -246,12 +246,11 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
     first = min((match for _, match in matches), key=re.Match.start)
     if first.start() == 0 and first.end() < start and _alike(first["answer"], words):
         before = before[positions[first.end()] :].strip(" \n*_`.")  # the answer comes first, then its reasons
-    cut = text[len(before) :]
     if not before:
         before = text[positions[end] :].strip(" \n*_`.")
         before = before if len(before.split()) > 2 else ""
-        cut = text.removesuffix(before)
-    return Conclusion(before, cut.strip(), _unboxed(words), rule.name)
+    cut = text.replace(before, "", 1).strip()
+    return Conclusion(before, cut, _unboxed(words), rule.name)
 
 
 def _choose(bare: str, matches: list[tuple[Rule, re.Match[str]]]) -> tuple[Rule, re.Match[str]]:
