@@ -107,6 +107,40 @@ def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind)
     assert completion.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
 
 
+def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path):
+    """As in GSM8K."""
+    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}"}
+    questions = load(write(tmp_path / "a.jsonl", **right), options="")
+    assert next(row["answer"] for row in questions if row["id"] == "q9") == "1,018"
+
+
+@pytest.mark.parametrize("right", [["yes", "no", "maybe"], ["Yes", "NO", "Maybe"], [True, False, "maybe"], [0, 1, 2]])
+def test_a_few_words_that_are_all_the_answers_become_options(tmp_path, right):
+    """As in PubMedQA, or with numbers for them, as in SNLI."""
+    path = write(tmp_path / "a.jsonl", right=lambda row: right[int(row["n"][1:]) % 3])
+    for row in load(path, options="", answers="yes, no, maybe"):
+        assert row["choices"] == {"label": ["A", "B", "C"], "text": ["yes", "no", "maybe"]}
+        assert row["answer"] == "ABC"[int(row["id"][1:]) % 3] and prompts.has_options(row)
+        completion = prompts.read_free(row, "It is so.\nThe answer is maybe.")
+        assert completion.answer == "C"
+
+
+@pytest.mark.parametrize("answers", ["", "word"])
+def test_a_few_words_of_which_some_are_yes_and_no_are_to_be_listed(tmp_path, answers):
+    """Each gold answer would otherwise be read as a kind of its own."""
+    path = write(tmp_path / "a.jsonl", right=lambda row: ["yes", "no", "maybe"][int(row["n"][1:]) % 3])
+    with pytest.raises(TaskError, match=r"look like word and yes_no; .* as in answers: maybe, no, yes"):
+        load(path, options="", answers=answers)
+    with pytest.raises(TaskError, match=r"row 1 \(id q1\): its answer 'no' names none of its 2 options"):
+        load(path, options="", answers="yes, maybe")
+
+
+@pytest.mark.parametrize("answers", ["words", "yes,", "yes, , no", "yes, Yes"])
+def test_answers_that_are_neither_a_kind_nor_a_set_are_refused(answers):
+    with pytest.raises(ValueError, match="allowed: number, yes_no, word, or the few that there are"):
+        Own(path="a.csv", answers=answers)
+
+
 def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path):
     split_names = ("train", "dev", "test")
     by_column = load(write(tmp_path / "a.csv", part=lambda row: split_names[int(row["n"][1:]) % 3]), split="part")
@@ -367,7 +401,7 @@ def test_a_message_stays_one_short_line_whatever_the_file_holds(tmp_path):
     path.write_text(f"Which flies?,a raft {'of wood ' * 60},a robin,B\n" * 3, encoding="utf-8")  # without a header
     with pytest.raises(TaskError, match=r"no column 'asked', found Which .* …; name it in the recipe") as headless:
         load(path)
-    worked = write(tmp_path / "b.jsonl", right=lambda row: "It adds up.\n" * 40 + "#### 4")
+    worked = write(tmp_path / "b.jsonl", right=lambda row: "It adds up.\n" * 40 + "So it is 4")
     with pytest.raises(TaskError, match=r"its answer 'It adds up. It adds up.* is no word") as worked_out:
         load(worked, options="")
     twice = write(tmp_path / "c.jsonl", options=lambda row: ["raft", "raft", "robin"], right=lambda row: "raft")

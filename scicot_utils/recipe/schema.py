@@ -341,7 +341,10 @@ class Own(Section):
     answer_is: Literal["", "label", "text", "place", "place_from_1"] = Field(
         "", description="how the right option is named; empty: in the one way that fits the file"
     )
-    answers: Literal["number", "yes_no", "word", ""] = Field("", description="open ones; empty: as they look")
+    answers: str = Field(
+        "",
+        description="open ones: number, yes_no, word; or the few there are, as 'yes, no, maybe'; empty: as they look",
+    )
     id: str = Field("", description="column; empty: the row's number")
     split: str = Field("", description="column; empty: the files' names, or shares of one file")
     test_share: float = Field(0.2, gt=0, lt=0.9)
@@ -350,6 +353,22 @@ class Own(Section):
     faulty: Literal["stop", "drop"] = Field(
         "stop", description="rows that are no question: end the run, or leave out and count"
     )
+
+    @property
+    def answer_set(self) -> list[str]:
+        """The few answers that there are, which become the options of every question; [] if `answers` is a kind."""
+        return [answer.strip() for answer in self.answers.split(",")] if "," in self.answers else []
+
+    @field_validator("answers")
+    @classmethod
+    def _kind_or_several(cls, answers: str) -> str:
+        several = [answer.strip().casefold() for answer in answers.split(",")]
+        is_set = len(several) > 1 and all(several) and len({*several}) == len(several)
+        if answers not in ("", "number", "yes_no", "word") and not is_set:
+            raise ValueError(
+                f"found '{answers}', allowed: number, yes_no, word, or the few that there are, as in 'yes, no, maybe'"
+            )
+        return answers
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -15,7 +15,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
                 questions.append(_parse_row(source, own, row, default_id, split))
             except RowFault as fault:
                 _reject(source, str(fault), own, left_out, split)
-    converted = _with_options(own, questions, left_out) if own.options else _open(name, own, questions, left_out)
+    is_open = not own.options and not own.answer_set
+    converted = _open(name, own, questions, left_out) if is_open else _with_options(own, questions, left_out)
     by_split = _assign_splits(own, converted)
     if empty := [split for split in SPLITS if not by_split[split]]:
         raise TaskError(
@@ -183,6 +184,9 @@ def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> 
     if not question:
         raise RowFault("the question is empty")
     answer = _text(rows.at(row, own.answer))
+    if own.answer_set:
+        names = (answer.casefold(), TRUTH.get(answer.casefold()))
+        answer = next((text for text in own.answer_set if text.casefold() in names), answer)
     if (labelled := LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
     return RawQuestion(source, identifier, question, answer, split, labels, texts)
@@ -212,7 +216,7 @@ def _text(value: Any) -> str:
 
 def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     """(own labels or [], texts) of a row's options: columns, a list, a mapping, {label: […], text: […]}, [{label,
-    text}], or JSON of one of these.
+    text}], or JSON of one of these; the set of all answers, if the recipe gives it.
     """
     columns = _option_columns(own)
     if len(columns) > 1:
@@ -220,7 +224,7 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
         prefix = next((length for length, same_place in letters if len({*same_place}) > 1), 0)
         return [column[prefix:] for column in columns], [_text(rows.at(row, column)) for column in columns]
     if not columns:
-        return [], []
+        return [], own.answer_set
     value = rows.at(row, columns[0])
     if isinstance(value, str):
         try:
@@ -354,7 +358,10 @@ def _answer_form(questions: Sequence[RawQuestion]) -> str:
 def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
-    """(split, row) of each question with an open answer of the file's kind."""
+    """(split, row) of each question with an open answer of the file's kind. Of a worked solution as GSM8K's, `… #### 18`,
+    the answer is what follows the last mark.
+    """
+    questions = [replace(question, answer=question.answer.rpartition("####")[2].strip()) for question in questions]
     labels = {*LABELS, *"12345678"}
     if questions and all(question.answer in labels and LISTED.search(question.question) for question in questions):
         raise TaskError(
@@ -362,9 +369,11 @@ def _open(
             "the options in columns of their own, or in one with a list, named in the recipe as options"
         )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
-    if not own.answers and len(kinds) > 1:
+    answers = sorted({question.answer.lower() for question in questions if question.answer})
+    if len(kinds) > 1 and (not own.answers or (own.answers == "word" and len(answers) <= len(LABELS))):
+        few = f", or list them, as in answers: {', '.join(answers)}" if len(answers) <= 8 else ""
         raise TaskError(
-            f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers, or give them as options"
+            f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers{few}, or give them as options"
         )
     kind, converted = own.answers or next(iter(kinds), "word"), []
     for question in questions:
