@@ -8,12 +8,13 @@ import gzip
 import io
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+ROWS_UNDER = ("data", "examples", "Instances")  # keys under which a JSON object holds its rows, among other things
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -46,7 +47,8 @@ def content(path: Path) -> bytes:
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`.
+    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`. A
+    JSON file may hold its rows in an object, under one of ROWS_UNDER or under its only key.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
@@ -60,12 +62,18 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
         yield from _lines(data, path.name)
         return
     if isinstance(document, dict):
-        lists = (document[key] for key in ("data", "examples") if isinstance(document.get(key), list))
-        document = next(lists, document)
+        lists = [document[key] for key in ROWS_UNDER if isinstance(document.get(key), list)]
+        if len(document) == 1 and kind(path) == ".json":
+            lists += [rows for rows in document.values() if isinstance(rows, list) and _are_objects(rows)]
+        document = next(iter(lists), document)
     by_id = isinstance(document, dict) and len(document) > 1 and "data" not in document
-    if by_id and all(isinstance(row, dict) for row in document.values()):
+    if by_id and _are_objects(document.values()):
         document = [{"id": key} | row for key, row in document.items()]
     yield from enumerate(document if isinstance(document, list) else [document], start=1)
+
+
+def _are_objects(rows: Iterable[Any]) -> bool:
+    return all(isinstance(row, dict) for row in rows)
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

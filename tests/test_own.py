@@ -86,6 +86,37 @@ def test_a_question_may_have_ten_options_as_in_mmlu_pro(tmp_path, right):
     assert {(row["answer"], "".join(row["choices"]["label"])) for row in questions} == {("J", "ABCDEFGHIJ")}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "['16 cm', \"2, or 3\", 'none']",
+        "{'x': '16 cm', 'y': '2, or 3', 'z': 'none'}",
+        "a ) 16 cm , b ) 2, or 3 , c ) none",
+        "(A) 16 cm (B) 2, or 3 (C) none",
+        "['a ) 16 cm', 'b ) 2, or 3', 'c ) none']",
+    ],
+)
+def test_options_may_be_a_text_of_them(tmp_path, options):
+    """As pandas writes lists into CSV files, or as in MathQA."""
+    for row in load(write(tmp_path / "a.csv", options=lambda row: options, right=lambda row: "2, or 3")):
+        assert (row["choices"]["text"], row["answer"]) == (["16 cm", "2, or 3", "none"], "B")
+
+
+@pytest.mark.parametrize(
+    "options", ["a ) 3 , c ) 4", "a ) f ( x ) , b ) 4", "a ) 3", "['a' + 'b']", "list('ab')", "['a'"]
+)
+def test_a_text_in_which_options_cannot_be_told_apart_is_a_fault(tmp_path, options):
+    with pytest.raises(TaskError, match="its options are neither a list nor JSON of one"):
+        load(write(tmp_path / "a.csv", options=lambda row: options))
+
+
+@pytest.mark.parametrize("wrapper", [{"rows": None}, {"Instances": None, "Source": "x"}, {"data": None, "version": 1}])
+def test_a_json_object_may_hold_the_list_of_rows(tmp_path, wrapper):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({key: value or ROWS for key, value in wrapper.items()}), encoding="utf-8")
+    assert len(load(path)) == 30
+
+
 def test_options_may_stand_in_columns_of_which_some_are_empty(tmp_path):
     rows = [
         {"n": row["n"], "asked": row["asked"], "a": row["options"][0], "b": row["options"][1], "c": "", "right": "b"}
@@ -265,6 +296,24 @@ def test_places_counted_from_one_are_seen_where_the_last_is_reached_and_asked_ab
     assert gold(tmp_path, rows) == {row["n"]: "wxyz"[row["right"] - 1] for row in rows}
     with pytest.raises(TaskError, match=r"could be a place .* or place_from_1"):
         gold(tmp_path, quiz(lambda i: ["w", "x", "y", "z"], lambda i: i % 3 + 1))
+
+
+def test_a_number_that_is_a_columns_label_or_its_place_is_asked_about_unless_the_rows_tell(tmp_path):
+    """As in PIQA: sol1 and sol2 with labels 0 and 1, of which a small file may have only 1."""
+
+    def answers(name, numbers, **columns):
+        rows = [
+            {"n": f"q{i}", "asked": f"How, {i}?", "sol1": "w", "sol2": "x", "right": numbers[i % len(numbers)]}
+            for i in range(20)
+        ]
+        questions = load(write(tmp_path / name, rows), options="sol1, sol2", **columns)
+        return {row["id"]: row["answer"] for row in questions}
+
+    with pytest.raises(TaskError, match=r"row 1 .*'1' could be a label \('w'\) or place \('x'\) or .*answer_is"):
+        answers("a.jsonl", [1])
+    assert {*answers("b.jsonl", [1], answer_is="label").values()} == {"A"}
+    assert {*answers("c.jsonl", [1], answer_is="place").values()} == {"B"}
+    assert answers("d.jsonl", [1, 0])["q0"] == "B" and answers("e.jsonl", [1, 2])["q0"] == "A"
 
 
 def test_an_empty_column_moves_no_answer(tmp_path):

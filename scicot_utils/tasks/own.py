@@ -7,6 +7,7 @@ the one way that fits its rows. If two ways fit and disagree on the right option
 
 from __future__ import annotations
 
+import ast
 import datetime
 import functools
 import json
@@ -35,6 +36,7 @@ LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's
 LABELLED = re.compile(
     r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL
 )  # an option with its label: "A)21", "(B) No", "C. fish"
+LETTERED = re.compile(r"(?:^|[\s,]+)\(?([A-Za-z]) ?\)\s*")  # before each option of a text: "a ) 38 , b ) 27.5"
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -216,7 +218,7 @@ def _text(value: Any) -> str:
 
 def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     """(own labels or [], texts) of a row's options: columns, a list, a mapping, {label: […], text: […]}, [{label,
-    text}], or JSON of one of these; the set of all answers, if the recipe gives it.
+    text}], or a text of one of these; the set of all answers, if the recipe gives it.
     """
     columns = _option_columns(own)
     if len(columns) > 1:
@@ -226,12 +228,7 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     if not columns:
         return [], own.answer_set
     value = rows.at(row, columns[0])
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise RowFault(f"its options are neither a list nor JSON of one: {value[:60]!r}") from None
-    value = _as_list(value)
+    value = _from_text(value) if isinstance(value, str) else _as_list(value)
     labels, texts = [], value
     if isinstance(value, Mapping) and {"label", "text"} <= value.keys():
         labels, texts = _as_list(value["label"]), _as_list(value["text"])
@@ -249,6 +246,19 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
             f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
         )
     return labels, texts
+
+
+def _from_text(text: str) -> Any:
+    """Options or scores from a text: JSON, a list or mapping as Python writes it, or `a ) 38 , b ) 27.5` as in MathQA."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    start, *parts = LETTERED.split(text.strip())
+    if start or len(parts) < 4 or "".join(parts[::2]).upper() != LABELS[: len(parts) // 2]:
+        raise RowFault(f"its options are neither a list nor JSON of one: {text[:60]!r}")
+    return parts[1::2]
 
 
 def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
@@ -295,7 +305,7 @@ ANSWER_FORMS: dict[str, Callable[[RawQuestion], int | None]] = {
 
 def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None) -> list[tuple[str, Row]]:
     """(split, row) of each question whose answer is one of its options."""
-    gold_index = ANSWER_FORMS[own.answer_is or _answer_form(questions)]
+    gold_index = ANSWER_FORMS[own.answer_is or _answer_form(questions, are_columns=len(_option_columns(own)) > 1)]
     converted = []
     for question in questions:
         gold = gold_index(question)
@@ -327,16 +337,17 @@ def _row(question: RawQuestion, answer: str, labels: Sequence[str] = (), texts: 
     return {"id": question.id, "question": question.question, "choices": choices, "answer": answer}
 
 
-def _answer_form(questions: Sequence[RawQuestion]) -> str:
+def _answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:
     """The form in which the answers of a file name their options: the one that fits most rows. Raises TaskError if
-    several fit equally well and disagree.
+    several fit equally well and disagree. Numbers may be places even if the options' columns end in numbers.
     """
     fits = {
         form: sum(gold_index(question) is not None for question in questions)
         for form, gold_index in ANSWER_FORMS.items()
     }
     most = max(fits.values())
-    if fits["label"] == most and all(question.labels for question in questions):  # numbers are then labels, not places
+    if fits["label"] == most and not are_columns and all(question.labels for question in questions):
+        # Numbers are then labels, not places.
         fits |= {"place": 0, "place_from_1": 0}
     best = [form for form, count in fits.items() if count == most]
     for question in questions:
