@@ -316,6 +316,56 @@ def test_a_number_that_is_a_columns_label_or_its_place_is_asked_about_unless_the
     assert answers("d.jsonl", [1, 0])["q0"] == "B" and answers("e.jsonl", [1, 2])["q0"] == "A"
 
 
+SCORED = {  # options with scores as files have them, of the texts and of the right one's index; how a recipe names them
+    "BIG-bench": (lambda texts, right: {text: int(i == right) for i, text in enumerate(texts)}, {"options": "scored", "answer": "scored"}),
+    "as decimals": (lambda texts, right: {text: float(i == right) for i, text in enumerate(texts)}, {"options": "scored", "answer": "scored"}),
+    "TruthfulQA": (
+        lambda texts, right: {"choices": texts, "labels": [int(i == right) for i in range(len(texts))]},
+        {"options": "scored.choices", "answer": "scored.labels"},
+    ),
+    "TruthfulQA, as a whole": (
+        lambda texts, right: {"choices": texts, "labels": [int(i == right) for i in range(len(texts))]},
+        {"options": "scored", "answer": "scored"},
+    ),
+}  # fmt: skip
+
+
+def scored(path, layout, right, texts=("1", "0", "2")):
+    make, columns = SCORED[layout]
+    rows = [{"n": f"q{i}", "asked": f"Which, {i}?", "scored": make(list(texts), right(i))} for i in range(20)]
+    if path.suffix == ".csv":
+        rows = [row | {"scored": json.dumps(row["scored"])} for row in rows]
+    return load(write(path, rows), **columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("a.csv", "BIG-bench"), ("a.csv", "TruthfulQA, as a whole"), *(("a.jsonl", layout) for layout in SCORED)],
+)
+def test_the_right_option_may_be_the_one_whose_score_is_1(tmp_path, layout, name):
+    for question in scored(tmp_path / name, layout, lambda i: i % 3):
+        assert (
+            question["choices"]["text"] == ["1", "0", "2"] and question["answer"] == "ABC"[int(question["id"][1:]) % 3]
+        )
+    with pytest.raises(
+        TaskError, match=r"row 1: its 3 options have the scores .*, allowed: one 1, and 0 for every other"
+    ):
+        scored(tmp_path / name, layout, lambda i: 7)
+
+
+@pytest.mark.parametrize("right", ["[0, 1]", "[0, 1)"])
+def test_an_interval_is_an_option_and_no_scores(tmp_path, right):
+    path = write(tmp_path / "a.csv", options=lambda row: ["(0, 1)", "[0, 1)", "[0, 1]"], right=lambda row: right)
+    assert {row["answer"] for row in load(path)} == {"C" if right[-1] == "]" else "B"}
+
+
+@pytest.mark.parametrize("layout", SCORED)
+def test_options_of_which_the_first_is_right_in_every_row_get_another_order(tmp_path, layout):
+    questions = scored(tmp_path / "a.jsonl", layout, lambda i: 0, texts=("right", "wrong", "none"))
+    assert {question["answer"] for question in questions} == {"A", "B", "C"}
+    assert all(question["choices"]["text"]["ABC".index(question["answer"])] == "right" for question in questions)
+
+
 def test_an_empty_column_moves_no_answer(tmp_path):
     rows = [
         {"n": f"q{i}", "asked": f"Which, {i}?", "opt_A": "w", "opt_B": "", "opt_C": "y", "opt_D": "z", "right": "C"}

@@ -337,7 +337,10 @@ class Own(Section):
         "question", description="column, or a list of columns that are joined in this order, as [passage, question]"
     )
     options: str = Field("", description="a column with a list or a mapping, or columns by comma; empty: open answers")
-    answer: str = Field("answer", description="column of an option's label, text or place from 0, or of an open answer")
+    answer: str = Field(
+        "answer",
+        description="column of an option's label, text or place, of 0 and 1 for each option, or of an open answer",
+    )
     answer_is: Literal["", "label", "text", "place", "place_from_1"] = Field(
         "", description="how the right option is named; empty: in the one way that fits the file"
     )

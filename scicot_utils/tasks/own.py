@@ -61,7 +61,8 @@ def kind_of(answer: str) -> str:
 @dataclass
 class RawQuestion:
     """A row as in its file. `source`: benchmark, file and row, for messages. `labels`: its own labels, or []. `texts`:
-    all option texts, '' for an empty column.
+    all option texts, '' for an empty column. `gold`: the index of the right option, where scores give it, and not an
+    answer.
     """
 
     source: str
@@ -71,6 +72,7 @@ class RawQuestion:
     split: str = ""
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    gold: int | None = None
 
 
 def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str, list[Row]]:
@@ -185,6 +187,8 @@ def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> 
     question = " ".join(" ".join(_text(rows.at(row, column)) for column in _question_columns(own)).split())
     if not question:
         raise RowFault("the question is empty")
+    if (scores := _scores(rows.at(row, own.answer), texts)) is not None:
+        return RawQuestion(source, identifier, question, "", split, labels, texts, _only_one(scores, texts))
     answer = _text(rows.at(row, own.answer))
     if own.answer_set:
         names = (answer.casefold(), TRUTH.get(answer.casefold()))
@@ -232,6 +236,10 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     labels, texts = [], value
     if isinstance(value, Mapping) and {"label", "text"} <= value.keys():
         labels, texts = _as_list(value["label"]), _as_list(value["text"])
+    elif isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
+        texts = _as_list(value["choices"])
+    elif isinstance(value, Mapping) and columns[0] == own.answer:
+        texts = list(value)  # the keys of scores
     elif isinstance(value, Mapping):
         labels, texts = list(value.keys()), list(value.values())
     elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
@@ -246,6 +254,30 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
             f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
         )
     return labels, texts
+
+
+def _scores(value: Any, texts: list[str]) -> list[Any] | None:
+    """The scores of a row's options: a list, a mapping's values, {choices, labels}, or a text of one of these; None for
+    any other answer, such as an option that is an interval, `[0, 1]`.
+    """
+    if isinstance(value, str):
+        if not value.strip().startswith(("[", "{")) or not texts or value.strip() in texts:
+            return None
+        try:
+            value = _from_text(value)
+        except RowFault:
+            return None
+    if isinstance(value, Mapping):
+        value = value.get("labels", list(value.values()))
+    value = _as_list(value)
+    return value if isinstance(value, list) and all(isinstance(score, int | float) for score in value) else None
+
+
+def _only_one(scores: list[Any], texts: list[str]) -> int:
+    """The index of the only 1 among scores of 0 and 1. Raises RowFault if there is none, or not one score an option."""
+    if len(scores) != len(texts) or not {*map(str, scores)} <= {"0", "1", "0.0", "1.0"} or scores.count(1) != 1:
+        raise RowFault(f"its {len(texts)} options have the scores {scores}, allowed: one 1, and 0 for every other")
+    return scores.index(1)
 
 
 def _from_text(text: str) -> Any:
@@ -305,10 +337,13 @@ ANSWER_FORMS: dict[str, Callable[[RawQuestion], int | None]] = {
 
 def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None) -> list[tuple[str, Row]]:
     """(split, row) of each question whose answer is one of its options."""
-    gold_index = ANSWER_FORMS[own.answer_is or _answer_form(questions, are_columns=len(_option_columns(own)) > 1)]
+    named = [question for question in questions if question.gold is None]
+    gold_index = ANSWER_FORMS[own.answer_is or _answer_form(named, are_columns=len(_option_columns(own)) > 1)]
+    if {question.gold for question in questions} == {0}:
+        questions = [*map(_shuffled, questions)]
     converted = []
     for question in questions:
-        gold = gold_index(question)
+        gold = gold_index(question) if question.gold is None else question.gold
         # An empty column is no option.
         texts = question.texts if len(_option_columns(own)) == 1 else [*filter(None, question.texts)]
         if gold is None and question.answer and question.texts.count(question.answer) > 1:
@@ -330,6 +365,13 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
             continue
         _reject(f"{question.source} (id {question.id})", fault, own, left_out, question.split)
     return converted
+
+
+def _shuffled(question: RawQuestion) -> RawQuestion:
+    """A question with its options in an order drawn from its id, where a file scores the first one right in every row."""
+    order = list(range(len(question.texts)))
+    random.Random(f"own/{question.id}").shuffle(order)
+    return replace(question, labels=[], texts=[question.texts[index] for index in order], gold=order.index(0))
 
 
 def _row(question: RawQuestion, answer: str, labels: Sequence[str] = (), texts: Sequence[str] = ()) -> Row:
