@@ -99,6 +99,21 @@ def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("COMPLETE", "stop"), ("FinishReason.STOP", "stop"), ("FINISH_REASON_STOP", "stop"), ("Stop", "stop"),
+        ("MAX_TOKENS", "length"), ("FinishReason.MAX_TOKENS", "length"), ("FinishReason.SAFETY", "content_filter"),
+        ("FinishReason.OTHER", "unfinished"), ("stop.error", "unfinished"), (7, "unfinished"), ("", "stop"), (None, "stop"),
+    ],
+)  # fmt: skip
+def test_a_finish_word_may_have_any_case_and_its_types_name_before_it(tmp_path, reason, finish):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"n": "q0", "out": TEXT, "end": reason}), encoding="utf-8")
+    [completion] = forms.read(path, {"id": "n", "text": "out", "finish": "end"})
+    assert completion.finish == finish
+
+
+@pytest.mark.parametrize(
     ("row", "columns"),
     [
         ({"id": "q0", "text": ["It flies. (A)", "It sings. (B)"]}, {}),

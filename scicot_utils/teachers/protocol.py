@@ -97,10 +97,16 @@ def one_line(text: object) -> str:
     return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
-FINISHES = {"stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
-FINISHES |= {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}  # compared in lower case
+FINISHES = {  # as servers and their libraries write them, in lower case → as the completions table does
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("content_filter", "safety"), "content_filter"),
+}
 
 
 def finished(reason: object) -> str:
-    """A server's finish reason in the terms of the completions table; `unfinished` for an unknown one."""
-    return FINISHES.get(reason.lower(), "unfinished") if isinstance(reason, str) else "unfinished"
+    """A server's finish reason in the terms of the completions table, in any case and with or without the name of its
+    type before it (`FinishReason.STOP`); `unfinished` for an unknown one.
+    """
+    word = reason.strip().lower().rpartition(".")[2] if isinstance(reason, str) else ""
+    return FINISHES.get(word.removeprefix("finish_reason_"), "unfinished")
