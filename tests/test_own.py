@@ -353,6 +353,13 @@ def test_the_right_option_may_be_the_one_whose_score_is_1(tmp_path, layout, name
         scored(tmp_path / name, layout, lambda i: 7)
 
 
+def test_a_list_of_open_answers_is_to_be_reached_into(tmp_path):
+    path = write(tmp_path / "a.jsonl", right=lambda row: [1, 0])
+    with pytest.raises(TaskError, match="found list, allowed: a text or a number; reach inside with dots"):
+        load(path, options="")
+    assert {row["answer"] for row in load(path, options="", answer="right.0")} == {"1"}
+
+
 @pytest.mark.parametrize("right", ["[0, 1]", "[0, 1)"])
 def test_an_interval_is_an_option_and_no_scores(tmp_path, right):
     path = write(tmp_path / "a.csv", options=lambda row: ["(0, 1)", "[0, 1)", "[0, 1]"], right=lambda row: right)

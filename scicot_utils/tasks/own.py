@@ -260,8 +260,10 @@ def _scores(value: Any, texts: list[str]) -> list[Any] | None:
     """The scores of a row's options: a list, a mapping's values, {choices, labels}, or a text of one of these; None for
     any other answer, such as an option that is an interval, `[0, 1]`.
     """
+    if not texts:
+        return None
     if isinstance(value, str):
-        if not value.strip().startswith(("[", "{")) or not texts or value.strip() in texts:
+        if not value.strip().startswith(("[", "{")) or value.strip() in texts:
             return None
         try:
             value = _from_text(value)
