@@ -19,6 +19,7 @@ SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safete
 
 SHOWN_RECORDS = (  # the recipes whose shipped records notebook A3 shows
     "arc_gemini_thin",
+    "arc_tuning",
     "finetune_cot_davinci_thin",
     "symbolic",
     "micro_full",

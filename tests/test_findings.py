@@ -75,6 +75,11 @@ def arc_results(*arms, side=None):
     ]
 
 
+def arc_grid():
+    """The rows of trained students in the grid on ARC-Easy's validation questions."""
+    return [row for row in rows("arc_tuning", "08_validation_ARC-Easy") if row["arm"] != "zero_shot"]
+
+
 def davinci(task, arm):
     """The row of metrics.csv of an arm's generated accuracy in the record on Fine-tune-CoT's tasks."""
     frame = report.Record(DAVINCI).metrics
@@ -113,6 +118,13 @@ FINDINGS = [
      lambda: (1118, 1055) in {(row["rationales"], row["kept"]) for row in rows("arc_gemini_thin", "03_yield_ARC-Challenge_main")}),
     ("arc", "so no difference on ARC-Challenge is distinguishable from zero.",
      lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
+    ("arc", "For two-stage and for rationale + answer, the higher rate with three epochs is best. For answer only the same values are the worst of the grid; there the lower rate with three epochs is best.",
+     lambda: [(row["arm"], row["learning_rate"], row["epochs"]) for row in arc_grid() if row["best"]]
+     == [("answer_only", 5e-5, 3), ("rationale_answer", 3e-4, 3), ("two_stage", 3e-4, 3)]
+     and min((row for row in arc_grid() if row["arm"] == "answer_only"), key=lambda row: row["mean"])["variant"] == MAIN),
+    ("arc", "Before training, the student ranks the right option of these questions first in 52%; no trained student reaches that.",
+     lambda: [row["ranked"] for row in rows("arc_tuning", "08_validation_ARC-Easy") if row["arm"] == "zero_shot"] == [0.52]
+     and max(row[measure] for row in arc_grid() for measure in BOTH) < 0.52),
     ("fine_tune_cot", "On coin flip, fine-tuning on rationales reaches 87%, fine-tuning on answers 55%.",
      lambda: [round(100 * davinci("CoinFlip", arm)["value"]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
     ("fine_tune_cot", "Answers alone, zero-shot and few-shot-CoT are not distinguishable from chance there. Two-stage reaches 76%, between the two.",

@@ -1340,10 +1340,24 @@ def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(na
     }
 
 
+@pytest.mark.parametrize("name", ["arc_gemini", "arc_entailment_thin"])
+def test_the_arc_studies_rates_and_epochs_are_the_best_of_the_recorded_grid(name):
+    plan, grid = recipe.load(name), recipe.load("arc_tuning")
+    rows = report.Record("arc_tuning").table("08_validation_ARC-Easy")
+    best = {row["arm"]: (row["learning_rate"], row["epochs"]) for row in rows if row["best"]}
+    arms = grid.trained_arms(MAIN)
+    settings = {arm: plan.settings(arm) for arm in arms}
+    assert {arm: (settings[arm].learning_rate, settings[arm].epochs) for arm in arms} == {
+        arm: best[arm] for arm in arms
+    }
+    assert not {*plan.seeds} & {*grid.seeds}
+
+
 @pytest.mark.parametrize(
     ("name", "files", "dataset"),
     [
         ("arc_gemini_thin", ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"], "ARC-Challenge"),
+        ("arc_tuning", ["${SCICOT_DATA}", "entailmentbank-arc.jsonl"], "ARC-Easy"),
         ("finetune_cot_davinci_thin", ["finetune_cot_completions"], "CoinFlip"),
     ],
 )
