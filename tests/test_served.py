@@ -346,7 +346,7 @@ def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error,
         ("Length", "length"),
         ("SAFETY", "content_filter"),
         ("RECITATION", "unfinished"),
-    ],  # fmt: skip
+    ],
 )
 def test_a_finish_reason_counts_in_any_case(reported, finish):
     reply = {"choices": [{"message": {"content": "x"}, "finish_reason": reported}]}
