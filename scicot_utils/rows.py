@@ -9,6 +9,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,28 @@ def _lines(data: bytes, name: str) -> Iterator[tuple[int, Any]]:
                 raise ValueError(f"{name}, line {number}: is no JSON ({error})") from None
 
 
+def as_list(value: Any) -> Any:
+    """A list that Parquet holds as an array as a list; any other value as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def cell(value: Any) -> Any:
+    """A single value as it reads: '' for a missing one, a float as text without an exponent (whole numbers are floats in a
+    column with a missing value), a NumPy scalar as Python's; any other as it is.
+    """
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or value != value:
+        return ""
+    return format(Decimal(str(value)), "f").removesuffix(".0") if isinstance(value, float) else value
+
+
 def at(row: Any, path: str) -> Any:
     """The value at a path like `response.choices.0.text`, or in a column of exactly this name. Raises KeyError."""
     if isinstance(row, dict) and path in row:
         return row[path]
     value = row
     for key in path.split("."):
-        value = value.tolist() if hasattr(value, "tolist") else value  # Parquet holds lists as arrays
+        value = as_list(value)
         try:
             value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, TypeError, ValueError):

@@ -19,9 +19,8 @@ from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import squeeze
 
 LETTERS = string.ascii_uppercase
-USUAL = (
-    8  # letters, A to H, that are read of every question; later ones, as the pronoun I, only where it has such options
-)
+# So many letters, A to H, are read of every question; later ones, as the pronoun I, only where it has such options.
+USUAL = 8
 NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d+)(?:\.\d+)?")
 CLOSE = 1e-6  # distance up to which Fine-tune-CoT's floats count as equal
 

@@ -33,9 +33,8 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
 }
 LABELS = string.ascii_uppercase
 LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's text: "Which flies? (A) raft (B) robin"
-LABELLED = re.compile(
-    r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL
-)  # an option with its label: "A)21", "(B) No", "C. fish"
+# An option with its label: "A)21", "(B) No", "C. fish".
+LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
 LETTERED = re.compile(r"(?:^|[\s,]+)\(?([A-Za-z]) ?\)\s*")  # before each option of a text: "a ) 38 , b ) 27.5"
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
@@ -200,12 +199,7 @@ def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> 
 
 def _text(value: Any) -> str:
     """A cell as text; '' for a missing value. Raises RowFault if it holds neither text nor a number."""
-    if hasattr(value, "item"):
-        value = value.item()  # a NumPy scalar
-    if value is None or value != value:
-        return ""
-    if isinstance(value, float):
-        value = format(Decimal(str(value)), "f").removesuffix(".0")  # whole numbers in a column with a missing value
+    value = rows.cell(value)
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str | int | Decimal | datetime.date):
@@ -232,12 +226,12 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     if not columns:
         return [], own.answer_set
     value = rows.at(row, columns[0])
-    value = _from_text(value) if isinstance(value, str) else _as_list(value)
+    value = _from_text(value) if isinstance(value, str) else rows.as_list(value)
     labels, texts = [], value
     if isinstance(value, Mapping) and {"label", "text"} <= value.keys():
-        labels, texts = _as_list(value["label"]), _as_list(value["text"])
+        labels, texts = rows.as_list(value["label"]), rows.as_list(value["text"])
     elif isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
-        texts = _as_list(value["choices"])
+        texts = rows.as_list(value["choices"])
     elif isinstance(value, Mapping) and columns[0] == own.answer:
         texts = list(value)  # the keys of scores
     elif isinstance(value, Mapping):
@@ -271,7 +265,7 @@ def _scores(value: Any, texts: list[str]) -> list[Any] | None:
             return None
     if isinstance(value, Mapping):
         value = value.get("labels", list(value.values()))
-    value = _as_list(value)
+    value = rows.as_list(value)
     return value if isinstance(value, list) and all(isinstance(score, int | float) for score in value) else None
 
 
@@ -303,10 +297,6 @@ def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], lis
     return labels or [match[1] for match in matches], [match[2] for match in matches]
 
 
-def _as_list(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value  # Parquet holds lists as arrays
-
-
 def _bare(label: str) -> str:
     return label.strip("().: ")
 
@@ -317,7 +307,7 @@ def _bare(label: str) -> str:
 def _by_label(question: RawQuestion) -> int | None:
     indices = {label.casefold(): index for index, label in enumerate(question.labels)}
     letters = {letter.casefold(): index for index, letter in enumerate(LABELS[: len(question.texts)])}
-    if indices.keys().isdisjoint("abcdefgh" if len(question.texts) < 9 else letters):
+    if indices.keys().isdisjoint(LABELS[: max(8, len(question.texts))].lower()):
         indices = letters | indices  # columns called option1, option2, … can be named by letters, too
     return indices.get(_bare(question.answer).casefold())
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ def _with_answers(values: Mapping[str, Any]) -> list[str]:
     rationales = _samples(values["rationale"])
     if "answer" not in values:
         return [_without_answer(_text(rationale)) for rationale in rationales]
-    answers = _as_list(values["answer"])
+    answers = rows.as_list(values["answer"])
     answers = answers if isinstance(answers, list) else [answers] * len(rationales)
     if len(answers) != len(rationales):
         raise TypeError(f"{len(rationales)} rationales and {len(answers)} answers")
@@ -107,11 +106,7 @@ def _with_answers(values: Mapping[str, Any]) -> list[str]:
 
 def _answer(value: Any) -> str:
     """An answer in a column of its own as text, a number without an exponent; '' for a missing one."""
-    value = value.item() if hasattr(value, "item") else value  # a NumPy scalar
-    if value is None or value != value:
-        return ""
-    if isinstance(value, float):
-        value = format(Decimal(str(value)), "f").removesuffix(".0")
+    value = rows.cell(value)
     if not isinstance(value, str | int):
         raise TypeError("its answer is neither a text nor a number")
     return str(value).strip()
@@ -125,13 +120,9 @@ def _without_answer(rationale: str) -> str:
     return f"{rationale.rstrip()}{CUE}" if concludes else rationale
 
 
-def _as_list(content: Any) -> Any:
-    return content.tolist() if hasattr(content, "tolist") else content  # Parquet holds lists as arrays
-
-
 def _samples(content: Any) -> list[Any]:
     """A list of texts is one of samples; anything else is one completion."""
-    content = _as_list(content)
+    content = rows.as_list(content)
     several = isinstance(content, list) and content and all(isinstance(text, str) for text in content)
     return content if several else [content]
 
