@@ -15,7 +15,7 @@ from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
-from scicot_utils.teachers.asking import NO_LIMITS
+from scicot_utils.teachers.budget import NO_LIMITS
 from scicot_utils.teachers.served import Served
 
 ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS["zero_shot_cot"]

@@ -2,11 +2,12 @@
 
 `served` is any server with OpenAI's interface. `local` is a transformers model on this machine. `recorded` replays a
 file. The simulated teacher is in `microsci`, whose world it knows. A teacher sees only what the prompt shows, and `ask`
-is the only way to ask one. What they write is judged in `rationales`. Layers: protocol, then the teachers, then asking,
-then batch files and the teacher and prompt of a recipe.
+is the only way to ask one. What they write is judged in `rationales`. Layers: protocol, then the teachers and the caps,
+then sending, then asking, then batch files and the teacher and prompt of a recipe.
 """
 
-from scicot_utils.teachers.asking import BudgetReached, Limits, ask, known_usd, spending, usd_text
+from scicot_utils.teachers.asking import ask
+from scicot_utils.teachers.budget import BudgetReached, Limits, known_usd, spending, usd_text
 from scicot_utils.teachers.choosing import exemplars, need_match, need_proofs, open_teacher, prompt_of
 from scicot_utils.teachers.planning import variants_ask
 from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError

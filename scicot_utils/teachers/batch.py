@@ -17,7 +17,8 @@ from scicot_utils import cache as caches
 from scicot_utils.cache import BATCHED, UNANSWERED, Cache, Response, to_be_asked
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.tables import Row
-from scicot_utils.teachers.asking import NO_LIMITS, BudgetReached, Limits, follow_up, request_of
+from scicot_utils.teachers.asking import follow_up, request_of
+from scicot_utils.teachers.budget import NO_LIMITS, Limits, over_budget
 from scicot_utils.teachers.protocol import PermanentError, TeacherError, TransientError, now, one_line
 from scicot_utils.teachers.served import Served
 
@@ -64,12 +65,9 @@ def set_aside(
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
     marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
     if marked is None:
-        usd, sent = cache.spent()
         cost = "at an unknown price" if None in prices else f"at most {sum(prices):.4f} USD"
-        raise BudgetReached(
-            f"budget: {sent} requests and at most {usd:.4f} USD are spent, and a batch of {len(requests)}, {cost}, would pass max_usd {limits.max_usd:g} or max_requests {limits.max_requests} (0: none); "
-            "raise the cap, or lower teacher_max_tokens, samples or train_questions"
-        )
+        advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
+        raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
     return {caches.key(request): request for request in marked}
 
 

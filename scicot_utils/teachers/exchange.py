@@ -15,7 +15,7 @@ from scicot_utils.cache import Cache
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.recipe import Recipe
 from scicot_utils.teachers import batch
-from scicot_utils.teachers.asking import Limits, spending
+from scicot_utils.teachers.budget import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 from scicot_utils.teachers.protocol import Teacher, now
 

@@ -1,6 +1,6 @@
 """A teacher behind a server with OpenAI's interface: a paid API, vLLM, Ollama, llama.cpp, `transformers serve`.
 
-One method call is one request; `asking` does retries, caching and the budget. A reply is untrusted text: it is read as
+One method call is one request; `sending` does retries, caching and the budget. A reply is untrusted text: it is read as
 data, its structure is checked, and a completion counts as whole only if the reply says so.
 """
 
@@ -85,7 +85,7 @@ class Served(Teacher):
             self._client = openai.AsyncOpenAI(
                 api_key=self._key() or NO_KEY,
                 base_url=self._settings.teacher_base_url,
-                max_retries=0,  # `asking` retries, and counts the cost
+                max_retries=0,  # `sending` retries, and counts the cost
                 timeout=self._settings.teacher_timeout,
             )
         except (ImportError, ValueError) as error:
