@@ -140,7 +140,7 @@ FINDINGS = [
      and {round(100 * row["names gold"]) for row in rows(DAVINCI, "03_leakage_SingleEq_main") if row["split"] != "validation"} == {93}),
     ("fine_tune_cot", "On date understanding, fine-tuning on rationales is not distinguishable from chance, and fine-tuning on answers is below it.",
      lambda: [by_chance("DateUnderstanding", arm) for arm in ("rationale_answer", "answer_only")] == ["around", "below"]),
-    ("index", "On that run's two other tasks, the difference between the two, in generated answers, is not distinguishable from zero.",
+    ("index", "On SingleEq and date understanding, the run's other tasks, the difference in generated accuracy between these two arms is not distinguishable from zero.",
      lambda: all(low < 0 < high for _, low, high in (davinci_difference(task, "rationale_answer", "answer_only") for task in ("SingleEq", "DateUnderstanding")))),
     ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs.",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
