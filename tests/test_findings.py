@@ -104,37 +104,37 @@ ARC_TRAINED = ("answer_only", "rationale_answer", "two_stage")
 FINDINGS = [
     ("arc", "So no student trained here is distinguishable from chance on any test.",
      lambda: arc_results(*ARC_TRAINED) and not arc_results(*ARC_TRAINED, side="above") and not arc_results(*ARC_TRAINED, side="below")),
-    ("arc", "The same student, untrained, ranks the right option of ARC-Easy first about twice as often as chance.",
+    ("arc", "Before fine-tuning, the same student ranks the right option of ARC-Easy first about twice as often as chance.",
      lambda: [share for test, scoring, share in arc_results("zero_shot", side="above")] == [0.52]),
     ("index", "Here no trained student is distinguishable from chance.",
      lambda: not arc_results(*ARC_TRAINED, side="above")),
     ("arc", "The second stage is right far more often with the teacher's rationale than with the first stage's.",
      lambda: min(share for *_, share in arc_results("two_stage_teacher_rationale")) > 1.8 * max(
          share for test, _, share in arc_results("two_stage") if test == "ARC-Challenge")),
-    ("arc", "With the first stage's rationale, its accuracy is not distinguishable from that with another question's rationale.",
+    ("arc", "Its accuracy with the first stage's rationale is not distinguishable from its accuracy with another question's rationale.",
      lambda: [row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge")
               if row["second"] == "two_stage_shuffled_rationale"] == [True, True]),
-    ("arc", "The file holds answers for 1,055 of the 1,118 training questions.",
+    ("arc", "The file of the Gemini model's rationales covers 1,055 of the 1,118 training questions.",
      lambda: (1118, 1055) in {(row["rationales"], row["kept"]) for row in rows("arc_gemini_thin", "03_yield_ARC-Challenge_main")}),
-    ("arc", "so no difference on ARC-Challenge is distinguishable from zero.",
+    ("arc", "No difference on ARC-Challenge is distinguishable from zero.",
      lambda: all(row["low"] < 0 < row["high"] for row in rows("arc_gemini_thin", "09_comparisons_ARC-Challenge"))),
-    ("arc", "For two-stage and for rationale + answer, the higher rate with three epochs is best. For answer only the same values are the worst of the grid; there the lower rate with three epochs is best.",
+    ("arc", "For two-stage and for rationale + answer, the higher rate with three epochs is best. For answer only, these values are the worst of the grid, and the lower rate with three epochs is best.",
      lambda: [(row["arm"], row["learning_rate"], row["epochs"]) for row in arc_grid() if row["best"]]
      == [("answer_only", 5e-5, 3), ("rationale_answer", 3e-4, 3), ("two_stage", 3e-4, 3)]
      and min((row for row in arc_grid() if row["arm"] == "answer_only"), key=lambda row: row["mean"])["variant"] == MAIN),
-    ("arc", "Before training, the student ranks the right option of these questions first in 52%; no trained student reaches that.",
+    ("arc", "Before fine-tuning, the student ranks the right option first for 52% of these questions. No fine-tuned student reaches that.",
      lambda: [row["ranked"] for row in rows("arc_tuning", "08_validation_ARC-Easy") if row["arm"] == "zero_shot"] == [0.52]
      and max(row[measure] for row in arc_grid() for measure in BOTH) < 0.52),
-    ("fine_tune_cot", "On coin flip, fine-tuning on rationales reaches 87%, fine-tuning on answers 55%.",
+    ("fine_tune_cot", "On coin flip, fine-tuning on rationales (rationale + answer) reaches 87%, fine-tuning on answers (answer only) 55%.",
      lambda: [round(100 * davinci("CoinFlip", arm)["value"]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
-    ("fine_tune_cot", "Answers alone, zero-shot and few-shot-CoT are not distinguishable from chance there. Two-stage reaches 76%, between the two.",
+    ("fine_tune_cot", "Answer only, zero-shot and few-shot-CoT are not distinguishable from chance on this task. Two-stage reaches 76%, between the two fine-tuned arms.",
      lambda: {by_chance("CoinFlip", arm) for arm in ("answer_only", "zero_shot", "few_shot_cot")} == {"around"}
      and round(100 * davinci("CoinFlip", "two_stage")["value"]) == 76
      and davinci_difference("CoinFlip", "two_stage", "rationale_answer")[2] < 0 < davinci_difference("CoinFlip", "two_stage", "answer_only")[1]),
-    ("fine_tune_cot", "with another question's rationale it falls by 24 points.",
+    ("fine_tune_cot", "its accuracy falls by 24 points with another question's rationale.",
      lambda: round(davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[0]) == 24
      and davinci_difference("CoinFlip", "two_stage", "two_stage_shuffled_rationale")[1] > 0),
-    ("fine_tune_cot", "On SingleEq, no student reaches 5%, yet the second stage reaches 76% with the teacher's rationale: 93% of the teacher's kept rationales contain the answer,",
+    ("fine_tune_cot", "On SingleEq, no student reaches 5%, but the second stage reaches 76% with the teacher's rationale. The reason is that 93% of the teacher's kept rationales contain the answer,",
      lambda: max(davinci("SingleEq", arm)["value"] for arm in ("zero_shot", "few_shot_cot", *ARC_TRAINED)) < 0.05
      and round(100 * davinci("SingleEq", "two_stage_teacher_rationale")["value"]) == 76
      and {round(100 * row["names gold"]) for row in rows(DAVINCI, "03_leakage_SingleEq_main") if row["split"] != "validation"} == {93}),
@@ -185,17 +185,17 @@ FINDINGS = [
     ("full_study", "In the multi-task arm, and with the rationale after the answer, the rationale is only a training target: with neither number of steps is either arm told apart from answer only.",
      lambda: not SETTLED & (directions("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")
                             | directions("micro_full", "answer_rationale", "answer_only", MAIN, "twice_the_steps"))),
-    ("fine_tune_cot", "On coin flip, students that learn answers alone are right on every question, as are the paper's own T5 and Flan-T5 students.",
+    ("fine_tune_cot", "On coin flip, answer-only students are right on every question, as are the paper's own T5 and Flan-T5 students.",
      lambda: set(accuracy("symbolic", "CoinFlip", "answer_only")) == {1.0}
      and set(report.where(report.published(), task="CoinFlip", method="fine-tuning on answers", size="60M")["accuracy"]) == {100.0}),
-    ("fine_tune_cot", "The encoder–decoder is below that with one rationale per question.",
+    ("fine_tune_cot", "The encoder–decoder trained on one rationale per question is below answer only.",
      lambda: directions("symbolic", "rationale_answer", "answer_only", table="09_comparisons_CoinFlip", measures=("generated",)) == {"below"}),
     ("fine_tune_cot", "On last letters, the encoder–decoder learns nothing from so few questions, with answers or rationales.",
      lambda: report.where(report.Record("symbolic").metrics, dataset="LastLetter", split="test", metric="generated")
      .query("parameters == 311168")["value"].max() < 0.02),
     ("fine_tune_cot", "On shuffled objects, no student is more than two points above chance.",
      lambda: max(accuracy("symbolic", "ShuffledObjects", arm).max() for arm in ("answer_only", "rationale_answer")) < 1 / 3 + 0.02),
-    ("fine_tune_cot", "So with one rationale per question, rationales are above answers alone on none of the three tasks. In none of the six comparisons are sixteen told apart from one:",
+    ("fine_tune_cot", "So with one rationale per question, rationale + answer is not above answer only on any of the three tasks. Sixteen rationales per question are not told apart from one in any of the six comparisons:",
      lambda: all("above" not in directions("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
                  for task in SYMBOLIC)
      and [bool(SETTLED & stands) for task in SYMBOLIC for stands in sixteen_against_one(task)].count(True) == 0
