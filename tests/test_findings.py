@@ -142,47 +142,47 @@ FINDINGS = [
      lambda: [by_chance("DateUnderstanding", arm) for arm in ("rationale_answer", "answer_only")] == ["around", "below"]),
     ("index", "On SingleEq and date understanding, the run's other tasks, the difference in generated accuracy between these two arms is not distinguishable from zero.",
      lambda: all(low < 0 < high for _, low, high in (davinci_difference(task, "rationale_answer", "answer_only") for task in ("SingleEq", "DateUnderstanding")))),
-    ("ablations", "Two-stage is above both rivals with 300, 1,000 and 3,000 training pairs.",
+    ("ablations", "Two-stage is above rationale + answer and answer only with 300, 1,000 and 3,000 training pairs.",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
     ("ablations", "Its lead over rationale + answer is smaller with 3,000 than with 300.",
      lambda: all(lead("micro_ablations", "two_stage", "rationale_answer", "train_3000", measure)
                  < lead("micro_ablations", "two_stage", "rationale_answer", "train_300", measure) for measure in BOTH)),
-    ("ablations", "At the teacher's default error rate, unfiltered rationale + answer stays above answer only.",
+    ("ablations", "At the teacher's default error rate, rationale + answer stays above answer only when it is trained on unfiltered rationales.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "unfiltered") == {"above"}),
-    ("ablations", "When the teacher recalls 30% of its facts wrongly, rationale + answer is not told apart from answer only, filtered or not; two-stage stays above both.",
+    ("ablations", "When the teacher recalls 30% of its facts wrongly, rationale + answer is not told apart from answer only, with or without the filter. Two-stage stays above both.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
      and leads_both("micro_ablations", "error_30", "error_30_unfiltered")),
-    ("ablations", "With 250 questions, sixteen rationales per question are better than one. With 1,000 questions, four are not told apart from one.",
+    ("ablations", "Rationale + answer is better with sixteen rationales per question than with one, given 250 questions. With 1,000 questions, four rationales are not told apart from one.",
      lambda: directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
      and directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
      <= {"no different from", "not told apart from"}),
-    ("ablations", "Two-stage is also above both rivals when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale.",
+    ("ablations", "Two-stage is also above both arms when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale in its input.",
      lambda: leads_both("micro_ablations", "both", "question_first")),
-    ("ablations", "the one-stage arms are no different from each other. The seeds of two-stage then vary so much that it is not told apart from them.",
+    ("ablations", "rationale + answer and answer only are no different from each other. The seeds of two-stage then vary so much that it is not told apart from them.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "label") == {"no different from"}
      and directions("micro_ablations", "two_stage", "rationale_answer", "label") == {"not told apart from"}
      and directions("micro_ablations", "two_stage", "answer_only", "label") == {"not told apart from"}),
-    ("ablations", "Two-stage is above both rivals with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
+    ("ablations", "Two-stage is above rationale + answer and answer only with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
      lambda: leads_both("micro_students", MAIN, "other_pretraining", "small_student")
      and all(max((MAIN, "other_pretraining", "small_student"), key=lambda name: lead("micro_students", "two_stage", "rationale_answer", name, measure))
              == "other_pretraining" for measure in BOTH)),
-    ("ablations", "Only with the shipped student is rationale + answer above answer only.",
+    ("ablations", "Rationale + answer is above answer only with the shipped student, and with neither of the others.",
      lambda: directions("micro_students", "rationale_answer", "answer_only") == {"above"}
      and "above" not in directions("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
     ("model_card", "Seed 2, whose record is shipped, reads, but seldom finds a statement that is asked for in its own text.",
      lambda: [skills["read"] > 0.9 and skills["find_own"] < 0.5 for skills in
               (student["skills"] for student in report.Record("micro_students").students() if student["student"] == "micro/seed2")] == [True]),
-    ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above its rivals,",
+    ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above rationale + answer and answer only,",
      lambda: leads_both("micro_students", "other_pretraining", "small_student")),
     ("limitations", "On forms and domains not seen in training, two-stage is not told apart from rationale + answer;",
      lambda: directions("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
-    ("full_study", "Two models are above this one model when it is trained for half as many steps as both take together. They are not told apart from it when it is trained for as many steps as both.",
+    ("full_study", "Two-stage is above this arm when the one model is trained for half of two-stage's total steps. When the total steps are equal, the two arms are not told apart.",
      lambda: directions("micro_full", "two_stage", "two_stage_shared") == {"above"}
      and not SETTLED & directions("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
-    ("full_study", "the one model is above rationale + answer trained for as many steps. With half the steps, it is not above it.",
+    ("full_study", "the one model is above rationale + answer trained for as many steps. With half the steps for both, it is not above rationale + answer.",
      lambda: directions("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
      and not SETTLED & directions("micro_full", "two_stage_shared", "rationale_answer")),
-    ("full_study", "In the multi-task arm, and with the rationale after the answer, the rationale is only a training target: with neither number of steps is either arm told apart from answer only.",
+    ("full_study", "In the arms multi-task and answer + rationale, the rationale is only a training target. Neither arm is told apart from answer only, with either number of steps.",
      lambda: not SETTLED & (directions("micro_full", "multitask", "answer_only", MAIN, "twice_the_steps")
                             | directions("micro_full", "answer_rationale", "answer_only", MAIN, "twice_the_steps"))),
     ("fine_tune_cot", "On coin flip, answer-only students are right on every question, as are the paper's own T5 and Flan-T5 students.",
