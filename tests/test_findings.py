@@ -142,12 +142,12 @@ FINDINGS = [
      lambda: [by_chance("DateUnderstanding", arm) for arm in ("rationale_answer", "answer_only")] == ["around", "below"]),
     ("index", "On SingleEq and date understanding, the run's other tasks, the difference in generated accuracy between these two arms is not distinguishable from zero.",
      lambda: all(low < 0 < high for _, low, high in (davinci_difference(task, "rationale_answer", "answer_only") for task in ("SingleEq", "DateUnderstanding")))),
-    ("ablations", "Two-stage is above rationale + answer and answer only with 300, 1,000 and 3,000 training pairs.",
+    ("ablations", "Two-stage is above both one-stage arms, rationale + answer and answer only, at each of 300, 1,000 and 3,000 training pairs.",
      lambda: leads_both("micro_ablations", "train_300", MAIN, "train_3000") and settings("micro_ablations").train_size == 1000),
     ("ablations", "Its lead over rationale + answer is smaller with 3,000 than with 300.",
      lambda: all(lead("micro_ablations", "two_stage", "rationale_answer", "train_3000", measure)
                  < lead("micro_ablations", "two_stage", "rationale_answer", "train_300", measure) for measure in BOTH)),
-    ("ablations", "At the teacher's default error rate, rationale + answer stays above answer only when it is trained on unfiltered rationales.",
+    ("ablations", "Without the filter, at the teacher's default error rate, rationale + answer stays above answer only.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "unfiltered") == {"above"}),
     ("ablations", "When the teacher recalls 30% of its facts wrongly, rationale + answer is not told apart from answer only, with or without the filter. Two-stage stays above both.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "error_30", "error_30_unfiltered") == {"not told apart from"}
@@ -156,30 +156,30 @@ FINDINGS = [
      lambda: directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_250_diverse_16", table="07_diversity_microsci") == {"above"}
      and directions("micro_ablations", "rationale_answer", "rationale_answer", "pool_1000_diverse_4", table="07_diversity_microsci")
      <= {"no different from", "not told apart from"}),
-    ("ablations", "Two-stage is also above both arms when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale in its input.",
+    ("ablations", "Two-stage is also above both one-stage arms when stage 2 learns from the teacher's and students' rationales, and when the question precedes the rationale in its input.",
      lambda: leads_both("micro_ablations", "both", "question_first")),
-    ("ablations", "rationale + answer and answer only are no different from each other. The seeds of two-stage then vary so much that it is not told apart from them.",
+    ("ablations", "the two one-stage arms are no different from each other. The seeds of two-stage then vary so much that it is not told apart from either.",
      lambda: directions("micro_ablations", "rationale_answer", "answer_only", "label") == {"no different from"}
      and directions("micro_ablations", "two_stage", "rationale_answer", "label") == {"not told apart from"}
      and directions("micro_ablations", "two_stage", "answer_only", "label") == {"not told apart from"}),
-    ("ablations", "Two-stage is above rationale + answer and answer only with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
+    ("ablations", "Two-stage is above both one-stage arms with each of the three students. Its lead over rationale + answer is greatest with the other pretraining seed.",
      lambda: leads_both("micro_students", MAIN, "other_pretraining", "small_student")
      and all(max((MAIN, "other_pretraining", "small_student"), key=lambda name: lead("micro_students", "two_stage", "rationale_answer", name, measure))
              == "other_pretraining" for measure in BOTH)),
-    ("ablations", "Rationale + answer is above answer only with the shipped student, and with neither of the others.",
+    ("ablations", "With the shipped student, rationale + answer is above answer only; with the other two, it is not.",
      lambda: directions("micro_students", "rationale_answer", "answer_only") == {"above"}
      and "above" not in directions("micro_students", "rationale_answer", "answer_only", "other_pretraining", "small_student")),
     ("model_card", "Seed 2, whose record is shipped, reads, but seldom finds a statement that is asked for in its own text.",
      lambda: [skills["read"] > 0.9 and skills["find_own"] < 0.5 for skills in
               (student["skills"] for student in report.Record("micro_students").students() if student["student"] == "micro/seed2")] == [True]),
-    ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above rationale + answer and answer only,",
+    ("limitations", "With another pretraining seed and with a smaller student, two-stage is also above both one-stage arms,",
      lambda: leads_both("micro_students", "other_pretraining", "small_student")),
     ("limitations", "On forms and domains not seen in training, two-stage is not told apart from rationale + answer;",
      lambda: directions("micro_full", "two_stage", "rationale_answer", "test_forms", "test_domain", table="08_carried_microsci") == {"not told apart from"}),
     ("full_study", "Two-stage is above this arm when the one model is trained for half of two-stage's total steps. When the total steps are equal, the two arms are not told apart.",
      lambda: directions("micro_full", "two_stage", "two_stage_shared") == {"above"}
      and not SETTLED & directions("micro_full", "two_stage", "two_stage_shared", "twice_the_steps")),
-    ("full_study", "the one model is above rationale + answer trained for as many steps. With half the steps for both, it is not above rationale + answer.",
+    ("full_study", "the one model is above rationale + answer trained for as many steps. With half that number for both, it is not.",
      lambda: directions("micro_full", "two_stage_shared", "rationale_answer", "twice_the_steps") == {"above"}
      and not SETTLED & directions("micro_full", "two_stage_shared", "rationale_answer")),
     ("full_study", "In the arms multi-task and answer + rationale, the rationale is only a training target. Neither arm is told apart from answer only, with either number of steps.",
@@ -195,7 +195,7 @@ FINDINGS = [
      .query("parameters == 311168")["value"].max() < 0.02),
     ("fine_tune_cot", "On shuffled objects, no student is more than two points above chance.",
      lambda: max(accuracy("symbolic", "ShuffledObjects", arm).max() for arm in ("answer_only", "rationale_answer")) < 1 / 3 + 0.02),
-    ("fine_tune_cot", "So with one rationale per question, rationale + answer is not above answer only on any of the three tasks. Sixteen rationales per question are not told apart from one in any of the six comparisons:",
+    ("fine_tune_cot", "So on each of the three tasks, rationale + answer with one rationale per question is not above answer only. Sixteen rationales per question are not told apart from one in any of the six comparisons:",
      lambda: all("above" not in directions("symbolic", "rationale_answer", "answer_only", MAIN, "gpt2", table=f"08_differences_{task}", measures=("generated",))
                  for task in SYMBOLIC)
      and [bool(SETTLED & stands) for task in SYMBOLIC for stands in sixteen_against_one(task)].count(True) == 0
