@@ -127,7 +127,7 @@ FINDINGS = [
      and max(row[measure] for row in arc_grid() for measure in BOTH) < 0.52),
     ("fine_tune_cot", "On coin flip, fine-tuning on rationales (rationale + answer) reaches 87%, fine-tuning on answers (answer only) 55%.",
      lambda: [round(100 * davinci("CoinFlip", arm)["value"]) for arm in ("rationale_answer", "answer_only")] == [87, 55]),
-    ("fine_tune_cot", "Answer only, zero-shot and few-shot-CoT are not distinguishable from chance on this task. Two-stage reaches 76%, between the two fine-tuned arms.",
+    ("fine_tune_cot", "Answer only, zero-shot and few-shot-CoT are not distinguishable from chance on this task. Two-stage reaches 76%, between answer only and rationale + answer.",
      lambda: {by_chance("CoinFlip", arm) for arm in ("answer_only", "zero_shot", "few_shot_cot")} == {"around"}
      and round(100 * davinci("CoinFlip", "two_stage")["value"]) == 76
      and davinci_difference("CoinFlip", "two_stage", "rationale_answer")[2] < 0 < davinci_difference("CoinFlip", "two_stage", "answer_only")[1]),
