@@ -206,7 +206,7 @@ class Rationales(Section):
     )
     rationale_markup: Literal["kept", "plain"] = Field("kept", description="plain: without Markdown and LaTeX commands")
     answer_reading: Literal["strict", "paper"] = Field(
-        "strict", description="of students: the one answer named; paper: Fine-tune-CoT's own, traps and all"
+        "strict", description="of students: the one answer named; paper: Fine-tune-CoT's own, including its errors"
     )
 
 
