@@ -479,6 +479,19 @@ def test_the_front_end_writes_and_reads_batches_and_exports(run, tmp_path):
     assert line.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
 
 
+def test_a_batch_whose_requests_were_all_answered_meanwhile_writes_no_file(run, tmp_path, monkeypatch):
+    def lines(teacher, requests):
+        with Cache(paths.teacher_cache("mine")) as other:  # another process, between the look and the count
+            for request in requests.values():
+                other.put(request, Response("a", "stop", 1, 1, 0.0, ""))
+        return []
+
+    monkeypatch.setattr(batch, "lines", lines)
+    line = run("batch-write", tmp_path / "none.jsonl")
+    assert line == "nothing to ask: all 6 requests were answered or put into a batch meanwhile"
+    assert not list(tmp_path.glob("none*")), "and no draft of one"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -60,7 +60,9 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
         try:
             _write(draft, batch.lines(teacher, requests))  # so that a full disk is noticed before anything is counted
             marked = batch.set_aside(teacher, requests, opened, Limits.of(planned.settings(variant=variant)))
-            if marked != requests:  # some were imported meanwhile
+            if not marked:
+                return f"nothing to ask: all {len(requests)} requests were answered or put into a batch meanwhile"
+            if marked != requests:  # some were
                 _write(draft, batch.lines(teacher, marked))
             draft.replace(file)  # last, since all requests in a batch file must be counted
         finally:
