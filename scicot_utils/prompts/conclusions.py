@@ -28,65 +28,89 @@ def _rule(name: str, pattern: str, example: str, source: str) -> Rule:
     return Rule(name, re.compile(pattern, re.IGNORECASE | re.MULTILINE), example, source)
 
 
-LEAD = r"(?:\b(?:so|thus|therefore|hence|finally|consequently|in conclusion)\b[,:]? {0,3}){0,2}(?:among [A-H] through [A-H],? )?"
-KIND = r"(?: \([^()\n]{1,40}\)| among [A-H] through [A-H])?"  # as in `the answer (arabic numerals) is`
+LEAD = r"(?:\b(?:so|thus|therefore|hence|finally|consequently|in conclusion)\b[,:]? {0,3}){0,2}"
 QUALIFIERS = (
     r"(?:\b(?:the|my|our) )?(?:\b(?:final|correct|best|right|likely|most likely|most appropriate|most accurate) ){0,2}"
 )
 NAMED_ANSWER = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}(?:answer|option|choice)\b"
-ANSWER = rf"[ \t]*(?P<answer>(?:(?!{LEAD}{NAMED_ANSWER})[^\n]){{0,2000}})"  # up to the next conclusion of the line
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 
-RULES = (
-    _rule(
-        "boxed", r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}", r"$\boxed{B}$", "models trained on mathematics"
-    ),
-    _rule("hashes", rf"(?<!#)####(?!#){ANSWER}", "#### 1234", "GSM8K's own solutions"),
-    _rule("json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"),
-    _rule("tag", r"<answer>\s*(?P<answer>[^<\n]*)\s*</answer>", "<answer>B</answer>", "models trained by rewards"),
-    _rule(
-        "phrase",
-        rf"{LEAD}{QUALIFIERS}\banswer(?: choice| option)?{KIND}(?: to [^.:\n]{{1,60}}?)?{IS}{ANSWER}",
-        "The best answer is B.",
-        "Kojima et al. 2022; Gemini; chat models",
-    ),
-    _rule(
-        "choice",
-        rf"{LEAD}(?:\bthe )?\b(?:correct|right|best) (?:option|choice){IS}{ANSWER}",
-        "The correct choice is (B).",
-        "chat models",
-    ),
-    _rule("Chinese", rf"答案(?:是|为|:|:)?{ANSWER}", "答案是 B", "Chinese chat models"),
-    _rule(
-        "heading",
-        rf"^#{{1,6}} {QUALIFIERS}answer[ \t]*:?[ \t]*\n+{ANSWER}",
-        "### Answer\nB",
-        "chat models that write Markdown",
-    ),
-    _rule(
-        "heading", rf"^{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{ANSWER}", "**Final answer**\nB", "the same, with a bold line"
-    ),
-    _rule(
-        "option",
-        rf"{START}{LEAD}(?:the |it is |it's |i choose |i pick |i select )?(?P<answer>option \(?[A-H]\)?)[.]?[ \t]*$",
-        "option B",
-        "chat models",
-    ),
-    _rule(
-        "named correct",
-        rf"{START}{LEAD}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z])[A-H])\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
-        r"(?: answer| option| choice)?[.!]?[ \t]*$",
-        "So (B) is the correct answer.",
-        "chat models",
-    ),
-    _rule(
-        "last line",
-        r"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>\([A-H]\)[.]?|[A-H][.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
-        "It has feathers.\nB",
-        "models that were told to answer with a letter or a number",
-    ),
-)  # ties are settled in this order; the last conclusion in the text counts, whatever its rule
+
+def _lead(letters: str) -> str:
+    """Words that may lead up to a conclusion, as a pattern. `letters`: the class of the options' letters."""
+    return rf"{LEAD}(?:among {letters} through {letters},? )?"
+
+
+@functools.cache
+def _rules(last_letter: str) -> tuple[Rule, ...]:
+    """The forms of a conclusion, with options up to this letter. Ties are settled in this order; the last conclusion in
+    the text counts, whatever its rule.
+    """
+    letters = f"[A-{last_letter}]"
+    lead = _lead(letters)
+    kind = rf"(?: \([^()\n]{{1,40}}\)| among {letters} through {letters})?"  # as in `the answer (arabic numerals) is`
+    answer = rf"[ \t]*(?P<answer>(?:(?!{lead}{NAMED_ANSWER})[^\n]){{0,2000}})"  # up to the next conclusion of the line
+    return (
+        _rule(
+            "boxed",
+            r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}",
+            r"$\boxed{B}$",
+            "models trained on mathematics",
+        ),
+        _rule("hashes", rf"(?<!#)####(?!#){answer}", "#### 1234", "GSM8K's own solutions"),
+        _rule(
+            "json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"
+        ),
+        _rule("tag", r"<answer>\s*(?P<answer>[^<\n]*)\s*</answer>", "<answer>B</answer>", "models trained by rewards"),
+        _rule(
+            "phrase",
+            rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: to [^.:\n]{{1,60}}?)?{IS}{answer}",
+            "The best answer is B.",
+            "Kojima et al. 2022; Gemini; chat models",
+        ),
+        _rule(
+            "choice",
+            rf"{lead}(?:\bthe )?\b(?:correct|right|best) (?:option|choice){IS}{answer}",
+            "The correct choice is (B).",
+            "chat models",
+        ),
+        _rule("Chinese", rf"答案(?:是|为|:|:)?{answer}", "答案是 B", "Chinese chat models"),
+        _rule(
+            "heading",
+            rf"^#{{1,6}} {QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
+            "### Answer\nB",
+            "chat models that write Markdown",
+        ),
+        _rule(
+            "heading",
+            rf"^{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
+            "**Final answer**\nB",
+            "the same, with a bold line",
+        ),
+        _rule(
+            "option",
+            rf"{START}{lead}(?:the |it is |it's |i choose |i pick |i select )?(?P<answer>option \(?{letters}\)?)[.]?[ \t]*$",
+            "option B",
+            "chat models",
+        ),
+        _rule(
+            "named correct",
+            rf"{START}{lead}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z]){letters})\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
+            r"(?: answer| option| choice)?[.!]?[ \t]*$",
+            "So (B) is the correct answer.",
+            "chat models",
+        ),
+        _rule(
+            "last line",
+            rf"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>\({letters}\)[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
+            "It has feathers.\nB",
+            "models that were told to answer with a letter or a number",
+        ),
+    )
+
+
+RULES = _rules("H")  # if nothing is known about the options
 
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
 SAID = r"(?:says|said|claims|claimed|thinks|thought|believes|believed|assumed|argues|argued|wrote)\b"
@@ -139,17 +163,6 @@ class Conclusion:
     cut: str
     words: str
     rule: str
-
-
-@functools.cache
-def _rules(last_letter: str) -> tuple[Rule, ...]:
-    """RULES, for options up to this letter."""
-    return tuple(
-        replace(
-            rule, pattern=re.compile(rule.pattern.pattern.replace("[A-H]", f"[A-{last_letter}]"), rule.pattern.flags)
-        )
-        for rule in RULES
-    )
 
 
 def conclude(text: str, last_letter: str = "H") -> Conclusion:
@@ -285,7 +298,7 @@ def _words_and_end(bare: str, rule: Rule, match: re.Match[str]) -> tuple[str, in
 
 def _is_hypothetical(bare: str, match: re.Match[str]) -> bool:
     """Whether a match concludes nothing: it is about a wrong answer, what others might say, or a supposed case."""
-    lead = re.compile(LEAD, re.IGNORECASE).match(bare, match.start())
+    lead = re.compile(_lead("[A-H]"), re.IGNORECASE).match(bare, match.start())
     before = CONCEDED.sub("", bare[_sentence_begin(bare, match.start()) : lead.end()])
     would = "would" in bare[match.start() : match.start("answer")].casefold()
     return bool(NOT_CONCLUDED.search(before) or (would and SUPPOSED.search(before)))
