@@ -16,6 +16,7 @@ from scicot_utils.pipeline import SHOWN_RECORDS, Pipeline, code, files, records
 REFERENCE = str(config.get("recipe", recipes.DEFAULT))
 try:
     RECIPE = recipes.load(REFERENCE)
+    SHOWN = records(*SHOWN_RECORDS)
 except ScicotError as error:
     raise WorkflowError(str(error))
 PIPELINE = Pipeline(REFERENCE, RECIPE)
@@ -54,7 +55,7 @@ READS = {
     "09_claims": [METRICS],
     "10_rationale_explorer": [METRICS, *files(paths.EXPLORER)],
     "A2_what_it_knows": [*FACTS, *files(paths.MICRO_STUDENT), *records("micro_students")],
-    "A3_as_shipped": [*files(paths.PUBLISHED), *records(*SHOWN_RECORDS)],
+    "A3_as_shipped": [*files(paths.PUBLISHED), *SHOWN],
 }
 
 # What of a recipe's variants a notebook shows: not only what its own parameters say.
@@ -304,6 +305,7 @@ use rule notebook as page with:
         page="|".join(READS),
     resources:
         gpu=lambda wildcards: int(wildcards.page == "A2_what_it_knows"),
+        gpu_gib=lambda wildcards: RECIPE.gpu_gib * (wildcards.page == "A2_what_it_knows"),
     params:
         **parameters("{page}"),
         variants=lambda wildcards: VARIED.get(wildcards.page, ""),
@@ -328,6 +330,7 @@ use rule notebook as micro_student with:
     priority: 2  # the longest, which the runs of its student wait for
     resources:
         gpu=1,
+        gpu_gib=RECIPE.gpu_gib,
     params:
         **parameters("A1_micro_student", architecture="{architecture}", seed="{seed}"),
     message:

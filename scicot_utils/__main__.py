@@ -245,8 +245,9 @@ def publish_rationales(
 
 def preflight(planned: recipe.Recipe) -> None:
     """Raise ScicotError for errors that schema validation cannot see: unknown names and missing files."""
-    from scicot_utils import prompts, tasks, teachers  # imported here: `where` and `metrics` do not need them
+    from scicot_utils import pipeline, prompts, tasks, teachers  # imported here: `where` and `metrics` do not need them
 
+    pipeline.records(*pipeline.SHOWN_RECORDS)
     settings = planned.settings()
     for name in planned.datasets:
         tasks.preflight(name, settings.dataset_path, planned.own)
