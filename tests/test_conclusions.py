@@ -90,7 +90,9 @@ def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before()
         ("The answer is:\n\nTherefore, the answer is (B).", True),
         ("The answer is:\n(B)", True),
         ("**Answer:** B\n\n$\\boxed{B}$", True),
+        ("The answer is B. Therefore, the answer is (B) carbon dioxide.", True),
         ("The answer is (A). Therefore, the answer is (B).", False),
+        ("The answer is (A). Therefore, the answer is (B) carbon dioxide.", False),
         ("The answer is B.\nPlants need it.\nTherefore, the answer is (B).", False),
     ],
 )
@@ -98,7 +100,7 @@ def test_what_a_conclusion_repeats_is_cut_with_it_and_is_kept_beside_the_rationa
     conclusion = conclude(f"{WHY}\n{ending}")
     assert (conclusion.before == WHY) == cut and conclusion.before.startswith(WHY)
     assert re.sub(r"\W", "", conclusion.before + conclusion.cut) == re.sub(r"\W", "", f"{WHY}\n{ending}")
-    assert conclusion.words in ("B", "(B)", "(B).")
+    assert conclusion.words in ("B", "(B)", "(B).", "(B) carbon dioxide.")
 
 
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])

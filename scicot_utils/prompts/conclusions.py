@@ -322,9 +322,13 @@ def _sentence_start(bare: str, match: re.Match[str]) -> int:
 
 
 def _alike(earlier: str, words: str) -> bool:
-    """Whether an earlier conclusion says the same as the last one, or says nothing and so leads up to it."""
-    earlier, words = (re.sub(r"\W", "", BOX.sub(r"\1", answer)).casefold() for answer in (earlier, words))
-    return earlier in ("", words) or (bool(re.match(r"[a-h](?![a-z0-9])", words)) and earlier == words[:1])
+    """Whether an earlier conclusion says the same as the last one, or only its letter, or says nothing and so leads up
+    to it.
+    """
+    earlier, words = (BOX.sub(r"\1", answer).casefold() for answer in (earlier, words))
+    letter = re.match(r"\W*([a-z])(?![\w'’])", words)
+    said = re.sub(r"\W", "", earlier)
+    return said in ("", re.sub(r"\W", "", words), letter and letter[1])
 
 
 def _unboxed(words: str) -> str:
