@@ -123,6 +123,14 @@ def drop_counts(rationales: Iterable[Row]) -> dict[str, int]:
     return dict(Counter(row["drop_reason"] or "kept" for row in rationales).most_common())
 
 
+def filter_yield(rationales: Sequence[Row]) -> Row:
+    """What the filter keeps of rationales: their number, the share that is kept, and the reasons of the others."""
+    dropped = drop_counts(rationales)
+    number_kept = dropped.pop("kept", 0)
+    reasons = ", ".join(f"{reason} {number}" for reason, number in dropped.items())
+    return {"kept": number_kept, "yield": number_kept / len(rationales), "dropped for": reasons}
+
+
 def leaks_text(question: Row, rationale: str) -> bool:
     """Whether the rationale contains the gold option's text, or the open answer (rules of evidence, 4). Numbers are
     compared by value.

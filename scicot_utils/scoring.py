@@ -13,6 +13,7 @@ from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 
 from scicot_utils import prompts, rationales
+from scicot_utils.cache import GIVEN_UP
 from scicot_utils.recipe import UNTAUGHT
 from scicot_utils.tables import METRICS, Row
 
@@ -39,6 +40,32 @@ def total_of_more(values: Sequence[float], more: int, confidence: float) -> tupl
     t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
     half_width = t * float(np.std(values, ddof=1)) * (more + more**2 / n) ** 0.5
     return total, max(total - half_width, 0.0), total + half_width
+
+
+USAGE = {"prompt tokens": "prompt_tokens", "completion tokens": "completion_tokens", "USD": "usd"}  # measure → column
+
+
+def usage_of_more(sample: Iterable[Row], more: int, confidence: float) -> dict[str, tuple[float, float, float]]:
+    """Measure of USAGE → `total_of_more` for `more` completions, from a sample of the completions table.
+
+    Those that were given up have no counts or prices and are left out. NaN is a sum that the sample cannot tell.
+    """
+    whole = [row for row in sample if row["finish_reason"] not in GIVEN_UP]
+    columns = {measure: [row[name] for row in whole] or [np.nan] for measure, name in USAGE.items()}
+    return {measure: total_of_more(values, more, confidence) for measure, values in columns.items()}
+
+
+def teacher_accuracy(
+    judged: Sequence[Row], confidence: float, needed: float = 0
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """(accuracy, low, high) of the teacher's own answers in rows of the rationales table, with Wilson's interval; an
+    unparsed answer is wrong. All None if fewer than `needed` answers could be parsed: a file of rationales holds none,
+    or few.
+    """
+    if sum(bool(row["teacher_answer"]) for row in judged) < needed:
+        return None, None, None
+    right, n = sum(row["correct"] for row in judged), len(judged)
+    return right / n, *wilson(right, n, confidence)
 
 
 def _format_p(value: float) -> str:

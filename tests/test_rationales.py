@@ -1,6 +1,7 @@
 """Judging rationales: which are kept and why not, what they give away, and how they are disarranged."""
 
 import pytest
+from conftest import judged
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,12 @@ def test_drops_are_counted_most_frequent_first():
     reasons = ["wrong_answer", "", "", "length", "", "wrong_answer"]
     counts = rationales.drop_counts({"drop_reason": reason} for reason in reasons)
     assert list(counts.items()) == [("kept", 3), ("wrong_answer", 2), ("length", 1)]
+
+
+def test_the_yield_of_a_filter_tells_the_share_kept_and_why_others_were_dropped():
+    rows = [judged(), judged(), *(judged(kept=False, drop_reason=reason) for reason in ("empty", "length", "length"))]
+    assert rationales.filter_yield(rows) == {"kept": 2, "yield": 0.4, "dropped for": "length 2, empty 1"}
+    assert rationales.filter_yield(rows[2:])["kept"] == 0
 
 
 # What a rationale gives away

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import judged
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -55,6 +56,23 @@ def test_a_total_of_equal_values_is_certain_and_of_one_value_is_not():
     assert scoring.total_of_more([0.0, 9.0], 10, 0.95)[1] == 0.0
     with pytest.raises(ValueError, match="found no values"):
         scoring.total_of_more([], 10, 0.95)
+
+
+def test_the_usage_of_more_completions_rests_on_those_that_were_not_given_up():
+    row = {"finish_reason": "stop", "prompt_tokens": 10, "completion_tokens": 5, "usd": 0.5}
+    lost = {"finish_reason": "unanswered", "prompt_tokens": 0, "completion_tokens": 0, "usd": np.nan}
+    usage = scoring.usage_of_more([row, row, lost], 100, 0.95)
+    assert usage == {"prompt tokens": (1000,) * 3, "completion tokens": (500,) * 3, "USD": (50,) * 3}
+    unknown = scoring.usage_of_more([row, row | {"usd": np.nan}], 100, 0.95)
+    assert np.isnan(unknown["USD"]).all() and unknown["prompt tokens"] == (1000,) * 3
+    assert all(np.isnan(total) for total, _, _ in scoring.usage_of_more([lost], 100, 0.95).values())
+
+
+def test_the_teachers_accuracy_counts_unparsed_answers_as_wrong_and_is_unknown_with_too_few_answers():
+    rows = [judged(), judged(), judged(teacher_answer="A", correct=False), judged(teacher_answer="", correct=False)]
+    assert scoring.teacher_accuracy(rows, 0.95) == (0.5, *scoring.wilson(2, 4, 0.95))
+    assert scoring.teacher_accuracy(rows, 0.95, 3)[0] == 0.5
+    assert scoring.teacher_accuracy(rows, 0.95, 4) == (None, None, None)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (5, 4), (-1, 4)])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -626,6 +627,38 @@ def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
         ("other", "zero_shot_cot_one_call", 4, False),
         ("longer", "zero_shot_cot_one_call", 4, False),
     ]
+
+
+def test_a_full_run_asks_its_own_prompt_and_only_compares_the_others(tmp_path):
+    (tmp_path / "mine.yaml").write_text(PLANNED)
+    planned = recipe.load(str(tmp_path / "mine.yaml"))
+    questions = [row | {"split": "train"} for row in rows(4)]
+    prompts_compared = ["zero_shot_cot", "zero_shot_cot_one_call"]
+    plans = teachers.full_run(planned, planned.settings(variant="more"), questions, prompts_compared, "main")
+    own = [(row["variant"], row["prompt"], row["completions"], row["asked"]) for row in plans[:2]]
+    assert own == [("main", "zero_shot_cot", 12, False), ("main", "zero_shot_cot_one_call", 12, True)]
+    greedy = teachers.full_run(planned, planned.settings(), questions, prompts_compared, "main")
+    assert greedy[0]["completions"] == 4, "greedy samples are asked once"
+    assert greedy[2:] == [
+        plan | {"asked": True} for plan in teachers.variants_ask(planned, planned.settings(), questions)
+    ]
+
+
+def test_the_cost_of_a_full_run_is_the_sum_of_its_parts_and_unknown_with_one_that_is():
+    parts = [(1.0, 0.5, 1.5), (0.25, 0.25, 0.25)]
+    assert teachers.cost_text(parts, "p") == (
+        "The full run with `p`, variants included, is expected to cost 1.25 USD (0.75 USD to 1.75 USD)."
+    )
+    assert teachers.cost_text([*parts, (math.nan, 0.0, math.inf)], "p").startswith(
+        "The cost of the full run is unknown"
+    )
+    assert teachers.cost_text([], "p") == teachers.cost_text([(0.0, 0.0, 0.0)], "p") == ""
+
+
+def test_what_completions_took_is_summed_and_an_unknown_price_makes_an_unknown_sum(cache):
+    row = {"prompt_tokens": 10, "completion_tokens": 5, "usd": 0.5}
+    assert list(teachers.usage(cache, [row, row]).values()) == [0, 0, 0.0, 20, 10, 1.0]
+    assert teachers.usage(cache, [row, row | {"usd": math.nan}])["USD of all completions"] == "unknown"
 
 
 def test_what_was_ever_spent_is_told_against_the_caps(cache):

@@ -1,18 +1,72 @@
-"""A benchmark as it is described: what chance comes to, whether untrained baselines stay there, its card."""
+"""A benchmark as it is described: its splits, repeated questions, what chance comes to, whether untrained baselines stay
+there, its card.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import yaml
 
-from scicot_utils import prompts, scoring
-from scicot_utils.report.style import Paragraph, ReportError, Table, arm_name
+from scicot_utils import prompts, scoring, tasks
+from scicot_utils.report.style import Paragraph, ReportError, Table, arm_name, percent, plural
 from scicot_utils.tables import Row
 
 FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines hold together (Bonferroni)
+
+
+def split_sizes(
+    name: str, read: Sequence[Row], left_out: Mapping[str, int], removed: Sequence[Row], used: Sequence[Row]
+) -> list[Row]:
+    """How many questions of each split of a benchmark were read, left out, removed as duplicates and used, beside the
+    number in the paper, and their options. `left_out`: split → rows that `tasks.load` left out.
+    """
+    numbers_removed, numbers_used = (Counter(row["split"] for row in rows) for rows in (removed, used))
+    sizes = []
+    for split in tasks.splits_of(read):
+        labels = [row["choices"]["label"] for row in read if row["split"] == split]
+        options = sorted(Counter(map(len, labels)).items())
+        sizes.append(
+            {
+                "dataset": name,
+                "split": split,
+                "read": len(labels),
+                "left out": left_out.get(split, 0),
+                "duplicates removed": numbers_removed[split],
+                "used": numbers_used[split],
+                "in the paper": tasks.task(name).published.get(split),
+                "options": ", ".join(f"{n} × {count} options" for count, n in options if count),
+                "labelled 1–5": sum(of_question[:1] == ["1"] for of_question in labels),
+            }
+        )
+    return sizes
+
+
+def splits_table(sizes: Sequence[Row]) -> Table:
+    """Rows of `split_sizes` for reading, without the columns that have nothing to tell."""
+    told = {name for name in ("left out", "in the paper") if not any(row[name] for row in sizes)}
+    return Table(sizes, show=[name for name in sizes[0] if name not in told])
+
+
+def near_duplicate_counts(name: str, rows: Sequence[Row], pairs: Sequence[Row]) -> list[Row]:
+    """How many questions of each split but train have a near-duplicate in train. `pairs`: `tasks.near_duplicates`."""
+    counts = []
+    for split in tasks.splits_of(rows)[1:]:
+        of_split = [pair for pair in pairs if pair["split"] == split]
+        counts.append(
+            {
+                "dataset": name,
+                "split": split,
+                "n": sum(row["split"] == split for row in rows),
+                "questions with a near-duplicate in train": len({pair["other"] for pair in of_split}),
+                "pairs": len(of_split),
+                "of them with the same answer": sum(pair["answer shared"] for pair in of_split),
+            }
+        )
+    return counts
 
 
 def chance(questions: Iterable[Row], split: str = "test") -> float:
@@ -58,6 +112,52 @@ def ceilings(frame: pd.DataFrame) -> dict[str, float]:
     by_form = frame["metric"].str.startswith("generated:") & (frame["arm"] == "two_stage_teacher_rationale")
     means = frame[by_form & (frame["split"] == "validation")].groupby("metric")["value"].mean()
     return {name.split(":")[1]: float(mean) for name, mean in means.items()}
+
+
+def in_splits(rows: Sequence[Row]) -> str:
+    """The number of questions in each split: '200 train, 40 validation, 80 test'."""
+    return ", ".join(f"{sum(row['split'] == split for row in rows)} {split}" for split in tasks.splits_of(rows))
+
+
+def questions_summary(
+    read: Mapping[str, Sequence[Row]],
+    used: Mapping[str, Sequence[Row]],
+    sizes: Sequence[Row],
+    overlaps: Sequence[Row],
+    near: Mapping[str, Sequence[Row]],
+    fair: Sequence[Row],
+    shared: Sequence[Row],
+) -> str:
+    """What the checks of a recipe's questions came to.
+
+    `read`, `used`, `near`: benchmark → its questions, or its pairs of `tasks.near_duplicates`; `sizes`: of `split_sizes`;
+    `overlaps`: of `tasks.overlaps`; `fair`: of `fairness`, with the benchmark as `dataset`; `shared`: of
+    `microsci.statistics.entities_shared`.
+    """
+    across = sum(pair["first_place"].split("/")[0] != pair["second_place"].split("/")[0] for pair in overlaps)
+    pairs = [pair for of_benchmark in near.values() for pair in of_benchmark]
+    beyond = [
+        f"{row['baseline']} on {row['dataset']} {row['split']} ({percent(row['accuracy'])})"
+        for row in fair
+        if row["within chance"] == "no"
+    ]
+    sentences = [
+        f"{sum(map(len, read.values()))} questions were read from {plural(len(used), 'benchmark')}.",
+        f"Of these, {sum(row['duplicates removed'] for row in sizes)} were removed as duplicates within a benchmark, or "
+        "of another benchmark that its students are tested on.",
+        f"Equal questions across benchmarks: {plural(across, 'pair')}.",
+        f"Near-duplicates of training questions, kept: {plural(len(pairs), 'pair')}, "
+        f"{sum(pair['answer shared'] for pair in pairs)} of them with the same answer.",
+        *(f"{name}: {in_splits(rows)}." for name, rows in used.items()),
+        f"Of {len(fair)} results of untrained baselines, {len(fair) - len(beyond)} are not distinguishable from "
+        + (f"chance; the others: {', '.join(beyond)}." if beyond else "chance."),
+    ]
+    for row in shared:
+        sentences.append(
+            f"Of the {row['things']} things in {row['split']}, {row['of them in training questions']} occur in training "
+            f"questions; so do {row['of them in names of training']} words of their names."
+        )
+    return " ".join(sentences)
 
 
 def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scicot_utils.cache import Cache
 from scicot_utils.recipe import Settings
+from scicot_utils.tables import Row
 from scicot_utils.teachers.protocol import TeacherError
 
 
@@ -49,6 +51,18 @@ def usd_text(usd: float | str | None) -> str:
     if usd in (None, "unknown") or math.isnan(usd):
         return "price unknown"
     return f"{usd:.2f} USD" if usd >= 0.01 or not usd else f"{usd:.2g} USD"
+
+
+def usage(cache: Cache, completions: Sequence[Row]) -> dict[str, float | str]:
+    """What was asked through an open cache since it was opened, and what all completions took, by name."""
+    return {
+        "calls asked anew": cache.misses,
+        "calls from the cache": cache.hits,
+        "USD of the new answers": known_usd(cache.usd),
+        "prompt tokens": sum(row["prompt_tokens"] for row in completions),
+        "completion tokens": sum(row["completion_tokens"] for row in completions),
+        "USD of all completions": known_usd(sum(row["usd"] for row in completions)),
+    }
 
 
 def spending(cache: Cache, settings: Settings) -> str:

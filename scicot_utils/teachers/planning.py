@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scicot_utils import cache
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.tables import Row
-from scicot_utils.teachers.asking import request_of
+from scicot_utils.teachers.asking import request_of, usd_text
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
+
+
+def full_run(
+    planned: Recipe, settings: Settings, questions: list[Row], compared: Iterable[str], variant: str
+) -> list[dict[str, Any]]:
+    """The completions that a recipe asks, by prompt and variant: {variant, prompt, completions, alike, asked}.
+
+    First, for each prompt that is `compared` in a sample, a run of `variant` with it; only that with the recipe's own
+    prompt is `asked`. Greedy samples are identical, so they are asked once. Then the rows of `variants_ask`, all asked.
+    """
+    samples = settings.samples if settings.temperature else 1
+    completions = samples * sum(row["split"] in settings.teacher_splits.split(",") for row in questions)
+    own = [
+        {
+            "variant": variant,
+            "prompt": name,
+            "completions": completions,
+            "alike": True,
+            "asked": name == settings.prompt,
+        }
+        for name in compared
+    ]
+    return own + [plan | {"asked": True} for plan in variants_ask(planned, settings, questions)]
+
+
+def cost_text(costs: Sequence[tuple[float, float, float]], prompt: str) -> str:
+    """The cost of a full run as a sentence; '' if nothing is paid. `costs`: (USD, low, high) of each part of it."""
+    usd, low, high = (sum(values) for values in zip(*costs, strict=True)) if costs else (0.0, 0.0, 0.0)
+    if math.isnan(usd):
+        return (
+            "The cost of the full run is unknown: `teacher_prices` does not list the model, or a prompt or variant was "
+            "not sampled."
+        )
+    between = f"({usd_text(low)} to {usd_text(high)})"
+    expected = f"The full run with `{prompt}`, variants included, is expected to cost {usd_text(usd)} {between}."
+    return expected if usd else ""
 
 
 def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> list[dict[str, Any]]:
