@@ -13,7 +13,6 @@ from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 
 from scicot_utils import prompts, rationales
-from scicot_utils.cache import GIVEN_UP
 from scicot_utils.recipe import UNTAUGHT
 from scicot_utils.tables import METRICS, Row
 
@@ -45,13 +44,11 @@ def total_of_more(values: Sequence[float], more: int, confidence: float) -> tupl
 USAGE = {"prompt tokens": "prompt_tokens", "completion tokens": "completion_tokens", "USD": "usd"}  # measure → column
 
 
-def usage_of_more(sample: Iterable[Row], more: int, confidence: float) -> dict[str, tuple[float, float, float]]:
-    """Measure of USAGE → `total_of_more` for `more` completions, from a sample of the completions table.
-
-    Those that were given up have no counts or prices and are left out. NaN is a sum that the sample cannot tell.
+def usage_of_more(sample: Sequence[Row], more: int, confidence: float) -> dict[str, tuple[float, float, float]]:
+    """Measure of USAGE → `total_of_more` for `more` completions, from a sample of the completions table. NaN is a sum
+    that the sample cannot tell: of an empty one, or of unknown prices.
     """
-    whole = [row for row in sample if row["finish_reason"] not in GIVEN_UP]
-    columns = {measure: [row[name] for row in whole] or [np.nan] for measure, name in USAGE.items()}
+    columns = {measure: [row[name] for row in sample] or [np.nan] for measure, name in USAGE.items()}
     return {measure: total_of_more(values, more, confidence) for measure, values in columns.items()}
 
 

@@ -58,14 +58,13 @@ def test_a_total_of_equal_values_is_certain_and_of_one_value_is_not():
         scoring.total_of_more([], 10, 0.95)
 
 
-def test_the_usage_of_more_completions_rests_on_those_that_were_not_given_up():
-    row = {"finish_reason": "stop", "prompt_tokens": 10, "completion_tokens": 5, "usd": 0.5}
-    lost = {"finish_reason": "unanswered", "prompt_tokens": 0, "completion_tokens": 0, "usd": np.nan}
-    usage = scoring.usage_of_more([row, row, lost], 100, 0.95)
+def test_the_usage_of_more_completions_is_foretold_by_measure_and_unknown_where_the_sample_cannot_tell():
+    row = {"prompt_tokens": 10, "completion_tokens": 5, "usd": 0.5}
+    usage = scoring.usage_of_more([row, row], 100, 0.95)
     assert usage == {"prompt tokens": (1000,) * 3, "completion tokens": (500,) * 3, "USD": (50,) * 3}
     unknown = scoring.usage_of_more([row, row | {"usd": np.nan}], 100, 0.95)
     assert np.isnan(unknown["USD"]).all() and unknown["prompt tokens"] == (1000,) * 3
-    assert all(np.isnan(total) for total, _, _ in scoring.usage_of_more([lost], 100, 0.95).values())
+    assert all(np.isnan(total) for total, _, _ in scoring.usage_of_more([], 100, 0.95).values())
 
 
 def test_the_teachers_accuracy_counts_unparsed_answers_as_wrong_and_is_unknown_with_too_few_answers():
