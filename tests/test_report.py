@@ -29,6 +29,7 @@ def style():
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path / "reference")
     return tmp_path
 
 
@@ -59,21 +60,29 @@ def tiny_figure():
 # Escapes
 
 
-def test_a_table_shows_hostile_text_as_text():
-    seen = Reader(Table([{"text": HOSTILE, HOSTILE: 1}])._repr_html_())
-    assert {"script", "img"} & set(seen.tags) == set()
-    assert seen.words.count(HOSTILE) == 2
+@pytest.mark.parametrize(
+    ("shown", "times", "tags"),
+    [
+        (Table([{"text": HOSTILE, HOSTILE: 1}]), 2, ["div", "table"]),
+        (report.Details(HOSTILE, Table([{"text": HOSTILE}, {"text": "b"}])), 2, ["details", "summary"]),
+        (Paragraph(HOSTILE), 1, ["p"]),
+        (report.Stack([Paragraph(HOSTILE), Table([{"a": 1}])]), 1, ["p", "div", "table"]),
+    ],
+)
+def test_hostile_text_is_shown_as_text(shown, times, tags):
+    seen = Reader(shown._repr_html_())
+    assert not {"script", "img"} & {*seen.tags} and seen.words.count(HOSTILE) == times
+    assert seen.tags[: len(tags)] == tags and HOSTILE in repr(shown)
 
 
-def test_a_folded_table_is_closed_at_first_and_shows_hostile_text_as_text():
+def test_a_folded_table_is_closed_at_first_and_says_how_long_it_is():
     folded = report.Details(HOSTILE, Table([{"text": HOSTILE}, {"text": "b"}]))
     seen = Reader(folded._repr_html_())
-    assert seen.tags[:2] == ["details", "summary"] and "open" not in seen.attributes
-    assert {"script", "img"} & set(seen.tags) == set() and seen.words.count(HOSTILE) == 2
-    assert f"{HOSTILE} (table of 2 rows)" in seen.words and repr(folded).startswith(HOSTILE)
+    assert "open" not in seen.attributes and f"{HOSTILE} (table of 2 rows)" in seen.words
+    assert repr(folded).startswith(HOSTILE)
 
 
-def test_a_paragraph_shows_hostile_text_as_text():
+def test_a_paragraph_is_its_text_and_nothing_else():
     seen = Reader(Paragraph(HOSTILE)._repr_html_())
     assert (seen.tags, seen.words) == (["p"], HOSTILE)
 
@@ -111,6 +120,7 @@ def test_a_table_formats_numbers_and_leaves_texts_and_switches():
     row = {"share": 0.12345, "count": 1234567, "name": "0.5", "right": True, "none": float("nan")}
     words = Reader(Table([row], {"share": "{:.2f}"})._repr_html_()).words.split()
     assert words[-5:] == ["0.12", "1,234,567", "0.5", "True", "–"]
+    assert "Why? ↵ Think." in Reader(Table([{"asked": "Why?\nThink."}])._repr_html_()).words
 
 
 @pytest.mark.parametrize("value", ["a,b", 'say "x"', "two\nlines", HOSTILE, "ünï→"])
@@ -119,12 +129,8 @@ def test_a_saved_table_is_read_again(tmp_path, value):
     assert pd.read_csv(tmp_path / "t.csv").to_dict("records") == [{"text": value, "n": 1}]
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.8125, "81.2%"), (1, "100.0%"), (0, "0.0%")])
-def test_percent(value, shown):
-    assert report.percent(value) == shown
-
-
-def test_interval():
+def test_shares_are_told_in_percent():
+    assert [report.percent(value) for value in (0.8125, 1, 0)] == ["81.2%", "100.0%", "0.0%"]
     assert report.interval(0.78, 0.8449) == "78.0–84.5%"
 
 
@@ -254,8 +260,17 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
     span = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
     assert f"{span}, told apart and above zero in 1 of 2" in alt
     assert "minus answer only, generated, +26.0 (main), told apart and above zero in 1 of 1" in alt
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: report.differences_figure([], recipe.Settings()),
+    lambda: report.orders_figure(report.orders(FRAME, "microsci")),
+    lambda: report.sizes_figure(sized().iloc[:0]),
+    lambda: report.quality_figure(quality_rows().iloc[:0]),
+])  # fmt: skip
+def test_without_rows_there_is_no_figure(draw):
     with pytest.raises(ValueError, match="found no rows"):
-        report.differences_figure([], recipe.Settings())
+        draw()
 
 
 def test_the_difference_of_each_pair_is_told_by_variant():
@@ -283,7 +298,7 @@ def test_the_differences_of_a_record_are_tested_by_the_rule_from_what_the_record
     accuracy = record.metrics.set_index(["dataset", "arm", "variant", "split", "metric", "seed"])["value"].to_dict()
     files = [file.stem for file in (paths.record(name) / "tables").glob("*.csv")]
     for file in [file for file in files if re.match("07_diversity|08_carried|08_differences|09_comparisons", file)]:
-        rows, split = [row for row in record.table(file) if "first" in row], "test"
+        rows = [row for row in record.table(file) if "first" in row]
         for row in rows:
             split, variant = row.get("split", "test"), row.get("variant", MAIN)
             gaps = [
@@ -299,15 +314,12 @@ def test_the_differences_of_a_record_are_tested_by_the_rule_from_what_the_record
                 width = (row["bootstrap high"] - row["bootstrap low"]) / 2 / scoring.stats.norm.ppf(0.975)
                 assert row["error questions"] ** 2 == pytest.approx(width**2 + (100 / row["n"]) ** 2)
             result = scoring.tested(row | {part: row[part] / 100 for part in scoring.POINTS}, 0.95)
-            assert (100 * result["low"], 100 * result["high"], result["p"]) == pytest.approx(
-                (row["low"], row["high"], row["p"])
-            )
-        for family in [
-            [row for row in rows if row.get("split") == split] for split in {row.get("split") for row in rows}
-        ]:
-            assert [row["p corrected"] for row in scoring.corrected(family)] == pytest.approx(
-                [row["p corrected"] for row in family]
-            )
+            retested = (100 * result["low"], 100 * result["high"], result["p"])
+            assert retested == pytest.approx((row["low"], row["high"], row["p"]))
+        for split in {row.get("split") for row in rows}:
+            family = [row for row in rows if row.get("split") == split]
+            corrected = [row["p corrected"] for row in scoring.corrected(family)]
+            assert corrected == pytest.approx([row["p corrected"] for row in family])
 
 
 def test_a_shipped_record_can_be_drawn_as_a_forest_plot():
@@ -321,18 +333,15 @@ def test_what_the_order_of_options_does_is_told_for_each_arm():
     summary = report.orders_summary(ordered())
     assert "answer only 80.0% of 50 questions (accuracy 60.0% to 60.0%, by position" in summary
     assert "two-stage (Sci-CoT) 30.0% of 50 questions (accuracy 50.0% to 87.5%, by position" in summary
-    row = report.orders_table(ordered()).frame.to_dict("records")[0]
-    assert (row["arm"], row["scoring"], row["seeds"], row["least"], row["greatest"], row["(B)"]) == pytest.approx(
-        ("answer only", "generated", 2, 0.75, 0.85, 0.6)
-    )
+    row = report.orders_table(ordered()).frame.iloc[0]
+    assert [*row[["arm", "scoring", "seeds"]]] == ["answer only", "generated", 2]
+    assert [*row[["least", "greatest", "(B)"]]] == pytest.approx([0.75, 0.85, 0.6])
 
 
 def test_where_nothing_was_asked_in_another_order_this_is_said():
     nothing = report.orders(FRAME, "microsci")
     assert nothing == [] and "order_questions is 0" in report.orders_summary(nothing)
     assert "order_questions is 0" in report.orders_table(nothing)._repr_html_()
-    with pytest.raises(ValueError, match="found no rows"):
-        report.orders_figure(nothing)
 
 
 def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_parameters():
@@ -345,16 +354,12 @@ def test_students_of_other_sizes_are_compared_with_those_that_take_as_many_param
     sizes = sized()
     assert "nan" not in report.sizes_figure(sizes[sizes["metric"] == "generated"]).alt  # of open answers
     assert "no two-stage" in report.sizes_summary(sizes[sizes["arm"] == "answer_only"])
-    with pytest.raises(ValueError, match="found no rows"):
-        report.sizes_figure(sizes.iloc[:0])
 
 
 def test_the_quality_of_rationales_is_told_with_what_the_answer_owes_to_it():
     summary = report.quality_summary(quality_rows())
-    assert (
-        "two-stage (Sci-CoT) rationales: fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; "
-        in summary
-    )
+    shares = "fact precision 75.0%, recall 75.0%; ROUGE-L to the teacher's 0.850; "
+    assert f"two-stage (Sci-CoT) rationales: {shares}" in summary
     assert summary.endswith("rank correlation with a right answer: fact recall +1.00, ROUGE-L +1.00.")
     table = report.quality_table(quality_rows()).frame.set_index("arm")
     assert table.loc["two-stage (Sci-CoT)", "fact recall with right"] == pytest.approx(1)
@@ -373,16 +378,13 @@ def test_where_no_arm_writes_rationales_there_is_no_quality_to_show():
     nothing = quality_rows().iloc[:0]
     assert report.quality_summary(nothing) == "No arm writes rationales that can be measured."
     assert "no arm writes rationales" in report.quality_table(nothing)._repr_html_()
-    with pytest.raises(ValueError, match="found no rationales"):
-        report.quality_figure(nothing)
 
 
 def test_every_arm_of_a_recipe_has_a_name_and_a_colour_of_its_own():
     trained = [arm for arm in recipe.ARMS if arm != "untrained"]
     assert set(trained) <= report.ARMS.keys()
-    assert (
-        len({report.ARMS[arm] for arm in trained}) == len({report.ARMS[arm].colour for arm in trained}) == len(trained)
-    )
+    looks = {report.ARMS[arm] for arm in trained}
+    assert len(looks) == len({look.colour for look in looks}) == len(trained)
     assert {arm for pair in report.COMPARED for arm in pair} <= report.ARMS.keys()
     assert report.arm_name("a new arm") == "a new arm"
 
@@ -412,11 +414,6 @@ def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outp
     runs = list(dict.fromkeys(zip(frame["arm"], frame["seed"], strict=True)))
     assert runs == [("answer_only", 1), ("answer_only", 0), ("two_stage", 1), ("two_stage", 0)]
     assert frame.to_dict("records")[0] == pytest.approx(metric_rows(("answer_only",), (1,))[0])
-
-
-def test_collecting_twice_gives_the_same_bytes(outputs):
-    plan = planned()
-    put_metrics(plan)
     assert report.collect(plan).read_bytes() == report.collect(plan).read_bytes()
 
 
@@ -444,14 +441,13 @@ def test_over_seeds_tells_mean_range_and_number():
 def test_chance_depends_on_the_number_of_options_of_the_test_questions(question):
     rows = [question(), question(("yes", "no"), answer="B"), question(("yes", "no"), answer="B", split="train")]
     assert report.chance(rows) == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert report.chance(rows, "train") == 1 / 2
 
 
 def test_the_accuracy_table_shows_both_scorings_of_every_arm():
     table = report.accuracy_table(FRAME, "microsci")
-    assert list(zip(table.frame["arm"], table.frame["scoring"], strict=True))[:2] == [
-        ("answer only", "generated"),
-        ("answer only", "ranked"),
-    ]
+    first = table.frame[["arm", "scoring"]].head(2).to_numpy().tolist()
+    assert first == [["answer only", "generated"], ["answer only", "ranked"]]
     assert table.frame["mean"].tolist() == pytest.approx([0.31, 0.36, 0.41, 0.46, 0.51, 0.56])
     words = Reader(table._repr_html_()).words
     assert "30.0–32.0%" in words and "25.0–35.0%" in words
@@ -476,6 +472,10 @@ PROVENANCE = {
 }  # fmt: skip
 
 
+def provenance_of(folder):
+    return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+
+
 def put_finished(plan):
     """All that `keep` reads of a finished run, with one row of a single form in each split."""
     put_metrics(plan)
@@ -490,8 +490,7 @@ def put_finished(plan):
         Table([{"arm": "a", "by seed": "+1.0, NA"}]).save(paths.tables(plan.name) / f"{name}.csv")
 
 
-def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch):
-    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs):
     plan = planned(variants={"fast": {"learning_rate": 0.5}})
     put_finished(plan)
     folder = report.keep(plan)
@@ -504,12 +503,9 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     Table([{"arm": "NA", "right with it": None}, {"arm": "", "right with it": 0.5}]).save(folder / "tables" / "t.csv")
     table = Table(record.table("t"), {"right with it": "{:.3f}"}).markdown()
     assert "| NA | – |" in table and "|  | 0.500 |" in table
-    provenance = json.loads((folder / "provenance.json").read_text())
-    assert (
-        provenance["notebook_runs"] == 4
-        and provenance["seconds"] == pytest.approx(241.6)
-        and provenance["training_seconds"] == 120
-    )
+    provenance = provenance_of(folder)
+    assert (provenance["notebook_runs"], provenance["training_seconds"]) == (4, 120)
+    assert provenance["seconds"] == pytest.approx(241.6)
     assert (provenance["started"], provenance["ended"]) == ("2020-01-01T00:00:00+00:00", "2020-01-02T00:01:00+00:00")
     assert provenance["commit"] == ["abc"] and provenance["packages"] == [{"torch": "2"}]
     assert provenance["weights"] == {"student.safetensors": "f00d"}
@@ -517,8 +513,7 @@ def test_the_record_of_a_run_is_small_and_says_what_made_it(outputs, monkeypatch
     assert "make book RECIPE=mine" in (folder / "README.md").read_text()
 
 
-def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs, monkeypatch):
-    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs):
     plan = planned(variants={"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed4"}})
     put_finished(plan)
     for name, size in (("micro-large/seed0", 9), ("micro-small/seed4", 5)):
@@ -534,18 +529,17 @@ def test_the_record_holds_what_students_know_that_were_pretrained_for_it(outputs
     assert [row["student"] for row in students] == ["micro-small/seed4", "micro-large/seed0"]
     assert students[0]["skills"] == {"find": 0.5} and students[1]["knowledge"] == {"all": 0.5}
     assert students[0]["parameters"] == 5 and students[0]["minutes"] == PROVENANCE["training_seconds"] / 60
-    assert json.loads((record / "provenance.json").read_text())["notebook_runs"] == len(plan.runs()) + 2
+    assert provenance_of(record)["notebook_runs"] == len(plan.runs()) + 2
     assert "`students`" in (record / "README.md").read_text()
 
 
-def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs, monkeypatch):
-    monkeypatch.setattr(paths, "REFERENCE", outputs / "reference")
+def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs):
     plan = planned()
     with pytest.raises(ReportError, match="make book RECIPE=mine"):
         report.keep(plan)
     put_finished(plan)
     (paths.tables("mine") / "08_failures_microsci.csv").unlink()
-    with pytest.raises(ReportError, match=r"no 08_failures_microsci.csv in .*make book RECIPE=mine"):
+    with pytest.raises(ReportError, match=r"08_failures_microsci\.csv; run the recipe: make book RECIPE=mine"):
         report.keep(plan)
     assert not (outputs / "reference").exists()
 
@@ -564,6 +558,13 @@ def put_predictions(names, right, *, arm="answer_only", variant=MAIN, seed=0, fi
     tables.write("predictions", rows, paths.run("mine", "microsci", arm, variant, seed) / f"{file}.parquet")
 
 
+def put_runs(plan, questions, right, **folder):
+    """Predictions of all seeds; `right`: (arm, variant) → how many of the questions, from the first, are right."""
+    for (arm, variant), number in right.items():
+        for seed in plan.seeds:
+            put_predictions(questions, list(questions)[:number], arm=arm, variant=variant, seed=seed, **folder)
+
+
 def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question):
     plan = planned()
     questions = {f"q{i}": question(id=f"q{i}") for i in range(6)}
@@ -572,9 +573,8 @@ def test_outcomes_are_aligned_by_question_whatever_their_order(outputs, question
         put_predictions(list(questions)[::order], right[seed], seed=seed)
     outcomes = report.test_outcomes(plan, "microsci", questions)
     assert outcomes.keys() == {("answer_only", "generated"), ("answer_only", "ranked")}
-    assert outcomes["answer_only", "generated"].tolist() == [
-        [name in right[seed] for name in questions] for seed in (0, 1)
-    ]
+    expected = [[name in right[seed] for name in questions] for seed in (0, 1)]
+    assert outcomes["answer_only", "generated"].tolist() == expected
     assert outcomes["answer_only", "ranked"].all()
 
 
@@ -587,52 +587,39 @@ def varied(outputs, question):
         variant_arms={"crossfit": ["two_stage"]},
     )
     questions = {f"q{i:02}": question(id=f"q{i:02}") for i in range(40)}
-    right = {
-        ("answer_only", MAIN): 10,
-        ("rationale_answer", MAIN): 20,
-        ("two_stage", MAIN): 40,
-        ("two_stage", "crossfit"): 30,
-    }
-    for (arm, variant), number in right.items():
-        for seed in plan.seeds:
-            put_predictions(questions, list(questions)[:number], arm=arm, variant=variant, seed=seed)
+    main = {("answer_only", MAIN): 10, ("rationale_answer", MAIN): 20, ("two_stage", MAIN): 40}
+    put_runs(plan, questions, main | {("two_stage", "crossfit"): 30})
     return plan, questions
 
 
 def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
-    by_variant = {
-        variant: report.test_outcomes(varied[0], "microsci", varied[1], variant) for variant in (MAIN, "crossfit")
-    }
-    right = {
-        variant: {
+    for variant, two_stage in ((MAIN, 40), ("crossfit", 30)):
+        outcomes = report.test_outcomes(varied[0], "microsci", varied[1], variant)
+        right = {
             arm: int(values.sum(axis=1).mean()) for (arm, measure), values in outcomes.items() if measure == "generated"
         }
-        for variant, outcomes in by_variant.items()
-    }
-    assert right[MAIN] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 40}
-    assert right["crossfit"] == {"answer_only": 10, "rationale_answer": 20, "two_stage": 30}
-    assert all(values.shape == (2, 40) for outcomes in by_variant.values() for values in outcomes.values())
+        assert right == {"answer_only": 10, "rationale_answer": 20, "two_stage": two_stage}
+        assert all(values.shape == (2, 40) for values in outcomes.values())
 
 
 @pytest.fixture
 def swept(outputs, question):
     """A recipe with two sweeps of D, of two students, and its runs: (recipe, questions)."""
+    small = {"student": "micro-small/seed0"}
     plan = planned(
         ("answer_only", "rationale_answer"),
         seeds=range(3),
         variants={
             "d_4": {"samples": 4},
             "d_16": {"samples": 16},
-            "small": {"student": "micro-small/seed0"},
-            "small_d_16": {"student": "micro-small/seed0", "samples": 16},
+            "small": small,
+            "small_d_16": small | {"samples": 16},
         },
         variant_arms={name: ["rationale_answer"] for name in ("d_4", "d_16", "small", "small_d_16")},
     )
     questions = {f"q{i:02}": question(id=f"q{i:02}") for i in range(40)}
-    for variant, number in ((MAIN, 10), ("d_4", 40), ("d_16", 30), ("small", 20), ("small_d_16", 20)):
-        for arm in plan.trained_arms(variant):
-            for seed in plan.seeds:
-                put_predictions(questions, list(questions)[:number], arm=arm, variant=variant, seed=seed)
+    right = {MAIN: 10, "d_4": 40, "d_16": 30, "small": 20, "small_d_16": 20}
+    put_runs(plan, questions, {(arm, name): right[name] for name in right for arm in plan.trained_arms(name)})
     return plan, questions
 
 
@@ -648,7 +635,7 @@ def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep(swept):
 
 def test_the_claim_of_diverse_reasoning_is_measured_in_the_first_sweep_and_held_against_the_others(swept):
     rows = report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "samples")
-    [row] = [row for row in report.claims(swept[0], rows, SETTINGS) if "diverse reasoning" in row["claim"]]
+    row = of_claim(report.claims(swept[0], rows, SETTINGS), "diverse reasoning")
     assert row["measured on microsci, points"].startswith("generated +50.0 (")
     assert (row["in the variants"], row["verdict"]) == ("reproduced in 0 of 1; inconclusive: small_d_16", "partly")
 
@@ -662,8 +649,7 @@ def test_the_published_side_of_the_claim_of_diverse_reasoning_is_in_the_publishe
 
 def test_outcomes_hold_the_controls_beside_the_arm_that_they_belong_to(varied):
     plan, questions = varied
-    for seed in plan.seeds:
-        put_predictions(questions, [], arm="two_stage", seed=seed, file="controls", of="two_stage_shuffled_rationale")
+    put_runs(plan, questions, {("two_stage", MAIN): 0}, file="controls", of="two_stage_shuffled_rationale")
     outcomes = report.test_outcomes(plan, "microsci", questions)
     assert not outcomes["two_stage_shuffled_rationale", "generated"].any() and outcomes["two_stage", "generated"].all()
 
@@ -678,22 +664,28 @@ def generated(rows):
 
 def test_the_headlines_comparisons_are_made_in_every_variant(varied):
     rows = in_variants(*varied)
-    differences = [(row["variant"], row["first"], row["second"], round(row["difference"])) for row in generated(rows)]
-    assert differences == [
-        (MAIN, "two_stage", "rationale_answer", 50),
-        (MAIN, "two_stage", "answer_only", 75),
-        (MAIN, "rationale_answer", "answer_only", 25),
-        ("crossfit", "two_stage", "rationale_answer", 25),
-        ("crossfit", "two_stage", "answer_only", 50),
+    columns = ("variant", "first", "first of", "second", "second of")
+    assert [(*(row[name] for name in columns), round(row["difference"])) for row in generated(rows)] == [
+        (MAIN, "two_stage", MAIN, "rationale_answer", MAIN, 50),
+        (MAIN, "two_stage", MAIN, "answer_only", MAIN, 75),
+        (MAIN, "rationale_answer", MAIN, "answer_only", MAIN, 25),
+        ("crossfit", "two_stage", "crossfit", "rationale_answer", MAIN, 25),
+        ("crossfit", "two_stage", "crossfit", "answer_only", MAIN, 50),
     ]
+    assert {row["comparisons"] for row in rows} == {len(rows)} == {10}  # corrected for their whole number
+    assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
+    table = report.comparison_table(rows, SETTINGS).frame
+    assert dict(zip(table["variant"], table["arms"], strict=True)) == {  # the last of each
+        MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
+        "crossfit": "two-stage (Sci-CoT) minus answer only (of main)",
+    }
 
 
 def test_the_headlines_difference_is_told_for_every_variant(varied):
     rows = in_variants(*varied)
     summary = report.variants_summary(rows, SETTINGS)
-    assert summary.startswith(
-        "By variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, in points"
-    )
+    pair = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)"
+    assert summary.startswith(f"By variant, {pair}, generated, in points")
     assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", summary) and summary.count(";") == 1
     undecided = [row | {"p corrected": 1.0, "seeds": 3} for row in rows]
     assert report.variants_summary(undecided, SETTINGS).count(", not told apart") == 2
@@ -710,10 +702,7 @@ def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant
         rows = tables.read("predictions", file)
         tables.write("predictions", [row | {"rationale": texts.get((arm, variant), "")} for row in rows], file)
     for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
-        rows = [
-            judged(rationale=text, question_id="q0"),
-            judged(rationale="", question_id="q0", sample=1),
-        ]
+        rows = [judged(rationale=text, question_id="q0"), judged(rationale="", question_id="q0", sample=1)]
         tables.write("rationales", rows, paths.rationales("mine", "microsci", variant))
     quality = report.quality_of_rationales(plan, "microsci", questions)
     assert quality[["variant", "arm", "right"]].to_numpy().tolist() == [
@@ -745,11 +734,15 @@ def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
 OTHERS = " test questions with other right answers"
 
 
+def errors(questions, seeds):
+    return {"error questions": questions, "error seeds": seeds}
+
+
 def compared(difference, p, off=8.0, **columns):
     """A row of `scoring.compare` in points."""
     row = {"difference": difference, "low": difference - off, "high": difference + off, "p corrected": p}
-    errors = {"error questions": 3.0, "error seeds": 1.0, "n": 1000, "groups": 500, "seeds": 3, "comparisons": 1}
-    return row | errors | {"first": "two_stage", "second": "rationale_answer", "measure": "generated"} | columns
+    row |= errors(3.0, 1.0) | {"n": 1000, "groups": 500, "seeds": 3, "comparisons": 1}
+    return row | {"first": "two_stage", "second": "rationale_answer", "measure": "generated"} | columns
 
 
 @pytest.mark.parametrize(
@@ -776,50 +769,17 @@ def test_the_one_rule_of_all_verdicts(row, direction):
     [
         (compared(0, 1.0), f"about 4,600{OTHERS} and 14 seeds"),
         (compared(8, 0.2), f"about 1,400{OTHERS}"),
-        (
-            compared(8, 0.2, **{"error questions": 2.5, "error seeds": 1.5}),
-            f"about 1,300{OTHERS} or about 5 seeds",
-        ),
-        (
-            compared(0, 1.0, **{"error questions": 1.0, "error seeds": 3.0}),
-            "about 23 seeds",
-        ),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
-        (compared(0, 1.0, **{"error seeds": 3.0}), f"about 8,200{OTHERS} and 25 seeds"),
+        (compared(8, 0.2, **errors(2.5, 1.5)), f"about 1,300{OTHERS} or about 5 seeds"),
+        (compared(0, 1.0, **errors(1.0, 3.0)), "about 23 seeds"),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
+        (compared(0, 1.0, **errors(3.0, 3.0)), f"about 8,200{OTHERS} and 25 seeds"),
         (compared(10, 0.2, comparisons=64), f"about 2,400{OTHERS}"),
         (compared(20, 0.06), "the same number of other test questions and seeds"),
-        (
-            compared(6, 0.2, **{"error questions": 0.8, "error seeds": 2.5}),
-            "about 7 seeds",
-        ),  # (t of 6 + 0.84) · √(0.64 + 18.75 / 7) ≤ 6
-        (compared(0, 1.0, **{"error questions": 0.0, "error seeds": 9.0}), "about 104 seeds"),
+        (compared(6, 0.2, **errors(0.8, 2.5)), "about 7 seeds"),  # (t of 6 + 0.84) · √(0.64 + 18.75 / 7) ≤ 6
+        (compared(0, 1.0, **errors(0.0, 9.0)), "about 104 seeds"),
     ],
 )
 def test_what_would_settle_an_open_difference_is_told_in_questions_and_seeds(row, sizes):
     assert report.would_settle(row, SETTINGS) == sizes
-
-
-def test_comparisons_in_variants_are_corrected_for_their_whole_number(varied):
-    rows = in_variants(*varied)
-    assert {row["comparisons"] for row in rows} == {len(rows)} == {10}
-    assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
-
-
-def test_a_comparison_in_a_variant_says_of_which_variant_each_arm_is(varied):
-    rows = in_variants(*varied)
-    assert {(row["variant"], row["first of"], row["second of"]) for row in rows} == {
-        (MAIN, MAIN, MAIN),
-        ("crossfit", "crossfit", MAIN),
-    }
-
-
-def test_an_arm_of_the_main_variant_is_marked_where_another_is_compared(varied):
-    rows = in_variants(*varied)
-    table = report.comparison_table(rows, SETTINGS).frame
-    names = dict(zip(table["variant"], table["arms"], strict=True))  # the last of each
-    assert names == {
-        MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
-        "crossfit": "two-stage (Sci-CoT) minus answer only (of main)",
-    }
 
 
 def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_source(varied):
@@ -829,9 +789,7 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_sou
             "variant_arms": varied[0].variant_arms | {"crossfit_twice": ["rationale_answer"]},
         }
     )
-    for seed in plan.seeds:
-        right = list(varied[1])[:25]
-        put_predictions(varied[1], right, arm="rationale_answer", variant="crossfit_twice", seed=seed)
+    put_runs(plan, varied[1], {("rationale_answer", "crossfit_twice"): 25})
     rows = in_variants(plan, varied[1])
     row, other = [row for row in generated(rows) if row["variant"] == "crossfit_twice"]
     assert (row["first of"], row["second of"]) == ("crossfit", "crossfit_twice")
@@ -847,26 +805,20 @@ def test_an_arm_of_other_rationales_stands_in_no_comparison(varied):
     changed = {"variants": {"noisy": {"teacher_error_rate": 0.3}}, "variant_arms": {"noisy": ["rationale_answer"]}}
     changed["training"] = varied[0].training.model_dump() | {"train_size": 9}
     plan = recipe.Recipe(**varied[0].model_dump() | changed)
-    for seed in plan.seeds:
-        put_predictions(varied[1], list(varied[1])[:25], arm="rationale_answer", variant="noisy", seed=seed)
+    put_runs(plan, varied[1], {("rationale_answer", "noisy"): 25})
     rows = in_variants(plan, varied[1])
-    assert {(row["first"], row["second"]) for row in rows if row["variant"] == "noisy"} == {
-        ("rationale_answer", "answer_only")
-    }
+    noisy = [(row["first"], row["second"]) for row in rows if row["variant"] == "noisy"]
+    assert {*noisy} == {("rationale_answer", "answer_only")}
 
 
 def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_variant(varied):
     sizes = {"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed0"}}
     for_arms = {"large": ["answer_only"], "small": ["two_stage"]}
     plan = recipe.Recipe(**varied[0].model_dump() | {"variants": sizes, "variant_arms": for_arms})
-    for seed in plan.seeds:
-        put_predictions(varied[1], list(varied[1])[:36], arm="answer_only", variant="large", seed=seed)
-        put_predictions(varied[1], list(varied[1])[:32], arm="two_stage", variant="small", seed=seed)
+    put_runs(plan, varied[1], {("answer_only", "large"): 36, ("two_stage", "small"): 32})
     rows = [row for row in in_variants(plan, varied[1]) if row["variant"] != MAIN]
-    assert [
-        (row["first"], row["first of"], row["second"], row["second of"], round(row["difference"]))
-        for row in generated(rows)
-    ] == [
+    columns = ("first", "first of", "second", "second of")
+    assert [(*(row[name] for name in columns), round(row["difference"])) for row in generated(rows)] == [
         ("two_stage", MAIN, "answer_only", "large", 10),
         ("rationale_answer", MAIN, "answer_only", "large", -40),
         ("two_stage", "small", "rationale_answer", MAIN, 30),
@@ -880,10 +832,10 @@ def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
     plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
     rows = in_variants(plan, varied[1])
     assert {row["variant"] for row in rows} == {MAIN}
-    assert [{key: row[key] for key in ("first", "second", "difference")} for row in rows] == [
-        {key: row[key] for key in ("first", "second", "difference")}
-        for row in report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:6]
-    ]
+    alone = report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:6]
+    assert all(
+        row[key] == one[key] for row, one in zip(rows, alone, strict=True) for key in ("first", "second", "difference")
+    )
 
 
 def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_questions(varied):
@@ -893,22 +845,16 @@ def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_que
         for seed in plan.seeds:
             file = paths.run("mine", "microsci", arm, MAIN, seed) / "predictions.parquet"
             [first, *rows] = tables.read("predictions", file)
-            more = [
-                first | {"question_id": name, "split": "test_forms", "answer": "B" if number else "C"}
-                for name in further
-            ]
-            tables.write("predictions", [first, *rows, *more], file)
+            answered = first | {"split": "test_forms", "answer": "B" if number else "C"}
+            tables.write("predictions", [first, *rows, *(answered | {"question_id": name} for name in further)], file)
     rows = report.compare_transfer(plan, "microsci", questions | further, SETTINGS)
     by_pair = {(row["split"], row["first"], row["second"]): row for row in generated(rows)}
     assert by_pair["test", "two_stage", "rationale_answer"]["difference"] == 50.0
     assert by_pair["test_forms", "two_stage", "rationale_answer"]["difference"] == 100.0
     assert by_pair["test_forms", "two_stage", "answer_only"]["difference"] == 0.0
     assert {row["n"] for row in rows if row["split"] == "test_forms"} == {20}
-    [line] = [
-        row
-        for row in report.transfer_table(rows, SETTINGS).frame.to_dict("records")
-        if (row["arms"], row["measure"]) == ("two-stage (Sci-CoT) minus answer only", "generated")
-    ]
+    table = report.transfer_table(rows, SETTINGS).frame
+    [line] = report.where(table, arms="two-stage (Sci-CoT) minus answer only", measure="generated").to_dict("records")
     [of_test, of_forms] = [value for name, value in line.items() if name.startswith("test")]
     assert of_forms == "+0.0 (-10.5 to +10.5), too few seeds" and of_test.endswith(", too few seeds")
     assert "test_forms (20 questions)" in line
@@ -920,14 +866,13 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
     plan, questions = varied
     comparisons = report.compare(report.test_outcomes(plan, "microsci", questions), SETTINGS)
     comparisons = [row | {"seeds": 3} for row in generated(comparisons)]
-    rows = in_variants(plan, questions)
-    few = generated(rows)
+    few = generated(in_variants(plan, questions))
     rows = [row | {"seeds": 3} for row in few]
     undecided = [row | {"p corrected": 1.0 if row["variant"] == "crossfit" else 0.0} for row in rows]
     turned = [row | {"difference": -9.0} if row["variant"] == "crossfit" else row for row in rows]
     verdicts = []
     for differences in (rows, undecided, turned, [], few):
-        [row] = [row for row in report.claims(plan, comparisons, SETTINGS, differences) if row["claim"] == CLAIM]
+        row = of_claim(report.claims(plan, comparisons, SETTINGS, differences))
         verdicts.append((row["in the variants"], row["verdict"]))
     assert verdicts == [
         ("reproduced in 1 of 1", "reproduced"),
@@ -940,6 +885,12 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
 
 SETTINGS = recipe.Settings()
 CLAIM = "Separating rationale and answer uses the rationale more efficiently than one stage"
+
+
+def of_claim(rows, words=CLAIM):
+    """The row of the claim that has these words."""
+    [row] = [row for row in rows if words in row["claim"]]
+    return row
 
 
 def outcomes(better, *, seeds=3, n=60):
@@ -957,10 +908,9 @@ def compare_outcomes(better, **design):
     return report.compare(outcomes(better, **design), SETTINGS)
 
 
-def verdict(better, plan=None, **design):
-    plan = plan or planned(recipe.ARMS, range(design.get("seeds", 3)))
-    rows = report.claims(plan, compare_outcomes(better, **design), SETTINGS)
-    return next(row for row in rows if row["claim"] == CLAIM)
+def verdict(better, **design):
+    plan = planned(recipe.ARMS, range(design.get("seeds", 3)))
+    return of_claim(report.claims(plan, compare_outcomes(better, **design), SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -995,8 +945,7 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
 
 def test_claims_on_several_tasks_have_a_column_for_each_and_one_verdict_where_all_agree():
     of_tasks = {task: compare_outcomes({"generated": better}, seeds=1) for task, better in (("one", 60), ("two", -60))}
-    rows = report.claims_by_task(planned(recipe.ARMS, range(1)), of_tasks, SETTINGS)
-    row = next(row for row in rows if row["claim"] == CLAIM)
+    row = of_claim(report.claims_by_task(planned(recipe.ARMS, range(1)), of_tasks, SETTINGS))
     assert re.match(r"generated \+\d", row["one"]) and re.match(r"generated -\d", row["two"])
     assert row["verdict"] == "too few seeds"
 
@@ -1009,22 +958,12 @@ def test_a_plumbing_run_settles_nothing():
     assert report.headline(plan, FRAME, comparisons, SETTINGS).startswith("This is a plumbing run")
 
 
-def test_a_claim_about_another_benchmark_is_not_settled_here():
-    rows = report.claims(planned(), [], SETTINGS)
-    row = next(row for row in rows if "ARC-Easy" in row["claim"])
-    assert (row["verdict"], row["measured on microsci, points"]) == ("not run here", "needs ARC-Easy")
-
-
 def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
     rows = report.claims(planned(), [], SETTINGS)
     assert [row["claim"] for row in rows] == [claim.claim for claim in report.CLAIMS]
     assert {row["verdict"] for row in rows} == {"not run here"}
     assert all(row["to settle it"] and row["published"] for row in rows)
-
-
-def test_a_stack_shows_one_thing_below_the_other_each_as_it_shows_itself():
-    stack = report.Stack([report.Paragraph(HOSTILE), Table([{"a": 1}])])
-    assert Reader(stack._repr_html_()).tags[:3] == ["p", "div", "table"] and HOSTILE in repr(stack)
+    assert of_claim(rows, "ARC-Easy")["measured on microsci, points"] == "needs ARC-Easy"
 
 
 def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is_markup():
@@ -1087,8 +1026,7 @@ def test_what_each_notebook_took_is_read_from_the_pipelines_benchmarks(outputs):
     assert report.costs(plan) == []
     folder = paths.benchmarks("mine")
     for name, seconds, memory in (("09_claims", 30, "200.5"), ("06/a/seed0", 60, "300.2"), ("06/a/seed1", 180, "-")):
-        (folder / f"{name}.tsv").parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n")
+        tables.write_text(folder / f"{name}.tsv", f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n")
     first, second = report.costs(plan)
     assert first == {
         "notebook": "06", "jobs": 2, "minutes, median": 2.0, "minutes in sum": 4.0, "greatest memory, MiB": 300,
@@ -1098,19 +1036,15 @@ def test_what_each_notebook_took_is_read_from_the_pipelines_benchmarks(outputs):
 
 def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
     plan = planned()
-    for number, (dataset, arm, variant, seed) in enumerate(plan.runs()):
+    for number, run in enumerate(plan.runs()):
         record = {
             "seconds": 10.0 + number, "training_seconds": 8.0, "settings": {"threads": 1}, "processor": "P", "cores": 2,
             "memory_gib": 4.0, "packages": {"torch": "2.13"}, "commit": "0123456789abcdef", "modified": bool(number),
         }  # fmt: skip
-        folder = paths.run(plan.name, dataset, arm, variant, seed)
-        folder.mkdir(parents=True)
-        (folder / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+        tables.write_json(paths.run(plan.name, *run) / "provenance.json", record)
     [row] = rows = report.how_measured(plan)
-    assert (
-        report.measured_summary(rows)
-        == "Machine: P, 2 cores, 4.0 GiB. Torch: 2.13. Commit: 0123456789 and 0123456789+."
-    )
+    summary = "Machine: P, 2 cores, 4.0 GiB. Torch: 2.13. Commit: 0123456789 and 0123456789+."
+    assert report.measured_summary(rows) == summary
     assert (row["arm"], row["notebook runs"], row["seconds each, median"]) == ("answer only", 2, 10.5)
     assert row["commit"] == "0123456789, 0123456789+"
 
@@ -1118,35 +1052,30 @@ def test_how_a_recipe_was_measured_is_told_for_each_arm(outputs):
 # Untrained baselines and the dataset card
 
 
+def predicted(questions, right):
+    """Predictions on the test split; `right`: whether that of a number is right."""
+    return [{"question_id": row["id"], "split": "test", "correct": right(i)} for i, row in enumerate(questions)]
+
+
 def test_fairness_tells_a_baseline_that_is_right_too_often_from_chance(question):
     questions = [question(id=f"q{i}", answer="ABCD"[i % 4]) for i in range(200)]
-    answers = {
-        "random": [
-            {"question_id": row["id"], "split": "test", "correct": i % 4 == 0} for i, row in enumerate(questions)
-        ],
-        "bag_of_words": [
-            {"question_id": row["id"], "split": "test", "correct": i % 2 == 0} for i, row in enumerate(questions)
-        ],
-    }
-    fair, unfair = report.fairness(answers, questions)
+    random, words = (predicted(questions, lambda i, every=every: i % every == 0) for every in (4, 2))
+    fair, unfair = report.fairness({"random": random, "bag_of_words": words}, questions)
     assert (fair["baseline"], fair["accuracy"], fair["chance"], fair["within chance"]) == ("random", 0.25, 0.25, "yes")
     assert (unfair["baseline"], unfair["n"], unfair["within chance"]) == ("bag of words", 200, "no")
 
 
 def test_intervals_of_fairness_are_widened_for_their_number(question):
     questions = [question(id=f"q{i}") for i in range(100)]
-    right = [{"question_id": row["id"], "split": "test", "correct": i < 30} for i, row in enumerate(questions)]
-    single, family = (
-        report.fairness({"random": right}, questions)[0],
-        report.fairness(dict.fromkeys("abcdefg", right), questions)[0],
-    )
+    right = predicted(questions, lambda i: i < 30)
+    single, family = (report.fairness(dict.fromkeys(names, right), questions)[0] for names in (["random"], "abcdefg"))
     assert (single["low"], single["high"]) == scoring.wilson(30, 100, 0.95)
     assert (family["low"], family["high"]) == pytest.approx(scoring.wilson(30, 100, 1 - 0.05 / 7))
 
 
 def test_chance_of_fairness_depends_on_the_number_of_options(question):
     questions = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
-    answers = {"random": [{"question_id": name, "split": "test", "correct": True} for name in ("q1", "q2")]}
+    answers = {"random": predicted(questions, lambda i: True)}
     assert report.fairness(answers, questions)[0]["chance"] == (1 / 2 + 1 / 4) / 2
     assert report.fairness({}, []) == []
 
@@ -1169,12 +1098,10 @@ def test_the_page_of_the_dataset_pastes_what_notebook_01_hands_over():
 
 
 def test_the_citation_is_that_of_the_citation_file():
-    assert report.citation(paths.CITATION.read_text(encoding="utf-8")).startswith(
-        "The Sci-CoT companion contributors: The Sci-CoT companion, version "
-    )
-    assert (
-        report.citation("{title: T, version: 2, authors: [{family-names: B, given-names: A}]}") == "A B: T, version 2."
-    )
+    cited = report.citation(paths.CITATION.read_text(encoding="utf-8"))
+    assert cited.startswith("The Sci-CoT companion contributors: The Sci-CoT companion, version ")
+    person = "{title: T, version: 2, authors: [{family-names: B, given-names: A}]}"
+    assert report.citation(person) == "A B: T, version 2."
 
 
 def measured(*rows):
@@ -1184,10 +1111,8 @@ def measured(*rows):
 
 def test_ablation_figure_takes_names_as_they_come_and_numbers_in_order():
     values = [(0.5, "terse"), (0.7, "justify"), (0.6, "walk")]
-    rows = measured(
-        *[("two_stage", "v", 0, "test", m, value, 9) for m in ("generated", "ranked") for value, _ in values]
-    )
-    rows = rows.assign(given="")
+    runs = [("two_stage", "v", 0, "test", name, value, 9) for name in ("generated", "ranked") for value, _ in values]
+    rows = measured(*runs).assign(given="")
     names = report.ablation_figure(rows.assign(level=2 * [name for _, name in values]), key="rationale_style")
     assert "50.0% at terse, 70.0% at justify, 60.0% at walk" in names.alt
     numbers = report.ablation_figure(rows.assign(level=2 * [30, 10, 20]), key="steps")
@@ -1235,11 +1160,9 @@ def test_the_grid_is_summed_up_with_the_best_values_of_each_arm_and_the_worst():
     columns = ("arm", "learning_rate", "epochs", "mean", "best")
     rows = [
         ("zero_shot", 1e-4, 3, 0.3, "best"),
-        ("answer_only", 1e-4, 3, 0.25, ""),
-        ("answer_only", 5e-5, 1, 0.45, "best"),
-        ("two_stage", 1e-4, 3, 0.4, "best"),
-        ("two_stage", 5e-5, 1, 0.4, "best"),
-    ]
+        ("answer_only", 1e-4, 3, 0.25, ""), ("answer_only", 5e-5, 1, 0.45, "best"),
+        ("two_stage", 1e-4, 3, 0.4, "best"), ("two_stage", 5e-5, 1, 0.4, "best"),
+    ]  # fmt: skip
     rows = [dict(zip(columns, row, strict=True)) for row in rows]
     assert report.grid_summary(rows, ["learning_rate", "epochs"]) == (
         "Mean of both scorings on validation. zero-shot: 30.0%; "
@@ -1273,26 +1196,18 @@ def test_a_transfer_test_of_some_forms_is_set_beside_the_test_in_those_forms():
     single = {("test", "eats"): (0.5, 10), ("test", "heaviest"): (0.9, 30), ("test", "classify"): (0.1, 50)}
     single |= {("test_domain", "eats"): (0.3, 10), ("test_domain", "heaviest"): (0.2, 10)}
     single |= {("validation", form): (0.4, 5) for form in ("eats", "heaviest", "classify")}
-    rows = measured(
-        *[("one", "main", 0, split, f"generated:{form}", value, n) for (split, form), (value, n) in single.items()]
-    )
-    added = report.test_in_forms_of_transfer(rows).to_dict("records")
-    assert [(row["split"], row["metric"], row["n"]) for row in added] == [
-        ("test, forms of test_domain", "generated", 40)
-    ]
-    assert added[0]["value"] == pytest.approx((5 + 27) / 40)
+    runs = [("one", "main", 0, split, f"generated:{form}", value, n) for (split, form), (value, n) in single.items()]
+    rows = measured(*runs)
+    [added] = report.test_in_forms_of_transfer(rows).to_dict("records")
+    assert (added["split"], added["metric"], added["n"]) == ("test, forms of test_domain", "generated", 40)
+    assert added["value"] == pytest.approx((5 + 27) / 40)
     assert report.test_in_forms_of_transfer(rows[rows["split"] == "test"]).empty
 
 
 def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
     shares = dict(zip(rationales.OUTCOMES, (0.6, 0.1, 0.1, 0.0, 0.0, 0.2), strict=True))
-    summary = report.failures_summary(
-        [
-            {"arm": "One"} | shares,
-            {"arm": "Two"} | dict.fromkeys(rationales.OUTCOMES, 0.0) | {"right answer, right rationale": 1.0},
-        ]
-    )
-    assert summary == (
+    always = dict.fromkeys(rationales.OUTCOMES, 0.0) | {"right answer, right rationale": 1.0}
+    assert report.failures_summary([{"arm": "One"} | shares, {"arm": "Two"} | always]) == (
         "One: the whole proof is written for 80.0% of the questions; accuracy is 75.0% with the proof "
         "and 50.0% without it. "
         "Two: the whole proof is written for 100.0% of the questions; accuracy is 100.0% with the proof."
@@ -1307,14 +1222,14 @@ def test_every_form_that_is_trained_on_can_be_learned_by_the_shipped_record():
 
 
 def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
-    record = json.loads((paths.CEILING.parent / "provenance.json").read_text(encoding="utf-8"))
+    record = provenance_of(paths.CEILING.parent)
     weights = paths.MICRO_STUDENT / "model.safetensors"
     assert record["inputs"][paths.relative(weights)] == tables.digest(weights)
 
 
 @pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_ablations", "micro_students", "symbolic"])
 def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
-    provenance = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    provenance = provenance_of(paths.record(name))
     plan = recipe.load(name)
     ran = recipe.Recipe(**provenance["recipe"] | {"evidence": plan.evidence})  # differences were tested again since
     assert ran == plan, f"run it again: make book RECIPE={name}, then keep"
@@ -1325,32 +1240,22 @@ def test_a_shipped_record_is_of_the_recipe_and_the_student_as_they_are(name):
     assert ("changes that were not committed" in report.Record(name).summary().text) == (True in provenance["modified"])
 
 
-@pytest.mark.parametrize("name", ["micro", "micro_full", "micro_students", "micro_ablations"])
-def test_the_embedded_studys_learning_rates_are_the_best_of_the_recorded_grid(name):
-    plan, grid = recipe.load(name), recipe.load("micro_tuning")
-    rows = report.Record("micro_tuning").table("08_validation_microsci")
-    best = {row["arm"]: row["learning_rate"] for row in rows if row["best"]}
-    arms = plan.trained_arms(MAIN)
-    assert {arm: plan.settings(arm).learning_rate for arm in arms} == {arm: best[arm] for arm in arms}
-    assert not {*plan.seeds} & {*grid.seeds}
-    # what a grid may have differently; of the tokens nothing is cut in either
-    own = ("learning_rate", "test_questions", "transfer_questions", "max_input_tokens")
-    assert {key: value for key, value in plan.flat().items() if key not in own} == {
-        key: value for key, value in grid.flat().items() if key not in own
-    }
-
-
-@pytest.mark.parametrize("name", ["arc_gemini", "arc_entailment_thin"])
-def test_the_arc_studies_rates_and_epochs_are_the_best_of_the_recorded_grid(name):
-    plan, grid = recipe.load(name), recipe.load("arc_tuning")
-    rows = report.Record("arc_tuning").table("08_validation_ARC-Easy")
-    best = {row["arm"]: (row["learning_rate"], row["epochs"]) for row in rows if row["best"]}
-    arms = grid.trained_arms(MAIN)
+@pytest.mark.parametrize(("name", "grid", "dataset", "keys"), [
+    *((name, "micro_tuning", "microsci", ["learning_rate"])
+      for name in ("micro", "micro_full", "micro_students", "micro_ablations")),
+    *((name, "arc_tuning", "ARC-Easy", ["learning_rate", "epochs"]) for name in ("arc_gemini", "arc_entailment_thin")),
+])  # fmt: skip
+def test_a_studys_settings_are_the_best_of_the_recorded_grid(name, grid, dataset, keys):
+    plan, tuned = recipe.load(name), recipe.load(grid)
+    rows = report.Record(grid).table(f"08_validation_{dataset}")
+    best = {row["arm"]: [row[key] for key in keys] for row in rows if row["best"]}
+    arms = (plan if dataset == "microsci" else tuned).trained_arms(MAIN)
     settings = {arm: plan.settings(arm) for arm in arms}
-    assert {arm: (settings[arm].learning_rate, settings[arm].epochs) for arm in arms} == {
-        arm: best[arm] for arm in arms
-    }
-    assert not {*plan.seeds} & {*grid.seeds}
+    assert {arm: [getattr(settings[arm], key) for key in keys] for arm in arms} == {arm: best[arm] for arm in arms}
+    assert not {*plan.seeds} & {*tuned.seeds}
+    if dataset == "microsci":  # what a grid may have differently; of the tokens nothing is cut in either
+        own = ("learning_rate", "test_questions", "transfer_questions", "max_input_tokens")
+        assert all(value == tuned.flat()[key] for key, value in plan.flat().items() if key not in own)
 
 
 @pytest.mark.parametrize(
@@ -1362,15 +1267,14 @@ def test_the_arc_studies_rates_and_epochs_are_the_best_of_the_recorded_grid(name
     ],
 )
 def test_a_record_on_real_data_is_of_the_recipe_as_it_is_and_of_data_with_checksums(name, files, dataset):
-    provenance = json.loads((paths.record(name) / "provenance.json").read_text(encoding="utf-8"))
+    provenance = provenance_of(paths.record(name))
     assert recipe.Recipe(**provenance["recipe"]) == recipe.load(name)
     assert [file.rpartition("/")[2] for file in provenance["outside"]] == files
     assert all(re.fullmatch("[0-9a-f]{64}", source["sha256"]) for source in provenance["outside"].values())
     assert len(provenance["weights"]) == 1 and provenance["modified"] == [False]
     rows = report.Record(name).table(f"09_comparisons_{dataset}")
-    assert "nan" not in report.comparison_table(rows, recipe.Settings())._repr_html_(), (
-        "one seed has no error over seeds"
-    )
+    shown = report.comparison_table(rows, recipe.Settings())._repr_html_()
+    assert "nan" not in shown, "one seed has no error over seeds"
 
 
 def test_scores_of_single_forms_are_folded():
@@ -1384,16 +1288,9 @@ def test_scores_of_single_forms_are_folded():
 
 def test_rows_of_many_columns_are_turned():
     rows = [{"arm": "one", "steps": 3, "rate": 0.5}, {"arm": "two", "steps": 4, "rate": 0.25}]
-    assert report.pivot(rows, "arm", "key") == [
-        {"key": "steps", "one": 3, "two": 4},
-        {"key": "rate", "one": 0.5, "two": 0.25},
-    ]
+    turned = [{"key": "steps", "one": 3, "two": 4}, {"key": "rate", "one": 0.5, "two": 0.25}]
+    assert report.pivot(rows, "arm", "key") == turned
     assert report.pivot([], "arm", "key") == []
-
-
-def test_a_line_break_in_a_table_is_shown_as_one():
-    words = Reader(report.Table([{"asked": "Why?\nThink."}])._repr_html_()).words
-    assert "Why? ↵ Think." in words
 
 
 def test_what_the_teacher_was_asked_about_is_not_told_of_a_sweep_as_a_change():

@@ -1,15 +1,15 @@
-"""How often each arm is right: the headline's figure and table, and what a changed key does to it."""
+"""How often each arm is right: the headline's figure, tables over seeds, and one study on several tests."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from scicot_utils.recipe import MAIN, NOT_LEARNED, Recipe
-from scicot_utils.report.results import over_seeds, where
+from scicot_utils.recipe import ELSEWHERE, MAIN, TRANSFER, Recipe
+from scicot_utils.report.results import in_order, interval_side, over_seeds, where
 from scicot_utils.report.style import (
     ARMS,
     MEASURES,
@@ -18,159 +18,73 @@ from scicot_utils.report.style import (
     Picture,
     Table,
     arm_name,
-    arms_in,
+    distinct,
     draw_interval,
+    in_brackets,
     interval,
     legend_below,
-    measures_in,
+    legend_mark,
+    ordered,
     panels,
     percent,
     plural,
+    wide,
 )
 from scicot_utils.tables import Row
+
+IN_ALT_TEXT = ("two_stage", "rationale_answer", "answer_only")  # the arms that a figure's alternative text tells of
+Lines = Mapping[str, tuple[str, float]]  # test → (name, share) of a published figure to compare with
+Published = Mapping[tuple[str, str], Mapping[str, float]]  # (test, arm) → whose published figure → share
 
 
 def accuracy_figure(frame: pd.DataFrame, *, dataset: str, chance: float, seeds: int) -> Picture:
     """Test accuracy of each arm, both scorings: a dot a seed, a bar at their mean."""
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
-    arms = arms_in(test["arm"])
+    arms, small = ordered(test["arm"]), {"textcoords": "offset points", "fontsize": 9}
     figure, axes = plt.subplots(figsize=(6.4, 0.5 * len(arms) + 1.2))
     for height, arm in enumerate(reversed(arms)):
-        for measure in measures_in(where(test, arm=arm)["metric"]):
+        for measure in ordered(where(test, arm=arm)["metric"]):
             values, colour = 100 * where(test, arm=arm, metric=measure)["value"], ARMS[arm].colour
             position, fill = height - OFFSETS[measure], colour if measure == "generated" else "white"
             axes.plot([values.mean()] * 2, [position - 0.13, position + 0.13], color=colour, lw=3)
             axes.plot(values, [position] * len(values), "o", color=colour, mfc=fill)
-            _annotate(axes, f"{values.mean():.0f}", (values.max(), position), 7, va="center")
+            axes.annotate(f"{values.mean():.0f}", (values.max(), position), (7, 0), va="center", **small)
     axes.axvline(100 * chance, ls=":", **REFERENCE_LINE)
-    _annotate(axes, "chance", (100 * chance, len(arms) - 0.5), 3, color=REFERENCE_LINE["color"])
+    axes.annotate("chance", (100 * chance, len(arms) - 0.5), (3, 0), color=REFERENCE_LINE["color"], **small)
     axes.set_yticks(range(len(arms)), [ARMS[arm].label for arm in reversed(arms)])
-    xlabel = "test accuracy, % (filled: generated, open: ranked)"
-    axes.set(xlim=(0, 107), ylim=(-0.6, len(arms) - 0.2), xlabel=xlabel)
+    label = "test accuracy, % (filled: generated, open: ranked)"
+    axes.set(xlim=(0, 107), ylim=(-0.6, len(arms) - 0.2), xlabel=label)
     axes.grid(axis="y", visible=False)
     means = where(test, metric="generated").groupby("arm")["value"].mean()
     accuracies = ", ".join(f"{arm_name(arm)} {percent(means[arm])}" for arm in arms)
-    over = f"mean over {plural(seeds, 'seed')}"
-    return Picture(figure, f"Generated test accuracy on {dataset}, {over}: {accuracies}; chance {percent(chance)}.")
-
-
-def _annotate(axes: plt.Axes, text: str, point: tuple[float, float], right: float, **font: str) -> None:
-    """A small text so many points to the right of `point`."""
-    axes.annotate(text, point, (right, 0), textcoords="offset points", fontsize=9, **font)
+    told = f"Generated test accuracy on {dataset}, mean over {plural(seeds, 'seed')}: {accuracies}"
+    return Picture(figure, f"{told}; chance {percent(chance)}.")
 
 
 def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     """One row for each arm of the main variant and each scoring, on the test split."""
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
     rates = test.pivot_table(index="arm", columns="metric", values="value")[["unparsed", "truncated"]]
-    rows = []
-    for arm in arms_in(test["arm"]):
-        for measure in measures_in(where(test, arm=arm)["metric"]):
-            runs = where(test, arm=arm, metric=measure)
-            (over,), first = over_seeds(runs, ["arm"]).to_dict("records"), runs.iloc[0]
-            row = {
-                "arm": arm_name(arm),
-                "scoring": measure,
-                "parameters": int(first["parameters"]),
-                "mean": over["mean"],
-            }
-            row |= {"seeds": over["seeds"], "least": over["min"], "greatest": over["max"], "sd": over["sd"]}
-            row |= {"low": float(first["low"]), "high": float(first["high"])}
-            row |= {"over seeds": interval(over["min"], over["max"])}
-            row |= {f"over questions (seed {first['seed']})": interval(first["low"], first["high"]), "n": over["n"]}
-            rows.append(row | rates.loc[arm].to_dict())
-    over_questions = [name for name in rows[0] if name.startswith("over questions")]
-    show = ["arm", "scoring", "parameters", "mean", "over seeds", *over_questions, "unparsed", "truncated"]
+    by = ["arm", "metric"]
+    measured = [part for _, part in where(test, metric=MEASURES).groupby(by)]
+    over = pd.concat(over_seeds(part, by, first=["parameters", "low", "high"]) for part in measured)
+    over_questions = f"over questions (seed {test['seed'].iloc[0]})"
+    rows = [
+        {"arm": arm_name(row["arm"]), "scoring": row["metric"], "parameters": row["parameters"], "mean": row["mean"]}
+        | {"seeds": row["seeds"], "least": row["min"], "greatest": row["max"], "sd": row["sd"]}
+        | {"low": row["low"], "high": row["high"], "over seeds": interval(row["min"], row["max"])}
+        | {over_questions: interval(row["low"], row["high"]), "n": row["n"]}
+        | rates.loc[row["arm"]].to_dict()
+        for row in in_order(over).to_dict("records")
+    ]
+    show = ["arm", "scoring", "parameters", "mean", "over seeds", over_questions, "unparsed", "truncated"]
     return Table(rows, "{:.3f}", show)
 
 
-def ablation(
-    recipe: Recipe, frame: pd.DataFrame, key: str, everything: Mapping[str, int] | None = None
-) -> tuple[pd.DataFrame, str]:
-    """Test accuracies of the variants that differ in one key, for `ablation_figure`, and what else was changed in all.
-
-    The rows of metrics.csv with `level`, the value of the key, and `given`, in which the sweeps of the key differ; of arms
-    with a student that two variants of a sweep were run for, and seeds that all of them have. `everything`:
-    what a value of 0 stands for in a key such as `train_size`, where it means all.
-    """
-    sweeps = [{name: recipe.variants.get(name, {}) for name in names} for names in recipe.sweeps()[key]]
-    changes = [
-        {other: value for other, value in [*sweep.values()][-1].items() if other not in (key, *NOT_LEARNED)}
-        for sweep in sweeps
-    ]
-    keys = dict.fromkeys(other for changed in changes for other in changed)
-    differing = [other for other in keys if len({changed.get(other) for changed in changes}) > 1]
-    common = ", ".join(f"{other} = {changes[0][other]}" for other in keys if other not in differing)
-    test, parts = where(frame, split="test", metric=MEASURES), []
-    for sweep in sweeps:
-        runs = Counter(arm for name in sweep for arm in recipe.trained_arms(name))
-        seeds = [seed for seed in recipe.seeds if all(seed in recipe.seeds_of(name) for name in sweep)]
-        for name in sweep:
-            part = where(test, variant=name, seed=seeds, arm=[arm for arm, count in runs.items() if count > 1])
-            settings = [recipe.settings(arm, name) for arm in part["arm"]]
-            levels = [getattr(config, key) or (everything or {}).get(key, getattr(config, key)) for config in settings]
-            given = [", ".join(f"{other} = {getattr(config, other)}" for other in differing) for config in settings]
-            parts.append(part.assign(level=pd.Series(levels, part.index, object), given=given))
-    return pd.concat(parts), common
-
-
-def series_name(arm: str, given: str) -> str:
-    """An arm in the sweep that has these other changes."""
-    return f"{arm_name(arm)} ({given})" if given else arm_name(arm)
-
-
-def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Picture:
-    """Test accuracy over the values of one recipe key: mean over seeds, and the range from least to greatest.
-
-    `frame` as from `ablation`. Numbers stand in their order, an arm a line with a band; other values stand as they
-    come, an arm a row of points with bars. Sweeps that differ in `given` have other marks and lines.
-    """
-    values = list(dict.fromkeys(frame["level"]))
-    ordered = not any(isinstance(value, (str, bool)) for value in values)
-    levels = sorted(values) if ordered else values
-    conditions = list(dict.fromkeys(frame["given"]))
-    pairs = {*zip(frame["arm"], frame["given"], strict=True)}
-    series = [
-        (arm, condition) for condition in conditions for arm in arms_in(frame["arm"]) if (arm, condition) in pairs
-    ]
-    styles = dict(zip(conditions, zip("os^DvP", ("-", "--", ":", "-.", "-", "--"), strict=True), strict=False))
-    measures, accuracies = measures_in(frame["metric"]), []
-    size = (max(4 * len(measures), 6.4), 3.4 + 0.2 * len(series))
-    figure, axes = panels(measures, size, xlabel=key, ylabel="test accuracy, %")
-    for panel, measure in zip(axes, measures, strict=True):
-        for number, (arm, condition) in enumerate(series):
-            means = over_seeds(where(frame, arm=arm, given=condition, metric=measure), ["level"]).set_index("level")
-            means = means.loc[[level for level in levels if level in means.index]]
-            offset = 0.0 if ordered else 0.4 / len(series) * (number - (len(series) - 1) / 2)
-            positions = [levels.index(level) + offset for level in means.index]
-            mean, low, high = values = tuple(100 * means[name] for name in ("mean", "min", "max"))
-            colour, (marker, line) = ARMS[arm].colour, styles.get(condition, ("x", "-"))
-            look = {"color": colour, "marker": marker, "label": ", ".join(filter(None, (ARMS[arm].name, condition)))}
-            if ordered:
-                panel.fill_between(positions, low, high, color=colour, alpha=0.2, lw=0)
-                panel.plot(positions, mean, ls=line, **look)
-            else:
-                draw_interval(panel, values, positions, upright=True, **look)
-            if measure == "generated":
-                points = ", ".join(f"{percent(means['mean'][level])} at {level}" for level in means.index)
-                accuracies.append(f"{series_name(arm, condition)} {points}")
-        panel.set(xlim=(-0.4, len(levels) - 0.6))
-        panel.set_xticks(range(len(levels)), levels)
-    legend_below(figure, columns=1 if any(conditions) else 3)
-    seeds = frame["seed"].nunique()
-    over = f"mean over {seeds} seeds" if seeds > 1 else "one seed, so no verdict"
-    swept = f"{key}{f', with {common}' if common else ''}"
-    return Picture(figure, f"Generated test accuracy by {swept}, {over}: {'; '.join(accuracies)}.")
-
-
 def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies of the test split in the forms of a transfer test that has only some of them, as rows of metrics.csv.
-
-    `frame` has the rows of single forms, such as `generated:eats`; questions weigh alike.
-    """
-    by_form = frame[frame["metric"].str.contains(":")]
-    metric, form = (by_form["metric"].str.split(":").str[part] for part in (0, 1))
-    by_form = by_form.assign(metric=metric, form=form, right=by_form["value"] * by_form["n"])
+    """Accuracies of the test split in the forms of a transfer test that has only some; questions weigh alike."""
+    by_form = frame.assign(**frame["metric"].str.extract("(?P<metric>.*):(?P<form>.*)")).dropna(subset="form")
+    by_form["right"] = by_form["value"] * by_form["n"]
     forms = by_form.groupby("split")["form"].agg(set).to_dict()
     parts = []
     for split in [split for split in forms if forms[split] < forms.get("test", set())]:
@@ -182,30 +96,24 @@ def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def validation_table(frame: pd.DataFrame, recipe: Recipe) -> Table:
-    """Arm × variant on one split of `frame` (columns of metrics.csv), mean over seeds, with the best of each arm.
-
-    Every key that a variant of the recipe changes has a column, with the value that the run had.
-    """
+    """Arm × variant on one split, mean over seeds, with the best of each arm and every key that a variant changes."""
     wide = frame.pivot_table(index=["arm", "variant"], columns="metric", values="value", aggfunc="mean", sort=False)
     wide["seeds"] = frame.groupby(["arm", "variant"])["seed"].nunique()
-    measures = measures_in(wide)
+    measures = ordered(wide)
     wide["mean"] = wide[measures].mean(axis=1)
     wide["best"] = (wide["mean"] == wide.groupby("arm")["mean"].transform("max")).map({True: "best", False: ""})
     keys = list(dict.fromkeys(key for changes in recipe.variants.values() for key in changes))
-    rows = [
-        {"arm": row["arm"], "variant": row["variant"]}
-        | {key: getattr(recipe.settings(row["arm"], row["variant"]), key) for key in keys}
-        | {name: row[name] for name in (*measures, "mean", "seeds", "best")}
-        for row in wide.reset_index().to_dict("records")
-    ]
+    for key in keys:
+        values = [getattr(recipe.settings(arm, variant), key) for arm, variant in wide.index]
+        wide[key] = pd.Series(values, wide.index, object)
+    rows = wide[[*keys, *measures, "mean", "seeds", "best"]].reset_index().to_dict("records")
     return Table(rows, dict.fromkeys(("generated", "ranked", "mean"), "{:.3f}"))
 
 
 def grid_summary(rows: Sequence[Row], keys: Sequence[str]) -> str:
-    """The values of `keys` that were best on validation for each arm, from rows of `validation_table`; an arm with one
-    variant has nothing to choose, and its mean stands alone."""
+    """The values of `keys` that were best on validation for each arm, from rows of `validation_table`."""
     sentences = []
-    for arm in dict.fromkeys(row["arm"] for row in rows):
+    for arm in distinct(rows, "arm"):
         variants = [row for row in rows if row["arm"] == arm]
         best = [row for row in variants if row["best"]]
         sentence = f"{arm_name(arm)}: {percent(best[0]['mean'])}"
@@ -217,10 +125,116 @@ def grid_summary(rows: Sequence[Row], keys: Sequence[str]) -> str:
 
 
 def seeds_table(frame: pd.DataFrame, by: Sequence[str]) -> Table:
-    """Values over seeds for each group of the columns `by`, of rows of metrics.csv; a column that is empty is left out.
-
-    `parameters` are those used to answer: for a two-stage student, of both models.
-    """
+    """Rows of metrics.csv over seeds, by those of the columns `by` that are not empty."""
     by = [name for name in by if frame[name].astype(bool).any()]
-    rows = [row | {"arm": arm_name(row["arm"])} for row in over_seeds(frame, by).to_dict("records")]
-    return Table(rows, dict.fromkeys(("mean", "min", "max", "sd"), "{:.3f}"))
+    over, formats = over_seeds(frame, by), dict.fromkeys(("mean", "min", "max", "sd"), "{:.3f}")
+    return Table(over.assign(arm=over["arm"].map(arm_name)).to_dict("records"), formats)
+
+
+def tests_of(dataset: str, frame: pd.DataFrame) -> dict[str, str]:
+    """Split → what is tested there: the benchmark itself, another (`tested_on`), or a transfer test by name."""
+    splits = where(frame, dataset=dataset)["split"].unique()
+    return {split: _test_name(split, dataset) for split in splits if split.startswith("test")}
+
+
+def _test_name(split: str, dataset: str) -> str:
+    return dataset if split == "test" else split if split in TRANSFER else split.removeprefix(ELSEWHERE)
+
+
+def chances(fairness: Iterable[Row], dataset: str) -> dict[str, float]:
+    """Test → share of its questions that a random guess answers right; `fairness`: rows of the table 01_fairness."""
+    return {_test_name(row["split"], dataset): row["chance"] for row in fairness if row["dataset"] == dataset}
+
+
+def by_test(dataset: str, frame: pd.DataFrame) -> list[Row]:
+    """Accuracy of each arm of the main variant on each test. `low` and `high`: the interval over questions (Wilson)
+    where there is one seed, else the least and greatest seed.
+    """
+    tests = tests_of(dataset, frame)
+    runs = where(frame, dataset=dataset, variant=MAIN, split=[*tests], metric=MEASURES)
+    measured = [part for _, part in runs.groupby(["split", "metric"])]
+    over = pd.concat(over_seeds(part, ["arm", "split", "metric"], first=["low", "high"]) for part in measured)
+    several = over["seeds"] > 1
+    over = over.assign(low=over["low"].mask(several, over["min"]), high=over["high"].mask(several, over["max"]))
+    over = over.assign(scoring=over["metric"], test=over["split"].map(tests))
+    columns = ["arm", "scoring", "test", "mean", "low", "high", "seeds", "n"]
+    return in_order(over, ["arm", "split", "metric"], tests)[columns].to_dict("records")
+
+
+def by_test_table(rows: Sequence[Row]) -> Table:
+    """`by_test` for reading: a row for each arm and scoring, a column for each test."""
+    cells = []
+    for row in rows:
+        most = max(other["n"] for other in rows if other["test"] == row["test"])
+        fewer = f", {row['n']} questions" if row["n"] < most else ""
+        cell = f"{percent(row['mean'])} ({interval(row['low'], row['high'])}{fewer})"
+        test = f"{row['test']} ({most} questions)"
+        cells.append({"arm": arm_name(row["arm"]), "scoring": row["scoring"], "test": test, "cell": cell})
+    return Table(wide(cells, ["arm", "scoring"], "test", "cell", "–"))
+
+
+def by_test_figure(
+    rows: Sequence[Row], chance: Mapping[str, float], lines: Lines, beside: Published | None = None
+) -> Picture:
+    """`by_test` as a panel for each test; `chance`: test → share that a guess gets. Raises ValueError without rows."""
+    tests, arms = distinct(rows, "test"), distinct(rows, "arm")
+    size = (2.4 + 2.6 * len(tests), 1.6 + 0.45 * len(arms))
+    figure, axes = panels(tests, size, rows=[ARMS[arm].label for arm in arms], xlabel="right answers, %")
+    axes[0].set_xlim(-3, 103)
+    markers = dict(zip(sources(beside or {}), itertools.cycle("Ds^vPX"), strict=False))
+    for panel, test in zip(axes, tests, strict=True):
+        for row in [row for row in rows if row["test"] == test]:
+            values = [100 * row[name] for name in ("mean", "low", "high")]
+            position, filled = arms.index(row["arm"]) + OFFSETS[row["scoring"]], row["scoring"] == "generated"
+            draw_interval(panel, values, position, color=ARMS[row["arm"]].colour, filled=filled)
+        for position, arm in enumerate(arms):
+            for name, share in (beside or {}).get((test, arm), {}).items():
+                panel.plot(100 * share, position, markers[name], color="#333333", mfc="none", ms=7)
+        if test in chance:
+            panel.axvline(100 * chance[test], ls=":", **REFERENCE_LINE)
+        if test in lines:
+            panel.axvline(100 * lines[test][1], ls="--", **REFERENCE_LINE)
+    legend = [legend_mark("generated")]
+    if "ranked" in distinct(rows, "scoring"):
+        legend.append(legend_mark("ranked", mfc="white"))
+    legend += [legend_mark(f"published, {name}", marker, mfc="none") for name, marker in markers.items()]
+    styles = {"chance": ":"} if chance else {}
+    styles |= {name: "--" for name, _ in lines.values()}
+    legend += [plt.Line2D([], [], ls=style, label=name, color="#555555") for name, style in styles.items()]
+    legend_below(figure, legend, 4)
+    arms = [arm for arm in arms if arm in IN_ALT_TEXT]
+    return Picture(figure, f"Right answers on each test. {by_test_summary(rows, arms)}")
+
+
+def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
+    """The accuracies of some arms on each test, as a sentence for each test."""
+    sentences, arms = [], list(arms)
+    for test in distinct(rows, "test"):
+        on_test = [row for row in rows if row["test"] == test]
+        size = f"{on_test[0]['n']} questions, {plural(on_test[0]['seeds'], 'seed')}"
+        parts = []
+        for arm in arms:
+            accuracies = [f"{percent(row['mean'])} {row['scoring']}" for row in on_test if row["arm"] == arm]
+            parts += [f"{arm_name(arm)} {', '.join(accuracies)}"] if accuracies else []
+        sentences += [f"{test} ({size}): {'; '.join(parts)}."] if parts else []
+    return " ".join(sentences)
+
+
+def chance_summary(rows: Sequence[Row], chance: Mapping[str, float], arms: Iterable[str]) -> str:
+    """Which results of `arms` have an interval that excludes chance; `chance` as in `by_test_figure`."""
+    arms = {*arms}
+    rows = [row for row in rows if row["arm"] in arms and row["test"] in chance]
+    sentences = []
+    for side in ("above", "below"):
+        results = [
+            f"{arm_name(row['arm'])} on {row['test']}, {row['scoring']}, {percent(row['mean'])}"
+            for row in rows
+            if interval_side(row, chance[row["test"]]) == side
+        ]
+        sentences.append(f"{len(results)} of {len(rows)} results lie {side} chance{in_brackets(results)}.")
+    return " ".join(sentences)
+
+
+def sources(beside: Published) -> list[str]:
+    """Whose figures are published, each once."""
+    return list(dict.fromkeys(name for figures in beside.values() for name in figures))

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from scicot_utils import prompts, scoring, tasks
-from scicot_utils.report.style import Paragraph, ReportError, Table, arm_name, percent, plural
+from scicot_utils.report.style import Paragraph, ReportError, Table, arm_name, distinct, percent, plural
 from scicot_utils.tables import Row
 
 FAIR_LEVEL = 0.95  # at which all intervals of a table of untrained baselines hold together (Bonferroni)
@@ -84,13 +84,13 @@ def _chance(question: Row) -> float:
 def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> list[Row]:
     """How often each untrained baseline is right on each test, and whether that can be told from chance.
 
-    `answers`: baseline → its predictions on `questions`. Intervals are Wilson's, each at such a level that all of the
-    table hold together with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
+    `answers`: baseline → its predictions. Wilson's intervals, each at such a level that all of the table hold together
+    with FAIR_LEVEL (Bonferroni): with a plain 95% one baseline in twenty would be out by luck.
     """
     chances = {row["id"]: _chance(row) for row in questions}
     groups = [
         (split, baseline, [row for row in rows if row["split"] == split])
-        for split in dict.fromkeys(row["split"] for row in questions)
+        for split in distinct(questions, "split")
         for baseline, rows in answers.items()
     ]
     confidence = 1 - (1 - FAIR_LEVEL) / max(1, len(groups))
@@ -105,10 +105,7 @@ def fairness(answers: Mapping[str, Sequence[Row]], questions: Sequence[Row]) -> 
 
 
 def ceilings(frame: pd.DataFrame) -> dict[str, float]:
-    """Form → accuracy (generated) on validation with the teacher's rationale given, mean over seeds.
-
-    `frame`: metrics.csv of recipe `micro_ceiling`.
-    """
+    """Form → accuracy on validation with the teacher's rationale given, from metrics of recipe `micro_ceiling`."""
     by_form = frame["metric"].str.startswith("generated:") & (frame["arm"] == "two_stage_teacher_rationale")
     means = frame[by_form & (frame["split"] == "validation")].groupby("metric")["value"].mean()
     return {name.split(":")[1]: float(mean) for name, mean in means.items()}
@@ -161,9 +158,8 @@ def questions_summary(
 
 
 def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
-    """The book's page of a dataset as a card that stands alone: what the page pastes by name stands in it as Markdown.
-
-    `page`: its text; `values`: what the notebook glues. Raises ReportError for a name that was not handed over.
+    """The book's `page` of a dataset as a card that stands alone, with what the notebook glues, `values`, as Markdown.
+    Raises ReportError for a name that was not handed over.
     """
 
     def paste(match: re.Match[str]) -> str:
@@ -178,7 +174,6 @@ def dataset_card(page: str, values: Mapping[str, Table | Paragraph]) -> str:
 def citation(citation_file: str) -> str:
     """How to cite this project, from the text of CITATION.cff."""
     metadata = yaml.safe_load(citation_file)
-    authors = ", ".join(
-        author.get("name") or f"{author['given-names']} {author['family-names']}" for author in metadata["authors"]
-    )
+    people = [one.get("name") or f"{one['given-names']} {one['family-names']}" for one in metadata["authors"]]
+    authors = ", ".join(people)
     return f"{authors[0].upper()}{authors[1:]}: {metadata['title']}, version {metadata['version']}."

@@ -1,29 +1,36 @@
-"""Differences between arms: tested, as a table, as a figure."""
+"""Differences between arms: tested, as a table, a figure and a sentence; and those of one study beside another's."""
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import ceil, floor, hypot, log10
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from scicot_utils import paths, prompts, scoring, tables
 from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.report.results import Questions, interval_side
 from scicot_utils.report.style import (
     OFFSETS,
     REFERENCE_LINE,
     Picture,
     Table,
     arm_name,
+    distinct,
     draw_interval,
+    in_brackets,
     legend_below,
     legend_mark,
-    measures_in,
+    ordered,
     pair_name,
     panels,
+    plural,
     wide,
 )
 from scicot_utils.tables import Row
@@ -46,52 +53,49 @@ DIRECTIONS = {  # where the first arm stands, as in a sentence before the second
     "of too few seeds for a verdict on": "too few seeds",
 }
 MARKS = {"generated": ("o", "#005B96"), "ranked": ("s", "#D55E00")}  # of a scoring: its marker and colour
+Outcomes = Mapping[tuple, np.ndarray]  # (arm, measure) → right or wrong, shape (seeds, questions)
 POWER = 0.8  # the chance with which a larger study is to settle what this one leaves open
 
 
 def test_outcomes(
-    recipe: Recipe, dataset: str, questions: Mapping[str, Row], variant: str = MAIN, split: str = "test"
+    recipe: Recipe, dataset: str, questions: Questions, variant: str = MAIN, split: str = "test"
 ) -> dict[tuple[str, str], np.ndarray]:
-    """(arm, measure) → right or wrong on the test split, or another one, of one variant, shape (seeds, questions).
+    """(arm, measure) → right or wrong on a split, shape (seeds, questions), in a variant and its seeds.
 
-    An arm that the variant is not run for is taken from another (`Recipe.taken_from`), with the variant's seeds. A
-    control that could be made for a part of the questions only is left out.
+    An arm that the variant is not run for is taken from another (`Recipe.taken_from`). A control that could be made for
+    a part of the questions only is left out.
     """
     labels = {name: row["choices"]["label"] for name, row in questions.items()}
     size = sum(row["split"] == split for row in questions.values())
     by_seed: dict[tuple[str, str], list[np.ndarray]] = {}
-    for benchmark, run_arm, source, seed in recipe.runs():
-        if benchmark != dataset or run_arm == "untrained" or seed not in recipe.seeds_of(variant):
+    for run in recipe.runs():
+        benchmark, run_arm, source, seed = run
+        own = benchmark == dataset and run_arm != "untrained" and seed in recipe.seeds_of(variant)
+        if not own or source != recipe.taken_from(run_arm, variant):
             continue
-        if source != recipe.taken_from(run_arm, variant):
-            continue
-        folder = paths.run(recipe.name, dataset, run_arm, source, seed)
-        files = [file for file in (folder / "predictions.parquet", folder / "controls.parquet") if file.exists()]
-        rows = [row for file in files for row in tables.read("predictions", file) if row["split"] == split]
-        rows.sort(key=lambda row: row["question_id"])
-        for arm in dict.fromkeys(row["arm"] for row in rows):
+        files = [paths.run(recipe.name, *run) / name for name in ("predictions.parquet", "controls.parquet")]
+        rows = [row for file in files if file.exists() for row in tables.read("predictions", file)]
+        rows = sorted((row for row in rows if row["split"] == split), key=lambda row: row["question_id"])
+        for arm in distinct(rows, "arm"):
             answers = [row for row in rows if row["arm"] == arm]
             if len(answers) >= size:
                 outcomes = scoring.outcomes(answers, labels)
-                for measure in measures_in(outcomes):
+                for measure in ordered(outcomes):
                     by_seed.setdefault((arm, measure), []).append(outcomes[measure])
     return {key: np.stack(seeds) for key, seeds in by_seed.items()}
 
 
 def compare(
-    outcomes: Mapping[tuple[str, str], np.ndarray], settings: Settings, questions: Mapping[str, Row] | None = None
+    outcomes: Outcomes, settings: Settings, questions: Questions | None = None, pairs: Sequence[tuple] = COMPARED
 ) -> list[Row]:
-    """The comparisons that the claims rest on, tested; with `questions`, in their `answer_groups`."""
-    return scoring.compare(outcomes, COMPARED, groups=answer_groups(questions or {}), confidence=settings.confidence)
+    """Comparisons, by default those that the claims rest on, tested; with `questions`, in their `answer_groups`."""
+    return scoring.compare(outcomes, pairs, groups=answer_groups(questions or {}), confidence=settings.confidence)
 
 
-def compare_transfer(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
-    """The headline's comparisons on the test split and on each transfer test that the benchmark has, in the main variant:
-    rows of `scoring.compare` with `split`, corrected within each split.
-    """
+def compare_transfer(recipe: Recipe, dataset: str, questions: Questions, settings: Settings) -> list[Row]:
+    """The headline's comparisons on the test split and each transfer test, corrected within each."""
     rows = []
-    splits = dict.fromkeys(row["split"] for row in questions.values() if row["split"].startswith("test"))
-    for split in splits:
+    for split in [split for split in distinct(questions.values(), "split") if split.startswith("test")]:
         outcomes, groups = test_outcomes(recipe, dataset, questions, split=split), answer_groups(questions, split)
         compared = scoring.compare(outcomes, HEADLINE, groups=groups, confidence=settings.confidence)
         rows += [{"split": split} | row for row in compared]
@@ -100,7 +104,7 @@ def compare_transfer(recipe: Recipe, dataset: str, questions: Mapping[str, Row],
 
 def transfer_table(rows: Sequence[Row], settings: Settings) -> Table:
     """`compare_transfer` for reading: a row for each pair of arms and scoring, a column for each test."""
-    if len({row["split"] for row in rows}) < 2:
+    if len(distinct(rows, "split")) < 2:
         return Table([{"arms": "this benchmark has no transfer tests, or the recipe runs no two of these arms"}])
     cells = [
         {"arms": pair_name(row["first"], row["second"]), "measure": row["measure"]}
@@ -110,20 +114,17 @@ def transfer_table(rows: Sequence[Row], settings: Settings) -> Table:
     return Table(wide(cells, ["arms", "measure"], "test", "cell"))
 
 
-def answer_groups(questions: Mapping[str, Row], split: str = "test") -> list[str]:
-    """What test questions share, in the order of `test_outcomes`: the words of the right option.
-
-    A student that lacks one fact fails all questions that turn on it, so such questions are not independent. Open answers
-    (a number, yes or no, a word) are of no one fact, so each such question is for itself.
+def answer_groups(questions: Questions, split: str = "test") -> list[str]:
+    """What test questions share, in the order of `test_outcomes`: the words of the right option, since a student that
+    lacks one fact fails all questions that turn on it. Open answers are of no one fact, so each is for itself.
     """
     rows = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
     return [prompts.answer_text(row, row["answer"]).lower() if prompts.has_options(row) else row["id"] for row in rows]
 
 
-def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings) -> list[Row]:
-    """The comparisons between arms in the main variant and in every other one, corrected for their whole number.
-
-    An arm that a variant is not run for is taken from another, but only where that is fair (`Recipe.comparable`).
+def compare_in_variants(recipe: Recipe, dataset: str, questions: Questions, settings: Settings) -> list[Row]:
+    """The comparisons between arms in every variant, corrected for their whole number. An arm that a variant is not run
+    for is taken from another, but only where that is fair (`Recipe.comparable`).
     """
     pairs = []
     for variant in (MAIN, *recipe.variants):
@@ -137,12 +138,9 @@ def compare_in_variants(recipe: Recipe, dataset: str, questions: Mapping[str, Ro
     return _compared(recipe, dataset, questions, settings, pairs)
 
 
-def compare_in_sweep(
-    recipe: Recipe, dataset: str, questions: Mapping[str, Row], settings: Settings, key: str
-) -> list[Row]:
-    """Every arm with itself, at the greatest and at the least value of a numeric key, in each sweep of that key.
-
-    Rows as of `compare_in_variants`; corrected for their number. Only seeds that both were run with count.
+def compare_in_sweep(recipe: Recipe, dataset: str, questions: Questions, settings: Settings, key: str) -> list[Row]:
+    """Every arm with itself, at the greatest and at the least value of a numeric key, in each sweep of that key: rows
+    as of `compare_in_variants`. Only seeds that both were run with count.
     """
     pairs = []
     for sweep in recipe.sweeps().get(key, []):
@@ -154,24 +152,18 @@ def compare_in_sweep(
 
 
 def _compared(
-    recipe: Recipe,
-    dataset: str,
-    questions: Mapping[str, Row],
-    settings: Settings,
-    pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]],
-    seeds: int | None = None,
+    recipe: Recipe, dataset: str, questions: Questions, settings: Settings, pairs: Sequence, seeds: int | None = None
 ) -> list[Row]:
-    """Pairs of (variant, arm), tested: rows of `scoring.compare` with `variant`, the first one's, and `first of` and
-    `second of`, the variants that the runs of each are of. `seeds`: how many count, the first ones; None: all.
+    """Pairs of (variant, arm), tested: rows of `compare` with `variant`, the first one's, and `first of` and `second
+    of`, the variants that the runs are of. `seeds`: how many count; None: all.
     """
-    variants = dict.fromkeys(variant for pair in pairs for variant, _ in pair)
     outcomes = {
         ((variant, arm), measure): right[:seeds]
-        for variant in variants
+        for variant in dict.fromkeys(variant for pair in pairs for variant, _ in pair)
         for (arm, measure), right in test_outcomes(recipe, dataset, questions, variant).items()
     }
     rows = []
-    for row in scoring.compare(outcomes, pairs, groups=answer_groups(questions), confidence=settings.confidence):
+    for row in compare(outcomes, settings, questions, pairs):
         arms = {"variant": row["first"][0]}
         for side in ("first", "second"):
             variant, arm = row[side]
@@ -191,12 +183,8 @@ def comparison_table(comparisons: Sequence[Row], settings: Settings, *, by_seed:
         return Table([{"arms": "this recipe runs no two arms to compare"}])
     rows = [
         row
-        | {
-            "arms": _pair_of_variants(row),
-            "points": row["difference"],
-            "interval": f"{row['low']:+z.1f} to {row['high']:+z.1f}",
-            "the first is": DIRECTIONS[direction(row, settings)],
-        }
+        | {"arms": _pair_of_variants(row), "points": row["difference"], "interval": _ends(row)}
+        | {"the first is": DIRECTIONS[direction(row, settings)]}
         for row in comparisons
     ]
     tests = ["points", "interval", "error questions", "error seeds", "p corrected", "the first is"]
@@ -209,10 +197,9 @@ def comparison_table(comparisons: Sequence[Row], settings: Settings, *, by_seed:
 def _pair_of_variants(row: Row) -> str:
     """`pair_name`, with the variant of an arm that is taken from another one than the row's."""
     second = "itself" if row["first"] == row["second"] else arm_name(row["second"])
-    sources = [
-        f" (of {row[source]})" if row.get(source) != row.get("variant") else "" for source in ("first of", "second of")
-    ]
-    return f"{arm_name(row['first'])}{sources[0]} minus {second}{sources[1]}"
+    sources = [row.get(name) for name in ("first of", "second of")]
+    first_of, second_of = (f" (of {source})" if source != row.get("variant") else "" for source in sources)
+    return f"{arm_name(row['first'])}{first_of} minus {second}{second_of}"
 
 
 def variants_summary(
@@ -228,11 +215,11 @@ def variants_summary(
 
 
 def direction(row: Row, settings: Settings) -> str:
-    """Where the first arm stands to the second, one of DIRECTIONS: the one rule that every verdict, sentence and figure has.
+    """Where the first arm stands to the second, one of DIRECTIONS: the one rule of every verdict, sentence and figure.
 
-    Above or below: the corrected p is below one minus the confidence. No different: it is not, and the whole interval
-    holds zero and lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the
-    confidence each). Fewer seeds than MIN_SEEDS tell nothing.
+    Above or below: the corrected p is below one minus the confidence. No different: it is not, and the interval holds
+    zero and lies within the declared margin (two one-sided tests, Schuirmann 1987, at half of one minus the confidence
+    each). Fewer seeds than MIN_SEEDS tell nothing.
     """
     above, below, no_different, not_told_apart, too_few_seeds = DIRECTIONS
     if row["seeds"] < MIN_SEEDS:
@@ -244,7 +231,11 @@ def direction(row: Row, settings: Settings) -> str:
 
 def points(row: Row) -> str:
     """A difference with its interval."""
-    return f"{row['difference']:+z.1f} ({row['low']:+z.1f} to {row['high']:+z.1f})"
+    return f"{row['difference']:+z.1f} ({_ends(row)})"
+
+
+def _ends(row: Row) -> str:
+    return f"{row['low']:+z.1f} to {row['high']:+z.1f}"
 
 
 def points_and_reservation(row: Row, settings: Settings) -> str:
@@ -254,11 +245,9 @@ def points_and_reservation(row: Row, settings: Settings) -> str:
 
 
 def would_settle(row: Row, settings: Settings) -> str:
-    """How many questions or seeds would settle a difference that is not told apart, if it stays what it was.
-
-    Enough to find, with a chance of POWER, that it is not zero, after the same correction, or else that it is within the
-    margin, whichever takes less. The error over questions shrinks with their number, if their right answers are others,
-    that over seeds with theirs.
+    """How many questions or seeds would settle a difference that is not told apart, if it stays what it was: find, with
+    a chance of POWER, that it is not zero, after the same correction, or that it is within the margin. The error over
+    questions shrinks with their number, if their right answers are others, that over seeds with theirs.
     """
     enough = partial(_enough, row, settings)
     if enough(1.0, row["seeds"]):
@@ -292,10 +281,8 @@ def _more_questions(number: float) -> str:
 
 
 def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
-    """A forest plot of rows of `compare_in_variants` or `compare`: points and intervals, in percentage points.
-
-    A filled mark: `direction` tells the arms apart. Shaded: the margin within which arms are called no different.
-    Raises ValueError where there are no rows.
+    """A forest plot of `compare` or `compare_in_variants`. A filled mark: `direction` tells the arms apart. Shaded: the
+    margin within which arms are called no different. Raises ValueError where there are no rows.
     """
     variants = list(dict.fromkeys(row.get("variant", "") for row in rows))
     pairs = [pair for pair in COMPARED if of_pairs(rows, [pair])]
@@ -311,7 +298,7 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
             values = row["difference"], row["low"], row["high"]
             filled = direction(row, settings) in ("above", "below")
             draw_interval(panel, values, position, color=colour, marker=marker, filled=filled)
-    measures = measures_in(row["measure"] for row in rows)
+    measures = ordered(row["measure"] for row in rows)
     legend_below(figure, [legend_mark(measure, *MARKS[measure]) for measure in measures], 2)
     spans = "; ".join(_span(pair, rows, settings) for pair in pairs)
     return Picture(figure, f"Differences in percentage points, by variant: {spans}.")
@@ -323,7 +310,57 @@ def _span(pair: tuple[str, str], rows: Sequence[Row], settings: Settings) -> str
     if not rows:
         return f"{pair_name(*pair)}, ranked only"
     above = sum(direction(row, settings) == "above" for row in rows)
-    least, most = (pick(rows, key=lambda row: row["difference"]) for pick in (min, max))
-    ends = [f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in (least, most)]
-    span = ends[0] if len(rows) == 1 else f"from {ends[0]} to {ends[1]}"
+    ends = [pick(rows, key=lambda row: row["difference"]) for pick in (min, max)]
+    least, most = (f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in ends)
+    span = least if len(rows) == 1 else f"from {least} to {most}"
     return f"{pair_name(*pair)}, generated, {span}, told apart and above zero in {above} of {len(rows)}"
+
+
+def common_comparisons(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
+    """The comparisons that two studies have in common: the second's rows of `differences.compare`, with the first's
+    difference, `predicted`, and whether it is `settled`, its interval without zero."""
+    key, columns = ["first", "second", "measure"], ["difference", "low", "high"]
+    here, there = (pd.DataFrame(rows, columns=[*key, *columns]) for rows in (here, there))
+    both = there.merge(here, on=key, suffixes=("", " here"))
+    both = both.assign(predicted=both["difference here"], settled=(both["low here"] > 0) | (both["high here"] < 0))
+    return both[[*key, *columns, "predicted", "settled"]].to_dict("records")
+
+
+def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
+    """Whether the first study predicts the order of the arms in the second, in two sentences."""
+    if len(rows) < 2:
+        return f"{here} and {there} have no two comparisons in common, so neither can predict the other."
+    settled = [row for row in rows if row["settled"]]
+    same = [row for row in settled if row["predicted"] * row["difference"] > 0]
+    opposite = [
+        f"{pair_name(row['first'], row['second'])}, {row['measure']}, {row['predicted']:+z.1f} in {here} and "
+        f"{row['difference']:+z.1f} on {there}"
+        for row in settled
+        if interval_side(row, 0) == ("below" if row["predicted"] > 0 else "above")
+    ]
+    rank = stats.spearmanr([row["predicted"] for row in rows], [row["difference"] for row in rows]).statistic
+    return (
+        f"{here} has {plural(len(settled), 'difference')} between arms distinguishable from zero. "
+        f"{len(same)} of {len(settled)} have the same sign on {there}; {len(opposite)} of {len(settled)} have the "
+        f"opposite sign there, with an interval that excludes zero{in_brackets(opposite)}. "
+        f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
+    )
+
+
+def agreement_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
+    """Differences of one study over those of another, with the other's intervals. Raises ValueError without rows."""
+    if not rows:
+        raise ValueError("agreement_figure: found no rows, allowed: at least one comparison in common")
+    figure, axes = plt.subplots(figsize=(7.4, 5.2))
+    axes.axhline(0, **REFERENCE_LINE)
+    axes.axvline(0, **REFERENCE_LINE)
+    pairs = [pair_name(row["first"], row["second"]) for row in rows]
+    markers = dict(zip(dict.fromkeys(pairs), itertools.cycle("os^DvPX*"), strict=False))
+    for row, pair in zip(rows, pairs, strict=True):
+        values, (_, colour) = (row["difference"], row["low"], row["high"]), MARKS[row["measure"]]
+        draw_interval(axes, values, row["predicted"], upright=True, color=colour, marker=markers[pair])
+    axes.set(xlabel=f"difference in {here}, percentage points", ylabel=f"difference on {there}, percentage points")
+    legend = [legend_mark(pair, marker) for pair, marker in markers.items()]
+    legend += [plt.Line2D([], [], color=colour, label=measure) for measure, (_, colour) in MARKS.items()]
+    legend_below(figure, legend, 1)
+    return Picture(figure, agreement_summary(rows, here, there))

@@ -1,29 +1,33 @@
-"""Fine-tune-CoT's own ground: its tasks with its published figures, and what more rationales a question bring."""
+"""What is published, beside what was measured; and what more rationales a question bring, Fine-tune-CoT's ground."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 
 from scicot_utils import arms, paths, prompts, rationales, tables
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.accuracy import ablation, series_name
-from scicot_utils.report.results import over_seeds, predictions, where
-from scicot_utils.report.style import Table, arm_name, percent, plural, wide
+from scicot_utils.report.accuracy import Lines, Published, sources
+from scicot_utils.report.effects import ablation, series_name
+from scicot_utils.report.results import Questions, interval_side, over_seeds, predictions, where
+from scicot_utils.report.style import Table, arm_name, interval, percent, plural, wide
 from scicot_utils.tables import Row
 from scicot_utils.tasks import task as task_entry
 
-PAPER = "finetune_cot"
+PUBLISHED_AS = {  # the methods of Fine-tune-CoT's tables, as arms
+    "zero-shot": "zero_shot",
+    "few-shot CoT": "few_shot_cot",
+    "fine-tuning on answers": "answer_only",
+    "Fine-tune-CoT": "rationale_answer",
+    "zero-shot CoT (teacher)": "teacher",
+}
 READINGS = ("strict", "paper", "conclusion")
 
 
-def published(paper: str = PAPER) -> pd.DataFrame:
-    """Accuracies, in %, as a paper gives them: `method`, `model`, `size`, `task`, `accuracy`.
-
-    finetune_cot: Ho et al. 2023 (arXiv 2212.10071), its tables and the results that its code was released with; arc:
-    what others report on ARC, with `source`.
+def published(paper: str = "finetune_cot") -> pd.DataFrame:
+    """Accuracies, in %: finetune_cot, of Ho et al. 2023 (arXiv 2212.10071), its tables and the results that its code
+    was released with; arc, what others report on ARC, with `source`.
     """
     return pd.read_csv(paths.PUBLISHED / f"{paper}.csv", dtype={"size": str})
 
@@ -32,6 +36,47 @@ def published_table(frame: pd.DataFrame) -> Table:
     """Published rows side by side, a column a task; empty where the paper gives no figure."""
     rows = wide(frame.to_dict("records"), ["method", "model", "size"], "task", "accuracy")
     return Table(rows, "{:.1f}")
+
+
+def reference_lines(published: pd.DataFrame, model: str, method: str) -> Lines:
+    """Test → (name, share) of what another model is published to reach there; `published`: see `published("arc")`."""
+    rows = where(published, model=model, method=method).to_dict("records")
+    return {row["task"]: (f"{model}-{row['size']} {method}", row["accuracy"] / 100) for row in rows}
+
+
+def published_beside(published: pd.DataFrame, students: Sequence[tuple[str, str]]) -> Published:
+    """What is published of an arm on a test, of some `students` (model, size) and of the teacher; see `published()`."""
+    beside: dict[tuple[str, str], dict[str, float]] = {}
+    for row in published.to_dict("records"):
+        arm, source = PUBLISHED_AS.get(row["method"], ""), (row["model"], row["size"])
+        if arm and (arm == "teacher" or source in students):
+            beside.setdefault((row["task"], arm), {})[" ".join(source)] = row["accuracy"] / 100
+    return beside
+
+
+def beside_table(rows: Sequence[Row], beside: Published) -> Table:
+    """Accuracies of `by_test` with what is published of the same arm on the same test, a row for each of both."""
+    lines = []
+    for row in rows:
+        figures = beside.get((row["test"], row["arm"]), {})
+        line = {"task": row["test"], "arm": arm_name(row["arm"]), "measured": row["mean"]}
+        line |= {"interval": interval(row["low"], row["high"]), "questions": row["n"]}
+        lines.append(line | {f"published, {name}": figures.get(name) for name in sources(beside)})
+    return Table(lines, "{:.1%}")
+
+
+def reference_summary(rows: Sequence[Row], lines: Lines, arm: str) -> str:
+    """Whether an arm passes a published figure, on each test that has one; `lines` as in `by_test_figure`."""
+    stands = {"above": "lies above", "below": "lies below", "around": "includes"}
+    sentences = []
+    for test, (name, share) in lines.items():
+        if results := [
+            f"{percent(row['mean'])} {row['scoring']}, its interval {stands[interval_side(row, share)]} that figure"
+            for row in rows
+            if (row["test"], row["arm"]) == (test, arm)
+        ]:
+            sentences.append(f"{test}, {name} {percent(share)}: {arm_name(arm)} {'; '.join(results)}.")
+    return " ".join(sentences)
 
 
 def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
@@ -59,11 +104,11 @@ def measured_on_tasks(metrics: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame
     return rows
 
 
-def yields(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+def yields(recipe: Recipe, dataset: str, questions: Questions) -> list[Row]:
     """What asking `samples` rationales a training question came to, in each variant of a sweep of `samples`.
 
-    `kept a question`: of those with one kept at least; `of different wording`: share of the kept ones that are no copy of
-    an earlier one of the same question, case and spacing apart.
+    `kept a question`: of those with one kept at least; `of different wording`: share of the kept ones that are no copy
+    of an earlier one of the same question, case and spacing apart.
     """
     rows = []
     for variant in [name for sweep in recipe.sweeps().get("samples", []) for name in sweep]:
@@ -73,49 +118,34 @@ def yields(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[R
         wordings = {(row["question_id"], " ".join(row["rationale"].lower().split())) for row in kept}
         question_count, kept_count = (len({row["question_id"] for row in judgements}) for judgements in (train, kept))
         row = {"variant": variant, "D": recipe.settings(variant=variant).samples, "questions asked": question_count}
-        row |= {
-            "with one kept": kept_count / question_count,
-            "kept a question": len(kept) / kept_count if kept else 0.0,
-        }
-        rows.append(row | {"of different wording": len(wordings) / len(kept) if kept else 0.0})
+        row |= {"with one kept": kept_count / question_count, "kept a question": len(kept) / max(kept_count, 1)}
+        rows.append(row | {"of different wording": len(wordings) / max(len(kept), 1)})
     return rows
 
 
-def readings(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> list[Row]:
+def readings(recipe: Recipe, dataset: str, questions: Questions) -> list[Row]:
     """Test accuracy of the main variant's arms, and the teacher's on what it was asked, with each reading of answers.
 
-    From the texts as they stand in the predictions and completions, whichever reading the recipe names. `differ`: the
-    share of texts of which not all readings take one answer. All seeds together; a teacher whose recorded texts
-    hold no answers is left out.
+    `differ`: the share of texts of which not all readings take one answer. All seeds together. A teacher whose recorded
+    texts hold no answers is left out.
     """
-    settings = recipe.settings()
-    prompt = prompts.TEACHER_PROMPTS[settings.prompt]
+    prompt, filter = prompts.TEACHER_PROMPTS[recipe.teacher.prompt], recipe.settings().filter
     completions = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
-    by_reading = [
-        [row["teacher_answer"] for row in rationales.judge(prompt, questions, completions, settings.filter, reading)]
-        for reading in READINGS
-    ]
-    rows = [_accuracies("teacher", 1, by_reading, questions, completions)] if any(map(any, by_reading)) else []
+    judged = [rationales.judge(prompt, questions, completions, filter, reading) for reading in READINGS]
+    read = {"teacher": (1, completions, [[row["teacher_answer"] for row in judgements] for judgements in judged])}
     for arm in recipe.trained_arms(MAIN):
-        answers = [row for seed in recipe.seeds for row in predictions(recipe, dataset, arm, MAIN, seed)]
-        by_reading = [
-            [arms.output_format(arm).read(questions[row["question_id"]], row["text"], reading) for row in answers]
-            for reading in READINGS
-        ]
-        rows.append(_accuracies(arm, len(recipe.seeds), by_reading, questions, answers))
+        texts = [row for seed in recipe.seeds for row in predictions(recipe, dataset, arm, MAIN, seed)]
+        parse, pairs = arms.output_format(arm).read, [(questions[row["question_id"]], row["text"]) for row in texts]
+        answers = [[parse(question, text, reading) for question, text in pairs] for reading in READINGS]
+        read[arm] = (len(recipe.seeds), texts, answers)
+    rows = []
+    for who, (seeds, texts, by_reading) in read.items():
+        answers = pd.DataFrame(dict(zip(READINGS, by_reading, strict=True)))
+        right = answers.eq([questions[row["question_id"]]["answer"] for row in texts], axis=0)
+        row = {"who": arm_name(who), "seeds": seeds, "texts": len(texts)} | right.mean().to_dict()
+        if who != "teacher" or answers.ne("").any(axis=None):
+            rows.append(row | {"differ": float((answers.nunique(axis=1) > 1).mean())})
     return rows
-
-
-def _accuracies(
-    who: str, seeds: int, by_reading: list[list[str]], questions: Mapping[str, Row], texts: list[Row]
-) -> Row:
-    gold = [questions[row["question_id"]]["answer"] for row in texts]
-    shares = {
-        reading: sum(map(operator.eq, answers, gold)) / len(gold)
-        for reading, answers in zip(READINGS, by_reading, strict=True)
-    }
-    differ = sum(len({*answers}) > 1 for answers in zip(*by_reading, strict=True)) / len(gold)
-    return {"who": arm_name(who), "seeds": seeds, "texts": len(gold)} | shares | {"differ": differ}
 
 
 def diversity_summary(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> str:
@@ -126,11 +156,8 @@ def diversity_summary(metrics: pd.DataFrame, recipe: Recipe, dataset: str) -> st
     accuracies = []
     for (arm, given), part in where(frame, metric="generated").groupby(["arm", "given"], sort=False):
         means = over_seeds(part, ["level"]).set_index("level")
-        few, many = min(means.index), max(means.index)
-        accuracies.append(
-            f"{series_name(arm, given)} {percent(means['mean'][few])} with D = {few} and "
-            f"{percent(means['mean'][many])} with D = {many} ({plural(means['seeds'].min(), 'seed')})"
-        )
+        few, many = (f"{percent(means['mean'][d])} with D = {d}" for d in (means.index.min(), means.index.max()))
+        accuracies.append(f"{series_name(arm, given)} {few} and {many} ({plural(means['seeds'].min(), 'seed')})")
     if not accuracies:
         return ""
     return f"Generated accuracy on {dataset}{f', with {common}' if common else ''}: {'; '.join(accuracies)}."

@@ -1,8 +1,6 @@
-"""Drawings: what the arms learn, the way of the data through the notebooks, and the layers of the package. All from what
-the code declares.
+"""Drawings of what the code declares: what the arms learn, the flow between the notebooks, the package's layers.
 
-They have no ground of their own and a line colour that stands out from white and from black, so that one file serves
-both themes.
+They have no ground of their own and lines that stand out from white and from black, so one file serves both themes.
 """
 
 from __future__ import annotations
@@ -34,27 +32,16 @@ FLOW_BOXES = {
     "book": (10.0, 1.9, "book"),
 }
 FLOW = (
-    ("01_questions", "02_teacher_prompting"),
-    ("01_questions", "03_rationale_generation"),
-    ("02_teacher_prompting", "book"),
-    ("03_rationale_generation", "04_stage1_rationales"),
-    ("04_stage1_rationales", "05_stage2_answers"),
-    ("03_rationale_generation", "06_baselines"),
-    ("03_rationale_generation", "07_diverse_reasoning"),
-    ("05_stage2_answers", "07_diverse_reasoning"),
-    ("06_baselines", "07_diverse_reasoning"),
-    ("05_stage2_answers", "09_claims"),
-    ("06_baselines", "09_claims"),
-    ("05_stage2_answers", "08_ablations"),
-    ("06_baselines", "08_ablations"),
-    ("05_stage2_answers", "10_rationale_explorer"),
-    ("06_baselines", "10_rationale_explorer"),
-    ("10_rationale_explorer", "book"),
-    ("07_diverse_reasoning", "book"),
-    ("08_ablations", "book"),
-    ("09_claims", "book"),
-)
-
+    ("01_questions", "02_teacher_prompting"), ("01_questions", "03_rationale_generation"),
+    ("02_teacher_prompting", "book"), ("03_rationale_generation", "04_stage1_rationales"),
+    ("04_stage1_rationales", "05_stage2_answers"), ("03_rationale_generation", "06_baselines"),
+    ("03_rationale_generation", "07_diverse_reasoning"), ("05_stage2_answers", "07_diverse_reasoning"),
+    ("06_baselines", "07_diverse_reasoning"), ("05_stage2_answers", "09_claims"), ("06_baselines", "09_claims"),
+    ("05_stage2_answers", "08_ablations"), ("06_baselines", "08_ablations"),
+    ("05_stage2_answers", "10_rationale_explorer"), ("06_baselines", "10_rationale_explorer"),
+    ("10_rationale_explorer", "book"), ("07_diverse_reasoning", "book"),
+    ("08_ablations", "book"), ("09_claims", "book"),
+)  # fmt: skip
 WORDS = {"Q": "question", "R": "rationale", "A": "answer"}  # of the letters in which an arm's maps are told
 
 
@@ -117,9 +104,7 @@ def flow_figure() -> Picture:
 
 
 def layers() -> dict[str, str]:
-    """Module of the package → what lies in it, from the bottom up, as import-linter enforces it (pyproject.toml); modules
-    of one layer are divided by `|`, layers by `<`, from below.
-    """
+    """Module → what lies in it, from the bottom up, as pyproject.toml declares it: `|` within a layer, `<` between."""
     project = tomllib.loads(paths.PROJECT.read_text(encoding="utf-8").replace("scicot_utils.", ""))
     contracts = project["tool"]["importlinter"]["contracts"]
     whole, *inside = (contract["layers"][::-1] for contract in contracts)

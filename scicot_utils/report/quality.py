@@ -1,32 +1,34 @@
-"""How good the rationales are that students write, and what that has to do with their answers."""
+"""How good the rationales are that students write, what came of them, and what that has to do with their answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from scicot_utils import scoring
+from scicot_utils import rationales, scoring
 from scicot_utils.recipe import MAIN, Recipe
-from scicot_utils.report.results import first_rationales, predictions, where
-from scicot_utils.report.style import ARMS, Picture, Table, arm_name, arms_in, legend_below, panels, percent
+from scicot_utils.report.results import Questions, first_rationales, predictions, where
+from scicot_utils.report.style import ARMS, Picture, Table, arm_name, legend_below, ordered, panels, percent
 from scicot_utils.tables import Row
 
 QUALITY = {"precision": "fact precision", "recall": "fact recall", "rouge_l": "ROUGE-L"}  # measure → its name
 STEPS = {"recall": "share of the proof's facts written", "rouge_l": "ROUGE-L to the teacher's rationale"}
 EDGES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of the steps of quality in the figure; the last is 1 itself
 FEW = 30  # predictions below which a step is not drawn
+FAILURES = (*rationales.OUTCOMES, "proof written", "right with it", "right without it")  # columns of `failures`
 
 
-def quality_of_rationales(recipe: Recipe, dataset: str, questions: Mapping[str, Row]) -> pd.DataFrame:
+def quality_of_rationales(recipe: Recipe, dataset: str, questions: Questions) -> pd.DataFrame:
     """One row for each test prediction with a rationale: variant, arm, seed, right, precision, recall, rouge_l.
 
-    Precision and recall are of exact facts against the question's proof, NaN where the benchmark gives none; `rouge_l`
-    against the teacher's first rationale for the question, NaN where the teacher was not asked or wrote none.
+    Precision and recall are of exact facts against the question's proof, `rouge_l` is against the teacher's first
+    rationale; NaN where there is none.
     """
-    rows: list[Row] = []
+    rows: list[tuple] = []
     teachers: dict[str, dict[str, str]] = {}
     for name, arm, variant, seed in recipe.runs():
         if name != dataset:
@@ -35,25 +37,19 @@ def quality_of_rationales(recipe: Recipe, dataset: str, questions: Mapping[str, 
         if source not in teachers:
             teachers[source] = first_rationales(recipe, dataset, source)
         for row in predictions(recipe, dataset, arm, variant, seed):
-            if row["rationale"]:
-                measured = _measured(row, questions[row["question_id"]]["proof"], teachers[source])
-                rows.append({"variant": variant, "arm": row["arm"], "seed": seed, "right": row["correct"]} | measured)
+            if text := row["rationale"]:
+                proof, reference = questions[row["question_id"]]["proof"], teachers[source].get(row["question_id"], "")
+                precision, recall = scoring.facts(text, proof) if proof else (None, None)
+                compared = reference and row["arm"] != "teacher"  # not against itself
+                measured = (precision, recall, scoring.rouge_l(text, reference) if compared else None)
+                rows.append((variant, row["arm"], seed, row["correct"], *measured))
     frame = pd.DataFrame(rows, columns=["variant", "arm", "seed", "right", *QUALITY])
     return frame.astype(dict.fromkeys(QUALITY, float))
 
 
-def _measured(row: Row, proof: list[str], teachers: Mapping[str, str]) -> dict[str, float | None]:
-    precision, recall = scoring.facts(row["rationale"], proof) if proof else (None, None)
-    reference = teachers.get(row["question_id"], "") if row["arm"] != "teacher" else ""  # not against itself
-    rouge = scoring.rouge_l(row["rationale"], reference) if reference else None
-    return dict(zip(QUALITY, (precision, recall, rouge), strict=True))
-
-
 def quality_table(frame: pd.DataFrame) -> Table:
-    """Variant × arm: mean quality of the rationales over questions and seeds, and its rank correlation with being right.
-
-    `frame`: of `quality_of_rationales`. The correlation is Spearman's over all predictions, None where one of the two
-    does not vary.
+    """Variant × arm: mean quality of the rationales over questions and seeds, and Spearman's correlation with being
+    right, None where one of the two does not vary. `frame`: of `quality_of_rationales`.
     """
     rows = []
     for (variant, arm), part in frame.groupby(["variant", "arm"], sort=False):
@@ -74,18 +70,12 @@ def _correlation(quality: pd.Series, right: pd.Series) -> float | None:
 
 
 def quality_figure(frame: pd.DataFrame) -> Picture:
-    """Accuracy of the answer by how good the rationale is that it goes with, an arm a line; the main variant.
-
-    Steps of a fifth, and rationales that are perfect apart; steps of fewer than FEW predictions are left out. A mark's
-    area is its share of the arm's predictions. Raises ValueError where no arm of the main variant writes rationales.
+    """Accuracy of the answer by how good its rationale is, an arm a line; the main variant. A mark's area is its share
+    of the arm's predictions; steps of fewer than FEW are left out. Raises ValueError where there are no rationales.
     """
     main = where(frame, variant=MAIN)
-    arms = arms_in(main["arm"])
+    arms = ordered(main["arm"])
     measures = [measure for measure in STEPS if main[measure].notna().any()]
-    if not measures:
-        raise ValueError(
-            "quality_figure: found no rationales with a measure, allowed: at least one in the main variant"
-        )
     figure, axes = panels([""] * len(measures), (4 * len(measures), 3.8), ylabel="answers right, %")
     for panel, measure in zip(axes, measures, strict=True):
         for number, arm in enumerate(arms):
@@ -104,12 +94,11 @@ def quality_figure(frame: pd.DataFrame) -> Picture:
 def quality_summary(frame: pd.DataFrame) -> str:
     """How much of the proof the main variant's arms write, how like the teacher, and what that does to the answer."""
     main, sentences = where(frame, variant=MAIN), []
-    for arm in arms_in(main["arm"]):
+    for arm in ordered(main["arm"]):
         part, findings = where(main, arm=arm), []
+        precision, recall = part["precision"].mean(), part["recall"].mean()
         if part["recall"].notna().any():
-            findings.append(
-                f"fact precision {percent(part['precision'].mean())}, recall {percent(part['recall'].mean())}"
-            )
+            findings.append(f"fact precision {percent(precision)}, recall {percent(recall)}")
         if part["rouge_l"].notna().any():
             findings.append(f"ROUGE-L to the teacher's {part['rouge_l'].mean():.3f}")
         with_right = {QUALITY[measure]: _correlation(part[measure], part["right"]) for measure in STEPS}
@@ -121,4 +110,56 @@ def quality_summary(frame: pd.DataFrame) -> str:
         return "No arm writes rationales that can be measured."
     if frame["recall"].isna().all():
         sentences.append("Without proofs there are no facts to count, only ROUGE-L.")
+    return " ".join(sentences)
+
+
+def failures(recipe: Recipe, dataset: str, questions: Questions, variants: Sequence[str] = ()) -> list[Row]:
+    """What came of the test questions of arms that write rationales, in each of `variants` (all if empty): shares, mean
+    over seeds; how often the proof was written, and what was right with it and without. [] without proofs.
+    """
+    if not any(row["proof"] for row in questions.values()):
+        return []
+    rows = []
+    for variant in variants or (MAIN, *recipe.variants):
+        for arm in recipe.trained_arms(variant):
+            if shares := _shares(recipe, dataset, questions, arm, variant):
+                rows.append({"variant": variant, "arm": arm_name(arm)} | shares | _with_and_without(shares))
+    return rows
+
+
+def _shares(recipe: Recipe, dataset: str, questions: Questions, arm: str, variant: str) -> dict[str, float]:
+    """Outcome → share of the test questions, mean over seeds; {} for an arm that writes no rationales."""
+    settings = recipe.settings(arm, variant)
+    style = settings.rationale_style if settings.teacher == "simulated" else "walk"
+    by_seed = []
+    for seed in recipe.seeds_of(variant):
+        answers = predictions(recipe, dataset, arm, variant, seed)
+        if any(row["rationale"] for row in answers):
+            outcomes = Counter(
+                rationales.outcome(questions[row["question_id"]], row["rationale"], row["correct"], style)
+                for row in answers
+            )
+            by_seed.append([outcomes[name] / len(answers) for name in rationales.OUTCOMES])
+    return dict(zip(rationales.OUTCOMES, np.mean(by_seed, axis=0).tolist(), strict=True)) if by_seed else {}
+
+
+def _with_and_without(shares: Mapping[str, float]) -> dict[str, float | None]:
+    """How often the whole proof is written, and how often the answer is right where it is and where it is not."""
+    proved = shares["right answer, right rationale"] + shares["wrong answer, right rationale"]
+    return {
+        "proof written": proved,
+        "right with it": shares["right answer, right rationale"] / proved if proved else None,
+        "right without it": shares["right answer, wrong rationale"] / (1 - proved) if proved < 1 else None,
+    }
+
+
+def failures_summary(rows: Sequence[Row]) -> str:
+    """From the rows of `failures`: how often each arm writes the proof, and what it answers with it and without it."""
+    sentences = []
+    for row in rows:
+        shares = _with_and_without(row)
+        conditions = {"right with it": "with the proof", "right without it": "without it"}
+        accuracies = [f"{percent(shares[name])} {conditions[name]}" for name in conditions if shares[name] is not None]
+        written = f"the whole proof is written for {percent(shares['proof written'])} of the questions"
+        sentences.append(f"{row['arm']}: {written}; accuracy is {' and '.join(accuracies)}.")
     return " ".join(sentences)

@@ -15,39 +15,33 @@ import pandas as pd
 
 from scicot_utils import paths, tables
 from scicot_utils.recipe import MAIN, Recipe, load
-from scicot_utils.report.failures import FAILURES
-from scicot_utils.report.style import Paragraph, ReportError, arm_name, arms_in
+from scicot_utils.report.style import HOUSE_ORDER, Paragraph, ReportError, arm_name, ordered
 from scicot_utils.tables import METRICS, Row
 
 RECORD_TABLES = {  # one for all benchmarks, for the first, for each, or for each in its main variant
     "all": ("01_splits", "01_fairness", "07_measured"),
     "first": ("08_carried", "09_failures", "09_orders"),
     "each": (
-        "07_diversity", "07_readings", "08_differences", "08_failures", "08_quality", "08_variants", "08_validation", "09_accuracy", "09_comparisons",
+        "07_diversity", "07_readings", "08_differences", "08_failures", "08_quality", "08_variants", "08_validation",
+        "09_accuracy", "09_comparisons",
     ),
     "main": ("03_yield", "03_leakage"),
 }  # fmt: skip
-STUDENTS_LINE = "| `students` | what the students know that were pretrained for it |\n"
 ENVIRONMENT = (
-    "commit",
-    "modified",
-    "scicot_utils",
-    "platform",
-    "processor",
-    "cores",
-    "memory_gib",
-    "python",
-    "packages",
-)
+    "commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages",
+)  # fmt: skip
+Questions = Mapping[str, Row]  # by id
+MAY_LACK = (
+    "right with it",
+    "right without it",
+    "error seeds",
+)  # columns of numbers where there may be nothing to count
 
 
 def collect(recipe: Recipe) -> Path:
     """Write metrics.csv: the metrics.json of every run that the recipe plans, in the plan's order, and no others."""
-    rows: list[Row] = []
-    for dataset, arm, variant, seed in recipe.runs():
-        file = paths.run(recipe.name, dataset, arm, variant, seed) / "metrics.json"
-        rows += _json(_existing(file, recipe))
-    return tables.write_csv(METRICS, rows, paths.metrics(recipe.name))
+    files = [_existing(paths.run(recipe.name, *run) / "metrics.json", recipe) for run in recipe.runs()]
+    return tables.write_csv(METRICS, [row for file in files for row in _json(file)], paths.metrics(recipe.name))
 
 
 def metrics(recipe: Recipe) -> pd.DataFrame:
@@ -75,42 +69,38 @@ def record_tables(recipe: Recipe) -> list[str]:
 def keep(recipe: Recipe) -> Path:
     """Write the record of a finished run, small enough to be committed, and return its folder.
 
-    metrics.csv, to six decimals, without the rows of single forms of question but the main variant's on validation; the
-    tables of RECORD_TABLES, none of which holds a text; what students know that were pretrained for it; of what ran,
-    where and for how long, the sum over all runs. Raises ReportError where a table is missing.
+    metrics.csv to six decimals, with single forms of question for the main variant on validation only; RECORD_TABLES,
+    none of which holds a text; what pretrained students know; what ran. Raises ReportError without a table.
     """
     frame, folder = metrics(recipe), paths.record(recipe.name)
-    sources = [paths.tables(recipe.name) / f"{name}.csv" for name in record_tables(recipe)]
-    if missing := [file for file in sources if not file.is_file()]:
-        table, source = missing[0].name, paths.relative(missing[0].parent)
-        raise ReportError(f"no {table} in {source}; run the recipe: make book RECIPE={recipe.name}")
+    shown = [_existing(paths.tables(recipe.name) / f"{name}.csv", recipe) for name in record_tables(recipe)]
     by_form = frame["metric"].str.contains(":")
     frame = frame[~by_form | (frame["variant"] == MAIN) & (frame["split"] == "validation")].round(6)
     tables.write_csv(METRICS, frame.to_dict("records"), folder / "metrics.csv")
-    for file in sources:
-        tables.write_text(folder / "tables" / file.name, file.read_text(encoding="utf-8"))
     pretrained = {name: file.parent for name in recipe.students() for file in paths.pretrained(recipe.name, name)}
+    copies = dict.fromkeys(shown, folder / "tables")
     for name, source in pretrained.items():
-        for file in ("knowledge.csv", "skills.csv", "provenance.json"):
-            text = (source / file).read_text(encoding="utf-8")
-            tables.write_text(paths.student_record(recipe.name, name) / file, text)
+        files = [source / file for file in ("knowledge.csv", "skills.csv", "provenance.json")]
+        copies |= dict.fromkeys(files, paths.student_record(recipe.name, name))
+    for file, target in copies.items():
+        tables.write_text(target / file.name, file.read_text(encoding="utf-8"))
     runs = [*pretrained.values(), *(paths.run(recipe.name, *run) for run in recipe.runs())]
     tables.write_json(folder / "provenance.json", _provenance(recipe, runs))
+    students = "| `students` | what the students know that were pretrained for it |\n" if pretrained else ""
     tables.write_text(
         folder / "README.md",
         f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).summary().text}\n\n"
         "| file | what |\n| --- | --- |\n"
-        "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main variant on validation only |\n"
-        "| `tables` | what the notebooks show |\n"
-        f"{STUDENTS_LINE if pretrained else ''}"
-        "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |\n\n"
-        f"Written by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
+        "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main "
+        f"variant on validation only |\n| `tables` | what the notebooks show |\n{students}"
+        "| `provenance.json` | the recipe, commit, machine and versions; seconds are the sum over all notebook runs |"
+        f"\n\nWritten by `python -m scicot_utils keep {recipe.name}` after `make book RECIPE={recipe.name}`.\n",
     )
     return folder
 
 
 def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
-    """What ran in these folders, where, from what, and for how long in sum."""
+    """What ran in these folders: where, from what, and for how long in sum."""
     records = [record for run in runs for record in _run_records(run)]
     started = [datetime.fromisoformat(record["started"]) for record in records]
     seconds = [timedelta(seconds=round(record["seconds"])) for record in records]
@@ -119,8 +109,7 @@ def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
     files = [stage.with_suffix(".provenance.json") for stage in stages]
     readers = [*(_json(file) for file in files if file.is_file()), *records]
     inputs = {name: checksum for record in records for name, checksum in record["inputs"].items()}
-    gpus = [record["gpu"] for record in records if "gpu" in record]
-    return {
+    summary = {
         "recipe": recipe.model_dump(),
         "notebook_runs": len(records),
         "weights": {name: checksum for name, checksum in inputs.items() if name.endswith(".safetensors")},
@@ -130,12 +119,11 @@ def _provenance(recipe: Recipe, runs: Iterable[Path]) -> dict[str, Any]:
         "started": min(started).isoformat(),
         "ended": max(map(operator.add, started, seconds)).isoformat(),
         **{name: _distinct([record[name] for record in records]) for name in ENVIRONMENT},
-        **(
-            {"gpu": _distinct(gpus), "gpu_gib": max(record["gpu_gib"] for record in records if "gpu" in record)}
-            if gpus
-            else {}
-        ),
     }
+    if with_gpu := [record for record in records if "gpu" in record]:
+        summary["gpu"] = _distinct([record["gpu"] for record in with_gpu])
+        summary["gpu_gib"] = max(record["gpu_gib"] for record in with_gpu)
+    return summary
 
 
 def _run_records(run: Path) -> list[dict[str, Any]]:
@@ -165,7 +153,7 @@ class Record:
     def table(self, name: str) -> list[Row]:
         """The rows of one of its tables."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        missing = {name: ["", "nan"] for name in (*FAILURES, "error seeds")}  # where there was nothing to count
+        missing = {column: ["", "nan"] for column in MAY_LACK}
         return pd.read_csv(file, keep_default_na=False, na_values=missing).to_dict("records")
 
     def students(self) -> list[Row]:
@@ -205,14 +193,25 @@ def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
     return frame
 
 
-def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean, least, greatest and standard deviation over seeds of `value`, with their number, for each group.
-
-    The standard deviation of one seed is not known: NaN, shown as "–".
+def over_seeds(frame: pd.DataFrame, by: Sequence[str], first: Sequence[str] = ()) -> pd.DataFrame:
+    """Mean, least, greatest and standard deviation (NaN of one seed) of `value` over seeds, and their number, for each
+    group. `first`: columns of which the first seed's value is taken.
     """
     groups = frame.groupby(list(by), sort=False, as_index=False)
-    statistics = {"mean": "mean", "min": "min", "max": "max", "sd": "std", "seeds": "count"}
-    return groups.agg(**{name: ("value", function) for name, function in statistics.items()}, n=("n", "first"))
+    of_value = {"mean": "mean", "min": "min", "max": "max", "sd": "std", "seeds": "count"}
+    columns = {name: ("value", function) for name, function in of_value.items()}
+    return groups.agg(**columns, **{name: (name, "first") for name in ("n", *first)})
+
+
+def in_order(frame: pd.DataFrame, by: Sequence[str] = ("arm", "metric"), splits: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows by arm and scoring in the house order, and by `splits` in theirs; else as they come."""
+    places = {name: place for place, name in enumerate((*HOUSE_ORDER, *splits))}
+    return frame.sort_values(list(by), key=lambda column: column.map(places), kind="stable", ignore_index=True)
+
+
+def interval_side(row: Mapping[str, float], value: float) -> str:
+    """Where the interval of a row, from `low` to `high`, lies to a value: "above", "below" or "around" it."""
+    return "above" if row["low"] > value else "below" if row["high"] < value else "around"
 
 
 def predictions(recipe: Recipe, dataset: str, arm: str, variant: str, seed: int) -> list[Row]:
@@ -231,38 +230,29 @@ def first_answers(recipe: Recipe, dataset: str) -> dict[str, dict[str, Row]]:
     """Arm → question id → prediction: what the first seed's students of the main variant answered on the test split."""
     return {
         arm: {row["question_id"]: row for row in predictions(recipe, dataset, arm, MAIN, recipe.seeds[0])}
-        for arm in arms_in(recipe.trained_arms(MAIN))
+        for arm in ordered(recipe.trained_arms(MAIN))
     }
 
 
 def how_measured(recipe: Recipe) -> list[Row]:
-    """One row for each arm of the main variant: runs, seconds, machine and commit, from the provenance beside the runs."""
+    """Runs, seconds, machine and commit of each arm of the main variant, from the provenance of its runs."""
     by_arm: dict[str, list[Row]] = {}
-    for dataset, arm, variant, seed in recipe.runs():
-        if variant == MAIN:
-            by_arm.setdefault(arm, []).extend(_run_records(paths.run(recipe.name, dataset, arm, variant, seed)))
-    return [
-        {
-            "arm": arm_name(arm),
-            "notebook runs": len(records),
-            "seconds each, median": round(float(np.median([record["seconds"] for record in records])), 1),
-            "of them training": round(float(np.median([record.get("training_seconds", 0.0) for record in records])), 1),
-            "threads": records[0]["settings"]["threads"],
-            "machine": _joined("; ", (_machine(record) for record in records)),
-            "torch": _joined(", ", (record["packages"]["torch"] for record in records)),
-            "commit": _joined(", ", (record["commit"][:10] + "+" * record["modified"] for record in records)),
-        }
-        for arm, records in by_arm.items()
-        if records
-    ]
-
-
-def _joined(separator: str, values: Iterable[str]) -> str:
-    return separator.join(sorted({*values}))
-
-
-def _machine(record: Mapping[str, Any]) -> str:
-    return f"{record['processor']}, {record['cores']} cores, {record['memory_gib']} GiB"
+    for run in recipe.runs():
+        if run[2] == MAIN:
+            by_arm.setdefault(run[1], []).extend(_run_records(paths.run(recipe.name, *run)))
+    rows = []
+    for arm, records in by_arm.items():
+        if records:
+            seconds = [[record.get(name, 0.0) for record in records] for name in ("seconds", "training_seconds")]
+            median, training = (round(float(np.median(values)), 1) for values in seconds)
+            machines = {f"{one['processor']}, {one['cores']} cores, {one['memory_gib']} GiB" for one in records}
+            commits = {one["commit"][:10] + "+" * one["modified"] for one in records}
+            row = {"arm": arm_name(arm), "notebook runs": len(records), "seconds each, median": median}
+            row |= {"of them training": training, "threads": records[0]["settings"]["threads"]}
+            row |= {"machine": "; ".join(sorted(machines))}
+            row |= {"torch": ", ".join(sorted({one["packages"]["torch"] for one in records}))}
+            rows.append(row | {"commit": ", ".join(sorted(commits))})
+    return rows
 
 
 def measured_summary(rows: Sequence[Row]) -> str:
@@ -275,7 +265,8 @@ def measured_summary(rows: Sequence[Row]) -> str:
 
 
 TRAINED_WITH = (
-    "student", "learning_rate", "steps", "epochs", "batch_size", "train_size", "schedule", "warmup_ratio", "weight_decay", "dropout",
+    "student", "learning_rate", "steps", "epochs", "batch_size", "train_size", "schedule", "warmup_ratio",
+    "weight_decay", "dropout",
 )  # fmt: skip
 
 
@@ -288,10 +279,7 @@ def trained_with(recipe: Recipe) -> list[Row]:
 
 
 def costs(recipe: Recipe) -> list[Row]:
-    """One row for each notebook that the pipeline has run: jobs, their median and sum in minutes, greatest memory in MiB.
-
-    From the last run of each job; [] where no pipeline ran.
-    """
+    """Minutes and greatest memory of each notebook's jobs, from the last run of each; [] without any."""
     by_notebook: dict[str, list[pd.Series]] = {}
     for file in sorted(paths.benchmarks(recipe.name).rglob("*.tsv")):
         notebook = file.relative_to(paths.benchmarks(recipe.name)).parts[0].removesuffix(".tsv")

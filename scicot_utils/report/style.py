@@ -24,6 +24,7 @@ from scicot_utils.tables import Row
 
 ARMS = {name: arm for name, arm in REGISTRY.items() if arm.kind != "untrained"}  # those that have results of their own
 MEASURES = ("generated", "ranked")  # the scorings of an answer
+HOUSE_ORDER = (*ARMS, *MEASURES)
 OFFSETS = {"generated": -0.17, "ranked": 0.17}  # where a scoring stands in the row of its arm or variant
 REFERENCE_LINE = {"color": "#555555", "lw": 1.2}  # zero, chance, a published figure
 FRACTION = "{:.4g}"  # the format of a fractional number, unless a table has another
@@ -39,16 +40,10 @@ def arm_name(arm: str) -> str:
     return ARMS[arm].name if arm in ARMS else arm
 
 
-def arms_in(names: Iterable[str]) -> list[str]:
-    """The arms among `names`, in the house order."""
+def ordered(names: Iterable[str]) -> list[str]:
+    """The arms or scorings among `names`, in the order of all figures and tables; open answers are not ranked."""
     names = {*names}
-    return [arm for arm in ARMS if arm in names]
-
-
-def measures_in(names: Iterable[str]) -> list[str]:
-    """The scorings among `names`, in the house order; open answers are not ranked."""
-    names = {*names}
-    return [measure for measure in MEASURES if measure in names]
+    return [name for name in HOUSE_ORDER if name in names]
 
 
 def pair_name(first: str, second: str) -> str:
@@ -73,8 +68,8 @@ def set_style() -> None:
 def panels(
     titles: Sequence[str], size: tuple[float, float], *, rows: Sequence[str] = (), xlabel: str = "", ylabel: str = ""
 ) -> tuple[plt.Figure, list[plt.Axes]]:
-    """A row of panels with a shared y axis, one for each title: from 0 to 100% or, if there are `rows`, these from top to
-    bottom. `size` is in inches. Raises ValueError without titles.
+    """A row of panels with a shared y axis: from 0 to 100% or, if there are `rows`, these from top to bottom. `size` is
+    in inches. Raises ValueError without titles.
     """
     if not titles:
         raise ValueError("no figure: found no rows to draw, allowed: at least one comparison, arm or test")
@@ -111,10 +106,7 @@ def legend_below(figure: plt.Figure, handles: Sequence[Artist] = (), columns: in
 
 
 class Picture:
-    """A finished figure with the sentence that tells its finding; shows as an image with that alt text.
-
-    `ground`: the colour behind it, or "none" for a drawing that both themes can bear.
-    """
+    """A finished figure with its finding as alt text. `ground`: its background, "none" for a drawing."""
 
     ending = "svg"
 
@@ -132,9 +124,10 @@ class Picture:
 
     def _repr_html_(self) -> str:
         source = base64.b64encode(self.svg).decode()
+        width = f"width:100%;min-width:{min(self._width, 560):.0f}px;max-width:{self._width:.0f}px"
         return _scrolled(
             f'<img src="data:image/svg+xml;base64,{source}" alt="{html.escape(self.alt, quote=True)}" '
-            f'style="width:100%;min-width:{min(self._width, 560):.0f}px;max-width:{self._width:.0f}px;height:auto;background:{self._ground}">'
+            f'style="{width};height:auto;background:{self._ground}">'
         )
 
     def __repr__(self) -> str:
@@ -142,10 +135,8 @@ class Picture:
 
 
 class Table:
-    """Rows as an HTML table, everything escaped; `save` writes all of them as CSV.
-
-    `formats`: column → format string for its numbers, or one for all fractional numbers. `show`: the columns that are
-    displayed, all if empty.
+    """Rows as an HTML table, everything escaped; `save` writes all of them as CSV. `formats`: column → format of its
+    numbers, or one for all fractional numbers. `show`: the columns that are displayed, all if empty.
     """
 
     ending = "csv"
@@ -208,19 +199,28 @@ class Details:
 
 
 def pivot(rows: Sequence[Row], head: str, corner: str) -> list[Row]:
-    """Columns as rows, for few rows of many columns: values of column `head` head the new columns, `corner` the first."""
+    """Columns as rows, for few rows of many columns: values of `head` head the new columns, `corner` the first."""
     columns = [column for column in (rows[0] if rows else ()) if column != head]
     return [{corner: column} | {str(row[head]): row[column] for row in rows} for column in columns]
 
 
 def wide(rows: Iterable[Row], index: Sequence[str], head: str, cell: str, missing: object = None) -> list[Row]:
-    """A row for each combination of `index` and a column for each value of `head`, in the order in which they come.
-
-    `cell`: the column whose values fill the cells; where there is none stands `missing`.
+    """A row for each combination of `index`, a column for each value of `head`, in the order in which they come, and
+    the values of `cell` in the cells; where there is none stands `missing`.
     """
     frame = pd.DataFrame(rows, dtype=object)
     cells = frame.pivot_table(cell, index, head, aggfunc="first", sort=False)[list(frame[head].unique())]
     return cells.where(cells.notna(), missing).reset_index().to_dict("records")
+
+
+def distinct(rows: Iterable[Row], column: str) -> list:
+    """The values of a column, each once, in the order in which they come."""
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def in_brackets(items: Sequence[str]) -> str:
+    """' (a; b)', or '' without items."""
+    return f" ({'; '.join(items)})" if items else ""
 
 
 def plural(number: int, noun: str) -> str:
@@ -246,16 +246,15 @@ SCORE_COLUMNS = ("arm", "split", "metric", "value", "low", "high", "n")
 
 def scores(rows: Sequence[Row]) -> Stack:
     """Rows of `scoring.evaluate` for reading; those of single forms of question (`generated:can_do`) are folded."""
-    overall, by_form = [], []
-    for row in rows:
-        (by_form if ":" in str(row["metric"]) else overall).append({name: row[name] for name in SCORE_COLUMNS})
+    shown = [{name: row[name] for name in SCORE_COLUMNS} for row in rows]
+    overall, by_form = ([row for row in shown if (":" in row["metric"]) == of_form] for of_form in (False, True))
     folded = [Details("By form of question", Table(by_form, "{:.3f}"))] if by_form else []
     return Stack([Table(overall, "{:.3f}"), *folded])
 
 
 def visible(text: str) -> str:
     """Text from elsewhere as a page can show it: control characters and those that turn the direction of reading by
-    their pictures or names, and no more of it than a reader wants. Escaping is the business of whoever makes the page.
+    their pictures or names, and cut at LONGEST. Whoever makes the page escapes it.
     """
     safe = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda match: chr(0x2400 + ord(match[0])), text)
     safe = re.sub(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda match: f"⟨U+{ord(match[0]):04X}⟩", safe)
@@ -309,10 +308,9 @@ def lengths_figure(lengths: Mapping[str, Sequence[int]], *, label: str) -> Pictu
         axes.hist(values, bins=30, histtype="step", lw=2, color=colour, label=name)
     axes.set(xlabel=label, ylabel="number")
     axes.legend(frameon=False)
-    medians = "; ".join(
-        f"{name}: median {pd.Series(list(values)).median():.0f}, n = {len(values)}" for name, values in lengths.items()
-    )
-    return Picture(figure, f"{label[0].upper()}{label[1:]}: {medians}.")
+    groups = {name: pd.Series(list(values)) for name, values in lengths.items()}
+    medians = [f"{name}: median {group.median():.0f}, n = {len(group)}" for name, group in groups.items()]
+    return Picture(figure, f"{label[0].upper()}{label[1:]}: {'; '.join(medians)}.")
 
 
 def loss_figure(losses: Sequence[tuple[int, float]], *, title: str) -> Picture:
@@ -321,6 +319,5 @@ def loss_figure(losses: Sequence[tuple[int, float]], *, title: str) -> Picture:
     figure, axes = plt.subplots(figsize=(7, 2.8))
     axes.plot(steps, values, color="#005B96", lw=2)
     axes.set(xlabel="optimiser step", ylabel="loss (nats per token)", yscale="log", title=title)
-    return Picture(
-        figure, f"{title}: loss falls from {values[0]:.2f} to {values[-1]:.3f} nats per token in {steps[-1]} steps."
-    )
+    fall = f"from {values[0]:.2f} to {values[-1]:.3f} nats per token in {steps[-1]} steps"
+    return Picture(figure, f"{title}: loss falls {fall}.")
