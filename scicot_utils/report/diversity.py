@@ -129,9 +129,9 @@ def readings(recipe: Recipe, dataset: str, questions: Questions) -> list[Row]:
     `differ`: the share of texts of which not all readings take one answer. All seeds together. A teacher whose recorded
     texts hold no answers is left out.
     """
-    prompt, filter = prompts.TEACHER_PROMPTS[recipe.teacher.prompt], recipe.settings().filter
+    prompt, keeps = prompts.TEACHER_PROMPTS[recipe.teacher.prompt], recipe.settings().filter
     completions = tables.read("completions", paths.completions(recipe.name, dataset, MAIN))
-    judged = [rationales.judge(prompt, questions, completions, filter, reading) for reading in READINGS]
+    judged = [rationales.judge(prompt, questions, completions, keeps, reading) for reading in READINGS]
     read = {"teacher": (1, completions, [[row["teacher_answer"] for row in judgements] for judgements in judged])}
     for arm in recipe.trained_arms(MAIN):
         texts = [row for seed in recipe.seeds for row in predictions(recipe, dataset, arm, MAIN, seed)]

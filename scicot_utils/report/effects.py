@@ -24,7 +24,6 @@ from scicot_utils.report.style import (
 from scicot_utils.tables import Row
 
 GOLD_AT = "gold at "  # in the names of `scoring.order_effects`
-TWO_MODELS = "two_stage"  # the arm that answers with two students
 
 
 def ablation(
@@ -180,8 +179,8 @@ def sizes_summary(sizes: pd.DataFrame) -> str:
     """Each two-stage student beside the least of every other arm with at least as many parameters."""
     generated = where(sizes, metric="generated")
     sentences = []
-    for student in where(generated, arm=TWO_MODELS).to_dict("records"):
-        rivals = generated[(generated["arm"] != TWO_MODELS) & (generated["parameters"] >= student["parameters"])]
+    for student in where(generated, arm="two_stage").to_dict("records"):
+        rivals = generated[(generated["arm"] != "two_stage") & (generated["parameters"] >= student["parameters"])]
         least = rivals.sort_values("parameters", kind="stable").drop_duplicates("arm").to_dict("records")
         first, *others = (
             f"{arm_name(row['arm'])} {percent(row['mean'])} "
@@ -190,4 +189,4 @@ def sizes_summary(sizes: pd.DataFrame) -> str:
         )
         beside = ", ".join(others) or "no other arm answers with as many"
         sentences.append(f"{first}; with at least as many parameters: {beside}.")
-    return " ".join(sentences) or f"This recipe has no {arm_name(TWO_MODELS)} student to compare with."
+    return " ".join(sentences) or f"This recipe has no {arm_name('two_stage')} student to compare with."
