@@ -32,12 +32,12 @@ from scicot_utils.students import Student, encoding
 from scicot_utils.teachers import forms
 
 FIXED = 512  # tokens of every padded input and target
-BATCH, PARTS = 16, 4
+BATCH, LARGE_BATCH, PART = 16, 8, 4  # pairs in a step, also of a large student, and in a part of ours
 QUESTIONS, NEW_TOKENS = 64, 32
 ROUNDS = 3
 WORDS = str(paths.MICRO_STUDENT)  # a tokenizer of whole words: others spell what they do not know, in too many letters
 STUDENTS = {"random/t5-tiny": WORDS, "random/gpt2-tiny": WORDS, "smollm2-135m": ""}  # with the tokenizer of each
-LARGE = 10_000_000  # parameters from which one round and a quarter of the questions must do
+LARGE = 10_000_000  # parameters from which one round, half a batch and a quarter of the questions must do
 SETTINGS = Settings(freeze_embeddings=False, max_input_tokens=1024, max_target_tokens=1024, template="finetune_cot")
 Pairs = list[tuple[str, str]]
 
@@ -57,11 +57,11 @@ def examples() -> list[tuple[dict, str]]:
     return [(row, prompts.read_completion(recorded, row, text).rationale) for row, text in completions][:256]
 
 
-def plain_loop(student: Student, pairs: Pairs, steps: int) -> None:
+def plain_loop(student: Student, pairs: Pairs, steps: int, batch_size: int) -> None:
     """Every input and target padded to FIXED tokens; a decoder-only student has both in one sequence of that length."""
     model, tokenizer = student.model.train(), student.tokenizer
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    order = torch.utils.data.DataLoader(pairs, BATCH, shuffle=True, collate_fn=list)
+    order = torch.utils.data.DataLoader(pairs, batch_size, shuffle=True, collate_fn=list)
     padding = {"padding": "max_length", "truncation": True, "max_length": FIXED, "return_tensors": "pt"}
     done = 0
     while done < steps:
@@ -94,18 +94,18 @@ def tokenised(student: Student, pairs: Pairs) -> list[dict[str, list[int]]]:
     return [{**tokenizer(source), "labels": tokenizer(target)["input_ids"]} for source, target in pairs]
 
 
-def plain_trainer(student: Student, pairs: Pairs, steps: int) -> None:
+def plain_trainer(student: Student, pairs: Pairs, steps: int, batch_size: int) -> None:
     """The Trainer as its documentation has it: batches drawn at random, padded to their longest."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, max_steps=steps, per_device_train_batch_size=BATCH, learning_rate=1e-3, save_strategy="no",
+            folder, max_steps=steps, per_device_train_batch_size=batch_size, learning_rate=1e-3, save_strategy="no",
             report_to="none", disable_tqdm=True, use_cpu=True, logging_strategy="no", dataloader_pin_memory=False,
         )  # fmt: skip
         collator = DataCollatorForSeq2Seq(student.tokenizer, student.model)
         Trainer(student.model, arguments, collator, tokenised(student, pairs)).train()
 
 
-def step_by_step(student: Student, pairs: Pairs, steps: int) -> None:
+def step_by_step(student: Student, pairs: Pairs, steps: int, batch_size: int) -> None:
     """Answers and rationales in two forward passes a batch, each padded to its longest, their losses added."""
     model, collator = student.model.train(), DataCollatorForSeq2Seq(student.tokenizer, student.model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
@@ -113,15 +113,15 @@ def step_by_step(student: Student, pairs: Pairs, steps: int) -> None:
     for step in range(steps):
         losses = []
         for half in halves:
-            start = step * BATCH // 2 % (len(half) - BATCH // 2)
-            losses.append(model(**collator(half[start : start + BATCH // 2])).loss)
+            start = step * batch_size // 2 % (len(half) - batch_size // 2)
+            losses.append(model(**collator(half[start : start + batch_size // 2])).loss)
         (0.5 * losses[0] + 0.5 * losses[1]).backward()
         optimizer.step()
         optimizer.zero_grad()
 
 
-def fine_tune(student: Student, pairs: Pairs, steps: int, weigh: str = "token") -> None:
-    settings = SETTINGS.model_copy(update={"batch_size": BATCH, "micro_batches": PARTS})
+def fine_tune(student: Student, pairs: Pairs, steps: int, batch_size: int, weigh: str = "token") -> None:
+    settings = SETTINGS.model_copy(update={"batch_size": batch_size, "micro_batches": batch_size // PART})
     keys = {key: getattr(settings, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
     with tempfile.TemporaryDirectory() as folder:
         students.fine_tune(student, pairs, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **keys)
@@ -183,7 +183,8 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     )
     student = fresh()
     large = students.parameters(student) > LARGE
-    rounds, count, long = (1, QUESTIONS // 4, 8 * NEW_TOKENS) if large else (ROUNDS, QUESTIONS, 3 * NEW_TOKENS)
+    rounds, batch_size = (1, LARGE_BATCH) if large else (ROUNDS, BATCH)
+    count, long = (QUESTIONS // 4, 8 * NEW_TOKENS) if large else (QUESTIONS, 3 * NEW_TOKENS)
     lengths = [len(student.tokenizer(f"{source} {target}")["input_ids"]) for source, target in pairs]
     inputs = [source for source, _ in pairs[:count]]
     exemplars = "".join(f"{source} {target}\n\n" for source, target in pairs[-4:])
@@ -199,11 +200,11 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         return result
 
     for _ in range(rounds):  # in turn, since other work on the machine comes and goes
-        timed("padded to 512", plain_loop, fresh(), pairs, steps)
-        timed("plain Trainer", plain_trainer, fresh(), pairs, steps)
-        timed("fine_tune", fine_tune, fresh(), pairs, steps)
-        timed("two passes", step_by_step, fresh(), two_maps, steps)
-        timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, "pair")
+        timed("padded to 512", plain_loop, fresh(), pairs, steps, batch_size)
+        timed("plain Trainer", plain_trainer, fresh(), pairs, steps, batch_size)
+        timed("fine_tune", fine_tune, fresh(), pairs, steps, batch_size)
+        timed("two passes", step_by_step, fresh(), two_maps, steps, batch_size)
+        timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, batch_size, "pair")
         alone, together = timed("one", one_at_a_time, student, inputs), timed("batches", in_batches, student, inputs)
         assert alone == together, "batches change what is written"
         library = timed("generate", by_the_library, student, inputs, long)
@@ -226,11 +227,11 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     few = ""
     if student.decoder_only:
         few = f"    {NEW_TOKENS} tokens at most after four exemplars: {ratio('generate, few-shot', 'ours, few-shot')}\n"
-    tokens = steps * BATCH * statistics.mean(lengths) / best["fine_tune"]
+    tokens = steps * batch_size * statistics.mean(lengths) / best["fine_tune"]
     print(
         f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average "
         f"(best of {rounds})\n"
-        f"  {steps} steps of {BATCH}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
+        f"  {steps} steps of {batch_size}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
         f"    {ratio('plain Trainer', 'fine_tune')}\n"
         f"    {ratio('two passes', 'fine_tune, two maps')}\n"
         f"  {count} questions, {long} tokens at most: {ratio('generate', 'ours')}\n"
