@@ -258,8 +258,8 @@ def test_the_words_of_a_figure_are_its_numbers():
 def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
     alt = report.differences_figure(DIFFERENCES, recipe.Settings()).alt
     span = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
-    assert f"{span}, told apart and above zero in 1 of 2" in alt
-    assert "minus answer only, generated, +26.0 (main), told apart and above zero in 1 of 1" in alt
+    assert f"{span}, significantly above zero in 1 of 2" in alt
+    assert "minus answer only, generated, +26.0 (main), significantly above zero in 1 of 1" in alt
 
 
 @pytest.mark.parametrize("draw", [
@@ -278,8 +278,11 @@ def test_the_difference_of_each_pair_is_told_by_variant():
     rows = DIFFERENCES
     summary = report.variants_summary(rows, settings, report.HEADLINE)
     assert "; terse -1.0 (-3.0 to +1.0), no different." in summary
-    assert summary.startswith(report.variants_summary(rows, settings)) and summary.count("By variant, ") == 2
-    assert "minus answer only, generated, in points: main +26.0 (+24.0 to +28.0)." in summary
+    assert (
+        summary.startswith(report.variants_summary(rows, settings))
+        and summary.count("Difference in generated accuracy by variant, ") == 2
+    )
+    assert "minus answer only, in percentage points: main +26.0 (+24.0 to +28.0)." in summary
     assert report.variants_summary(rows, settings, report.OTHER_ARMS) == ""
 
 
@@ -686,7 +689,7 @@ def test_the_headlines_difference_is_told_for_every_variant(varied):
     rows = in_variants(*varied)
     summary = report.variants_summary(rows, SETTINGS)
     pair = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)"
-    assert summary.startswith(f"By variant, {pair}, generated, in points")
+    assert summary.startswith(f"Difference in generated accuracy by variant, {pair}, in percentage points")
     assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", summary) and summary.count(";") == 1
     undecided = [row | {"p corrected": 1.0, "seeds": 3} for row in rows]
     assert report.variants_summary(undecided, SETTINGS).count(", not told apart") == 2
@@ -774,7 +777,7 @@ def test_the_one_rule_of_all_verdicts(row, direction):
         (compared(0, 1.0, **errors(1.0, 3.0)), "about 23 seeds"),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
         (compared(0, 1.0, **errors(3.0, 3.0)), f"about 8,200{OTHERS} and 25 seeds"),
         (compared(10, 0.2, comparisons=64), f"about 2,400{OTHERS}"),
-        (compared(20, 0.06), "the same number of other test questions and seeds"),
+        (compared(20, 0.06), "as many further test questions and seeds"),
         (compared(6, 0.2, **errors(0.8, 2.5)), "about 7 seeds"),  # (t of 6 + 0.84) · √(0.64 + 18.75 / 7) ≤ 6
         (compared(0, 1.0, **errors(0.0, 9.0)), "about 104 seeds"),
     ],
@@ -885,7 +888,7 @@ def test_a_claim_that_does_not_hold_in_every_variant_is_reproduced_partly(varied
 
 
 SETTINGS = recipe.Settings()
-CLAIM = "Separating rationale and answer uses the rationale more efficiently than one stage"
+CLAIM = "Two-stage uses rationales more efficiently than one-stage"
 
 
 def of_claim(rows, words=CLAIM):
@@ -940,7 +943,7 @@ def test_two_seeds_carry_no_verdict_however_clear_the_difference_and_three_do(se
     row = verdict({"generated": 60, "ranked": 60}, seeds=seeds)
     assert row["verdict"] == ("too few seeds" if seeds < 3 else "reproduced")
     measured = row["measured on microsci, points"]
-    assert (f"; {report.plural(seeds, 'seed')}, a verdict takes 3" in measured) == (seeds < 3)
+    assert (f"; {report.plural(seeds, 'seed')} (a verdict needs 3)" in measured) == (seeds < 3)
     assert measured.startswith("generated +")  # the difference is shown all the same
 
 
@@ -956,7 +959,9 @@ def test_a_plumbing_run_settles_nothing():
     comparisons = compare_outcomes({"generated": 60, "ranked": 60})
     rows = report.claims(plan, comparisons, SETTINGS)
     assert {row["verdict"] for row in rows} == {"not run here"}
-    assert report.headline(plan, FRAME, comparisons, SETTINGS).startswith("This is a plumbing run")
+    assert report.headline(plan, FRAME, comparisons, SETTINGS).startswith(
+        "This recipe only checks the pipeline, so there are no results: "
+    )
 
 
 def test_every_claim_has_a_row_a_verdict_and_what_would_settle_it():
@@ -1162,9 +1167,9 @@ def test_the_grid_is_summed_up_with_the_best_values_of_each_arm_and_the_worst():
     rows = [dict(zip(columns, row, strict=True)) for row in rows]
     assert report.grid_summary(rows, ["learning_rate", "epochs"]) == (
         "Mean of both scorings on validation. zero-shot: 30.0%; "
-        "answer only: 45.0% with learning_rate 5e-05, epochs 1, the worst of the grid 25.0%; "
-        "two-stage (Sci-CoT): 40.0% with learning_rate 0.0001, epochs 3 or learning_rate 5e-05, epochs 1, "
-        "the worst of the grid 40.0%."
+        "answer only: 45.0% with learning_rate 5e-05, epochs 1 (worst setting 25.0%); "
+        "two-stage (Sci-CoT): 40.0% with learning_rate 0.0001, epochs 3 or learning_rate 5e-05, epochs 1 "
+        "(worst setting 40.0%)."
     )
 
 
@@ -1258,6 +1263,7 @@ def test_a_studys_settings_are_the_best_of_the_recorded_grid(name, grid, dataset
     ("name", "files", "dataset"),
     [
         ("arc_gemini_thin", ["${SCICOT_DATA}", "gemini-arc-challenge.jsonl"], "ARC-Challenge"),
+        ("arc_entailment_thin", ["${SCICOT_DATA}", "entailmentbank-arc.jsonl"], "ARC-Easy"),
         ("arc_tuning", ["${SCICOT_DATA}", "entailmentbank-arc.jsonl"], "ARC-Easy"),
         ("finetune_cot_davinci_thin", ["finetune_cot_completions"], "CoinFlip"),
     ],
@@ -1271,6 +1277,15 @@ def test_a_record_on_real_data_is_of_the_recipe_as_it_is_and_of_data_with_checks
     rows = report.Record(name).table(f"09_comparisons_{dataset}")
     shown = report.comparison_table(rows, recipe.Settings())._repr_html_()
     assert "nan" not in shown, "one seed has no error over seeds"
+
+
+def test_a_table_that_a_shipped_record_lacks_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path)
+    message = (
+        "arc/tables/01_splits.csv: missing from the shipped record; restore it from the repository: git checkout --"
+    )
+    with pytest.raises(report.ReportError, match=re.escape(message)):
+        report.Record("arc").table("01_splits")
 
 
 def test_scores_of_single_forms_are_folded():

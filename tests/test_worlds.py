@@ -92,11 +92,11 @@ def test_several_seeds_have_the_least_and_the_greatest():
 def test_a_published_line_is_passed_only_where_the_whole_interval_lies_above_it():
     rows = report.by_test("ARC-Challenge", FRAME)
     assert report.reference_summary(rows, LINES, "two_stage") == (
-        "ARC-Easy, a large one 72.6%: two-stage (Sci-CoT) 50.0% generated, its interval lies below that figure; "
-        "85.0% ranked, its interval lies above that figure."
+        "ARC-Easy, a large one 72.6%: two-stage (Sci-CoT) 50.0% generated, its interval lies below that accuracy; "
+        "85.0% ranked, its interval lies above that accuracy."
     )
     around = report.by_test("ARC-Challenge", pd.DataFrame([metric("two_stage", "test_ARC-Easy", 0.7)]))
-    assert "its interval includes that figure" in report.reference_summary(around, LINES, "two_stage")
+    assert "its interval includes that accuracy" in report.reference_summary(around, LINES, "two_stage")
 
 
 def test_chance_and_published_figures_are_of_a_test():
@@ -126,8 +126,8 @@ def test_what_one_world_foretells_of_another_is_counted():
     ]  # fmt: skip
     summary = report.agreement_summary(rows, "A", "B")
     assert summary.startswith(
-        "A has 2 differences between arms distinguishable from zero. 1 of 2 have the same sign on B; "
-        "1 of 2 have the opposite sign there, with an interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 in A and -15.0 on B)."
+        "On A, 2 differences between arms can be distinguished from zero. On B, 1 of these have the same sign; 1 have the "
+        "opposite sign and an interval that excludes zero (two-stage (Sci-CoT) minus answer only, generated, +20.0 on A and -15.0 on B)."
     )
     assert summary.endswith("The rank correlation of all 3 differences is 0.50.")
     assert report.agreement_figure(rows, "A", "B").alt == summary

@@ -3,40 +3,15 @@
 Layers: what is learned, then how it is answered, then training, baselines and controls.
 """
 
+# fmt: off
 from scicot_utils.arms.answering import (
-    ONE_STUDENT,
-    OneStudent,
-    answer_from,
-    choice,
-    generations,
-    maps_of,
-    output_format,
-    prediction,
-    predictions,
-    spelling,
-    write_rationales,
+    ONE_STUDENT, OneStudent, answer_from, choice, generations, maps_of, output_format, prediction, predictions,
+    spelling, write_rationales,
 )
 from scicot_utils.arms.baselines import untrained
 from scicot_utils.arms.controls import STAGE_ONE_WROTE, controls, rotations
 from scicot_utils.arms.learned import (
-    ANSWER,
-    ANSWER_FROM,
-    BOTH,
-    RATIONALE,
-    REVERSED,
-    ArmError,
-    InputTarget,
-    chosen_on,
-    folds,
-    pairs,
-    stage2_examples,
+    ANSWER, ANSWER_FROM, BOTH, RATIONALE, REVERSED, ArmError, InputTarget, chosen_on, folds, pairs, stage2_examples,
     training_examples,
 )
 from scicot_utils.arms.training import FINE_TUNE_KEYS, crossfit, load_student, load_trained, steps_of, train
-
-__all__ = [
-    "ANSWER", "ANSWER_FROM", "BOTH", "FINE_TUNE_KEYS", "ONE_STUDENT", "RATIONALE", "REVERSED", "STAGE_ONE_WROTE", "ArmError",
-    "InputTarget", "OneStudent", "answer_from", "choice", "chosen_on", "controls", "crossfit", "folds", "generations", "load_student",
-    "load_trained", "maps_of", "output_format", "pairs", "prediction", "predictions", "rotations", "spelling", "stage2_examples",
-    "steps_of", "train", "training_examples", "untrained", "write_rationales",
-]  # fmt: skip

@@ -5,12 +5,8 @@ The core opens it at three places: `tasks.entries` the benchmark, `teachers.choo
 by their own names. Layers: facts, then reasoning, then questions and pretraining, then the benchmark, then the rest.
 """
 
+# fmt: off
 from scicot_utils.microsci.facts import ORDERED, fingerprint, load_world
 from scicot_utils.microsci.pretraining import PHASES, TASKS, lessons, options_line, probes, vocabulary
 from scicot_utils.microsci.questions import SPLITS, questions
 from scicot_utils.microsci.reasoning import FORMS, HELD_OUT_FORMS, Solver
-
-__all__ = [
-    "FORMS", "HELD_OUT_FORMS", "ORDERED", "PHASES", "SPLITS", "TASKS", "Solver", "fingerprint", "lessons",
-    "load_world", "options_line", "probes", "questions", "vocabulary",
-]  # fmt: skip

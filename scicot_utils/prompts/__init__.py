@@ -7,60 +7,16 @@ labels the benchmark uses. A parser returns the benchmark's own label, or its ow
 the text names none.
 """
 
+# fmt: off
 from scicot_utils.prompts.answers import (
-    EMPTY_CONCLUSION,
-    LETTERS,
-    NO_CONCLUSION,
-    NOT_UNDERSTOOD,
-    SEVERAL,
-    UNREAD_REASONS,
-    PromptError,
-    answer_text,
-    cleanse,
-    has_number,
-    has_options,
-    letter,
-    numbers,
-    option_text,
-    options,
-    possible,
-    read_answer,
-    read_by,
+    EMPTY_CONCLUSION, LETTERS, NO_CONCLUSION, NOT_UNDERSTOOD, SEVERAL, UNREAD_REASONS, PromptError, answer_text,
+    cleanse, has_number, has_options, letter, numbers, option_text, options, possible, read_answer, read_by,
     read_conclusion,
 )
 from scicot_utils.prompts.conclusions import Conclusion, conclude, plain, split_thinking
 from scicot_utils.prompts.templates import (
-    ARROW,
-    CUE,
-    FINAL,
-    SEPARATOR,
-    STUDENT_TEMPLATES,
-    TEACHER_PROMPTS,
-    Completion,
-    Exemplar,
-    ParsedPrompt,
-    StudentTemplate,
-    TeacherPrompt,
-    ask,
-    few_shot,
-    need_options,
-    read_completion,
-    read_free,
-    read_prompt,
-    split_answer_rationale,
-    split_rationale_answer,
-    with_rationale,
-    write_answer,
-    write_answer_rationale,
+    ARROW, CUE, FINAL, SEPARATOR, STUDENT_TEMPLATES, TEACHER_PROMPTS, Completion, Exemplar, ParsedPrompt,
+    StudentTemplate, TeacherPrompt, ask, few_shot, need_options, read_completion, read_free, read_prompt,
+    split_answer_rationale, split_rationale_answer, with_rationale, write_answer, write_answer_rationale,
     write_rationale_answer,
 )
-
-__all__ = [
-    "ARROW", "CUE", "EMPTY_CONCLUSION", "FINAL", "LETTERS", "NOT_UNDERSTOOD", "NO_CONCLUSION", "SEPARATOR", "SEVERAL",
-    "STUDENT_TEMPLATES", "TEACHER_PROMPTS", "UNREAD_REASONS", "Completion", "Conclusion", "Exemplar", "ParsedPrompt",
-    "PromptError", "StudentTemplate", "TeacherPrompt", "answer_text", "ask", "cleanse", "conclude", "few_shot",
-    "has_number", "has_options", "letter", "need_options", "numbers", "option_text", "options", "plain", "possible",
-    "read_answer", "read_by", "read_completion", "read_conclusion", "read_free", "read_prompt",
-    "split_answer_rationale", "split_rationale_answer", "split_thinking", "with_rationale", "write_answer",
-    "write_answer_rationale", "write_rationale_answer",
-]  # fmt: skip

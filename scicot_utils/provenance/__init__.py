@@ -5,12 +5,9 @@ writes provenance.json (`study`). The rest says what goes into a record or into 
 from outside (`outside`), the package's files that a notebook runs (`imports`), the machine and the commit (`records`).
 """
 
+# fmt: off
 from scicot_utils.provenance.imports import code, modules
 from scicot_utils.provenance.opening import begin
 from scicot_utils.provenance.outside import InputError, benchmarks, content, fetch, sources
 from scicot_utils.provenance.records import commit, machine
 from scicot_utils.provenance.study import ENGINE, Study
-
-__all__ = [
-    "ENGINE", "InputError", "Study", "begin", "benchmarks", "code", "commit", "content", "fetch", "machine", "modules", "sources",
-]  # fmt: skip

@@ -4,33 +4,13 @@ A recipe's leaf keys are the notebooks' papermill parameters (`schema`). Values 
 `arm_settings`. An ablation is a named set of changed keys under `variants` (`plan`). Every arm has its entry in `arms`.
 """
 
+# fmt: off
 from scicot_utils.recipe.arms import ARMS, REGISTRY, UNTAUGHT
 from scicot_utils.recipe.messages import checked, unknown
 from scicot_utils.recipe.parameters import ad_hoc, as_yaml, assigned, notebook_defaults, parameters
 from scicot_utils.recipe.plan import ELSEWHERE, MAIN, TRANSFER, Recipe
 from scicot_utils.recipe.reading import DEFAULT, load
 from scicot_utils.recipe.schema import (
-    AFTER_STAGE1,
-    ARCHITECTURES,
-    HIDDEN,
-    NOT_LEARNED,
-    OWN,
-    REACHED_BY,
-    SECTION_OF,
-    SECTIONS,
-    Own,
-    Pretraining,
-    Questions,
-    RecipeError,
-    Scalar,
-    Settings,
-    Teacher,
-    Training,
+    AFTER_STAGE1, ARCHITECTURES, HIDDEN, NOT_LEARNED, OWN, REACHED_BY, SECTION_OF, SECTIONS, Own, Pretraining,
+    Questions, RecipeError, Scalar, Settings, Teacher, Training,
 )
-
-__all__ = [
-    "AFTER_STAGE1", "ARCHITECTURES", "ARMS", "DEFAULT", "ELSEWHERE", "HIDDEN", "MAIN", "NOT_LEARNED", "OWN", "REACHED_BY", "REGISTRY",
-    "SECTIONS", "SECTION_OF", "TRANSFER", "UNTAUGHT", "Own", "Pretraining", "Questions", "Recipe",
-    "RecipeError", "Scalar", "Settings", "Teacher", "Training", "ad_hoc", "as_yaml", "assigned", "checked", "load", "notebook_defaults",
-    "parameters", "unknown",
-]  # fmt: skip

@@ -5,7 +5,6 @@ claims. Notebooks that make or train something import `style` alone, so that a c
 training again.
 """
 
-# ruff: noqa: F401, I001 (what the package offers, listed once)
 # fmt: off
 from scicot_utils.report.accuracy import (
     accuracy_figure, accuracy_table, by_test, by_test_figure, by_test_summary, by_test_table, chance_summary,

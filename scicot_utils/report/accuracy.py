@@ -119,7 +119,7 @@ def grid_summary(rows: Sequence[Row], keys: Sequence[str]) -> str:
         sentence = f"{arm_name(arm)}: {percent(best[0]['mean'])}"
         if len(variants) > 1:
             values = " or ".join(", ".join(f"{key} {row[key]:g}" for key in keys) for row in best)
-            sentence += f" with {values}, the worst of the grid {percent(min(row['mean'] for row in variants))}"
+            sentence += f" with {values} (worst setting {percent(min(row['mean'] for row in variants))})"
         sentences.append(sentence)
     return f"Mean of both scorings on validation. {'; '.join(sentences)}."
 
@@ -203,7 +203,7 @@ def by_test_figure(
     legend += [plt.Line2D([], [], ls=style, label=name, color="#555555") for name, style in styles.items()]
     legend_below(figure, legend, 4)
     arms = [arm for arm in arms if arm in IN_ALT_TEXT]
-    return Picture(figure, f"Right answers on each test. {by_test_summary(rows, arms)}")
+    return Picture(figure, f"Accuracy on each test. {by_test_summary(rows, arms)}")
 
 
 def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:

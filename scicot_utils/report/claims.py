@@ -46,7 +46,7 @@ CLAIMS = (
     ),
     Claim(
         "Sci-CoT, abstract",
-        "Separating rationale and answer uses the rationale more efficiently than one stage",
+        "Two-stage uses rationales more efficiently than one-stage",
         "no figure in the abstract",
         ("two_stage", "rationale_answer"),
         (),
@@ -55,8 +55,8 @@ CLAIMS = (
     Claim(
         "Fine-tune-CoT's question",
         "Fine-tuning on rationales outperforms fine-tuning on answers",
-        "its released results, Flan-T5 60M, twelve tasks: above on one (Shuffled Objects), equal on one (Coin Flip), "
-        "below on ten",
+        "released results of Flan-T5 60M on twelve tasks: fine-tuning on rationales is more accurate on one (Shuffled "
+        "Objects), equal on one (Coin Flip), less accurate on ten",
         ("rationale_answer", "answer_only"),
         (),
         "the twelve tasks, with the paper's students",
@@ -64,21 +64,21 @@ CLAIMS = (
     Claim(
         "Fine-tune-CoT's question",
         "More rationales per question (diverse reasoning) improve the student",
-        "its released results, Flan-T5 60M, nine tasks, D = 8 or 64 against D = 1: above on eight, equal on one "
+        "released results of Flan-T5 60M on nine tasks: D = 8 or 64 is more accurate than D = 1 on eight, equal on one "
         "(Coin Flip)",
         ("rationale_answer", "rationale_answer"),
         (),
-        "recipes symbolic (its shipped record has its own page) and finetune_cot; here the largest D is compared with "
-        "the smallest",
+        "recipes symbolic (its shipped record is on the page Fine-tune-CoT's tasks) and finetune_cot; the largest D is "
+        "compared with the smallest",
     ),
     Claim(
-        "presupposed by Sci-CoT",
-        "The answer step reads the rationale it is given",
+        "Sci-CoT, implicit",
+        "The second stage's answer depends on its rationale",
         "no figure in the abstract",
         ("two_stage", "two_stage_shuffled_rationale"),
         (),
-        "how often the student follows a rationale that argues for another option (notebook 05); a shuffled rationale "
-        "is also out of distribution, so many answers name no option, and the ranked figure is more informative",
+        "the share of counterfactual rationales that the student follows (notebook 05). A shuffled rationale is out of "
+        "distribution, so many generated answers name no option; the ranked accuracy is more informative",
     ),
 )
 
@@ -130,7 +130,7 @@ def _evidence(
     """What was measured, what it is in the variants, and the verdict."""
     comparisons = of_pairs(comparisons, [claim.pair])
     if recipe.plumbing:
-        return "a plumbing run", "–", "not run here"
+        return "not measured: this recipe only checks the pipeline", "–", "not run here"
     if claim.datasets and not {*claim.datasets} & {*recipe.distill}:
         return f"needs {' or '.join(claim.datasets)}", "–", "not run here"
     if not comparisons:
@@ -139,7 +139,7 @@ def _evidence(
     rows = [row for row in comparisons if row.get("second of") == first_sweep]
     if rows[0]["seeds"] < MIN_SEEDS:
         measured = "; ".join(f"{row['measure']} {points(row)}" for row in rows)
-        return f"{measured}; {plural(rows[0]['seeds'], 'seed')}, a verdict takes {MIN_SEEDS}", "–", "too few seeds"
+        return f"{measured}; {plural(rows[0]['seeds'], 'seed')} (a verdict needs {MIN_SEEDS})", "–", "too few seeds"
     outcome, elsewhere = verdict(direction(row, settings) for row in rows), "–"
     other_sweeps = [row for row in comparisons if row.get("second of") != first_sweep]
     if by_variant := _verdicts(recipe, [*of_pairs(in_variants, [claim.pair]), *other_sweeps], settings):
@@ -197,7 +197,7 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
 def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], settings: Settings) -> str:
     """Two-stage beside its two rivals in a few sentences, whatever came out."""
     if recipe.plumbing:
-        return f"This is a plumbing run and shows no result: {recipe.plumbing}"
+        return f"This recipe only checks the pipeline, so there are no results: {recipe.plumbing}"
     sentences = []
     for row in [row for pair in HEADLINE[:2] for row in of_pairs(comparisons, [pair])]:
         arms = (row["first"], row["second"])
@@ -209,7 +209,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
         return "This recipe does not run the arms of the headline comparison, so there is no headline."
     seeds, questions = comparisons[0]["seeds"], comparisons[0]["n"]
     if seeds < MIN_SEEDS:
-        sentences.append(f"Fewer than {MIN_SEEDS} seeds carry no verdict.")
+        sentences.append(f"There is no verdict with fewer than {MIN_SEEDS} seeds.")
     size = f"{questions} test questions, {plural(seeds, 'seed')}"
     return f"Measured on {recipe.distill[0]} ({size}). {' '.join(sentences)}"
 

@@ -210,7 +210,9 @@ def variants_summary(
     for pair in pairs:
         if rows := of_pairs(comparisons, [pair], "generated"):
             differences = "; ".join(f"{row['variant']} {points_and_reservation(row, settings)}" for row in rows)
-            sentences.append(f"By variant, {pair_name(*pair)}, generated, in points: {differences}.")
+            sentences.append(
+                f"Difference in generated accuracy by variant, {pair_name(*pair)}, in percentage points: {differences}."
+            )
     return " ".join(sentences)
 
 
@@ -251,7 +253,7 @@ def would_settle(row: Row, settings: Settings) -> str:
     """
     enough = partial(_enough, row, settings)
     if enough(1.0, row["seeds"]):
-        return "the same number of other test questions and seeds"
+        return "as many further test questions and seeds"
     sizes = [1.1**step for step in range(1, 90)]  # up to some five thousand times as many
     ways = []
     if size := next((size for size in sizes if enough(size, row["seeds"])), None):
@@ -313,7 +315,7 @@ def _span(pair: tuple[str, str], rows: Sequence[Row], settings: Settings) -> str
     ends = [pick(rows, key=lambda row: row["difference"]) for pick in (min, max)]
     least, most = (f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in ends)
     span = least if len(rows) == 1 else f"from {least} to {most}"
-    return f"{pair_name(*pair)}, generated, {span}, told apart and above zero in {above} of {len(rows)}"
+    return f"{pair_name(*pair)}, generated, {span}, significantly above zero in {above} of {len(rows)}"
 
 
 def common_comparisons(here: Sequence[Row], there: Sequence[Row]) -> list[Row]:
@@ -333,16 +335,16 @@ def agreement_summary(rows: Sequence[Row], here: str, there: str) -> str:
     settled = [row for row in rows if row["settled"]]
     same = [row for row in settled if row["predicted"] * row["difference"] > 0]
     opposite = [
-        f"{pair_name(row['first'], row['second'])}, {row['measure']}, {row['predicted']:+z.1f} in {here} and "
+        f"{pair_name(row['first'], row['second'])}, {row['measure']}, {row['predicted']:+z.1f} on {here} and "
         f"{row['difference']:+z.1f} on {there}"
         for row in settled
         if interval_side(row, 0) == ("below" if row["predicted"] > 0 else "above")
     ]
     rank = stats.spearmanr([row["predicted"] for row in rows], [row["difference"] for row in rows]).statistic
     return (
-        f"{here} has {plural(len(settled), 'difference')} between arms distinguishable from zero. "
-        f"{len(same)} of {len(settled)} have the same sign on {there}; {len(opposite)} of {len(settled)} have the "
-        f"opposite sign there, with an interval that excludes zero{in_brackets(opposite)}. "
+        f"On {here}, {plural(len(settled), 'difference')} between arms can be distinguished from zero. "
+        f"On {there}, {len(same)} of these have the same sign; {len(opposite)} have the opposite sign and an interval "
+        f"that excludes zero{in_brackets(opposite)}. "
         f"The rank correlation of all {len(rows)} differences is {rank:.2f}."
     )
 
@@ -359,7 +361,7 @@ def agreement_figure(rows: Sequence[Row], here: str, there: str) -> Picture:
     for row, pair in zip(rows, pairs, strict=True):
         values, (_, colour) = (row["difference"], row["low"], row["high"]), MARKS[row["measure"]]
         draw_interval(axes, values, row["predicted"], upright=True, color=colour, marker=markers[pair])
-    axes.set(xlabel=f"difference in {here}, percentage points", ylabel=f"difference on {there}, percentage points")
+    axes.set(xlabel=f"difference on {here}, percentage points", ylabel=f"difference on {there}, percentage points")
     legend = [legend_mark(pair, marker) for pair, marker in markers.items()]
     legend += [plt.Line2D([], [], color=colour, label=measure) for measure, (_, colour) in MARKS.items()]
     legend_below(figure, legend, 1)

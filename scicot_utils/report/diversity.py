@@ -71,7 +71,7 @@ def reference_summary(rows: Sequence[Row], lines: Lines, arm: str) -> str:
     sentences = []
     for test, (name, share) in lines.items():
         if results := [
-            f"{percent(row['mean'])} {row['scoring']}, its interval {stands[interval_side(row, share)]} that figure"
+            f"{percent(row['mean'])} {row['scoring']}, its interval {stands[interval_side(row, share)]} that accuracy"
             for row in rows
             if (row["test"], row["arm"]) == (test, arm)
         ]:

@@ -143,7 +143,7 @@ def orders_summary(rows: list[Row]) -> str:
         shares.append(f"{same} (accuracy {least} to {most}, by position of the right option)")
     if not shares:
         return "No arm answered in several orders: the recipe's order_questions is 0."
-    return f"Same option written in every order of the options: {'; '.join(shares)}."
+    return f"Share of questions with the same option written in every order: {'; '.join(shares)}."
 
 
 def _by_position(row: Row) -> dict[str, float]:
@@ -187,6 +187,6 @@ def sizes_summary(sizes: pd.DataFrame) -> str:
             f"({row['parameters']:,} parameters, variant {row['variant']})"
             for row in (student, *least)
         )
-        beside = ", ".join(others) or "no other arm answers with as many"
+        beside = ", ".join(others) or "no other arm has as many"
         sentences.append(f"{first}; with at least as many parameters: {beside}.")
     return " ".join(sentences) or f"This recipe has no {arm_name('two_stage')} student to compare with."

@@ -65,7 +65,7 @@ def training_followed(recipe: Recipe, dataset: str, questions: Questions) -> lis
     passages = [
         (f"The teacher read, for {source}", completion["prompt"]),
         ("It wrote", completion["text"]),
-        (f"The rationale kept from it (right answer: {_option(question, question['answer'])})", rationale),
+        (f"The rationale taken from the completion (right answer: {_option(question, question['answer'])})", rationale),
     ]
     generated = {}
     if "two_stage" in recipe.trained_arms(MAIN) and recipe.settings("two_stage").stage2_source != "teacher":

@@ -86,10 +86,10 @@ def keep(recipe: Recipe) -> Path:
         tables.write_text(target / file.name, file.read_text(encoding="utf-8"))
     runs = [*pretrained.values(), *(paths.run(recipe.name, *run) for run in recipe.runs())]
     tables.write_json(folder / "provenance.json", _provenance(recipe, runs))
-    students = "| `students` | what the students know that were pretrained for it |\n" if pretrained else ""
+    students = "| `students` | knowledge of the students that were pretrained for it |\n" if pretrained else ""
     tables.write_text(
         folder / "README.md",
-        f"# What recipe `{recipe.name}` came to\n\n{recipe.description}\n\n{Record(recipe.name).summary().text}\n\n"
+        f"# Results of recipe `{recipe.name}`\n\n{recipe.description}\n\n{Record(recipe.name).summary().text}\n\n"
         "| file | what |\n| --- | --- |\n"
         "| `metrics.csv` | every measure of every run, to six decimals; those of single forms of question for the main "
         f"variant on validation only |\n| `tables` | what the notebooks show |\n{students}"
@@ -151,8 +151,13 @@ class Record:
         return pd.read_csv(paths.record(self.recipe) / "metrics.csv", keep_default_na=False)
 
     def table(self, name: str) -> list[Row]:
-        """The rows of one of its tables."""
+        """The rows of one of its tables. Raises ReportError, one line, where it is missing."""
         file = paths.record(self.recipe) / "tables" / f"{name}.csv"
+        if not file.is_file():
+            raise ReportError(
+                f"{paths.relative(file)}: missing from the shipped record; restore it from the repository: git checkout -- "
+                f"{paths.relative(paths.record(self.recipe))}"
+            )
         missing = {column: ["", "nan"] for column in MAY_LACK}
         return pd.read_csv(file, keep_default_na=False, na_values=missing).to_dict("records")
 
@@ -179,10 +184,10 @@ class Record:
         commits += " (in part with changes that were not committed)" if True in record["modified"] else ""
         return Paragraph(
             f"Record of recipe {self.recipe}: seeds {', '.join(map(str, record['recipe']['seeds']))}; "
-            f"{record['notebook_runs']} notebook runs of {record['seconds'] / 3600:.1f} hours in sum, "
+            f"{record['notebook_runs']} notebook runs of {record['seconds'] / 3600:.1f} hours in total, "
             f"between {started:%Y-%m-%d %H:%M} and {ended:%Y-%m-%d %H:%M} UTC, "
             f"on {' and '.join(record['processor'])} ({' and '.join(map(str, record['cores']))} cores); "
-            f"commit {commits}. {record.get('tested_again', '')}To make it again: make book RECIPE={self.recipe}."
+            f"commit {commits}. {record.get('tested_again', '')}To reproduce it: make book RECIPE={self.recipe}."
         )
 
 

@@ -4,24 +4,11 @@
 `reading` reads, splits and samples. `checks` looks for repeated questions.
 """
 
+# fmt: off
 from scicot_utils.recipe import TRANSFER
 from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps, splits_of
 from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
 from scicot_utils.tasks.reading import (
-    layout,
-    load,
-    paper_draw,
-    paper_split,
-    preflight,
-    sample,
-    sizes_of,
-    unseen,
-    with_others,
+    layout, load, paper_draw, paper_split, preflight, sample, sizes_of, unseen, with_others,
 )
-
-__all__ = [
-    "EMBEDDED", "HELD_OUT", "SPLITS", "TASKS", "TRANSFER", "TRUTH", "Task", "TaskError", "content_key", "deduplicate",
-    "kind_of", "layout", "load", "near_duplicates", "overlaps", "paper_draw",
-    "paper_split", "preflight", "sample", "sizes_of", "splits_of", "task", "unseen", "with_others",
-]  # fmt: skip

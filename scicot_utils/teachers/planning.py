@@ -9,7 +9,8 @@ from typing import Any
 from scicot_utils import cache
 from scicot_utils.recipe import MAIN, Recipe, Settings
 from scicot_utils.tables import Row
-from scicot_utils.teachers.asking import request_of, usd_text
+from scicot_utils.teachers.asking import request_of
+from scicot_utils.teachers.budget import usd_text
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 
 
