@@ -543,3 +543,36 @@ def test_options_in_another_order_are_other_questions(tmp_path):
         path.write_text(logged.format(options), encoding="utf-8")
         response = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
         assert response.finish_reason == finish
+
+
+def test_a_json_object_may_hold_texts_by_their_questions_ids(tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({"q0": TEXT, "q1": "Hm."}), encoding="utf-8")
+    assert [row["teacher_answer"] for row in read(path, ids=("q0", "q1"))] == ["B", ""]
+
+
+def test_parts_of_a_text_are_joined_without_thoughts_and_samples_are_not(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    parts = [
+        {"text": "Is it A? The answer is A.", "thought": True},
+        {"text": "Birds fly.\n"},
+        {"text": "The answer is B."},
+    ]
+    path.write_text(json.dumps({"key": "q0", "parts": parts}), encoding="utf-8")
+    [row] = read(path, columns="id=key, text=parts")
+    assert (row["rationale"], row["teacher_answer"]) == ("Birds fly.", "B")
+    samples = [{"index": n, "text": TEXT, "finish_reason": "stop"} for n in range(2)]
+    path.write_text(json.dumps({"key": "q0", "outputs": samples}), encoding="utf-8")
+    with pytest.raises(TeacherError, match=r"reach inside with dots.*; found key, outputs\)"):
+        read(path, columns="id=key, text=outputs")
+
+
+def test_a_message_names_the_columns_that_were_found_and_a_file_that_is_no_text(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"instruction": "Which is it?", "output": TEXT}), encoding="utf-8")
+    with pytest.raises(TeacherError, match=r"\(no column 'text'; found instruction, output\)"):
+        read(path)
+    packed = tmp_path / "answers.jsonl.zst"
+    packed.write_bytes(b"(\xb5/\xfd\x04")
+    with pytest.raises(TeacherError, match=r"answers.jsonl.zst is no text; unpack it"):
+        read(packed)
