@@ -32,10 +32,15 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = string.ascii_uppercase
-LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's text: "Which flies? (A) raft (B) robin"
+# Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
+LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
+OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
 # An option with its label: "A)21", "(B) No", "C. fish".
 LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
-LETTERED = re.compile(r"(?:^|[\s,]+)\(?([A-Za-z]) ?\)\s*")  # before each option of a text: "a ) 38 , b ) 27.5"
+# Before each option of a text: "a ) 38 , b ) 27.5"
+LETTERED = re.compile(r"(?:^|[\s,]+)(\(?)([A-Za-z]) ?([).．、])\s*")
+# A worked solution, to the answer at its end
+WORKED = re.compile(r".*(?:####|\\boxed ?\{)([^{}]*)(?:\}[^{}]*)?", re.DOTALL)
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -95,6 +100,13 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
                 questions.append(_parse_row(source, own, row, default_id, split))
             except RowFault as fault:
                 _reject(source, str(fault), own, left_out, split)
+    for split in SPLITS:
+        of_split = [question for question in questions if question.split == split]
+        if of_split and all(question.gold is None and question.answer in ("", "-1") for question in of_split):
+            raise TaskError(
+                f"{name}: no question of split {split} has an answer, as where publishers keep those of their test set back; "
+                "leave that split out, and call another one test"
+            )
     is_open = not own.options and not own.answer_set
     converted = _open(name, own, questions, left_out) if is_open else _with_options(own, questions, left_out)
     by_split = _assign_splits(own, converted)
@@ -179,11 +191,15 @@ def _option_columns(own: Own) -> list[str]:
 
 def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
-    labels, texts = _without_labels(*_options(own, row))
+    cells = {column: _text(rows.at(row, column)) for column in _question_columns(own)}
+    if own.options in cells:  # listed in the question's text
+        cells[own.options], labels, texts = _split_listed(cells[own.options])
+    else:
+        labels, texts = _without_labels(*_options(own, row))
     identifier = _text(rows.at(row, own.id)) if own.id else default_id
     if not identifier:
         raise RowFault("its id is empty")
-    question = " ".join(" ".join(_text(rows.at(row, column)) for column in _question_columns(own)).split())
+    question = " ".join(" ".join(cells.values()).split())
     if not question:
         raise RowFault("the question is empty")
     if (scores := _scores(rows.at(row, own.answer), texts)) is not None:
@@ -204,7 +220,7 @@ def _text(value: Any) -> str:
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str | int | Decimal | datetime.date):
         raise RowFault(
-            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem"
+            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem or answers.0"
         )
     if "\0" in str(value):
         raise RowFault("a text holds a null byte")
@@ -283,10 +299,24 @@ def _from_text(text: str) -> Any:
             return parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    start, *parts = LETTERED.split(text.strip())
-    if start or len(parts) < 4 or "".join(parts[::2]).upper() != LABELS[: len(parts) // 2]:
-        raise RowFault(f"its options are neither a list nor JSON of one: {text[:60]!r}")
-    return parts[1::2]
+    return _split_listed(text.strip(), alone=True)[2]
+
+
+def _split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
+    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`. A letter A
+    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them.
+    """
+    of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
+    for mark in LETTERED.finditer(text):
+        of_style.setdefault((mark[1], mark[3]), []).append(mark)
+    for marks in of_style.values():
+        marks = marks[max((i for i, mark in enumerate(marks) if mark[2] in "Aa"), default=0) :]
+        labels = [mark[2] for mark in marks]
+        if len(labels) > 1 and not (alone and marks[0].start()) and "".join(labels).upper() == LABELS[: len(labels)]:
+            ends = [*(mark.start() for mark in marks[1:]), len(text)]
+            texts = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
+            return OPTIONS_CUE.sub("", text[: marks[0].start()]), labels, texts
+    raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
 
 
 def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
@@ -404,14 +434,17 @@ def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
     """(split, row) of each question with an open answer of the file's kind. Of a worked solution as GSM8K's, `… #### 18`,
-    the answer is what follows the last mark.
+    or MATH's, `… \\boxed{18}.`, the answer is what follows the last mark.
     """
-    questions = [replace(question, answer=question.answer.rpartition("####")[2].strip()) for question in questions]
+    worked = [(question, WORKED.fullmatch(question.answer)) for question in questions]
+    questions = [replace(question, answer=match[1].strip()) if match else question for question, match in worked]
     labels = {*LABELS, *"12345678"}
-    if questions and all(question.answer in labels and LISTED.search(question.question) for question in questions):
+    if questions and all(
+        _bare(question.answer) in labels and LISTED.search(question.question) for question in questions
+    ):
         raise TaskError(
             f"{name}: its answers are labels of options that its questions list in their text, as in '(A) … (B) …'; allowed: "
-            "the options in columns of their own, or in one with a list, named in the recipe as options"
+            "as options that column itself, or columns of their own, or one with a list"
         )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     answers = sorted({question.answer.lower() for question in questions if question.answer})
@@ -420,15 +453,14 @@ def _open(
         raise TaskError(
             f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers{few}, or give them as options"
         )
-    kind, converted = own.answers or next(iter(kinds), "word"), []
+    kind, converted = own.answers or next(iter(kinds), ""), []
     for question in questions:
         answer = question.answer
         if kind == "yes_no":
             answer = {"1": "yes", "0": "no"}.get(answer, answer)
-        if kind_of(answer) != kind:
-            fault = (
-                f"its answer '{question.answer[:80]}' is no {kind.replace('_', ' or ')} that could be read from a text"
-            )
+        if kind_of(answer) != kind or not kind:
+            wanted = kind.replace("_", " or ") or "word, number, or yes or no"
+            fault = f"its answer '{question.answer[:80]}' is no {wanted} that could be read from a text"
             _reject(f"{question.source} (id {question.id})", fault, own, left_out, question.split)
             continue
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
