@@ -426,3 +426,8 @@ def test_a_denial_or_several_answers_in_other_markup_and_other_languages_are_unr
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"
+
+
+def test_of_several_questions_that_a_text_asks_itself_none_is_the_one_asked(question):
+    text = "Here they are.\n\nQ: Which burns?\nA: The answer is (A).\n\nQ: Which is light?\nA: The answer is ({}).\n\nQ: Which"
+    assert [read(question(GAS), text.format(mark)) for mark in "AD"] == ["A", ""]

@@ -179,16 +179,21 @@ def conclude(text: str, last_letter: str = "H") -> Conclusion:
     """The last conclusion of a text, in which a letter from A to `last_letter` may name an option. If there is none, the
     whole text is `before`, and the rule is ''.
 
-    Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. A
-    repetition directly before the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object
-    with reasoning and answer, the reasoning's words are `before`.
+    Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. If
+    every conclusion answers such a question, and they differ, the words name all of them. A repetition directly before
+    the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object with reasoning and answer,
+    the reasoning's words are `before`.
     """
     text = split_thinking(text)[1].partition("<think>")[0].strip()
     if reply := _json_reply(text, last_letter):
         return reply
-    head = NEXT_QUESTION.split(text)[0].rstrip()
-    last = _last(head, last_letter) if head != text else None
-    return last or _last(text, last_letter) or Conclusion(text, "", "", "")
+    head, *others = map(str.rstrip, NEXT_QUESTION.split(text))
+    if others and (last := _last(head, last_letter)):
+        return last
+    last = _last(text, last_letter) or Conclusion(text, "", "", "")
+    answers = [answer.words for other in others if (answer := _last(other, last_letter))]
+    differ = any(not _alike(words, last.words) for words in answers)
+    return replace(last, words=" or ".join(answers)) if differ else last
 
 
 REASONING = ("reasoning", "rationale", "explanation", "thoughts", "thought", "analysis", "steps", "solution")
