@@ -38,7 +38,8 @@ def content(path: Path) -> bytes:
     if kind(path) == ".parquet":
         return data
     try:
-        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig").encode()
+        marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return data.decode("utf-16" if marked else "utf-16-le" if data[1:2] == b"\0" else "utf-8-sig").encode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         if not kind(path):

@@ -576,3 +576,5 @@ def test_a_message_names_the_columns_that_were_found_and_a_file_that_is_no_text(
     packed.write_bytes(b"(\xb5/\xfd\x04")
     with pytest.raises(TeacherError, match=r"answers.jsonl.zst is no text; unpack it"):
         read(packed)
+    path.write_bytes(json.dumps({"id": "q0", "text": TEXT}).encode("utf-16-le"))
+    assert read(path)[0]["kept"]

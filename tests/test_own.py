@@ -588,3 +588,13 @@ def test_a_json_object_may_hold_the_rows_as_its_only_list_of_objects(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"name": "sums", "settings": {"n": 3}, "tags": ["x"], "items": ROWS}), encoding="utf-8")
     assert load(path) == load(write(tmp_path / "reference.jsonl"))
+
+
+def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
+    """As the labels of natural-language inference; each kind is read where the recipe says which."""
+    path = write(tmp_path / "a.jsonl", right=lambda row: int(row["n"][1:]) % 3)
+    with pytest.raises(TaskError, match="its answers are 0, 1, 2 alone; say with answers what they are"):
+        load(path, options="")
+    first = {kind: load(path, options="", answers=kind)[0] for kind in ("number", "so, open, not so")}
+    assert first["number"]["id"] == "q1" and first["number"]["answer"] == "1"
+    assert first["so, open, not so"]["choices"]["text"][1] == "open" and first["so, open, not so"]["answer"] == "B"

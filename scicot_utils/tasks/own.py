@@ -444,7 +444,7 @@ def _open(
     ):
         raise TaskError(
             f"{name}: its answers are labels of options that its questions list in their text, as in '(A) … (B) …'; allowed: "
-            "as options that column itself, or columns of their own, or one with a list"
+            "that column as options, too, or options in columns of their own, or in one with a list"
         )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     answers = sorted({question.answer.lower() for question in questions if question.answer})
@@ -452,6 +452,12 @@ def _open(
         few = f", or list them, as in answers: {', '.join(answers)}" if len(answers) <= 8 else ""
         raise TaskError(
             f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers{few}, or give them as options"
+        )
+    places = [str(place) for place in range(len(answers) + 1)]
+    if not own.answers and 1 < len(answers) <= len(questions) / 10 and answers in (places[:-1], places[1:]):
+        raise TaskError(
+            f"{name}: its answers are {', '.join(answers)} alone; say with answers what they are: number, yes_no, or the words "
+            "that they stand for, in this order, as in answers: yes, no, maybe"
         )
     kind, converted = own.answers or next(iter(kinds), ""), []
     for question in questions:
