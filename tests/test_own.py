@@ -598,3 +598,31 @@ def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
     first = {kind: load(path, options="", answers=kind)[0] for kind in ("number", "so, open, not so")}
     assert first["number"]["id"] == "q1" and first["number"]["answer"] == "1"
     assert first["so, open, not so"]["choices"]["text"][1] == "open" and first["so, open, not so"]["answer"] == "B"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        " ['{0}' '{1}'\n \"{2}'s\"]", "{{'text': array(['{0}', '{1}',\n       \"{2}'s\"], dtype=object), 'label': array(['A', 'B', 'C'], dtype='<U1')}}",
+        "{{'label': array(['A', 'B', 'C']), 'text': array(['{0}', '{1}', \"{2}'s\"])}}",
+    ],
+)  # fmt: skip
+def test_options_may_be_a_text_of_arrays_as_numpy_writes_them(tmp_path, options):
+    """As in a CSV file that pandas wrote of a table from the hub."""
+    rows = load(write(tmp_path / "a.csv", options=lambda row: options.format(*row["options"])))
+    first = next(row for row in rows if row["id"] == "q7")
+    assert (first["choices"]["text"], first["answer"]) == (["14", "15", "70's"], "A")
+
+
+def test_what_a_mapping_has_no_text_for_is_no_option(tmp_path):
+    """As Parquet fills the mappings of questions with fewer options."""
+
+    def few(row):
+        return dict(zip("ABC", [*row["options"][:2], row["options"][2] if row["n"] == "q1" else None], strict=True))
+
+    for name in ("a.jsonl", "a.parquet"):
+        rows = load(write(tmp_path / name, options=few))
+        assert {row["id"]: len(row["choices"]["text"]) for row in rows if row["id"] in ("q1", "q7")} == {
+            "q1": 3,
+            "q7": 2,
+        }

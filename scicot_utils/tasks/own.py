@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import datetime
 import functools
+import io
 import json
 import random
 import re
 import string
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -251,6 +253,7 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     elif isinstance(value, Mapping) and columns[0] == own.answer:
         texts = list(value)  # the keys of scores
     elif isinstance(value, Mapping):
+        value = {label: text for label, text in value.items() if text is not None}  # as Parquet fills shorter ones
         labels, texts = list(value.keys()), list(value.values())
     elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
         labels, texts = [option.get("label") for option in value], [option.get("text") for option in value]
@@ -293,13 +296,28 @@ def _only_one(scores: list[Any], texts: list[str]) -> int:
 
 
 def _from_text(text: str) -> Any:
-    """Options or scores from a text: JSON, a list or mapping as Python writes it, or `a ) 38 , b ) 27.5` as in MathQA."""
-    for parse in (json.loads, ast.literal_eval):
+    """Options or scores from a text: JSON, a list or mapping as Python or NumPy writes it, or `a ) 38 , b ) 27.5` as in
+    MathQA.
+    """
+    for parse in (json.loads, lambda text: ast.literal_eval(_without_arrays(text))):
         try:
             return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
             continue
     return _split_listed(text.strip(), alone=True)[2]
+
+
+def _without_arrays(text: str) -> str:
+    """A list or mapping as Python writes it, also from one that holds arrays as NumPy writes them: `['a' 'b']`, or
+    `array(['a', 'b'], dtype=object)`, as in a CSV file that pandas wrote.
+    """
+    words: list[str] = []
+    for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline):
+        if token.type == tokenize.STRING and words and words[-1][-1] in "'\"":
+            words.append(",")
+        words += [token.string] if token.string.strip() else []
+    arrays = r"(?<![^\0])array\0\(\0(.*?)\0(?:,\0dtype\0=\0[^\0]+\0)?\)"
+    return re.sub(arrays, r"\1", "\0".join(words), flags=re.DOTALL).replace("\0", " ")
 
 
 def _split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
