@@ -431,3 +431,21 @@ def test_a_box_may_hold_braces_in_braces(question):
 def test_of_several_questions_that_a_text_asks_itself_none_is_the_one_asked(question):
     text = "Here they are.\n\nQ: Which burns?\nA: The answer is (A).\n\nQ: Which is light?\nA: The answer is ({}).\n\nQ: Which"
     assert [read(question(GAS), text.format(mark)) for mark in "AD"] == ["A", ""]
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "rest"),
+    [
+        ("<think>\nIt burns. The answer is (B).", "\n</think>"),
+        ("<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("<|start|>assistant<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("[THINK]The answer is (B).", "[/THINK]"), ("<seed:think>The answer is (B).", "</seed:think>"),
+        ("◁think▷The answer is (B).", "◁/think▷"), ("analysisThe answer is (B).", "assistantfinal"),
+    ],
+)  # fmt: skip
+def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
+    completion = prompts.read_free(question(GAS), f"{thoughts}{rest}It burns. The answer is (A).<|return|>")
+    assert (completion.rationale, completion.answer) == ("It burns.", "A")
+    assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
+    if not thoughts.startswith("analysis"):  # which a text may begin with
+        assert read(question(GAS), thoughts) == ""

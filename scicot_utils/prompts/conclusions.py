@@ -133,7 +133,7 @@ SENTENCE = re.compile(
 )  # Chinese ones end without a space
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")  # a Chinese character counts as one
 NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|end\w*\|>|</s>",
+    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|(?:end\w*|return)\|>|</s>",
     re.IGNORECASE,
 )  # a question that a model goes on to ask itself
 ITEM = r"(?:[-*•]|\d{1,2}[.)]) "  # the start of a list's item
@@ -225,14 +225,27 @@ TAKEN_BACK = re.compile(
 )
 
 
+THOUGHTS = (  # (before, after) the thoughts of reasoning models, in order of frequency
+    ("<think>", "</think>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),  # gpt-oss, and what is
+    ("analysis", "assistantfinal"),  # left of its marks in a text without special tokens
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("◁think▷", "◁/think▷"),
+)
+
+
 def split_thinking(text: str) -> tuple[str, str]:
-    """(thoughts, answer) of a text that begins with a `<think>` block. A template may have written the opening tag."""
-    thoughts, closing_tag, answer = text.rpartition("</think>")
-    if not closing_tag:
-        if not text.lstrip().startswith("<think>"):
-            return "", text
-        thoughts, answer = text, ""
-    return thoughts.strip().removeprefix("<think>").strip(), answer.strip()
+    """(thoughts, answer) of a text that begins with thoughts (THOUGHTS). A template may have written the opening mark."""
+    begin = text.strip().removeprefix("<|start|>assistant")
+    for opening, closing in THOUGHTS:
+        thoughts, found, answer = begin.rpartition(closing)
+        if not found and begin.startswith(opening) and not opening.isalpha():
+            thoughts, answer = begin, ""
+        elif not found:
+            continue
+        return thoughts.strip().removeprefix(opening).strip(), answer.strip()
+    return "", text
 
 
 def _last(text: str, last_letter: str) -> Conclusion | None:
