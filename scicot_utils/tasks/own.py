@@ -195,7 +195,7 @@ def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> 
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
     cells = {column: _text(rows.at(row, column)) for column in _question_columns(own)}
     if own.options in cells:  # listed in the question's text
-        cells[own.options], labels, texts = _split_listed(cells[own.options])
+        cells[own.options], labels, texts = split_listed(cells[own.options])
     else:
         labels, texts = _without_labels(*_options(own, row))
     identifier = _text(rows.at(row, own.id)) if own.id else default_id
@@ -304,7 +304,7 @@ def _from_text(text: str) -> Any:
             return parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
             continue
-    return _split_listed(text.strip(), alone=True)[2]
+    return split_listed(text.strip(), alone=True)[2]
 
 
 def _without_arrays(text: str) -> str:
@@ -320,9 +320,9 @@ def _without_arrays(text: str) -> str:
     return re.sub(arrays, r"\1", "\0".join(words), flags=re.DOTALL).replace("\0", " ")
 
 
-def _split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
+def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
     """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`. A letter A
-    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them.
+    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none.
     """
     of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
     for mark in LETTERED.finditer(text):
