@@ -53,9 +53,9 @@ def content(path: Path) -> bytes:
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`; a
-    JSON file may be one of texts, which are the column `text`, or hold its rows in an object, under one of ROWS_UNDER or
-    as its only list of objects.
+    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`, or columns
+    of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
+    object, under one of ROWS_UNDER or as its only list of objects.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
@@ -77,7 +77,11 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
         document = next(iter(lists), document)
     if isinstance(document, dict) and len(document) > 1 and not {"id", "data"} & document.keys():
         if _are_objects(document, dict):
-            document = [{"id": key} | row for key, row in document.items()]
+            places = dict.fromkeys(key for row in document.values() for key in row)
+            if all(place.isdecimal() for place in places):  # columns of cells by their places, as pandas writes them
+                document = [{name: cells.get(place) for name, cells in document.items()} for place in places]
+            else:
+                document = [{"id": key} | row for key, row in document.items()]
         elif kind(path) == ".json" and all(isinstance(text, str) for text in document.values()):
             document = [{"id": key, "text": text} for key, text in document.items()]
     yield from enumerate(document if isinstance(document, list) else [document], start=1)

@@ -587,7 +587,9 @@ def test_the_answer_of_a_worked_solution_may_stand_in_its_last_box(tmp_path):
 def test_a_json_object_may_hold_the_rows_as_its_only_list_of_objects(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"name": "sums", "settings": {"n": 3}, "tags": ["x"], "items": ROWS}), encoding="utf-8")
-    assert load(path) == load(write(tmp_path / "reference.jsonl"))
+    by_column = tmp_path / "b.json"
+    pd.DataFrame(ROWS).to_json(by_column)
+    assert load(path) == load(by_column) == load(write(tmp_path / "reference.jsonl"))
 
 
 def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
