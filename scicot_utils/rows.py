@@ -75,14 +75,16 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
             lists = [rows for rows in document.values() if _are_objects(rows, list) and len(rows) >= least]
             lists = lists if len(lists) == 1 else []
         document = next(iter(lists), document)
-    if isinstance(document, dict) and len(document) > 1 and not {"id", "data"} & document.keys():
+    if isinstance(document, dict) and len(document) > 1 and "data" not in document:
         if _are_objects(document, dict):
             places = dict.fromkeys(key for row in document.values() for key in row)
             if all(place.isdecimal() for place in places):  # columns of cells by their places, as pandas writes them
                 document = [{name: cells.get(place) for name, cells in document.items()} for place in places]
             else:
                 document = [{"id": key} | row for key, row in document.items()]
-        elif kind(path) == ".json" and all(isinstance(text, str) for text in document.values()):
+        elif (
+            kind(path) == ".json" and "id" not in document and all(isinstance(text, str) for text in document.values())
+        ):
             document = [{"id": key, "text": text} for key, text in document.items()]
     yield from enumerate(document if isinstance(document, list) else [document], start=1)
 

@@ -588,8 +588,8 @@ def test_a_json_object_may_hold_the_rows_as_its_only_list_of_objects(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"name": "sums", "settings": {"n": 3}, "tags": ["x"], "items": ROWS}), encoding="utf-8")
     by_column = tmp_path / "b.json"
-    pd.DataFrame(ROWS).to_json(by_column)
-    assert load(path) == load(by_column) == load(write(tmp_path / "reference.jsonl"))
+    pd.DataFrame(ROWS).rename(columns={"n": "id"}).to_json(by_column)
+    assert load(path) == load(by_column, id="id") == load(write(tmp_path / "reference.jsonl"))
 
 
 def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
