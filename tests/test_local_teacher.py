@@ -182,5 +182,5 @@ def test_a_model_whose_files_lack_weights_is_no_teacher(tmp_path):
     folder = checkpoint(tmp_path / "m", "causal")
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"n_layer": 3}))
-    with pytest.raises(TeacherError, match="weights, such as .*, are not in its files"):
+    with pytest.raises(TeacherError, match=r"weights, such as .*, are not in its files"):
         local(folder)
