@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,14 @@ def content(path: Path) -> bytes:
     if kind(path) == ".parquet":
         return data
     try:
-        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig").encode()
+        marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return data.decode("utf-16" if marked else "utf-16-le" if data[1:2] == b"\0" else "utf-8-sig").encode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        if not kind(path):
+            raise ValueError(
+                f"{path.name} is no text; unpack it, or save it as {', '.join(SUFFIXES)}, gzipped or not"
+            ) from None
         raise ValueError(
             f"{path.name}, line {line}: is neither UTF-8 nor UTF-16 ({error.reason}); save it as UTF-8"
         ) from None
@@ -48,8 +53,9 @@ def content(path: Path) -> bytes:
 
 def read(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`. A
-    JSON file may hold its rows in an object, under one of ROWS_UNDER or under its only key.
+    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`, or columns
+    of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
+    object, under one of ROWS_UNDER or as its only list of objects.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
@@ -64,17 +70,29 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
         return
     if isinstance(document, dict):
         lists = [document[key] for key in ROWS_UNDER if isinstance(document.get(key), list)]
-        if len(document) == 1 and kind(path) == ".json":
-            lists += [rows for rows in document.values() if isinstance(rows, list) and _are_objects(rows)]
+        if not lists and kind(path) == ".json" and "choices" not in document:  # those are samples of one reply
+            least = 2 if len(document) > 1 else 0
+            lists = [rows for rows in document.values() if _are_objects(rows, list) and len(rows) >= least]
+            lists = lists if len(lists) == 1 else []
         document = next(iter(lists), document)
-    by_id = isinstance(document, dict) and len(document) > 1 and "data" not in document
-    if by_id and _are_objects(document.values()):
-        document = [{"id": key} | row for key, row in document.items()]
+    if isinstance(document, dict) and len(document) > 1 and "data" not in document:
+        if _are_objects(document, dict):
+            places = dict.fromkeys(key for row in document.values() for key in row)
+            if all(place.isdecimal() for place in places):  # columns of cells by their places, as pandas writes them
+                document = [{name: cells.get(place) for name, cells in document.items()} for place in places]
+            else:
+                document = [{"id": key} | row for key, row in document.items()]
+        elif (
+            kind(path) == ".json" and "id" not in document and all(isinstance(text, str) for text in document.values())
+        ):
+            document = [{"id": key, "text": text} for key, text in document.items()]
     yield from enumerate(document if isinstance(document, list) else [document], start=1)
 
 
-def _are_objects(rows: Iterable[Any]) -> bool:
-    return all(isinstance(row, dict) for row in rows)
+def _are_objects(rows: Any, holder: type) -> bool:
+    """Whether `rows` is a list or a mapping (`holder`) of objects."""
+    values = rows.values() if isinstance(rows, dict) else rows
+    return isinstance(rows, holder) and all(isinstance(row, dict) for row in values)
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

@@ -395,3 +395,59 @@ def test_other_json_is_read_as_text(question, text):
 )
 def test_what_is_cut_is_all_that_the_rationale_is_not(text, cut):
     assert conclude(text).cut == cut and conclude(text).before not in cut
+
+
+GAS = ("oxygen", "nitrogen", "carbon dioxide", "helium")
+ELSEWHERE = {  # conclusions in other markup and other languages → the option's letter
+    "It burns.\n【答案】 A <eoa>": "A", "它能助燃。因此，正确答案是A。": "A", "它能助燃。正确答案是A，即氧气。": "A",
+    "它能助燃。答案：A。解析：因为火要它。": "A", "它能助燃。综上所述，故选：A。": "A", "它能助燃。所以选A。": "A",
+    "Es brennt.\n\nDie richtige Antwort ist **A**.": "A", "Ça brûle.\nRéponse : A": "A", "Arde.\nLa respuesta correcta es (A).": "A",
+    "It burns.\n<b>Answer: <span style='color:red'>A. oxygen</span></b>": "A", "It burns.\n[ANSWER] A [/ANSWER]": "A", "It burns.\n[[A]]": "A",
+    "It burns. The answer is:\n\n(4) helium": "D",
+    "It burns.\nMy final choice is A.": "A", "It burns. The best statement of all is:\n\n**A) oxygen**": "A",
+}  # fmt: skip
+NOT_SAID = [
+    "错误的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
+    "Viele sagen: Die Antwort ist A.", "La réponse est A ou B.", "The answer is <s>A</s> <b>B</b>.", "[ANSWER] A or B [/ANSWER]",
+    "Answer:\n1. oxygen\n2. nitrogen", "The answer is 1. A", "The final option is helium, a gas.", "Gases are:\n\n**not oxygen**",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_a_conclusion_is_read_in_other_markup_and_other_languages(question, text):
+    completion = prompts.read_free(question(GAS), text)
+    assert completion.answer == ELSEWHERE[text]
+    assert re.match(r"It burns|它能助燃|Es brennt|Ça brûle|Arde", completion.rationale)
+
+
+@pytest.mark.parametrize("text", NOT_SAID)
+def test_a_denial_or_several_answers_in_other_markup_and_other_languages_are_unread(question, text):
+    assert read(question(GAS), text) == ""
+
+
+def test_a_box_may_hold_braces_in_braces(question):
+    text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
+    assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"
+
+
+def test_of_several_questions_that_a_text_asks_itself_none_is_the_one_asked(question):
+    text = "Here they are.\n\nQ: Which burns?\nA: The answer is (A).\n\nQ: Which is light?\nA: The answer is ({}).\n\nQ: Which"
+    assert [read(question(GAS), text.format(mark)) for mark in "AD"] == ["A", ""]
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "rest"),
+    [
+        ("<think>\nIt burns. The answer is (B).", "\n</think>"),
+        ("<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("<|start|>assistant<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("[THINK]The answer is (B).", "[/THINK]"), ("<seed:think>The answer is (B).", "</seed:think>"),
+        ("◁think▷The answer is (B).", "◁/think▷"), ("analysisThe answer is (B).", "assistantfinal"),
+    ],
+)  # fmt: skip
+def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
+    completion = prompts.read_free(question(GAS), f"{thoughts}{rest}It burns. The answer is (A).<|return|>")
+    assert (completion.rationale, completion.answer) == ("It burns.", "A")
+    assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
+    if not thoughts.startswith("analysis"):  # which a text may begin with
+        assert read(question(GAS), thoughts) == ""

@@ -543,3 +543,53 @@ def test_options_in_another_order_are_other_questions(tmp_path):
         path.write_text(logged.format(options), encoding="utf-8")
         response = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
         assert response.finish_reason == finish
+
+
+def test_a_json_object_may_hold_texts_by_their_questions_ids(tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({"q0": TEXT, "q1": "Hm."}), encoding="utf-8")
+    assert [row["teacher_answer"] for row in read(path, ids=("q0", "q1"))] == ["B", ""]
+
+
+def test_parts_of_a_text_are_joined_without_thoughts_and_samples_are_not(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    parts = [
+        {"text": "Is it A? The answer is A.", "thought": True},
+        {"text": "Birds fly.\n"},
+        {"text": "The answer is B."},
+    ]
+    path.write_text(json.dumps({"key": "q0", "parts": parts}), encoding="utf-8")
+    [row] = read(path, columns="id=key, text=parts")
+    assert (row["rationale"], row["teacher_answer"]) == ("Birds fly.", "B")
+    samples = [{"index": n, "text": TEXT, "finish_reason": "stop"} for n in range(2)]
+    path.write_text(json.dumps({"key": "q0", "outputs": samples}), encoding="utf-8")
+    with pytest.raises(TeacherError, match=r"reach inside with dots.*; found key, outputs\)"):
+        read(path, columns="id=key, text=outputs")
+
+
+def test_a_message_names_the_columns_that_were_found_and_a_file_that_is_no_text(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"instruction": "Which is it?", "output": TEXT}), encoding="utf-8")
+    with pytest.raises(TeacherError, match=r"\(no column 'text'; found instruction, output\)"):
+        read(path)
+    packed = tmp_path / "answers.jsonl.zst"
+    packed.write_bytes(b"(\xb5/\xfd\x04")
+    with pytest.raises(TeacherError, match=r"answers.jsonl.zst is no text; unpack it"):
+        read(packed)
+    path.write_bytes(json.dumps({"id": "q0", "text": TEXT}).encode("utf-16-le"))
+    assert read(path)[0]["kept"]
+
+
+def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(tmp_path):
+    """As in logs of evaluations that shuffle options: the letters of such a completion mean others."""
+    path = tmp_path / "answers.jsonl"
+    texts = make_question()["choices"]["text"]
+    for listed, is_other in ((texts, False), (texts[::-1], True), (["ship", *texts[1:]], False), ([], False)):
+        options = "\n".join(f"{letter}) {text}" for letter, text in zip("ABCDEFGH", listed, strict=False))
+        row = {"id": "q0", "asked": f"Choose a letter.\n\nWhich is it?\n\n{options}", "text": TEXT}
+        path.write_text(json.dumps(row), encoding="utf-8")
+        if is_other:
+            with pytest.raises(TeacherError, match="of question 'q0' it lists the options in another order"):
+                read(path, columns="id=id, question=asked, text=text")
+        else:
+            assert read(path, columns="id=id, question=asked, text=text")[0]["kept"]

@@ -1,5 +1,6 @@
 """A model on this machine as teacher: random weights, so only the way of asking is looked at, never the answers."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -174,3 +175,12 @@ def test_a_decoder_without_room_for_the_longest_answer_is_refused(tmp_path):
     assert local(folder, teacher_max_tokens=64)
     with pytest.raises(TeacherError, match="teacher_max_tokens: found 65, allowed: at most 64, the positions"):
         local(folder, teacher_max_tokens=65)
+
+
+def test_a_model_whose_files_lack_weights_is_no_teacher(tmp_path):
+    """The library would fill them with random ones."""
+    folder = checkpoint(tmp_path / "m", "causal")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"n_layer": 3}))
+    with pytest.raises(TeacherError, match=r"weights, such as .*, are not in its files"):
+        local(folder)

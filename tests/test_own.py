@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections import Counter
 
 import pandas as pd
@@ -540,3 +541,90 @@ def test_a_json_object_may_hold_the_rows_by_their_ids(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({row["n"]: {"asked": row["asked"], "right": "yes"} for row in ROWS}), encoding="utf-8")
     assert {row["id"] for row in load(path, options="", id="id")} == {row["n"] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "{asked}\nOptions:\n(A) {a}\n(B) {b}", "{asked} Answer choices: (A) {a} (B) {b}", "{asked} a) {a}, b) {b}",
+        "{asked}（  ）\nA．{a}   \nB．{b}\n", "Vitamin A. {asked}\nA. {a}\nB. {b}",
+    ],
+)  # fmt: skip
+def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
+    """As in BIG-bench Hard and in examinations; their labels may be in brackets."""
+    fill = lambda row: listed.format(asked=row["asked"], a=row["options"][0], b=row["options"][1])  # noqa: E731
+    path = write(tmp_path / "a.jsonl", asked=fill, right=lambda row: f"({'ab'[row['n'] == 'q1'].upper()})")
+    rows = load(path, options="asked")
+    assert {row["id"]: row["answer"] for row in rows} == {row["n"]: "AB"[row["n"] == "q1"] for row in ROWS}
+    first = next(row for row in rows if row["id"] == "q7")
+    assert first["choices"]["text"] == ["14", "15"] and re.search(r"What is 7 and 7\?(?:（ ）)?$", first["question"])
+    with pytest.raises(TaskError, match="its questions list in their text"):
+        load(path, options="")
+    with pytest.raises(TaskError, match="neither a list nor JSON of one, nor listed"):
+        load(write(tmp_path / "b.jsonl"), options="asked")
+
+
+def test_a_split_whose_answers_are_not_published_is_named(tmp_path):
+    for unknown in ("", "-1"):
+        for place, split in enumerate(("train", "validation", "test")):
+            rows = [row | ({"right": unknown} if split == "test" else {}) for row in ROWS[place::3]]
+            write(tmp_path / f"{split}.jsonl", rows)
+        for faulty in ("stop", "drop"):
+            with pytest.raises(TaskError, match=r"no question of split test has an answer.*call another one test"):
+                load(tmp_path, faulty=faulty)
+
+
+def test_the_answer_of_a_worked_solution_may_stand_in_its_last_box(tmp_path):
+    path = write(
+        tmp_path / "a.jsonl", right=lambda row: rf"First $\boxed{{x}}$, then it is $\boxed{{{2 * int(row['n'][1:])}}}$."
+    )
+    rows = load(path, options="")
+    assert {row["id"]: row["answer"] for row in rows} == {row["n"]: row["options"][0] for row in ROWS}
+    with pytest.raises(TaskError, match=r"frac.* is no word, number, or yes or no"):
+        load(write(tmp_path / "b.jsonl", right=lambda row: r"It is $\boxed{\frac{1}{2}}$."), options="")
+
+
+def test_a_json_object_may_hold_the_rows_as_its_only_list_of_objects(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"name": "sums", "settings": {"n": 3}, "tags": ["x"], "items": ROWS}), encoding="utf-8")
+    by_column = tmp_path / "b.json"
+    pd.DataFrame(ROWS).rename(columns={"n": "id"}).to_json(by_column)
+    assert load(path) == load(by_column, id="id") == load(write(tmp_path / "reference.jsonl"))
+
+
+def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
+    """As the labels of natural-language inference; each kind is read where the recipe says which."""
+    path = write(tmp_path / "a.jsonl", right=lambda row: int(row["n"][1:]) % 3)
+    with pytest.raises(TaskError, match="its answers are 0, 1, 2 alone; say with answers what they are"):
+        load(path, options="")
+    first = {kind: load(path, options="", answers=kind)[0] for kind in ("number", "so, open, not so")}
+    assert first["number"]["id"] == "q1" and first["number"]["answer"] == "1"
+    assert first["so, open, not so"]["choices"]["text"][1] == "open" and first["so, open, not so"]["answer"] == "B"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        " ['{0}' '{1}'\n \"{2}'s\"]", "{{'text': array(['{0}', '{1}',\n       \"{2}'s\"], dtype=object), 'label': array(['A', 'B', 'C'], dtype='<U1')}}",
+        "{{'label': array(['A', 'B', 'C']), 'text': array(['{0}', '{1}', \"{2}'s\"])}}",
+    ],
+)  # fmt: skip
+def test_options_may_be_a_text_of_arrays_as_numpy_writes_them(tmp_path, options):
+    """As in a CSV file that pandas wrote of a table from the hub."""
+    rows = load(write(tmp_path / "a.csv", options=lambda row: options.format(*row["options"])))
+    first = next(row for row in rows if row["id"] == "q7")
+    assert (first["choices"]["text"], first["answer"]) == (["14", "15", "70's"], "A")
+
+
+def test_what_a_mapping_has_no_text_for_is_no_option(tmp_path):
+    """As Parquet fills the mappings of questions with fewer options."""
+
+    def few(row):
+        return dict(zip("ABC", [*row["options"][:2], row["options"][2] if row["n"] == "q1" else None], strict=True))
+
+    for name in ("a.jsonl", "a.parquet"):
+        rows = load(write(tmp_path / name, options=few))
+        assert {row["id"]: len(row["choices"]["text"]) for row in rows if row["id"] in ("q1", "q7")} == {
+            "q1": 3,
+            "q7": 2,
+        }

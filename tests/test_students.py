@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import string
 import subprocess
 import sys
@@ -1015,3 +1016,26 @@ def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
         2 * train(students.load("random/gpt2-tiny"), tmp_path / "b", dropout=0.0, freeze_embeddings=False).losses[0][1],
         rel=1e-3,
     )
+
+
+def test_a_folder_that_lacks_weights_or_tokens_is_no_student(tmp_path):
+    """The library fills what is missing with random weights, and with a tokenizer that knows nothing."""
+    run = students.load("random/gpt2-tiny")
+    whole, adapter = tmp_path / "whole", tmp_path / "adapter"
+    students.save(run, whole)
+    for name, message in (("deeper", "weights, such as .*, are not in its files"), ("mute", "knows 0 tokens")):
+        folder = shutil.copytree(whole, tmp_path / name)
+        if name == "deeper":
+            config = json.loads((folder / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps(config | {"n_layer": config["n_layer"] + 1}))
+        else:
+            for file in folder.glob("tokenizer*"):
+                file.unlink()
+        with pytest.raises(students.StudentError, match=message):
+            students.load(str(folder))
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(students.StudentError, match="an adapter without its base model"):
+        students.load(str(adapter))
+    run.model.save_pretrained(whole, max_shard_size="100KB")
+    assert len(list(whole.glob("model-*.safetensors"))) > 1 and same(weights(students.load(str(whole))), weights(run))

@@ -163,7 +163,10 @@ CERTAINTY = re.compile(
     r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
     r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
-REASON = re.compile(r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b", re.IGNORECASE)
+REASON = re.compile(
+    r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b|[,;:.(] ?(?:即|因为|由于)",
+    re.IGNORECASE,
+)
 CORRECTED = re.compile(
     r"\b(?:but|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE
 )
@@ -172,6 +175,7 @@ RETRACTED = re.compile(
     re.IGNORECASE,
 )
 LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
+NUMBERED = re.compile(r"^\(?\d{1,2}[.:)] +(?=[^\W\d])")  # an option's number before its words
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
 
 
@@ -184,7 +188,7 @@ def _without_certainty(words: str) -> str:
 def _conclude_option(question: Row, words: str) -> Reading:
     words = _without_certainty(words)
     texts, labels = dict(options(question)), _labels_by_letter(question)
-    matches = [mark for mark, text in texts.items() if _same(text, words)]
+    matches = [mark for mark, text in texts.items() if _same(text, words) or _same(text, NUMBERED.sub("", words))]
     if len(matches) == 1 and (matches[0] == words.strip(" .").upper() or words.strip(" .()[]").upper() not in texts):
         return labels[matches[0]], "the option's words"
     first = LETTER_FIRST.fullmatch(words)
@@ -221,7 +225,9 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
     contrast = re.match(r"[,;]? ?(?:not|rather than|instead of)\b", remainder)
     if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
         return "a letter with a reason"
-    sentence = re.match(r"[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", remainder)
+    sentence = re.match(
+        r"[.!](?=[\u3001-\u9fff])|[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", remainder
+    )
     return (
         "a letter at the end of a sentence" if sentence and not CORRECTED.search(remainder) and not other_named else ""
     )

@@ -35,6 +35,8 @@ QUALIFIERS = (
 NAMED_ANSWER = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}(?:answer|option|choice)\b"
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
+BRACED = r"(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*"  # what stands in braces, with two more pairs inside
+CHINESE_LEAD = r"(?:(?:因此|所以|综上(?:所述)?|故)[,:]? ?)"
 
 
 def _lead(letters: str) -> str:
@@ -52,17 +54,17 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
     kind = rf"(?: \([^()\n]{{1,40}}\)| among {letters} through {letters})?"  # as in `the answer (arabic numerals) is`
     answer = rf"[ \t]*(?P<answer>(?:(?!{lead}{NAMED_ANSWER})[^\n]){{0,2000}})"  # up to the next conclusion of the line
     return (
-        _rule(
-            "boxed",
-            r"\\boxed ?\{(?P<answer>(?:[^{}\n]|\{[^{}\n]*\})*)\}",
-            r"$\boxed{B}$",
-            "models trained on mathematics",
-        ),
+        _rule("boxed", rf"\\boxed ?\{{(?P<answer>{BRACED})\}}", r"$\boxed{B}$", "models trained on mathematics"),
         _rule("hashes", rf"(?<!#)####(?!#){answer}", "#### 1234", "GSM8K's own solutions"),
         _rule(
             "json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"
         ),
-        _rule("tag", r"<answer>\s*(?P<answer>[^<\n]*)\s*</answer>", "<answer>B</answer>", "models trained by rewards"),
+        _rule(
+            "tag",
+            r"[<\[]answer[>\]]\s*(?P<answer>[^<\[\n]*?)\s*[<\[]/answer[>\]]",
+            "<answer>B</answer>",
+            "models trained by rewards",
+        ),
         _rule(
             "phrase",
             rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: to [^.:\n]{{1,60}}?)?{IS}{answer}",
@@ -71,11 +73,24 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "choice",
-            rf"{lead}(?:\bthe )?\b(?:correct|right|best) (?:option|choice){IS}{answer}",
+            rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:option|choice){IS}{answer}",
             "The correct choice is (B).",
             "chat models",
         ),
-        _rule("Chinese", rf"答案(?:是|为|:|:)?{answer}", "答案是 B", "Chinese chat models"),
+        _rule(
+            "Chinese",
+            rf"(?:{CHINESE_LEAD}{{0,2}}(?:正确|最终|最佳)?(?<!错误)(?<!错误的)的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?(?!项):?){answer}",
+            "答案是 B",
+            "Chinese chat models",
+        ),
+        _rule(
+            "other languages",
+            rf"(?:^|(?<=[.!?] ))[ \t]*(?:(?:also|daher|deshalb|somit|donc|ainsi|por (?:lo )?tanto|quindi|portanto),? )?(?:(?:die|la|a) )?"
+            rf"(?:(?:richtige|korrekte|bonne|правильный) )?(?:antwort|réponse|respuesta|risposta|resposta|ответ)(?: (?:correcte|correcta|corretta|correta))?"
+            rf"[ \t]*(?:\b(?:ist|lautet|est|es|è|é)\b[ \t]*:?|:){answer}",
+            "Die richtige Antwort ist B.",
+            "chat models asked in German, French, Spanish, Italian, Portuguese or Russian",
+        ),
         _rule(
             "heading",
             rf"^#{{1,6}} {QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
@@ -103,7 +118,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "last line",
-            rf"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>\({letters}\)[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
+            rf"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>(?:[(\[]|\[\[){letters}[)\]]{{1,2}}[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
             "It has feathers.\nB",
             "models that were told to answer with a letter or a number",
         ),
@@ -133,18 +148,23 @@ SUPPOSED = re.compile(
     rf"(?:\bif\b|^(?:were|had|suppos\w+)\b){DOUBT_SCOPE}$", re.IGNORECASE
 )  # the same, before `would be`
 CONCEDED = re.compile(r"^(?:even )?(?:although|though|while|whereas|despite|contrary to)\b[^,.;]*, ", re.IGNORECASE)
-BOX = re.compile(r"\\boxed ?\{((?:[^{}\n]|\{[^{}\n]*\})*)\}")
-SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|\n[ \t]*)")
+BOX = re.compile(rf"\\boxed ?\{{({BRACED})\}}")
+SENTENCE = re.compile(
+    r"(?:[.!?][*_\"')\]]*[ \t]+|(?<=[\u3001-\u9fff][.!?])|\n[ \t]*)"
+)  # Chinese ones end without a space
+WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")  # a Chinese character counts as one
 NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|end\w*\|>|</s>",
+    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|(?:end\w*|return)\|>|</s>",
     re.IGNORECASE,
 )  # a question that a model goes on to ask itself
+ITEM = r"(?:[-*•]|\d{1,2}[.)]) "  # the start of a list's item
 GAP = re.compile(r"[\s.:]*")
 
 PAIRED = re.compile(
     r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<inside>[^\n]{0,300}?\S)\1(?![\w*_`])"
 )  # Markdown's emphasis
 LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=\d)\\,(?=\d)")
+TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|font|span|div|p|br|h\d|eo\w)(?: [^<>\n]*)?/?>(?P<inside>)", re.IGNORECASE)
 GROUPED = re.compile(r"(?<=\d)\{(?P<inside>,)\}(?=\d)")  # 1{,}234
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): "."}
 MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
@@ -169,16 +189,21 @@ def conclude(text: str, last_letter: str = "H") -> Conclusion:
     """The last conclusion of a text, in which a letter from A to `last_letter` may name an option. If there is none, the
     whole text is `before`, and the rule is ''.
 
-    Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. A
-    repetition directly before the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object
-    with reasoning and answer, the reasoning's words are `before`.
+    Thoughts, up to `</think>`, are removed first, and so is a further question that a model goes on to ask itself. If
+    every conclusion answers such a question, and they differ, the words name all of them. A repetition directly before
+    the conclusion is cut with it, so that no rationale ends with the answer. Of a JSON object with reasoning and answer,
+    the reasoning's words are `before`.
     """
     text = split_thinking(text)[1].partition("<think>")[0].strip()
     if reply := _json_reply(text, last_letter):
         return reply
-    head = NEXT_QUESTION.split(text)[0].rstrip()
-    last = _last(head, last_letter) if head != text else None
-    return last or _last(text, last_letter) or Conclusion(text, "", "", "")
+    head, *others = map(str.rstrip, NEXT_QUESTION.split(text))
+    if others and (last := _last(head, last_letter)):
+        return last
+    last = _last(text, last_letter) or Conclusion(text, "", "", "")
+    answers = [answer.words for other in others if (answer := _last(other, last_letter))]
+    differ = any(not _alike(words, last.words) for words in answers)
+    return replace(last, words=" or ".join(answers)) if differ else last
 
 
 REASONING = ("reasoning", "rationale", "explanation", "thoughts", "thought", "analysis", "steps", "solution")
@@ -210,14 +235,27 @@ TAKEN_BACK = re.compile(
 )
 
 
+THOUGHTS = (  # (before, after) the thoughts of reasoning models, in order of frequency
+    ("<think>", "</think>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),  # gpt-oss, and what is
+    ("analysis", "assistantfinal"),  # left of its marks in a text without special tokens
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("◁think▷", "◁/think▷"),
+)
+
+
 def split_thinking(text: str) -> tuple[str, str]:
-    """(thoughts, answer) of a text that begins with a `<think>` block. A template may have written the opening tag."""
-    thoughts, closing_tag, answer = text.rpartition("</think>")
-    if not closing_tag:
-        if not text.lstrip().startswith("<think>"):
-            return "", text
-        thoughts, answer = text, ""
-    return thoughts.strip().removeprefix("<think>").strip(), answer.strip()
+    """(thoughts, answer) of a text that begins with thoughts (THOUGHTS). A template may have written the opening mark."""
+    begin = text.strip().removeprefix("<|start|>assistant")
+    for opening, closing in THOUGHTS:
+        thoughts, found, answer = begin.rpartition(closing)
+        if not found and begin.startswith(opening) and not opening.isalpha():
+            thoughts, answer = begin, ""
+        elif not found:
+            continue
+        return thoughts.strip().removeprefix(opening).strip(), answer.strip()
+    return "", text
 
 
 def _last(text: str, last_letter: str) -> Conclusion | None:
@@ -291,7 +329,7 @@ def _words_and_end(bare: str, rule: Rule, match: re.Match[str]) -> tuple[str, in
         words = " or ".join(dict.fromkeys(BOX.findall(line)))
     if not words and (below := re.search(r"[^\n]*\S[^\n]*", bare[end:])):  # the answer is on the line below its cue
         words, end = below[0].strip(), end + below.end()
-    if re.match(r"[-*•] ", words) and (more_items := re.match(r"(?:\n[ \t]*[-*•] [^\n]*)+", bare[end:])):
+    if re.match(ITEM, words) and (more_items := re.match(rf"(?:\n[ \t]*{ITEM}[^\n]*)+", bare[end:])):
         words, end = words + more_items[0].replace("\n", " and "), end + more_items.end()
     return words, end
 
@@ -318,7 +356,7 @@ def _sentence_start(bare: str, match: re.Match[str]) -> int:
     begin = _sentence_begin(bare, start)
     lead_in = bare[begin:start].strip(" \t*_>#-")
     is_box = BOX.match(bare, start) is not None  # a box stands at the end of its computation
-    return begin if lead_in and (is_box or (len(lead_in.split()) <= 5 and lead_in[-1] not in ",;:)—–")) else start
+    return begin if lead_in and (is_box or (len(WORD.findall(lead_in)) <= 5 and lead_in[-1] not in ",;:)—–")) else start
 
 
 def _alike(earlier: str, words: str) -> bool:
@@ -338,7 +376,7 @@ def _unboxed(words: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without Markdown's emphasis and LaTeX's commands; text inside LaTeX commands is kept."""
+    """Text without Markdown's emphasis, LaTeX's commands and HTML's tags; the text inside them is kept."""
     return _bare(text)[0]
 
 
@@ -347,7 +385,7 @@ def _bare(text: str) -> tuple[str, list[int]]:
     become plain ones.
     """
     bare, positions = MINUS.sub("-", text.translate(WIDE)), list(range(len(text)))
-    for pattern in (LATEX, GROUPED, PAIRED, PAIRED, PAIRED):  # emphasis may be nested
+    for pattern in (TAG, LATEX, GROUPED, PAIRED, PAIRED, PAIRED):  # emphasis may be nested
         spans: list[tuple[int, int]] = []
         end = 0
         for match in pattern.finditer(bare):

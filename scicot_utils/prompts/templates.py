@@ -25,7 +25,7 @@ from scicot_utils.prompts.answers import (
     read_by,
     read_conclusion,
 )
-from scicot_utils.prompts.conclusions import conclude
+from scicot_utils.prompts.conclusions import conclude, plain
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
@@ -276,7 +276,7 @@ def read_free(question: Row, text: str) -> Completion:
         return Completion(conclusion.before, answer, rule, conclusion.cut)
     before, _, last_line = conclusion.before.rpartition("\n")
     if before and has_options(question):
-        answer, rule = read_conclusion(question, last_line)
+        answer, rule = read_conclusion(question, plain(last_line))
         if answer and "words" in rule:
             return Completion(before.strip(), answer, f"last line: {rule}", last_line.strip())
     return Completion(conclusion.before, "", NO_CONCLUSION, "")

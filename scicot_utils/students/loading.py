@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import string
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,13 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         auto_model = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if not config.is_encoder_decoder and not _writes_text(config):
             raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
-        model = auto_model.from_pretrained(folder, use_safetensors=not gguf, dtype=torch.float32, **gguf)
+        model, report = auto_model.from_pretrained(
+            folder, use_safetensors=not gguf, dtype=torch.float32, output_loading_info=True, **gguf
+        )
+        if missing := sorted(report["missing_keys"]):
+            raise ValueError(
+                f"{len(missing)} of its weights, such as {missing[0]}, are not in its files and would stay random."
+            )
         if gguf:  # the weights are dequantised now, and are saved so
             del model.config.quantization_config
             model.hf_quantizer = None
@@ -83,6 +90,8 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
 def _resolve(source: str) -> tuple[Path, dict[str, str]]:
     """(folder of a model, arguments for transformers). The arguments make it read a GGUF file there, as fp32."""
     path = hub.folder(source)
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise ValueError("it is an adapter without its base model: merge the two first.")
     return (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
 
 
@@ -139,7 +148,11 @@ def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
     """Load a tokenizer. `config` tells the model family if the folder has no config.json."""
     with _one_line("tokenizer", source):
         folder, gguf = _resolve(source)
-        return AutoTokenizer.from_pretrained(folder, config=config, **gguf)
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **gguf)
+        words = len(tokenizer) - len(tokenizer.all_special_tokens)
+        if words < len(string.ascii_lowercase):  # the library makes an empty one where the files are missing
+            raise ValueError(f"its tokenizer knows {words} tokens, so its files are not there.")
+        return tokenizer
 
 
 @contextmanager

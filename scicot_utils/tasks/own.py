@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import datetime
 import functools
+import io
 import json
 import random
 import re
 import string
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,10 +34,15 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = string.ascii_uppercase
-LISTED = re.compile(r"\([A1]\).+\([B2]\)", re.DOTALL)  # options in a question's text: "Which flies? (A) raft (B) robin"
+# Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
+LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
+OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
 # An option with its label: "A)21", "(B) No", "C. fish".
 LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
-LETTERED = re.compile(r"(?:^|[\s,]+)\(?([A-Za-z]) ?\)\s*")  # before each option of a text: "a ) 38 , b ) 27.5"
+# Before each option of a text: "a ) 38 , b ) 27.5"
+LETTERED = re.compile(r"(?:^|[\s,]+)(\(?)([A-Za-z]) ?([).．、])\s*")
+# A worked solution, to the answer at its end
+WORKED = re.compile(r".*(?:####|\\boxed ?\{)([^{}]*)(?:\}[^{}]*)?", re.DOTALL)
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -95,6 +102,13 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
                 questions.append(_parse_row(source, own, row, default_id, split))
             except RowFault as fault:
                 _reject(source, str(fault), own, left_out, split)
+    for split in SPLITS:
+        of_split = [question for question in questions if question.split == split]
+        if of_split and all(question.gold is None and question.answer in ("", "-1") for question in of_split):
+            raise TaskError(
+                f"{name}: no question of split {split} has an answer, as where publishers keep those of their test set back; "
+                "leave that split out, and call another one test"
+            )
     is_open = not own.options and not own.answer_set
     converted = _open(name, own, questions, left_out) if is_open else _with_options(own, questions, left_out)
     by_split = _assign_splits(own, converted)
@@ -179,11 +193,15 @@ def _option_columns(own: Own) -> list[str]:
 
 def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
-    labels, texts = _without_labels(*_options(own, row))
+    cells = {column: _text(rows.at(row, column)) for column in _question_columns(own)}
+    if own.options in cells:  # listed in the question's text
+        cells[own.options], labels, texts = split_listed(cells[own.options])
+    else:
+        labels, texts = _without_labels(*_options(own, row))
     identifier = _text(rows.at(row, own.id)) if own.id else default_id
     if not identifier:
         raise RowFault("its id is empty")
-    question = " ".join(" ".join(_text(rows.at(row, column)) for column in _question_columns(own)).split())
+    question = " ".join(" ".join(cells.values()).split())
     if not question:
         raise RowFault("the question is empty")
     if (scores := _scores(rows.at(row, own.answer), texts)) is not None:
@@ -204,7 +222,7 @@ def _text(value: Any) -> str:
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str | int | Decimal | datetime.date):
         raise RowFault(
-            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem"
+            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem or answers.0"
         )
     if "\0" in str(value):
         raise RowFault("a text holds a null byte")
@@ -235,6 +253,7 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     elif isinstance(value, Mapping) and columns[0] == own.answer:
         texts = list(value)  # the keys of scores
     elif isinstance(value, Mapping):
+        value = {label: text for label, text in value.items() if text is not None}  # as Parquet fills shorter ones
         labels, texts = list(value.keys()), list(value.values())
     elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
         labels, texts = [option.get("label") for option in value], [option.get("text") for option in value]
@@ -277,16 +296,45 @@ def _only_one(scores: list[Any], texts: list[str]) -> int:
 
 
 def _from_text(text: str) -> Any:
-    """Options or scores from a text: JSON, a list or mapping as Python writes it, or `a ) 38 , b ) 27.5` as in MathQA."""
-    for parse in (json.loads, ast.literal_eval):
+    """Options or scores from a text: JSON, a list or mapping as Python or NumPy writes it, or `a ) 38 , b ) 27.5` as in
+    MathQA.
+    """
+    for parse in (json.loads, lambda text: ast.literal_eval(_without_arrays(text))):
         try:
             return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
             continue
-    start, *parts = LETTERED.split(text.strip())
-    if start or len(parts) < 4 or "".join(parts[::2]).upper() != LABELS[: len(parts) // 2]:
-        raise RowFault(f"its options are neither a list nor JSON of one: {text[:60]!r}")
-    return parts[1::2]
+    return split_listed(text.strip(), alone=True)[2]
+
+
+def _without_arrays(text: str) -> str:
+    """A list or mapping as Python writes it, also from one that holds arrays as NumPy writes them: `['a' 'b']`, or
+    `array(['a', 'b'], dtype=object)`, as in a CSV file that pandas wrote.
+    """
+    words: list[str] = []
+    for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline):
+        if token.type == tokenize.STRING and words and words[-1][-1] in "'\"":
+            words.append(",")
+        words += [token.string] if token.string.strip() else []
+    arrays = r"(?<![^\0])array\0\(\0(.*?)\0(?:,\0dtype\0=\0[^\0]+\0)?\)"
+    return re.sub(arrays, r"\1", "\0".join(words), flags=re.DOTALL).replace("\0", " ")
+
+
+def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
+    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`. A letter A
+    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none.
+    """
+    of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
+    for mark in LETTERED.finditer(text):
+        of_style.setdefault((mark[1], mark[3]), []).append(mark)
+    for marks in of_style.values():
+        marks = marks[max((i for i, mark in enumerate(marks) if mark[2] in "Aa"), default=0) :]
+        labels = [mark[2] for mark in marks]
+        if len(labels) > 1 and not (alone and marks[0].start()) and "".join(labels).upper() == LABELS[: len(labels)]:
+            ends = [*(mark.start() for mark in marks[1:]), len(text)]
+            texts = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
+            return OPTIONS_CUE.sub("", text[: marks[0].start()]), labels, texts
+    raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
 
 
 def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
@@ -404,14 +452,17 @@ def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
     """(split, row) of each question with an open answer of the file's kind. Of a worked solution as GSM8K's, `… #### 18`,
-    the answer is what follows the last mark.
+    or MATH's, `… \\boxed{18}.`, the answer is what follows the last mark.
     """
-    questions = [replace(question, answer=question.answer.rpartition("####")[2].strip()) for question in questions]
+    worked = [(question, WORKED.fullmatch(question.answer)) for question in questions]
+    questions = [replace(question, answer=match[1].strip()) if match else question for question, match in worked]
     labels = {*LABELS, *"12345678"}
-    if questions and all(question.answer in labels and LISTED.search(question.question) for question in questions):
+    if questions and all(
+        _bare(question.answer) in labels and LISTED.search(question.question) for question in questions
+    ):
         raise TaskError(
             f"{name}: its answers are labels of options that its questions list in their text, as in '(A) … (B) …'; allowed: "
-            "the options in columns of their own, or in one with a list, named in the recipe as options"
+            "that column as options, too, or options in columns of their own, or in one with a list"
         )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     answers = sorted({question.answer.lower() for question in questions if question.answer})
@@ -420,15 +471,20 @@ def _open(
         raise TaskError(
             f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers{few}, or give them as options"
         )
-    kind, converted = own.answers or next(iter(kinds), "word"), []
+    places = [str(place) for place in range(len(answers) + 1)]
+    if not own.answers and 1 < len(answers) <= len(questions) / 10 and answers in (places[:-1], places[1:]):
+        raise TaskError(
+            f"{name}: its answers are {', '.join(answers)} alone; say with answers what they are: number, yes_no, or the words "
+            "that they stand for, in this order, as in answers: yes, no, maybe"
+        )
+    kind, converted = own.answers or next(iter(kinds), ""), []
     for question in questions:
         answer = question.answer
         if kind == "yes_no":
             answer = {"1": "yes", "0": "no"}.get(answer, answer)
-        if kind_of(answer) != kind:
-            fault = (
-                f"its answer '{question.answer[:80]}' is no {kind.replace('_', ' or ')} that could be read from a text"
-            )
+        if kind_of(answer) != kind or not kind:
+            wanted = kind.replace("_", " or ") or "word, number, or yes or no"
+            fault = f"its answer '{question.answer[:80]}' is no {wanted} that could be read from a text"
             _reject(f"{question.source} (id {question.id})", fault, own, left_out, question.split)
             continue
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer

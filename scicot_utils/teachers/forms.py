@@ -24,6 +24,7 @@ ALLOWED = (
     "or the columns that teacher_columns names"
 )
 LOGGED = re.compile(r"^(\d+)st data$\n", re.MULTILINE)  # zero_shot_cot's numbers of questions, "2st" included
+PART = {"text", "thought", "thoughtSignature"}  # keys of a part of a text, as Gemini's; others also have a `type`
 STEP_BY_STEP = "A: Let's think step by step."
 
 
@@ -78,8 +79,10 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
                 raise TypeError("it has neither an id nor a question")
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             allowed = f"the columns of teacher_columns ({', '.join(columns.values())})" if columns else ALLOWED
+            reason = f"no column {error}" if isinstance(error, KeyError) else one_line(str(error))
+            found = ", ".join(map(str, row))[:200] if isinstance(row, Mapping) else type(row).__name__
             raise TeacherError(
-                f"teacher_path {name}, line {number}: allowed: {allowed} ({one_line(repr(error))})"
+                f"teacher_path {name}, line {number}: allowed: {allowed} ({reason}; found {found})"
             ) from None
         yield from completions
 
@@ -137,9 +140,10 @@ def _text(content: Any) -> str:
     if content is None or isinstance(content, float):  # a missing value of a table
         return ""
     if isinstance(content, list):
-        if any(isinstance(part, dict) and not part.keys() & {"text", "type"} for part in content):
+        parts = [part if isinstance(part, dict) else {"text": part} for part in content]
+        if not all("type" in part or part.keys() <= PART for part in parts):
             raise TypeError("its text is a list of objects; reach inside with dots, as in samples.0.text")
-        return "".join(_text(part.get("text", "") if isinstance(part, dict) else part) for part in content)
+        return "".join(_text(part.get("text", "")) for part in parts if not part.get("thought"))
     if not isinstance(content, str):
         raise TypeError("its text is no text")
     return content

@@ -42,7 +42,9 @@ class Local(Teacher):
             source = hub.folder(paths.source(settings.teacher_model))
             config = AutoConfig.from_pretrained(source)
             kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            model = kind.from_pretrained(source, use_safetensors=True)
+            model, report = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True)
+            if missing := sorted(report["missing_keys"]):
+                raise ValueError(f"{len(missing)} of its weights, such as {missing[0]}, are not in its files")
             self._tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
         except (OSError, ValueError, KeyError) as error:
             raise TeacherError(

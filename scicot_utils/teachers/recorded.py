@@ -16,6 +16,7 @@ from typing import Any
 
 from scicot_utils import cache, paths
 from scicot_utils.cache import Response
+from scicot_utils.tasks.own import RowFault, split_listed
 from scicot_utils.teachers import forms
 from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
@@ -51,7 +52,8 @@ class Recorded(Teacher):
         self.name = f"recorded:{source.name}"
         self.identity = {"teacher": "recorded", "sha256": digest, "chosen": dict(chosen)}
         self.identity |= {"columns": columns} if columns else {}
-        self._by_id: dict[str, list[Response]] = defaultdict(list)
+        # id → (the options that the question's text lists, response)
+        self._by_id: dict[str, list[tuple[list[str], Response]]] = defaultdict(list)
         # (words of the question, its index in its file or '') → (its options, response)
         self._by_question: dict[tuple[str, str], list[tuple[str, Response]]] = defaultdict(list)
         self._by_request: dict[tuple[str, float, int], Response] = {}
@@ -74,7 +76,7 @@ class Recorded(Teacher):
         """
         response = free("", clean(completion.text), completion.finish)
         if completion.id:
-            self._by_id[completion.id].append(response)
+            self._by_id[completion.id].append((_listed(completion.question), response))
         if completion.question:
             words, options = _parts(completion.question)
             for index in {"", completion.index}:
@@ -108,7 +110,8 @@ class Recorded(Teacher):
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         """The recorded completion, found by the question's id, else by its text and index, else by its text. If there
-        is none, it is empty, with finish_reason `missing`.
+        is none, it is empty, with finish_reason `missing`. Raises TeacherError if it answers the same question with its
+        options in another order, where its letters mean others.
         """
         missing = free(prompt, "", "missing")
         if self._by_request:
@@ -116,7 +119,14 @@ class Recorded(Teacher):
         name, _, question = prompt.partition("\n")
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
-        samples = self._by_id.get(name) or [response for recorded, response in matches if recorded in ("", options)]
+        asked = _listed(question)
+        if any(texts != asked and sorted(texts) == sorted(asked) for texts, _ in self._by_id.get(name, [])):
+            raise TeacherError(
+                f"teacher_path {self.name.removeprefix('recorded:')}: of question '{name}' it lists the options in another order "
+                "than the benchmark has them, so its letters mean others; bring both into one order"
+            )
+        samples = [response for _, response in self._by_id.get(name, [])]
+        samples = samples or [response for recorded, response in matches if recorded in ("", options)]
         return samples[sample] if sample < len(samples) else missing
 
     def _read_export(self, content: bytes, name: str, chosen: Mapping[str, object]) -> None:
@@ -177,6 +187,14 @@ def is_export(path: str) -> bool:
         except (ValueError, RecursionError):
             return False
     return isinstance(row, dict) and row.keys() in (EXPORT, {"spent"})
+
+
+def _listed(question: str) -> list[str]:
+    """The letters and digits of the options that a question's text lists; [] if it lists none."""
+    try:
+        return [re.sub(r"\W+", "", text).lower() for text in split_listed(question)[2]]
+    except RowFault:
+        return []
 
 
 def _parts(question: str) -> tuple[str, str]:
