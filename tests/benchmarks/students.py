@@ -149,16 +149,18 @@ def by_the_library(student: Student, inputs: list[str], tokens: int) -> list[str
     return [text.strip() for text in student.tokenizer.batch_decode(generated, skip_special_tokens=True)]
 
 
-def sharing(student: Student, *texts: list[str]) -> list[float]:
+def sharing(student: Student, batch_size: int, *texts: list[str]) -> list[float]:
     inputs, targets, leads = texts
-    return students.score(student, inputs, targets, prefixes=leads, batch_size=QUESTIONS)
+    return students.score(student, inputs, targets, prefixes=leads, batch_size=batch_size)
 
 
 @torch.inference_mode()
-def as_whole_sequences(student: Student, inputs: list[str], targets: list[str], leads: list[str]) -> list[float]:
+def as_whole_sequences(
+    student: Student, batch_size: int, inputs: list[str], targets: list[str], leads: list[str]
+) -> list[float]:
     rows, _ = encoding.encode(student, inputs, targets, leads)
     sums = [0.0] * len(rows)
-    for indices in encoding.by_length([len(row) for row in rows], QUESTIONS):
+    for indices in encoding.by_length([len(row) for row in rows], batch_size):
         batched = [rows[index] for index in indices]
         labels = encoding.padded([row.decoder_ids for row in batched], encoding.IGNORED)
         counted = (labels != encoding.IGNORED) & encoding.after([row.context_length for row in batched], labels)
@@ -197,6 +199,7 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         start = time.perf_counter()
         result = function(*args)
         seconds.setdefault(method, []).append(time.perf_counter() - start)
+        print(f"  {name}, {method}: {seconds[method][-1]:.2f} s", file=sys.stderr, flush=True)
         return result
 
     for _ in range(rounds):  # in turn, since other work on the machine comes and goes
@@ -215,7 +218,7 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
             ours = timed("ours, few-shot", in_batches, student, few_shot)
             assert library == [output.text for output in ours], "reading exemplars once changes what is written"
         whole, shared = (
-            timed(method, function, student, *options)
+            timed(method, function, student, count, *options)
             for method, function in (("whole", as_whole_sequences), ("shared", sharing))
         )
         assert max(abs(a - b) for a, b in zip(whole, shared, strict=True)) < 1e-3, "sharing changes scores"
