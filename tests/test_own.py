@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from conftest import refused
 
-from scicot_utils import paths, prompts, recipe, tasks
-from scicot_utils.recipe import Own, RecipeError
+from scicot_utils import prompts, recipe, tasks
+from scicot_utils.recipe import Own
 from scicot_utils.tasks import TaskError
 
 WHOLE = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
@@ -114,11 +114,20 @@ def test_a_text_in_which_options_cannot_be_told_apart_is_a_fault(tmp_path, optio
         load(write(tmp_path / "a.csv", quiz(options=options, right="A")))
 
 
-@pytest.mark.parametrize("wrapper", [{"rows": None}, {"Instances": None, "Source": "x"}, {"data": None, "version": 1}])
-def test_a_json_object_may_hold_the_list_of_rows(tmp_path, wrapper):
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ({"rows": ROWS}, {}),
+        ({"Instances": ROWS, "Source": "x"}, {}),
+        ({"data": ROWS, "version": 1}, {}),
+        ({row["n"]: {**row, "n": ""} for row in ROWS}, {"id": "id"}),
+    ],
+    ids=["rows", "Instances", "data", "by their ids, as in ScienceQA's problems.json"],
+)
+def test_a_json_object_may_hold_the_rows(tmp_path, content, columns):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({key: value or ROWS for key, value in wrapper.items()}), encoding="utf-8")
-    assert len(load(path)) == 30
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert {row["id"] for row in load(path, **columns)} == {row["n"] for row in ROWS}
 
 
 @pytest.mark.parametrize(
@@ -286,14 +295,6 @@ def test_the_shipped_example_is_whole_and_its_teacher_known_for_each_question():
     questions = tasks.load("own-everyday", dataset_path="", sizes=WHOLE, seed=0, own=plan.own)
     assert len(questions) == 60 and {len(row["choices"]["text"]) for row in questions} == {4}
     assert min(sum(row["answer"] == mark for row in questions) for mark in "ABCD") >= 9
-
-
-def test_an_unknown_key_of_an_own_benchmark_is_named(tmp_path):
-    path = tmp_path / "mine.yaml"
-    text = (paths.RECIPES / "own_example.yaml").read_text(encoding="utf-8")
-    path.write_text(text.replace("    question: asked", "    queston: asked"), encoding="utf-8")
-    with refused(RecipeError, "queston"):
-        recipe.load(str(path))
 
 
 def gold(tmp_path, rows, **columns):
@@ -503,10 +504,3 @@ def test_a_stray_quotation_mark_swallows_no_row(tmp_path):
     assert {row["question"] for row in load(tmp_path / "a.tsv", options="")} == {asked for _, asked, _ in rows}
     with refused(TaskError, r"a\.csv is no csv file \(line 11: a quotation mark is not closed, or not doubled"):
         load(tmp_path / "a.csv", options="")
-
-
-def test_a_json_object_may_hold_the_rows_by_their_ids(tmp_path):
-    """As ScienceQA's problems.json does."""
-    path, rows = tmp_path / "a.json", quiz(right="yes")
-    path.write_text(json.dumps({row.pop("n"): row for row in rows}), encoding="utf-8")
-    assert {row["id"] for row in load(path, options="", id="id")} == {f"q{i:02}" for i in range(20)}

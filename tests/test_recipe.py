@@ -152,6 +152,10 @@ REFUSED = {
     ),
     **{f"a variant named {name}, as a change made by hand or a path": (yaml.safe_dump({"variants": {name: {"steps": 2}}}, allow_unicode=True), "allowed: letters, digits")
        for name in ("a=b", "a+b", "a,b", "a b", "../b", "-b", "ü")},
+    **{f"a template that does not tell what to write for {arm}, which writes two things, in {where.partition(':')[0]}": (
+           f"arms: [untrained, {arm}, two_stage]\n{where}", f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells")
+       for arm in WRITE_TWO
+       for where in ("training: {template: finetune_cot}", "variants: {published: {template: finetune_cot}}")},
 }  # fmt: skip
 
 
@@ -215,9 +219,11 @@ def test_a_price_is_that_of_the_model_or_unknown(model, price):
 
 @pytest.mark.parametrize("value", ["sk-0123456789abcdef", "my key", "lower_case"])
 def test_what_stands_in_the_place_of_a_keys_name_is_never_repeated(load, value):
-    with refused(RecipeError, r"teacher\.teacher_api_key_env: found something else") as caught:
+    with refused(RecipeError, r"teacher\.teacher_api_key_env: found something else") as in_a_recipe:
         load(f"teacher: {{teacher_api_key_env: '{value}'}}")
-    assert value not in str(caught.value)
+    with refused(RecipeError, "teacher_api_key_env: found something else") as by_hand:
+        recipe.checked({"teacher_api_key_env": value}, "mine.yaml")
+    assert value not in str(in_a_recipe.value) + str(by_hand.value)
 
 
 def test_how_a_teacher_is_reached_belongs_to_the_teacher_section():
@@ -438,13 +444,6 @@ def test_a_recipe_named_like_a_shipped_one_is_refused_since_both_would_share_a_f
     shutil.copy(paths.RECIPES / "micro.yaml", tmp_path)
     with refused(RecipeError, "rename it"):
         recipe.load(str(tmp_path / "micro.yaml"))
-
-
-@pytest.mark.parametrize("arm", WRITE_TWO)
-def test_a_template_that_does_not_tell_what_to_write_is_refused_for_arms_that_write_two_things(load, arm):
-    for text in ("training: {template: finetune_cot}", "variants: {published: {template: finetune_cot}}"):
-        with refused(RecipeError, f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells"):
-            load(text, arms=f"[untrained, {arm}, two_stage]")
 
 
 def test_several_rationales_a_question_allow_a_larger_training_set(load):
