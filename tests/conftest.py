@@ -16,6 +16,13 @@ settings.register_profile("scicot", deadline=None, derandomize=True, max_example
 settings.load_profile("scicot")
 
 TEXTS = ("raft", "robin", "copper", "ant")
+MINIMAL = """# two cores, a minute
+description: a test
+datasets: [microsci]
+distill: [microsci]
+arms: [answer_only]
+seeds: [0]
+"""
 
 
 def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
@@ -47,8 +54,8 @@ def read_completion(prompt, row, text, reading="conclusion"):
 
 
 @contextmanager
-def refused(error, match=""):
-    """What stands below ends in this error, whose message is one line and holds `match`."""
+def refused(error, match=None):
+    """What stands below ends in this error, whose message is one line and matches `match`."""
     with pytest.raises(error, match=match) as caught:
         yield caught
     assert "\n" not in str(caught.value)
