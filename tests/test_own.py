@@ -135,12 +135,13 @@ def test_a_json_object_may_hold_the_rows(tmp_path, content, columns):
     [
         (("a", "b", "c"), ("w", "x", ""), "b", ("B", "w", "x")),
         (("opt_A", "opt_B", "opt_C", "opt_D"), ("w", "", "y", "z"), "C", ("B", "w", "y", "z")),
+        (("opt_B", "opt_A"), "wx", "B", ("A", "w", "x")),
         *((pair, "wx", "B", ("B", "w", "x")) for pair in (("option1", "option2"), ("a0", "a1"), ("first", "second"))),
     ],
     ids=lambda value: " ".join(value),
 )
 def test_options_may_stand_in_columns_of_any_name_of_which_some_are_empty(tmp_path, columns, cells, right, read):
-    """An empty column moves no answer, and columns have letters whatever they are called."""
+    """An empty column moves no answer; a column has the letter that its name ends in, or else that of its place."""
     rows = quiz(right=right, **dict(zip(columns, cells, strict=True)))
     questions = load(write(tmp_path / "a.csv", rows), options=", ".join(columns))
     assert {(row["answer"], *row["choices"]["text"]) for row in questions} == {read}
