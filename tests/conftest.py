@@ -1,18 +1,28 @@
-"""What several test files need: a question to order, and the real data where there are some."""
+"""What several test files need: questions and files to order, a refusal in one line, the real data where there are some."""
 
+import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from scicot_utils import prompts
+from scicot_utils.cache import Cache
 
 # No deadline, since a machine may be busy; the same examples each time, so that a change is what breaks a test.
 settings.register_profile("scicot", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("scicot")
 
 TEXTS = ("raft", "robin", "copper", "ant")
+MINIMAL = """# two cores, a minute
+description: a test
+datasets: [microsci]
+distill: [microsci]
+arms: [answer_only]
+seeds: [0]
+"""
 
 
 def make_question(texts=TEXTS, *, labels="ABCDEFGH", answer="", **columns):
@@ -41,6 +51,33 @@ def read_completion(prompt, row, text, reading="conclusion"):
     """(rationale, answer) of a completion."""
     read = prompts.read_completion(prompt, row, text, reading)
     return read.rationale, read.answer
+
+
+@contextmanager
+def refused(error, match=None):
+    """What stands below ends in this error, whose message is one line and matches `match`."""
+    with pytest.raises(error, match=match) as caught:
+        yield caught
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    with Cache(tmp_path / "cache.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """Writes rows, or lines as they are, into a file of a teacher's answers; gives its path."""
+
+    def write(*rows, name="answers.jsonl"):
+        path = tmp_path / name
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,11 @@ def environment(root: Path) -> dict[str, str]:
     return variables | {"PYTHONPATH": str(root), "PATH": path, "HF_HUB_OFFLINE": "1"}
 
 
-def call(root: Path, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=cwd or root, env=environment(root), capture_output=True, text=True
-    )
+def call(
+    root: Path, *words: str, cwd: Path | None = None, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess:
+    command, around = [sys.executable, "-m", *words], environment(root) | (variables or {})
+    return subprocess.run(command, cwd=cwd or root, env=around, capture_output=True, text=True)
 
 
 def run(root: Path, *words: str) -> subprocess.CompletedProcess:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import refused
 from hypothesis import given
 from hypothesis import settings as examples_of
 from hypothesis import strategies as st
@@ -28,6 +29,12 @@ WRITE_TWO = [name for name, arm in recipe.REGISTRY.items() if arm.writes_two]
 
 def settings(**changes):
     return Settings(**SETTINGS.model_dump() | changes)
+
+
+@pytest.fixture(scope="module")
+def two(question):
+    """Two questions, the second with three options and numbers for labels."""
+    return [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +61,8 @@ def train(question):
 
 def test_only_kept_rationales_of_the_train_split_are_trained_on(question, train):
     rows = [*train, question(id="test"), question(id="dev", split="validation")]
-    examples = arms.training_examples(
-        rows, rationale_rows("t3", "test", "dev", "t1") + rationale_rows("t2", kept=False), SETTINGS
-    )
+    rationales = rationale_rows("t3", "test", "dev", "t1") + rationale_rows("t2", kept=False)
+    examples = arms.training_examples(rows, rationales, SETTINGS)
     assert [(row["id"], rationale) for row, rationale in examples] == [("t3", "why t3"), ("t1", "why t1")]
 
 
@@ -91,18 +97,18 @@ def test_a_pool_holds_all_rationales_of_its_questions_and_lies_inside_a_larger_o
     assert len(few) == 10 and {*few} < {*many} and len({*many}) == 12 and all(few.count(name) == 2 for name in few)
     assert {*ids(5, train_size=4)} <= {*few} and len(ids(5, train_size=4)) == 4
     assert ids(5) != ids(5, question_seed=1)
-    with pytest.raises(ArmError, match="train_pool: found 31, allowed: at most 30"):
+    with refused(ArmError, "train_pool: found 31, allowed: at most 30"):
         ids(31)
 
 
 def test_more_examples_than_there_are_is_refused(train):
-    with pytest.raises(ArmError, match="train_size: found 3, allowed: at most 2"):
+    with refused(ArmError, "train_size: found 3, allowed: at most 2"):
         arms.training_examples(train, rationale_rows("t1", "t2"), settings(train_size=3))
 
 
 @pytest.mark.parametrize("rows", [[], rationale_rows("t1", kept=False), rationale_rows("unknown")])
 def test_nothing_to_train_on_is_refused(train, rows):
-    with pytest.raises(ArmError, match="no rationale was kept"):
+    with refused(ArmError, "no rationale was kept"):
         arms.training_examples(train, rows, SETTINGS)
 
 
@@ -115,7 +121,10 @@ def doubled(train):
     return [(row, f"{word} {row['id']}") for word in ("why", "how") for row in train]
 
 
-@given(parts=st.integers(2, 20), seed=st.integers(0, 5))
+FOLDED = given(parts=st.integers(2, 20), seed=st.integers(0, 5))
+
+
+@FOLDED
 def test_folds_share_out_the_examples_evenly_and_in_order(doubled, parts, seed):
     folds = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
     assert sorted(doubled.index(pair) for part in folds for pair in part) == list(range(len(doubled)))
@@ -124,7 +133,7 @@ def test_folds_share_out_the_examples_evenly_and_in_order(doubled, parts, seed):
     assert len(folds) == parts and max(sizes) - min(sizes) <= 2  # one question, of two rationales
 
 
-@given(parts=st.integers(2, 20), seed=st.integers(0, 5))
+@FOLDED
 def test_all_rationales_of_a_question_fall_into_one_fold(doubled, parts, seed):
     folds = arms.folds(doubled, settings(crossfit_folds=parts, question_seed=seed))
     questions = [{question["id"] for question, _ in part} for part in folds]
@@ -137,8 +146,9 @@ def test_folds_depend_on_the_seed_of_the_questions(doubled):
 
 
 def test_more_folds_than_questions_are_refused(doubled):
-    with pytest.raises(ArmError, match="crossfit_folds: found 5, allowed: at most 4, the questions"):
-        arms.folds([pair for pair in doubled if pair[0]["id"] in ("t0", "t1", "t2", "t3")], settings(crossfit_folds=5))
+    of_four = [pair for pair in doubled if pair[0]["id"] in ("t0", "t1", "t2", "t3")]
+    with refused(ArmError, "crossfit_folds: found 5, allowed: at most 4, the questions"):
+        arms.folds(of_four, settings(crossfit_folds=5))
 
 
 @pytest.mark.parametrize(
@@ -193,32 +203,28 @@ ASKED = "(A) raft (B) robin (C) copper (D) ant Which of these has feathers?"
 WHY = "Birds have feathers."
 
 
+QUESTION_FIRST = {"stage2_order": "question_first"}
+MULTIMODAL = QUESTION_FIRST | {"template": "multimodal_cot", "answer_format": "label"}
+MULTIMODAL_ASKED = (
+    "Question: Which of these has feathers?\nContext: N/A\n"
+    f"Options: (A) raft (B) robin (C) copper (D) ant\nSolution: {WHY}\nAnswer:"
+)
+
+
 @pytest.mark.parametrize(
-    ("mapping", "changes", "pair"),
+    ("mapping", "changes", "reads", "writes"),
     [
-        (arms.ANSWER, {}, (f"{ASKED} Answer:", "robin")),
-        (arms.ANSWER, {"answer_format": "label"}, (f"{ASKED} Answer:", "The answer is (B).")),
-        (arms.BOTH, {}, (f"{ASKED} Solution:", f"{WHY} --> robin")),
-        (arms.RATIONALE, {}, (f"{ASKED} Solution:", WHY)),
-        (arms.ANSWER_FROM, {}, (f"Solution: {WHY} {ASKED} Answer:", "robin")),
-        (
-            arms.ANSWER_FROM,
-            {"stage2_order": "question_first"},
-            (f"{ASKED} Solution: {WHY} Answer:", "robin"),
-        ),
-        (
-            arms.ANSWER_FROM,
-            {"stage2_order": "question_first", "template": "multimodal_cot", "answer_format": "label"},
-            (
-                "Question: Which of these has feathers?\nContext: N/A\n"
-                f"Options: (A) raft (B) robin (C) copper (D) ant\nSolution: {WHY}\nAnswer:",
-                "The answer is (B).",
-            ),
-        ),
+        (arms.ANSWER, {}, f"{ASKED} Answer:", "robin"),
+        (arms.ANSWER, {"answer_format": "label"}, f"{ASKED} Answer:", "The answer is (B)."),
+        (arms.BOTH, {}, f"{ASKED} Solution:", f"{WHY} --> robin"),
+        (arms.RATIONALE, {}, f"{ASKED} Solution:", WHY),
+        (arms.ANSWER_FROM, {}, f"Solution: {WHY} {ASKED} Answer:", "robin"),
+        (arms.ANSWER_FROM, QUESTION_FIRST, f"{ASKED} Solution: {WHY} Answer:", "robin"),
+        (arms.ANSWER_FROM, MULTIMODAL, MULTIMODAL_ASKED, "The answer is (B)."),
     ],
 )
-def test_the_training_pair_of_an_arm(question, mapping, changes, pair):
-    assert arms.pairs([mapping], [(question(), WHY)], settings(**changes)) == [pair]
+def test_the_training_pair_of_an_arm(question, mapping, changes, reads, writes):
+    assert arms.pairs([mapping], [(question(), WHY)], settings(**changes)) == [(reads, writes)]
 
 
 MAPS = [arms.ANSWER, arms.RATIONALE, arms.BOTH, arms.REVERSED, arms.ANSWER_FROM]
@@ -263,11 +269,23 @@ class Fake:
         monkeypatch.setattr(students, "round_trip", lambda _, texts: texts)
 
 
+def predicted(answers, arm, seed=0):
+    return arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=seed)
+
+
+def is_table(predictions, folder):
+    """Whether they can be written as the table that they are, and read again."""
+    return tables.read("predictions", tables.write("predictions", predictions, folder / "p.parquet")) == predictions
+
+
 def evaluated(rows, answers, arm):
-    predictions = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
     by_id = {row["id"]: row for row in rows}
-    metrics = scoring.evaluate(predictions, by_id, 0.95, recipe="r", student="fake", parameters=0)
+    metrics = scoring.evaluate(predicted(answers, arm), by_id, 0.95, recipe="r", student="fake", parameters=0)
     return {row["metric"]: row for row in metrics}
+
+
+def values(metrics, *names):
+    return tuple(metrics[name]["value"] for name in names)
 
 
 COMBINATIONS = [
@@ -293,50 +311,47 @@ def learned(arm, rows, chosen):
 def test_a_student_that_writes_its_targets_is_always_right(monkeypatch, rows, tmp_path, arm, template, answer_format):
     chosen = settings(template=template, answer_format=answer_format)
     targets = learned(arm, rows, chosen)
-    # an option is ranked as it stood in training: after the same words
-    Fake(
-        monkeypatch,
-        targets.__getitem__,
-        lambda text, lead, target: float(targets[text].startswith(f"{lead} {target}".strip())),
-    )
+
+    def likes(text, lead, target):
+        """An option is ranked as it stood in training: after the same words."""
+        return float(targets[text].startswith(f"{lead} {target}".strip()))
+
+    Fake(monkeypatch, targets.__getitem__, likes)
     answers = answer(arm, rows, chosen)
-    metrics = evaluated(rows, answers, arm)
-    assert (metrics["generated"]["value"], metrics["ranked"]["value"], metrics["unparsed"]["value"]) == (1, 1, 0)
+    assert values(evaluated(rows, answers, arm), "generated", "ranked", "unparsed") == (1, 1, 0)
     silent = ("answer_only", "answer_rationale", "multitask")  # at test they write no rationale
     assert {row["rationale"] for row in answers} == ({""} if arm in silent else {WHY})
-    predictions = arms.predictions(answers, recipe="r", dataset="microsci", arm=arm, variant="main", seed=0)
-    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
+    assert is_table(predicted(answers, arm), tmp_path)
 
 
 @pytest.mark.parametrize("arm", [*arms.ONE_STUDENT, "two_stage"])
 def test_a_student_that_writes_nothing_is_wrong_and_unparsed(monkeypatch, rows, arm):
     Fake(monkeypatch, lambda text: "", lambda *_: 0.0)
     metrics = evaluated(rows, answer(arm, rows, SETTINGS), arm)
-    assert (metrics["generated"]["value"], metrics["unparsed"]["value"]) == (0, 1)
-    assert metrics["ranked"]["value"] == 0.25  # all scores are equal, so it takes (A) each time
+    assert values(metrics, "generated", "unparsed") == (0, 1)
+    assert values(metrics, "ranked") == (0.25,)  # all scores are equal, so it takes (A) each time
 
 
-def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, question):
-    rows = [question(), question(("yes", "no", "perhaps"), id="q2")]
+def test_every_option_of_every_question_is_scored_once_after_the_students_own_rationale(monkeypatch, two):
     fake = Fake(monkeypatch, lambda text: "Hm. --> robin", lambda *_: 0.0)
-    answers = arms.ONE_STUDENT["rationale_answer"].answers(None, rows, SETTINGS)
+    answers = arms.ONE_STUDENT["rationale_answer"].answers(None, two, SETTINGS)
     assert [target for *_, target in fake.scored] == ["raft", "robin", "copper", "ant", "yes", "no", "perhaps"]
     assert {lead for _, lead, _ in fake.scored} == {"Hm. -->"}
     assert [len(row["option_scores"]) for row in answers] == [4, 3]
 
 
-def test_stage_two_reads_what_it_is_given_and_passes_a_cut_rationale_on(monkeypatch, question):
+def test_stage_two_reads_what_it_is_given_and_passes_a_cut_rationale_on(monkeypatch, two):
     fake = Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
     rationales = [{"text": "First.", "truncated": True}, {"text": "Second.", "truncated": False}]
-    answers = arms.answer_from(None, [question(), question(id="q2")], rationales, SETTINGS)
+    answers = arms.answer_from(None, two, rationales, SETTINGS)
     assert [text.split(" (A)")[0] for text in fake.inputs] == ["Solution: First.", "Solution: Second."]
     assert [(row["rationale"], row["truncated"]) for row in answers] == [("First.", True), ("Second.", False)]
 
 
-def test_as_many_rationales_as_questions_are_needed(monkeypatch, question):
+def test_as_many_rationales_as_questions_are_needed(monkeypatch, two):
     Fake(monkeypatch, lambda text: "robin", lambda *_: 0.0)
     with pytest.raises(ValueError, match="shorter"):
-        arms.answer_from(None, [question(), question(id="q2")], [{"text": "", "truncated": False}], SETTINGS)
+        arms.answer_from(None, two, [{"text": "", "truncated": False}], SETTINGS)
 
 
 # The whole way to a score, of every arm, control and baseline
@@ -358,9 +373,8 @@ def answering(monkeypatch, arm, choose, likes, answer_format="text"):
     def says(text):
         question, options = question_of(text)
         cue = text.rsplit(maxsplit=1)[1]  # so that rationale and answer may be of different options
-        mark = next(
-            mark for mark, option in options.items() if option == choose(cue, question, sorted(options.values()))
-        )
+        chosen = choose(cue, question, sorted(options.values()))
+        mark = next(mark for mark, option in options.items() if option == chosen)
         output = f"The answer is ({mark})." if answer_format == "label" else options[mark]
         if cue == "Solution:":
             return f"It is {options[mark]}." + (f" --> {output}" if arm == "rationale_answer" else "")
@@ -388,41 +402,42 @@ def path(arm, rows, chosen):
     return arms.answer_from(None, [by_id[row["question_id"]] for row in rationales], rationales, chosen)
 
 
-def golds(rows):
-    return {row["question"]: prompts.option_text(row, row["answer"]) for row in rows}
-
-
 def drawn(*parts):
     """A number from 0 to 1 that depends on the words and on nothing else."""
     return random.Random("/".join(parts)).random()
 
 
+def going_by_words(monkeypatch, arm, answer_format="text"):
+    """A student that knows nothing: its answers depend on the words of question and options, not on their order."""
+
+    def choose(cue, question, options):
+        return max(options, key=lambda text: drawn(cue, question, text))
+
+    answering(monkeypatch, arm, choose, lambda question, text: drawn("likes", question, text), answer_format)
+
+
+def copying(monkeypatch, arm, rows, answer_format="text"):
+    """A student that knows the gold option of each row."""
+    gold = {row["question"]: prompts.option_text(row, row["answer"]) for row in rows}
+
+    def likes(question, text):
+        return text == gold[question]
+
+    answering(monkeypatch, arm, lambda cue, question, _: gold[question], likes, answer_format)
+
+
 @pytest.mark.parametrize("answer_format", ["text", "label"])
 @pytest.mark.parametrize("arm", TRAINED)
 def test_a_student_that_copies_the_gold_answer_scores_all(monkeypatch, rows, arm, answer_format):
-    gold = golds(rows)
-    answering(
-        monkeypatch,
-        arm,
-        lambda cue, question, _: gold[question],
-        lambda question, text: text == gold[question],
-        answer_format,
-    )
+    copying(monkeypatch, arm, rows, answer_format)
     metrics = evaluated(rows, path(arm, rows, settings(answer_format=answer_format)), arm)
-    assert {name: metrics[name]["value"] for name in ("generated", "ranked", "unparsed", "truncated")} == {
-        "generated": 1, "ranked": 1, "unparsed": 0, "truncated": 0,
-    }  # fmt: skip
+    assert values(metrics, "generated", "ranked", "unparsed", "truncated") == (1, 1, 0, 0)
     assert metrics["generated"]["n"] == len(rows)  # of the counterfactual, too: all rationales name the gold option
 
 
 @pytest.mark.parametrize("arm", TRAINED)
 def test_a_student_that_answers_at_random_scores_chance(monkeypatch, rows, arm):
-    answering(
-        monkeypatch,
-        arm,
-        lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
-        lambda question, text: drawn("likes", question, text),
-    )
+    going_by_words(monkeypatch, arm)
     answers = path(arm, rows, SETTINGS)
     metrics = evaluated(rows, answers, arm)
     for measure in ("generated", "ranked"):
@@ -445,13 +460,7 @@ def test_the_order_of_options_changes_no_score_of_a_student_that_reads_their_wor
 
     def measured(questions):
         with pytest.MonkeyPatch.context() as patch:
-            answering(
-                patch,
-                arm,
-                lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
-                lambda question, text: drawn("likes", question, text),
-                answer_format,
-            )
+            going_by_words(patch, arm, answer_format)
             return evaluated(questions, path(arm, questions, chosen), arm)
 
     plain = measured(rows[:40])
@@ -467,8 +476,7 @@ def test_the_order_of_options_changes_no_score_of_a_student_that_reads_their_wor
 
 @pytest.mark.parametrize("arm", [arm for arm in TRAINED if "counterfactual" not in arm])  # which is made from the gold
 def test_a_wrong_gold_label_changes_whether_that_answer_is_right_and_nothing_else(monkeypatch, rows, arm):
-    gold = golds(rows)
-    answering(monkeypatch, arm, lambda cue, question, _: gold[question], lambda question, text: text == gold[question])
+    copying(monkeypatch, arm, rows)
     questions = rows[:40]
     wrong = [row | {"answer": "D"} if row is questions[0] else row for row in questions]
     before, after = (path(arm, version, SETTINGS) for version in (questions, wrong))
@@ -476,7 +484,7 @@ def test_a_wrong_gold_label_changes_whether_that_answer_is_right_and_nothing_els
     assert columns == {"gold", "correct"} and before[1:] == after[1:]
     plain, changed = evaluated(questions, before, arm), evaluated(wrong, after, arm)
     assert {name for name in plain if plain[name] != changed[name]} == {"generated", "ranked"}
-    assert changed["generated"]["value"] == changed["ranked"]["value"] == 39 / 40
+    assert values(changed, "generated", "ranked") == (39 / 40, 39 / 40)
 
 
 def test_rotations_put_the_right_option_at_every_place_once_and_keep_its_words(rows, question):
@@ -487,9 +495,8 @@ def test_rotations_put_the_right_option_at_every_place_once_and_keep_its_words(r
         orders = [order for order in rotated if order["id"] == row["id"]]
         assert [order["answer"] for order in orders] != [row["answer"]] * len(orders)
         assert sorted(order["answer"] for order in orders) == row["choices"]["label"] == orders[1]["choices"]["label"]
-        assert {prompts.option_text(order, order["answer"]) for order in orders} == {
-            prompts.option_text(row, row["answer"])
-        }
+        right = prompts.option_text(row, row["answer"])
+        assert all(prompts.option_text(order, order["answer"]) == right for order in orders)
         assert all(sorted(order["choices"]["text"]) == sorted(row["choices"]["text"]) for order in orders)
     assert len(rotated) == 30 * 4 + 3  # the validation question is not rotated
 
@@ -508,17 +515,11 @@ def test_a_student_that_goes_by_place_is_told_from_one_that_goes_by_words(monkey
     rotated = arms.rotations(rows, settings(order_questions=20))
 
     def effects():
-        which = {"recipe": "r", "dataset": "microsci", "arm": arm, "variant": "main", "seed": 0}
-        predictions = arms.predictions(path(arm, rotated, SETTINGS), **which)
+        predictions = predicted(path(arm, rotated, SETTINGS), arm)
         metrics = scoring.order_effects(predictions, rotated, 0.95, recipe="r", student="s", parameters=1)
         return {row["metric"]: row["value"] for row in metrics}
 
-    answering(
-        monkeypatch,
-        arm,
-        lambda cue, question, options: max(options, key=lambda text: drawn(cue, question, text)),
-        lambda question, text: drawn("likes", question, text),
-    )
+    going_by_words(monkeypatch, arm)
     words = effects()
     assert words["same generated"] == words["same ranked"] == 1
     assert len({value for name, value in words.items() if name.startswith("generated, gold at")}) == 1
@@ -537,28 +538,20 @@ def test_controls_are_what_they_are_called(question):
         {"question_id": name, "split": row["split"], "text": text, "truncated": text == "Ant 0."}
         for (name, row), text in zip(rows.items(), texts, strict=True)
     ]
-    teacher_rows = [{"question_id": name, "sample": 0, "rationale": f"T {name}."} for name in ("q0", "q7")]
-    teacher_rows += [
-        {"question_id": "q1", "sample": 0, "rationale": ""},
-        {"question_id": "q2", "sample": 1, "rationale": "x"},
-    ]
+    teacher_said = [("q0", 0, "T q0."), ("q7", 0, "T q7."), ("q1", 0, ""), ("q2", 1, "x")]
+    teacher_rows = [dict(zip(("question_id", "sample", "rationale"), said, strict=True)) for said in teacher_said]
     rows_by_control, argued_for = arms.controls(rows, generations, teacher_rows, seed=0)
-    texts_of = {
-        name: [(row["question_id"], row["text"]) for row in control_rows]
-        for name, control_rows in rows_by_control.items()
-    }
+    texts_of = {name: [(row["question_id"], row["text"]) for row in of] for name, of in rows_by_control.items()}
     assert texts_of["teacher"] == [("q0", "T q0."), ("q7", "T q7.")] and not rows_by_control["teacher"][0]["truncated"]
-    assert texts_of["no"] == [(f"q{i}", "") for i in range(6)] and not any(
-        row["truncated"] for row in rows_by_control["no"]
-    )
+    assert texts_of["no"] == [(f"q{i}", "") for i in range(6)]
+    assert not any(row["truncated"] for row in rows_by_control["no"])
     assert [name for name, _ in texts_of["shuffled"]] == [f"q{i}" for i in range(6)]
     assert sorted(text for _, text in texts_of["shuffled"]) == sorted(texts[:6])
     assert all(text != texts[i] for i, (_, text) in enumerate(texts_of["shuffled"]))
     assert [name for name, _ in texts_of["counterfactual"]] == ["q1", "q3", "q5"] == list(argued_for)
-    pattern = re.compile(r"(robin|ant|raft|copper) \d\.", re.IGNORECASE)  # by stage 1, some with a word exchanged
-    assert {*arms.STAGE_ONE_WROTE} == {
-        name for name, pairs in texts_of.items() if all(pattern.fullmatch(t) for _, t in pairs)
-    }
+    by_stage_one = re.compile(r"(robin|ant|raft|copper) \d\.", re.IGNORECASE)  # some with a word exchanged
+    for name, pairs in texts_of.items():
+        assert (name in arms.STAGE_ONE_WROTE) == all(by_stage_one.fullmatch(text) for _, text in pairs)
     for name, text in texts_of["counterfactual"]:
         assert text.startswith(prompts.option_text(rows[name], argued_for[name])) and argued_for[name] != "B"
 
@@ -573,31 +566,29 @@ def kind(request):
     return settings(student=request.param, steps=3, batch_size=4, max_target_tokens=24, freeze_embeddings=False)
 
 
+def taught(maps, rows, rationale, chosen, folder, **more):
+    """A student that learned these maps of the rows with one rationale; the log of its training."""
+    student = arms.load_student("micro", chosen, seed=0)
+    pairs = arms.pairs(maps, [(row, rationale) for row in rows], chosen)
+    return student, arms.train(student, pairs, chosen, seed=0, folder=folder, **more)
+
+
 @pytest.mark.parametrize("arm", arms.ONE_STUDENT)
-def test_every_arm_trains_and_answers_with_a_student_of_either_kind(kind, question, tmp_path, arm):
-    rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
+def test_every_arm_trains_and_answers_with_a_student_of_either_kind(kind, two, tmp_path, arm):
     entry = arms.ONE_STUDENT[arm]
-    student = arms.load_student("micro", kind, seed=0)
-    taught = arms.pairs(entry.maps, [(row, WHY) for row in rows], kind)
-    log = arms.train(student, taught, kind, seed=0, folder=tmp_path, weigh=entry.weigh)
-    predictions = arms.predictions(
-        entry.answers(student, rows, kind), recipe="r", dataset="microsci", arm=arm, variant="main", seed=3
-    )
+    student, log = taught(entry.maps, two, WHY, kind, tmp_path, weigh=entry.weigh)
+    predictions = predicted(entry.answers(student, two, kind), arm, seed=3)
     assert log.steps == 3
-    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
+    assert is_table(predictions, tmp_path)
     assert [row["run"] for row in predictions] == [f"r/microsci/{arm}/main/seed3"] * 2
     assert all(score < 0 for row in predictions for score in row["option_scores"])
 
 
-def test_two_stages_train_and_answer_with_students_of_either_kind(kind, question, tmp_path):
-    rows = [question(), question(("yes", "no", "perhaps"), id="q2", labels="123")]
-    stages = []
-    for mapping in (arms.RATIONALE, arms.ANSWER_FROM):
-        stages.append(arms.load_student("micro", kind, seed=0))
-        arms.train(stages[-1], arms.pairs([mapping], [(row, WHY) for row in rows], kind), kind, seed=0, folder=tmp_path)
-    outputs = arms.write_rationales(stages[0], rows, kind)
+def test_two_stages_train_and_answer_with_students_of_either_kind(kind, two, tmp_path):
+    first, second = (taught([map_], two, WHY, kind, tmp_path)[0] for map_ in (arms.RATIONALE, arms.ANSWER_FROM))
+    outputs = arms.write_rationales(first, two, kind)
     rationales = [{"text": output.text, "truncated": output.truncated} for output in outputs]
-    answers = arms.answer_from(stages[1], rows, rationales, kind)
+    answers = arms.answer_from(second, two, rationales, kind)
     assert [row["rationale"] for row in answers] == [output.text for output in outputs]
     assert [len(row["option_scores"]) for row in answers] == [4, 3]
 
@@ -607,11 +598,8 @@ def test_a_decoder_only_student_that_learned_a_question_by_heart_answers_it(ques
     """So that what is learned is what is asked for at test, in every arm: separator, spaces and end in the same places."""
     learning = {"steps": 150, "batch_size": 2, "micro_batches": 1, "learning_rate": 5e-3, "dropout": 0.0}
     chosen = settings(student="random/gpt2-tiny", freeze_embeddings=False, **learning)
-    rows, rationale = [question(), question(("oak", "wolf"), id="q2")], "A robin is a bird."
-    entry = arms.ONE_STUDENT[arm]
-    student = arms.load_student("micro", chosen, seed=0)
-    pairs = arms.pairs(entry.maps, [(row, rationale) for row in rows], chosen)
-    arms.train(student, pairs, chosen, seed=0, folder=tmp_path, weigh=entry.weigh)
+    rows, entry = [question(), question(("oak", "wolf"), id="q2")], arms.ONE_STUDENT[arm]
+    student, _ = taught(entry.maps, rows, "A robin is a bird.", chosen, tmp_path, weigh=entry.weigh)
     answers = entry.answers(student, rows, chosen)
     assert all(row["correct"] and not row["truncated"] for row in answers)
     assert [max(row["option_scores"]) > -0.5 for row in answers] == [True, True]  # as good as certain of it
@@ -642,12 +630,8 @@ def test_a_local_checkpoint_of_either_kind_runs_on_real_questions(real_data, tmp
     assert [len(row["option_scores"]) for row in answers] == [len(row["choices"]["label"]) for row in test]
 
 
-def test_the_templates_separator_is_the_students():
-    assert prompts.STUDENT_TEMPLATES["options_first"].separator == " ###"  # Fine-tune-CoT's
-    changed = replace(prompts.STUDENT_TEMPLATES["options_first"], separator="\n\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(prompts.STUDENT_TEMPLATES, "options_first", changed)
-        assert arms.load_student("micro", settings(student="random/gpt2-tiny"), seed=0).separator == "\n\n"
+def test_the_separator_is_the_one_of_fine_tune_cot():
+    assert prompts.STUDENT_TEMPLATES["options_first"].separator == " ###"
 
 
 # Choosing a checkpoint
@@ -660,18 +644,27 @@ def test_a_checkpoint_is_chosen_on_the_kept_rationales_of_validation_questions(q
     [(row, rationale)] = arms.chosen_on(rows, rationales, choosing)
     assert (row["id"], rationale) == ("dev", "why dev")
     assert arms.chosen_on(rows, rationales, SETTINGS) == []
-    with pytest.raises(ArmError, match="choose_by: found 'validation_loss', allowed: last, since no rationale"):
+    with refused(ArmError, "choose_by: found 'validation_loss', allowed: last, since no rationale"):
         arms.chosen_on(rows, rationale_rows("t1", "x"), choosing)
 
 
-def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
+@pytest.fixture
+def passed(monkeypatch):
+    """What a training is called with."""
+    settings_passed = {}
+    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: settings_passed.update(kwargs))
+    return settings_passed
+
+
+def test_every_key_of_training_reaches_the_training_or_the_arm():
     taken = inspect.signature(students.fine_tune).parameters.keys()
     assert set(arms.FINE_TUNE_KEYS) <= taken
     own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "stage2_source", "crossfit_folds"}
     own |= {"train_pool", "train_size", "evaluation_batch_size", "steps", "epochs"}
     assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
-    passed = {}
-    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: passed.update(kwargs))
+
+
+def test_a_training_is_called_with_the_keys_of_the_recipe_and_of_the_run(passed):
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
     expected = {"steps": 7, "seed": 5, "output_dir": Path("here"), "weigh": "pair", "validation_pairs": [("c", "d")]}
@@ -679,9 +672,7 @@ def test_every_key_of_training_reaches_the_training_or_the_arm(monkeypatch):
 
 
 @pytest.mark.parametrize(("pairs", "steps"), [(64, 4), (65, 6), (1, 2)])
-def test_a_budget_in_epochs_is_that_many_passes_over_an_arms_own_pairs(monkeypatch, pairs, steps):
-    passed = {}
-    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: passed.update(kwargs))
+def test_a_budget_in_epochs_is_that_many_passes_over_an_arms_own_pairs(passed, pairs, steps):
     arms.train(None, [("a", "b")] * pairs, settings(steps=0, epochs=2, batch_size=32), seed=0, folder=Path("here"))
     assert passed["steps"] == steps
 
@@ -711,9 +702,8 @@ def test_untrained_baselines_choose_as_they_say(question):
 
 
 def test_baselines_that_look_at_training_pick_what_was_right_there(question):
-    train = [
-        question(("iron", "oak", "rain"), id=f"t{i}", question="What grows in a wood?", answer="B") for i in range(5)
-    ] + [question(("iron", "oak", "rain"), id=f"u{i}", question="What do magnets pull?", answer="A") for i in range(3)]
+    asked = 5 * [("What grows in a wood?", "B")] + 3 * [("What do magnets pull?", "A")]
+    train = [question(("iron", "oak", "rain"), id=f"t{i}", question=q, answer=a) for i, (q, a) in enumerate(asked)]
     test = [
         question(("rain", "iron", "oak"), id="q1", question="What do magnets pull?"),
         question(("rain", "oak", "iron"), id="q2", question="What grows in the wood?"),
@@ -724,9 +714,10 @@ def test_baselines_that_look_at_training_pick_what_was_right_there(question):
 
 
 def test_where_training_says_nothing_the_choice_is_random(rows):
+    uninformative = [row | {"choices": row["choices"] | {"text": ["aa", "bb", "cc", "dd"]}} for row in rows]
+    baselines = arms.untrained(uninformative, [], seed=0)
     for name in ("frequent_answer", "bag_of_words", "longest_option", "shortest_option"):
-        uninformative = [row | {"choices": row["choices"] | {"text": ["aa", "bb", "cc", "dd"]}} for row in rows]
-        counts = Counter(row["answer"] for row in arms.untrained(uninformative, [], seed=0)[name])
+        counts = Counter(row["answer"] for row in baselines[name])
         assert set(counts) == set("ABCD") and max(counts.values()) < 2 * min(counts.values())
 
 
@@ -807,28 +798,20 @@ def test_a_loaded_student_is_called_as_the_recipe_calls_it():
     assert arms.load_student("micro", settings(student="micro"), seed=0).name == "micro"
 
 
-def test_a_trained_student_is_loaded_as_it_was_saved(monkeypatch, kind, question, tmp_path):
-    monkeypatch.setitem(
-        prompts.STUDENT_TEMPLATES,
-        "options_first",
-        replace(prompts.STUDENT_TEMPLATES["options_first"], separator="\n\n"),
-    )
+def test_a_trained_student_is_loaded_as_it_was_saved_with_its_templates_separator(monkeypatch, kind, two, tmp_path):
+    changed = replace(prompts.STUDENT_TEMPLATES["options_first"], separator="\n\n")
+    monkeypatch.setitem(prompts.STUDENT_TEMPLATES, "options_first", changed)
     student = arms.load_student("micro", kind, seed=0)
     students.save(student, tmp_path / "model")
     loaded = arms.load_trained(tmp_path / "model", kind)
     assert (loaded.name, loaded.separator) == (student.name, student.separator) == (kind.student, "\n\n")
-    questions = [question(), question(("yes", "no"), id="q2")]
     answers = arms.ONE_STUDENT["rationale_answer"].answers
-    assert answers(loaded, questions, kind) == answers(student, questions, kind)
+    assert answers(loaded, two, kind) == answers(student, two, kind)
 
 
 # Open answers
 
-OPEN = {
-    "SVAMP": ("39", "How many apples?"),
-    "CoinFlip": ("no", "Is it heads up?"),
-    "LastLetter": ("nk", "Which letters?"),
-}
+OPEN = {"SVAMP": ("39", "How many?"), "CoinFlip": ("no", "Is it heads up?"), "LastLetter": ("nk", "Which letters?")}
 NONE = {"label": [], "text": []}
 
 
@@ -849,10 +832,9 @@ def test_open_answers_are_written_read_and_scored_and_never_ranked(
     fake = Fake(monkeypatch, learned(arm, open_rows, chosen).__getitem__, lambda *_: 0.0)
     answers = answer(arm, open_rows, chosen)
     metrics = evaluated(open_rows, answers, arm)
-    assert (metrics["generated"]["value"], metrics["unparsed"]["value"], "ranked" in metrics) == (1, 0, False)
+    assert values(metrics, "generated", "unparsed") == (1, 0) and "ranked" not in metrics
     assert not fake.scored and all(row["option_scores"] == [] for row in answers)
-    predictions = arms.predictions(answers, recipe="r", dataset="x", arm=arm, variant="main", seed=0)
-    assert tables.read("predictions", tables.write("predictions", predictions, tmp_path / "p.parquet")) == predictions
+    assert is_table(predicted(answers, arm), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -874,17 +856,16 @@ def test_how_an_answer_is_read_is_a_key_of_the_recipe(monkeypatch, question, out
 
 
 def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_options(question):
-    def rows(dataset, answers, split):
-        return [
-            question(id=f"{split}{i}", dataset=dataset, split=split, choices=NONE, answer=answer)
-            for i, answer in enumerate(answers)
-        ]
+    def untrained(dataset, **answers):
+        train, test = (
+            [question(id=f"{split}{i}", dataset=dataset, split=split, choices=NONE, answer=answer)
+             for i, answer in enumerate(answers[split])] for split in ("train", "test")
+        )  # fmt: skip
+        return arms.untrained(test, train, 0)
 
-    numbers = arms.untrained(rows("SVAMP", "12", "test"), rows("SVAMP", "2213", "train"), 0)
-    assert {name: [row["answer"] for row in rows_of] for name, rows_of in numbers.items()} == {
-        "frequent_answer": ["2", "2"]
-    }
-    coins = arms.untrained(rows("CoinFlip", ["yes", "no"] * 100, "test"), rows("CoinFlip", ["no"], "train"), 0)
+    numbers = untrained("SVAMP", test="12", train="2213")
+    assert {name: [row["answer"] for row in of] for name, of in numbers.items()} == {"frequent_answer": ["2", "2"]}
+    coins = untrained("CoinFlip", test=["yes", "no"] * 100, train=["no"])
     assert coins.keys() == {"random", "frequent_answer"}
     assert 0.4 < sum(row["correct"] for row in coins["random"]) / 200 < 0.6
     assert all(row["option_scores"] == [] for row in coins["random"])

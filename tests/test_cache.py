@@ -5,8 +5,10 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+from conftest import refused
 from filelock import Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +39,18 @@ def fill(opened, count):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "deep" / "cache.sqlite"
+
+
+@pytest.fixture
+def other(path):
+    """A second cache, beside the one that is tested."""
+    with Cache(path.with_name("other.sqlite")) as opened:
+        yield opened
+
+
+def database(path):
+    """The file as any program may open it; what is written is so at once."""
+    return closing(sqlite3.connect(path, isolation_level=None))
 
 
 def turned(value):
@@ -98,9 +112,8 @@ def test_of_a_request_that_is_no_json_nothing_is_stored_or_counted(path):
 def test_the_request_can_be_read_in_the_file(path):
     with Cache(path) as opened:
         opened.put(REQUEST, response())
-    with sqlite3.connect(path) as connection:
+    with database(path) as connection:
         assert json.loads(connection.execute("SELECT request FROM responses").fetchone()[0]) == REQUEST
-    connection.close()
 
 
 def test_threads_may_share_one(path):
@@ -128,18 +141,15 @@ for i in range(100):
         opened.put({"own": [sys.argv[2], i]}, shared)
         opened.put({"shared": i}, shared)
 """
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE, text=True)
-        for name in "abcdefgh"
-    ]
+    words = [sys.executable, "-c", code, str(path)]
+    started = [subprocess.Popen([*words, name], stderr=subprocess.PIPE, text=True) for name in "abcdefgh"]
     errors = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0] * 8, errors
     with Cache(path) as opened:
         assert len(opened) == 900
         assert all(opened.get({"own": [name, i]}).text == name for name in "abcdefgh" for i in range(100))
-    with sqlite3.connect(path) as connection:
+    with database(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
 
 
 @pytest.fixture
@@ -155,7 +165,7 @@ def damaged(path):
         else:
             del content[start:]  # cut off
         path.write_bytes(content)
-        with pytest.raises(CacheError) as caught, Cache(path) as opened:
+        with refused(CacheError) as caught, Cache(path) as opened:
             for i in range(300):
                 opened.get({"i": i})
         return content, str(caught.value)
@@ -168,9 +178,9 @@ def damaged(path):
 )
 def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, start, length):
     content, message = damaged(start, length)
-    assert "cache.sqlite is no usable cache" in message and "export-cache" in message and "\n" not in message
+    assert "cache.sqlite is no usable cache" in message and "export-cache" in message
     assert path.read_bytes() == content
-    with pytest.raises(CacheError, match="is no usable cache"), Cache(path) as opened:
+    with refused(CacheError, "is no usable cache"), Cache(path) as opened:
         opened.get({"i": 299})
     path.unlink()
     with Cache(path) as opened:
@@ -180,13 +190,10 @@ def test_a_damaged_file_is_named_stays_as_it_is_and_is_not_used(path, damaged, s
 def test_a_file_that_others_hold_stays_in_its_place(path, monkeypatch):
     monkeypatch.setattr(cache, "BUSY_SECONDS", 0.1)
     with Cache(path) as opened:
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(
-            CacheError, match=r"locked\); check disk space, permissions and other processes, then rerun"
-        ):
-            opened.put(REQUEST, response())
-        other.close()
+        with database(path) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            with refused(CacheError, r"locked\); check disk space, permissions and other processes, then rerun"):
+                opened.put(REQUEST, response())
         opened.put(REQUEST, response())
     assert [file.name for file in path.parent.iterdir()] == ["cache.sqlite"]
 
@@ -196,14 +203,13 @@ def test_what_a_damaged_file_still_holds_can_be_saved(path):
         for i in range(300):
             opened.reserve(0.25, 0.0, 0)
             opened.put({"i": i}, response(), reserved=0.25)
-    connection = sqlite3.connect(path)
-    query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_responses_1'"
-    [page] = connection.execute(query).fetchone()
-    connection.close()
+    with database(path) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_responses_1'"
+        [page] = connection.execute(query).fetchone()
     content = bytearray(path.read_bytes())
     content[4096 * (page - 1) : 4096 * page] = b"\xff" * 4096
     path.write_bytes(content)
-    with pytest.raises(CacheError):
+    with refused(CacheError):
         Cache(path)
     lines = cache.export(path)
     path.unlink()
@@ -217,52 +223,44 @@ def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_
     monkeypatch.setattr(cache, "BUSY_SECONDS", 0.1)
     with Cache(path) as opened:
         opened.put(REQUEST, response())
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("PRAGMA journal_mode=DELETE")
-    other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(CacheError, match=r"cannot be read \(database is locked\)"):
-        cache.export(path)
-    other.close()
+    with database(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        with refused(CacheError, r"cannot be read \(database is locked\)"):
+            cache.export(path)
 
 
-def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path):
+def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path, other):
     with Cache(path) as opened:
         fill(opened, 3)
-    connection = sqlite3.connect(path)
-    with connection:
+    with database(path) as connection:
         connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
-    connection.close()
-    with Cache(path.with_name("other.sqlite")) as other:
-        assert other.take_in(cache.export(path), "saved.jsonl") == 2
+    assert other.take_in(cache.export(path), "saved.jsonl") == 2
 
 
-def test_a_cache_is_exported_and_built_again_from_the_export(path, tmp_path):
+def test_a_cache_is_exported_and_built_again_from_the_export(path, other):
     answers = [({"i": i, "text": "é\u2028\0"}, response("\u2028\x00é\n", usd=None, reasoning="why")) for i in range(9)]
     with Cache(path) as opened:
         for answer in answers:
             opened.put(*answer)
     lines = cache.export(path)
-    with Cache(tmp_path / "other.sqlite") as other:
-        assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
-        assert cache.export(tmp_path / "other.sqlite") == lines
-        assert all(other.get(request) == stored for request, stored in answers)
+    assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
+    assert cache.export(path.with_name("other.sqlite")) == lines
+    assert all(other.get(request) == stored for request, stored in answers)
 
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None,
-    ],
-)  # fmt: skip
-def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, change):
+    [{"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None],
+)
+def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, other, change):
     with Cache(path) as opened:
         opened.put(REQUEST, response())
     [line] = cache.export(path)
     bad = "{" if change is None else json.dumps(json.loads(line) | change)
-    with Cache(path.with_name("other.sqlite")) as other:
-        with pytest.raises(CacheError, match=r"export\.jsonl, line 2: allowed: a line of `export-cache`") as caught:
-            other.take_in([line, bad], "export.jsonl")
-        assert len(other) == 0 and "\n" not in str(caught.value)
+    with refused(CacheError, r"export\.jsonl, line 2: allowed: a line of `export-cache`"):
+        other.take_in([line, bad], "export.jsonl")
+    assert len(other) == 0
 
 
 @pytest.mark.parametrize("reason", cache.GIVEN_UP)
@@ -296,27 +294,24 @@ def test_the_price_of_what_is_put_in_is_counted(path):
 def test_a_cache_of_the_first_version_is_read(path):
     path.parent.mkdir()
     old = {"text": "a", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "usd": 0.0, "created": ""}
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "CREATE TABLE responses (key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL)"
-        )
+    columns = "key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL"
+    with database(path) as connection:
+        connection.execute(f"CREATE TABLE responses ({columns})")
         connection.execute("INSERT INTO responses VALUES (?, '{}', ?)", (cache.key(REQUEST), json.dumps(old)))
-    connection.close()
     with Cache(path) as opened:
         assert opened.get(REQUEST) == Response(**old)
 
 
 def test_a_database_of_something_else_is_no_cache(path):
     path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE responses (id TEXT)")
-    connection.close()
-    with pytest.raises(CacheError, match="no usable cache"), Cache(path) as opened:
+    with database(path) as connection:
+        connection.execute("CREATE TABLE responses (id TEXT)")
+    with refused(CacheError, "no usable cache"), Cache(path) as opened:
         opened.get(REQUEST)
 
 
 def test_a_folder_is_no_cache(tmp_path):
-    with pytest.raises(CacheError, match="no usable cache"):
+    with refused(CacheError, "no usable cache"):
         Cache(tmp_path)
 
 
@@ -332,20 +327,18 @@ def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
             assert ours.spent() == spent
 
 
-def test_an_export_of_an_earlier_version_is_taken_in_without_its_lines_of_spending(path):
+def test_an_export_of_an_earlier_version_is_taken_in_without_its_lines_of_spending(path, other):
     with Cache(path) as opened:
         opened.put(REQUEST, response())
     lines = [*cache.export(path), '{"spent": {"cache": "a", "usd": 1.0, "requests": 1}}']
-    with Cache(path.with_name("other.sqlite")) as other:
-        assert other.take_in(lines, "x") == 1 and list(cache.exported(lines, "x")) == [(REQUEST, response())]
+    assert other.take_in(lines, "x") == 1 and list(cache.exported(lines, "x")) == [(REQUEST, response())]
 
 
 def test_one_process_at_a_time_has_its_turn_and_a_killed_one_gives_it_up(path):
     code = "import pathlib, sys; from scicot_utils.cache import Cache; "
     code += "opened = Cache(pathlib.Path(sys.argv[1])); opened.turn.acquire(); print(flush=True); sys.stdin.read()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], text=True, **pipes)
     assert process.stdout.readline() == "\n"
     link = path.with_name("link.sqlite")
     link.symlink_to(path)

@@ -22,16 +22,23 @@ pytestmark = pytest.mark.pipeline
 METRICS = "outputs/mini/metrics.csv"
 
 
+def completed(done: subprocess.CompletedProcess) -> None:
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     root = copy_of_the_project(tmp_path_factory.mktemp("undisturbed") / "project")
-    done = run(root, "mini", METRICS)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    completed(run(root, "mini", METRICS))
     return root
 
 
-def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return copy_of_the_project(tmp_path / "project")
+
+
+def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, root, tmp_path):
     logs = root / "outputs" / "mini" / "logs" / "06_baselines" / "answer_only" / "microsci" / "main"
     words = [sys.executable, "-m", "scicot_utils", "run", "mini", METRICS]
     with (tmp_path / "log.txt").open("w") as log:
@@ -46,17 +53,14 @@ def test_a_killed_run_goes_on_to_the_same_metrics_byte_for_byte(undisturbed, tmp
         psutil.wait_procs(tree, timeout=30)
         started.wait()
     assert not (root / METRICS).exists(), "the run was over before it was killed"
-    done = run(root, "mini", METRICS)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    completed(run(root, "mini", METRICS))
     assert (root / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
 
 
-def test_open_answers_go_through_every_notebook_and_are_never_ranked(tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
+def test_open_answers_go_through_every_notebook_and_are_never_ranked(root):
     recipe = MINI.replace("microsci", "CoinFlip").replace("{steps: 60}", "{steps: 4, student: random/micro-small}")
     (root / "notebooks" / "recipes" / "mini.yaml").write_text(recipe, encoding="utf-8")
-    done = run(root, "mini", METRICS, "outputs/mini/notebooks/09_claims.ipynb")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    completed(run(root, "mini", METRICS, "outputs/mini/notebooks/09_claims.ipynb"))
     with (root / METRICS).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     assert {"random", "frequent_answer", "teacher", "rationale_answer", "two_stage"} <= {row["arm"] for row in rows}
@@ -65,8 +69,7 @@ def test_open_answers_go_through_every_notebook_and_are_never_ranked(tmp_path):
     assert teacher > 0.6
 
 
-def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(undisturbed, tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
+def test_a_failing_notebook_is_named_stays_readable_and_marks_nothing_done(root):
     file = root / "notebooks" / "03_rationale_generation.ipynb"
     content = json.loads(file.read_text(encoding="utf-8"))
     content["cells"][4]["source"] = ["raise RuntimeError('planted')"]
@@ -123,36 +126,30 @@ def test_a_misspelt_parameter_stops_a_notebook_before_any_work(undisturbed):
     assert sorted(undisturbed.glob("outputs/**/*")) == before
 
 
-def test_a_notebook_alone_makes_what_it_needs_and_writes_where_the_pipeline_does(undisturbed, tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
-    done = papermill(root, "06_baselines", "-p", "recipe", "mini")
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_a_notebook_alone_makes_what_it_needs_and_writes_where_the_pipeline_does(undisturbed, root):
+    completed(papermill(root, "06_baselines", "-p", "recipe", "mini"))
     metrics = "outputs/mini/runs/microsci/answer_only/main/seed0/metrics.json"
     assert (root / metrics).read_bytes() == (undisturbed / metrics).read_bytes()
 
 
-def test_a_notebook_runs_from_its_own_folder_too(undisturbed, tmp_path):
-    root = copy_of_the_project(tmp_path / "project")
+def test_a_notebook_runs_from_its_own_folder_too(undisturbed, root):
     file = root / "notebooks" / "01_questions.ipynb"
     text = file.read_text(encoding="utf-8").replace('recipe = \\"micro\\"', 'recipe = \\"mini\\"')
     file.write_text(text, encoding="utf-8")
-    done = call(root, "jupyter", "execute", "01_questions.ipynb", cwd=root / "notebooks")
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed(call(root, "jupyter", "execute", "01_questions.ipynb", cwd=root / "notebooks"))
     questions = "outputs/mini/questions/microsci/main.parquet"
     assert (root / questions).read_bytes() == (undisturbed / questions).read_bytes()
 
 
-def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(tmp_path):
+def test_the_embedded_student_is_made_by_its_notebook_bit_for_bit_again(root):
     """A few steps of a small one, through the pipeline: what is made can be loaded, and repeats bit for bit."""
-    root = copy_of_the_project(tmp_path / "project")
     recipe = root / "notebooks" / "recipes" / "mini.yaml"
     text = recipe.read_text(encoding="utf-8")
     recipe.write_text(f"{text}pretraining:\n  pretraining_steps: 40\n  pretraining_batch_size: 9\n", encoding="utf-8")
     folder = "outputs/mini/pretraining/main/micro-small/seed3"
     weights = []
     for _ in range(2):
-        done = run(root, "mini", f"{folder}/model")
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        completed(run(root, "mini", f"{folder}/model"))
         weights.append((root / folder / "model" / "model.safetensors").read_bytes())
         record = json.loads((root / folder / "provenance.json").read_text(encoding="utf-8"))
         assert list(record["steps"]) == [phase.name for phase in microsci.PHASES]
@@ -168,9 +165,8 @@ REAL_FILES = pytest.mark.skipif(
 )
 
 
-def plumbing(folder, recipe, *targets):
-    """A copy of the project in which a plumbing recipe ran, with fewer questions, steps and tokens."""
-    root = copy_of_the_project(folder)
+def plumbing(root, recipe, *targets):
+    """The outputs of a plumbing recipe that ran with fewer questions, steps and tokens."""
     file = root / "notebooks" / "recipes" / f"{recipe}.yaml"
     text = file.read_text(encoding="utf-8")
     for long, short in (
@@ -183,8 +179,7 @@ def plumbing(folder, recipe, *targets):
         assert long in text
         text = text.replace(long, short)
     file.write_text(text, encoding="utf-8")
-    done = run(root, recipe, f"outputs/{recipe}/metrics.csv", *targets)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    completed(run(root, recipe, f"outputs/{recipe}/metrics.csv", *targets))
     return root / "outputs" / recipe
 
 
@@ -198,12 +193,9 @@ def split_sizes(folder):
 
 
 @REAL_FILES
-def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
-    done = plumbing(
-        tmp_path / "project",
-        "arc_plumbing",
-        "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb",
-    )
+def test_the_plumbing_of_arc_runs_and_its_tables_are_right(root):
+    prompting = "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb"
+    done = plumbing(root, "arc_plumbing", prompting)
     assert split_sizes(done) == {
         ("ARC-Easy", "train"): (2251, 3),
         ("ARC-Easy", "validation"): (570, 0),
@@ -229,8 +221,8 @@ def test_the_plumbing_of_arc_runs_and_its_tables_are_right(tmp_path):
 
 
 @REAL_FILES
-def test_the_plumbing_of_openbookqa_runs_with_a_decoder_only_student_and_its_tables_are_right(tmp_path):
-    done = plumbing(tmp_path / "project", "openbookqa_plumbing")
+def test_the_plumbing_of_openbookqa_runs_with_a_decoder_only_student_and_its_tables_are_right(root):
+    done = plumbing(root, "openbookqa_plumbing")
     sizes = split_sizes(done)
     assert {split: read for (_, split), (read, _) in sizes.items()} == {"train": 4957, "validation": 500, "test": 500}
     rationales = tables.read("rationales", done / "rationales/OpenBookQA/main.parquet")

@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 import pytest
-from conftest import make_question
+from conftest import make_question, refused
 
 from scicot_utils import paths, prompts, rationales, recipe, tasks, teachers
 from scicot_utils.cache import Cache
@@ -15,11 +15,8 @@ from scicot_utils.teachers import Recorded, TeacherError, forms
 
 TEXT = "Birds fly.\nThe best answer is B."
 WORDS = {"content": TEXT, "role": "assistant"}
-CHAT = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "choices": [{"index": 0, "message": WORDS, "finish_reason": "stop"}],
-}
+CHOICES = [{"index": 0, "message": WORDS, "finish_reason": "stop"}]
+CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": CHOICES}
 LINES = {
     "id and text": {"id": "q0", "text": TEXT},
     "id and rationale": {"id": "q0", "rationale": TEXT},
@@ -33,6 +30,14 @@ LINES = {
 RECORDED = prompts.TEACHER_PROMPTS["recorded"]
 
 
+OPEN = {"label": [], "text": []}
+
+
+def found(path, columns=None):
+    """(id, text) of each completion of a file."""
+    return [(completion.id, completion.text) for completion in forms.read(path, columns or {})]
+
+
 def read(path, *, columns="", ids=("q0",)):
     """The rows of the rationales table for questions of these ids."""
     questions = {name: make_question(id=name, question="Which is it?", split="train") for name in ids}
@@ -43,9 +48,8 @@ def read(path, *, columns="", ids=("q0",)):
 
 @pytest.mark.parametrize("name", LINES)
 @pytest.mark.parametrize("whole", [False, True], ids=["lines", "a list"])
-def test_a_line_of_each_form_is_a_completion_of_its_question(tmp_path, name, whole):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps([LINES[name]] if whole else LINES[name]), encoding="utf-8")
+def test_a_line_of_each_form_is_a_completion_of_its_question(answers, name, whole):
+    path = answers([LINES[name]] if whole else LINES[name])
     [row] = read(path, ids=("0",) if name == "a number for an id" else ("q0",))
     expected = (TEXT, "", False) if name == "id and rationale" else ("Birds fly.", "B", True)
     assert (row["rationale"], row["teacher_answer"], row["kept"]) == expected
@@ -74,28 +78,20 @@ def test_tables_are_read_like_lines(tmp_path, suffix):
         ({"qid": "q0", "why": "Birds fly.", "pred_ans": "(B)"}, "id=qid, rationale=why, answer=pred_ans"),
     ],
 )
-def test_other_columns_are_named_by_the_recipe(tmp_path, row, columns):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps(row), encoding="utf-8")
+def test_other_columns_are_named_by_the_recipe(answers, row, columns):
+    path = answers(row)
     assert Settings(teacher="recorded", teacher_columns=columns, prompt="recorded").teacher_columns == columns
     [match] = read(path, columns=columns, ids=("7",) if "meta" in columns else ("q0",))
     assert match["kept"]
-    with pytest.raises(TeacherError, match=r"answers.jsonl, line 1: allowed: .*elsewhere"):
+    with refused(TeacherError, r"answers.jsonl, line 1: allowed: .*elsewhere"):
         read(path, columns=f"{columns}, id=elsewhere")
 
 
-def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
-    choices = [
-        {"message": {"content": f"{n}"}, "finish_reason": reason}
-        for n, reason in enumerate(("stop", "MAX_TOKENS", "error"))
-    ]
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps({"question_id": "q0", "choices": choices}), encoding="utf-8")
-    assert [(completion.text, completion.finish) for completion in forms.read(path, {})] == [
-        ("0", "stop"),
-        ("1", "length"),
-        ("2", "unfinished"),
-    ]
+def test_several_choices_are_samples_and_a_cut_one_says_so(answers):
+    finishes = {"stop": "stop", "MAX_TOKENS": "length", "error": "unfinished"}
+    choices = [{"message": {"content": said}, "finish_reason": said} for said in finishes]
+    completions = forms.read(answers({"question_id": "q0", "choices": choices}, name="answers.json"), {})
+    assert [(completion.text, completion.finish) for completion in completions] == [*finishes.items()]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +102,8 @@ def test_several_choices_are_samples_and_a_cut_one_says_so(tmp_path):
         ("FinishReason.OTHER", "unfinished"), ("stop.error", "unfinished"), (7, "unfinished"), ("", "stop"), (None, "stop"),
     ],
 )  # fmt: skip
-def test_a_finish_word_may_have_any_case_and_its_types_name_before_it(tmp_path, reason, finish):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"n": "q0", "out": TEXT, "end": reason}), encoding="utf-8")
+def test_a_finish_word_may_have_any_case_and_its_types_name_before_it(answers, reason, finish):
+    path = answers({"n": "q0", "out": TEXT, "end": reason})
     [completion] = forms.read(path, {"id": "n", "text": "out", "finish": "end"})
     assert completion.finish == finish
 
@@ -120,11 +115,8 @@ def test_a_finish_word_may_have_any_case_and_its_types_name_before_it(tmp_path, 
         ({"n": "q0", "out": {"texts": ["It flies. (A)", "It sings. (B)"]}}, {"id": "n", "text": "out.texts"}),
     ],
 )
-def test_a_list_of_texts_is_one_of_samples(tmp_path, row, columns):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps(row), encoding="utf-8")
-    found = [(completion.id, completion.text) for completion in forms.read(path, columns)]
-    assert found == [("q0", "It flies. (A)"), ("q0", "It sings. (B)")]
+def test_a_list_of_texts_is_one_of_samples(answers, row, columns):
+    assert found(answers(row), columns) == [("q0", "It flies. (A)"), ("q0", "It sings. (B)")]
 
 
 @pytest.mark.parametrize(
@@ -132,37 +124,25 @@ def test_a_list_of_texts_is_one_of_samples(tmp_path, row, columns):
     [
         ({"id": "q0", "samples": [{"said": "It flies. (A)"}]}, {"id": "id", "text": "samples"}, "a list of objects"),
         ({"id": "q0", "choices": [{"label": "A", "text": "robin"}], "said": "It flies. (A)"}, {}, "'text'"),
-        (
-            {"doc": {"id": "q0"}, "resps": [[["-5.25", "False"]], [["-3.5", "True"]]]},
-            {},
-            "not of a task that generates",
-        ),
+        ({"doc": {"id": "q0"}, "resps": [[["-5.25", "False"]], [["-3.5", "True"]]]}, {}, "not of a task that generates"),
+        ({"choices": [{"message": {"content": "x"}}]}, {}, "its id is no text"),
     ],
-)
-def test_what_is_no_completion_is_not_taken_for_one(tmp_path, row, columns, message):
-    """Objects without a text, a question's options, and the log-likelihoods of options."""
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps(row), encoding="utf-8")
-    with pytest.raises(TeacherError, match=rf"line 1: allowed: .*{message}"):
-        list(forms.read(path, columns))
+    ids=["objects without a text", "a question's options", "log-likelihoods of options", "a chat without a question's id"],
+)  # fmt: skip
+def test_what_is_no_completion_is_not_taken_for_one(answers, row, columns, message):
+    with refused(TeacherError, rf"line 1: allowed: .*{message}"):
+        list(forms.read(answers(row), columns))
 
 
-def test_a_json_object_may_hold_the_completions_of_several_models_by_id(tmp_path):
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps({f"q{n}": {"model:7b": f"It has {n}.", "other": "x"} for n in (0, 1)}), encoding="utf-8")
-    found = forms.read(path, {"id": "id", "text": "model:7b"})
-    assert [(completion.id, completion.text) for completion in found] == [("q0", "It has 0."), ("q1", "It has 1.")]
+def test_a_json_object_may_hold_the_completions_of_several_models_by_id(answers):
+    path = answers({f"q{n}": {"model:7b": f"It has {n}.", "other": "x"} for n in (0, 1)}, name="answers.json")
+    assert found(path, {"id": "id", "text": "model:7b"}) == [("q0", "It has 0."), ("q1", "It has 1.")]
 
 
-def test_a_request_of_a_batch_that_failed_holds_no_completion(tmp_path):
-    lines = [
-        {"custom_id": "q0", "response": None, "error": {"message": "expired"}},
-        {"custom_id": "q0", "response": {"status_code": 500, "body": {"error": {}}}, "error": None},
-        LINES["batch output"],
-    ]
-    path = tmp_path / "answers.jsonl"
-    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    [row] = read(path)
+def test_a_request_of_a_batch_that_failed_holds_no_completion(answers):
+    expired = {"custom_id": "q0", "response": None, "error": {"message": "expired"}}
+    failed = {"custom_id": "q0", "response": {"status_code": 500, "body": {"error": {}}}, "error": None}
+    [row] = read(answers(expired, failed, LINES["batch output"]))
     assert row["kept"]
 
 
@@ -181,27 +161,16 @@ MORE = {  # what comes with rows as servers and tools write them: the row, and (
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_rows_are_taken_as_servers_and_tools_write_them(tmp_path, name):
+def test_rows_are_taken_as_servers_and_tools_write_them(answers, name):
     row, expected = MORE[name]
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps(row), encoding="utf-8")
-    assert [(completion.text, completion.finish) for completion in forms.read(path, {})] == expected
+    assert [(completion.text, completion.finish) for completion in forms.read(answers(row), {})] == expected
 
 
-def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(tmp_path):
-    path = tmp_path / "samples.jsonl"
-    lines = [
-        {"doc_id": n, "doc": {"id": f"q{n}"}, "resps": [["a", "b"]], "filter": name}
-        for name in ("strict", "flexible")
-        for n in (0, 1)
-    ]
-    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert [(completion.id, completion.text) for completion in forms.read(path, {})] == [
-        ("q0", "a"),
-        ("q0", "b"),
-        ("q1", "a"),
-        ("q1", "b"),
-    ]
+def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(answers):
+    row = {"resps": [["a", "b"]]}
+    questions = [row | {"doc_id": n, "doc": {"id": f"q{n}"}} for n in (0, 1)]
+    logged = [row | {"filter": name} for name in ("strict", "flexible") for row in questions]
+    assert found(answers(*logged)) == [("q0", "a"), ("q0", "b"), ("q1", "a"), ("q1", "b")]
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
@@ -219,39 +188,18 @@ def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, enc
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "content"),
     [
-        "a.jsonl",
-        "a.json",
-        "a.csv",
-        "a.log",
-        "b.jsonl",
-        "d.json",
-        "e.csv",
-        "f.csv",
-        "g.json",
-        "h.jsonl",
-        "i.jsonl.gz",
-        "j.csv",
+        *((name, b"") for name in ("empty.jsonl", "empty.json", "empty.csv", "empty.log")), ("blank.jsonl", b"\n\n"),
+        ("no_data.json", b'{"data": {}}'), ("a_number_for_a_question.json", b'{"data": {"0": [{"question": 5, "completion": "x"}]}}'),
+        ("a_header.csv", b"id,text\n"), ("a_cell_too_many.csv", b"id,text\na,b,c\nc,d,e\n"), ("latin_1.csv", "id,text\na,ä\n".encode("latin-1")),
+        ("a_text_for_a_list.jsonl", b'{"doc": {"id": "a"}, "resps": ["hi"]}'), ("not_packed.jsonl.gz", b"no gzip"),
     ],
-)
-def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name):
-    content = {
-        "a": b"", "b": b"\n\n", "d": b'{"data": {}}', "e": b"id,text\n", "f": b"id,text\na,b,c\nc,d,e\n", "i": b"no gzip", "j": "id,text\na,ä\n".encode("latin-1"),
-        "g": b'{"data": {"0": [{"question": 5, "completion": "x"}]}}', "h": json.dumps({"doc": {"id": "a"}, "resps": ["hi"]}).encode(),
-    }  # fmt: skip
-    path = tmp_path / name
-    path.write_bytes(content[name[0]])
-    with pytest.raises(TeacherError, match=name) as error:
-        Recorded(str(path))
-    assert "\n" not in str(error.value) and "allowed" in str(error.value)
-
-
-def test_a_chat_completion_without_a_questions_id_is_refused_in_one_line(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"choices": [{"message": {"content": "x"}}]}), encoding="utf-8")
-    with pytest.raises(TeacherError, match="its id is no text"):
-        Recorded(str(path))
+)  # fmt: skip
+def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with refused(TeacherError, f"{name}.*allowed"):
+        Recorded(str(tmp_path / name))
 
 
 LOG = """*****************************
@@ -290,7 +238,7 @@ def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder)
     teacher = Recorded(str(tmp_path if folder else path))
     texts = [teacher.complete(f"0000{n}\nHow many are left ?", sample=0, temperature=0).text for n in (0, 1)]
     assert texts == [first.text, second.text]
-    row = make_question(dataset="AddSub", choices={"label": [], "text": []}, answer="39")
+    row = make_question(dataset="AddSub", choices=OPEN, answer="39")
     conclusion = prompts.read_completion(RECORDED, row, texts[0])
     assert (conclusion.rationale, conclusion.answer) == ("40 less 1 is 39.", "39")
 
@@ -302,24 +250,20 @@ def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder)
         '{"id": "q0", "rationale": null}', "[1]", '"text"', "null", "7", "{",
     ],
 )  # fmt: skip
-def test_a_line_of_no_form_is_named_with_what_is_allowed(tmp_path, line):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"id": "q0", "text": "x"}) + f"\n{line}\n", encoding="utf-8")
-    with pytest.raises(TeacherError, match=r"answers.jsonl, line 2: .*allowed: rows with .*teacher_columns") as error:
-        Recorded(str(path))
-    assert "\n" not in str(error.value)
+def test_a_line_of_no_form_is_named_with_what_is_allowed(answers, line):
+    with refused(TeacherError, r"answers.jsonl, line 2: .*allowed: rows with .*teacher_columns"):
+        Recorded(str(answers({"id": "q0", "text": "x"}, line, "")))
 
 
-def test_a_table_that_is_none_is_named(tmp_path):
-    path = tmp_path / "answers.parquet"
-    path.write_text("no table")
-    with pytest.raises(TeacherError, match=r"answers\.parquet is no parquet file"):
-        Recorded(str(path))
+def test_a_table_that_is_none_is_named(answers):
+    with refused(TeacherError, r"answers\.parquet is no parquet file"):
+        Recorded(str(answers("no table", name="answers.parquet")))
 
 
 OF_OPTIONS = make_question(id="q0")
 ADDED = make_question((), dataset="AddSub", answer="39", id="q0", split="train")
-ASKED = make_question(dataset="StrategyQA", choices={"label": [], "text": []}, answer="yes", id="q0", split="train")
+ASKED = make_question(dataset="StrategyQA", choices=OPEN, answer="yes", id="q0", split="train")
+APART_IN = {"id": "n", "rationale": "why", "answer": "said"}
 APART = [  # an answer in a column of its own, its question, and the answer read from it
     ("B", OF_OPTIONS, "B"), ("(b) robin", OF_OPTIONS, "B"), ("Robin", OF_OPTIONS, "B"), ("cat", OF_OPTIONS, ""),
     ("The answer is (B).", OF_OPTIONS, "B"), ("A or B", OF_OPTIONS, ""), (39, ADDED, "39"), (39.0, ADDED, "39"),
@@ -328,71 +272,49 @@ APART = [  # an answer in a column of its own, its question, and the answer read
 
 
 @pytest.mark.parametrize(("answer", "question", "expected"), APART)
-def test_a_rationale_and_its_answer_may_have_columns_of_their_own(tmp_path, answer, question, expected):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"n": "q0", "why": "Birds fly. Oars do not.", "said": answer}), encoding="utf-8")
-    [completion] = forms.read(path, {"id": "n", "rationale": "why", "answer": "said"})
+def test_a_rationale_and_its_answer_may_have_columns_of_their_own(answers, answer, question, expected):
+    path = answers({"n": "q0", "why": "Birds fly. Oars do not.", "said": answer})
+    [completion] = forms.read(path, APART_IN)
     parsed = prompts.read_completion(RECORDED, question, completion.text)
     assert (parsed.rationale, parsed.answer) == ("Birds fly. Oars do not.", expected)
 
 
 @pytest.mark.parametrize("answer", [None, "", float("nan")])
-def test_a_missing_answer_beside_a_rationale_is_none_whatever_the_rationale_says(tmp_path, answer):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"n": "q0", "why": TEXT, "said": answer}), encoding="utf-8")
-    for columns in ({"answer": "said"}, {}):
-        [completion] = forms.read(path, {"id": "n", "rationale": "why"} | columns)
+def test_a_missing_answer_beside_a_rationale_is_none_whatever_the_rationale_says(answers, answer):
+    path = answers({"n": "q0", "why": TEXT, "said": answer})
+    for columns in (APART_IN, {"id": "n", "rationale": "why"}):
+        [completion] = forms.read(path, columns)
         assert prompts.read_completion(RECORDED, make_question(id="q0"), completion.text).answer == ""
 
 
-def test_lists_of_rationales_and_answers_are_samples(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    columns = {"id": "n", "rationale": "why", "answer": "said"}
-    path.write_text(json.dumps({"n": "q0", "why": ["One.", "Two."], "said": ["A", "B"]}), encoding="utf-8")
-    samples = [prompts.read_completion(RECORDED, make_question(), read.text) for read in forms.read(path, columns)]
+def test_lists_of_rationales_and_answers_are_samples(answers):
+    row = {"n": "q0", "why": ["One.", "Two."]}
+    completions = forms.read(answers(row | {"said": ["A", "B"]}), APART_IN)
+    samples = [prompts.read_completion(RECORDED, make_question(), completion.text) for completion in completions]
     assert [(sample.rationale, sample.answer) for sample in samples] == [("One.", "A"), ("Two.", "B")]
-    for answers, message in ((["A"], "2 rationales and 1 answers"), ({"x": 1}, "neither a text nor a number")):
-        path.write_text(json.dumps({"n": "q0", "why": ["One.", "Two."], "said": answers}), encoding="utf-8")
-        with pytest.raises(TeacherError, match=rf"line 1: .*{message}"):
-            list(forms.read(path, columns))
+    for said, message in ((["A"], "2 rationales and 1 answers"), ({"x": 1}, "neither a text nor a number")):
+        with refused(TeacherError, rf"line 1: .*{message}"):
+            list(forms.read(answers(row | {"said": said}), APART_IN))
 
 
 @pytest.mark.parametrize(
     "columns",
-    [
-        "text",
-        "id=",
-        "name=q, text=t",
-        "id=a text=b",
-        "id=a",
-        "id=a, answer=b",
-        "text=a, rationale=b",
-        "text=a, answer=b",
-    ],
-)
+    ["text", "id=", "name=q, text=t", "id=a text=b", "id=a", "id=a, answer=b", "text=a, rationale=b", "text=a, answer=b"],
+)  # fmt: skip
 def test_columns_that_name_nothing_are_refused(columns):
     with pytest.raises(ValueError, match="teacher_columns"):
         Settings(teacher_columns=columns)
 
 
-def test_a_file_of_other_questions_ends_the_run_in_one_line(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"id": "Mercury_7", "text": TEXT}), encoding="utf-8")
-    teacher, questions = (
-        Recorded(str(path)),
-        [make_question(id="microsci-1", split="train"), make_question(id="microsci-2")],
-    )
-    with Cache(tmp_path / "c.sqlite") as cache:
-        completions = list(teachers.ask(teacher, RECORDED, questions, cache))
-    with pytest.raises(TeacherError) as error:
+def test_a_file_of_other_questions_ends_the_run_in_one_line(cache, answers):
+    teacher = Recorded(str(answers({"id": "Mercury_7", "text": TEXT})))
+    questions = [make_question(id="microsci-1", split="train"), make_question(id="microsci-2")]
+    completions = list(teachers.ask(teacher, RECORDED, questions, cache))
+    with refused(TeacherError) as error:
         teachers.need_match(teacher, completions)
-    message = str(error.value)
-    assert (
-        "'microsci-1'" in message and "'Mercury_7'" in message and "teacher_columns" in message and "\n" not in message
-    )
-    teachers.need_match(
-        teacher, [completions[0] | {"finish_reason": "stop"}, *completions[1:]]
-    )  # one that matches is enough
+    assert all(words in str(error.value) for words in ("'microsci-1'", "'Mercury_7'", "teacher_columns"))
+    one_matches = [completions[0] | {"finish_reason": "stop"}, *completions[1:]]
+    teachers.need_match(teacher, one_matches)  # that is enough
 
 
 @pytest.mark.parametrize(
@@ -402,27 +324,20 @@ def test_a_file_of_other_questions_ends_the_run_in_one_line(tmp_path):
         "Question: Which  has feathers?\nOptions:\n(a) raft\n(b) robin\nAnswer:",
     ],
 )
-def test_a_question_is_found_in_the_frame_of_a_prompt(tmp_path, asked):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"asked": asked, "said": TEXT}), encoding="utf-8")
+def test_a_question_is_found_in_the_frame_of_a_prompt(answers, asked):
     question = make_question(["raft", "robin"], question="Which has feathers?")
-    teacher = Recorded(str(path), columns="question=asked, text=said")
+    teacher = Recorded(str(answers({"asked": asked, "said": TEXT})), columns="question=asked, text=said")
     assert teacher.complete(RECORDED.question(question), sample=0, temperature=0.0).text == TEXT
 
 
-def test_questions_that_the_file_cannot_tell_apart_end_the_run_in_one_line(tmp_path):
+def test_questions_that_the_file_cannot_tell_apart_end_the_run_in_one_line(answers):
     """Else both would get the first one's completion."""
-    path = tmp_path / "answers.jsonl"
-    path.write_text("\n".join(json.dumps({"asked": "Which flies?", "said": said}) for said in ("A.", "B.")))
-    pair = [
-        make_question(options, id=f"q{n}", question="Which flies?")
-        for n, options in enumerate((["x", "y"], ["v", "w"]))
-    ]
+    path = answers(*({"asked": "Which flies?", "said": said} for said in ("A.", "B.")))
+    pair = [make_question([*options], id=f"q{n}", question="Which flies?") for n, options in enumerate(("xy", "vw"))]
     teacher = Recorded(str(path), columns="question=asked, text=said")
     rows = [{"question_id": row["id"], "prompt": RECORDED.question(row), "finish_reason": "stop"} for row in pair]
-    with pytest.raises(TeacherError, match=r"have the words 'Which flies\?' and different options") as error:
+    with refused(TeacherError, r"have the words 'Which flies\?' and different options"):
         teachers.need_match(teacher, rows)
-    assert "\n" not in str(error.value)
     teachers.need_match(teacher, [rows[0], rows[0]])  # two samples of one question
 
 
@@ -440,9 +355,7 @@ def completions(real_data, source):
     """(question with its options, completion), in the order of the file."""
     if source == "gemini-arc-challenge":
         options = make_question(["w", "x", "y", "z"], dataset="ARC-Challenge")  # its ids alone would need the benchmark
-        return [
-            (options, completion.text) for completion in forms.read(real_data / "rationales" / f"{source}.jsonl", {})
-        ]
+        return [(options, text) for _, text in found(real_data / "rationales" / f"{source}.jsonl")]
     pairs = []
     for completion in forms.read(real_data / "zero_shot_cot" / "log" / f"{source}_zero_shot_cot.log", {}):
         _, _, options = completion.question.partition("Answer Choices: ")
@@ -484,14 +397,16 @@ def judge(dataset, keep, reading):
     for row in rows:
         for sample in range(9):  # some questions of some tasks were asked several times
             response = teacher.complete(RECORDED.question(row), sample=sample, temperature=0)
-            completion = {
-                "question_id": row["id"],
-                "sample": sample,
-                "text": response.text,
-                "finish_reason": response.finish_reason,
-            }
-            completions += [] if sample and response.finish_reason == "missing" else [completion]
+            if not sample or response.finish_reason != "missing":
+                said = {"text": response.text, "finish_reason": response.finish_reason}
+                completions.append({"question_id": row["id"], "sample": sample} | said)
     return by_id, rationales.judge(RECORDED, by_id, completions, keep, reading)
+
+
+def share_right(dataset, reading):
+    """In percent."""
+    _, rows = judge(dataset, "correct", reading)
+    return 100 * sum(row["correct"] for row in rows) / len(rows)
 
 
 @pytest.mark.parametrize(
@@ -502,14 +417,12 @@ def judge(dataset, keep, reading):
     ],
 )  # fmt: skip
 def test_the_papers_reading_gives_the_papers_accuracy_of_its_teacher(real_data, dataset, published):
-    _, rows = judge(dataset, "correct", "paper")
-    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(published, abs=0.005)
+    assert share_right(dataset, "paper") == pytest.approx(published, abs=0.005)
 
 
 def test_of_multiarith_the_public_file_is_near_the_papers_figure_and_not_at_it(real_data):
     """78.79 in the paper; why the file that is public comes to less is not known."""
-    _, rows = judge("MultiArith", "correct", "paper")
-    assert 100 * sum(row["correct"] for row in rows) / len(rows) == pytest.approx(78.16, abs=0.005)
+    assert share_right("MultiArith", "paper") == pytest.approx(78.16, abs=0.005)
 
 
 @pytest.mark.parametrize(("dataset", "count"), [("SingleEq", 289), ("StrategyQA", 856)])
@@ -522,27 +435,20 @@ def test_with_cut_texts_as_many_rationales_are_kept_as_by_the_papers_code(real_d
 
 @pytest.mark.parametrize("dataset", ["SingleEq", "AddSub", "MultiArith", "SVAMP", "DateUnderstanding", "StrategyQA"])
 def test_by_their_conclusions_the_same_completions_are_right_nearly_as_often(real_data, dataset):
-    rows = judge(dataset, "correct", "conclusion")[1]
-    as_published = judge(dataset, "correct", "paper")[1]
-    right, published = (
-        sum(row["correct"] for row in judgements) / len(judgements) for judgements in (rows, as_published)
-    )
-    assert published - 0.02 <= right <= published + 0.005
+    published = share_right(dataset, "paper")
+    assert published - 2 <= share_right(dataset, "conclusion") <= published + 0.5
 
 
-def test_options_in_another_order_are_other_questions(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "finish"),
+    [("(A) raft (B) robin", "stop"), ("(A) raft, (B) robin.", "stop"), ("(A) robin (B) raft", "missing")],
+)
+def test_options_in_another_order_are_other_questions(answers, options, finish):
     """A letter that was written about one order says nothing of another."""
-    row = make_question(("raft", "robin"), question="Which is it?")
+    row = make_question(("raft", "robin"), question="Which is it?", id="00000")
     logged = "1st data\nQ: Which is it? Answer Choices: {}\nA: Let's think step by step. Hm.\nTherefore, the answer is (B).\npred_before : x\n"
-    for options, finish in (
-        ("(A) raft (B) robin", "stop"),
-        ("(A) raft, (B) robin.", "stop"),
-        ("(A) robin (B) raft", "missing"),
-    ):
-        path = tmp_path / f"{len(options)}{finish}.log"
-        path.write_text(logged.format(options), encoding="utf-8")
-        response = Recorded(str(path)).complete(RECORDED.question(row | {"id": "00000"}), sample=0, temperature=0)
-        assert response.finish_reason == finish
+    teacher = Recorded(str(answers(logged.format(options), name="answers.log")))
+    assert teacher.complete(RECORDED.question(row), sample=0, temperature=0).finish_reason == finish
 
 
 def test_a_json_object_may_hold_texts_by_their_questions_ids(tmp_path):

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 
 import pytest
+from conftest import refused
 
 from scicot_utils import arms, microsci, paths, recipe, report, tasks
 from scicot_utils.microsci import facts, statistics
@@ -42,6 +43,17 @@ def rules(world):
     sentences |= {facts.consequence_rule(world, text) for text in world.consequences}
     sentences |= {facts.value_rule(world, *key) for key in world.values}
     return sentences | {facts.event_rule(world, *key) for key, value in world.values.items() if value.event}
+
+
+@pytest.fixture(scope="module")
+def entity_facts(world):
+    """Every fact about one thing, in each of its wordings."""
+    return {
+        facts.fact(world, name, relation, wording)
+        for name in world.entities
+        for relation in ("kind", *world.attributes[name])
+        for wording in range(len(facts.SAYINGS[relation]))
+    }
 
 
 def options(row):
@@ -90,27 +102,21 @@ def read_csv(name):
         return list(csv.DictReader(stream))
 
 
-def changed_world(folder, name, rows, columns=None):
-    """The tables in `folder`, one of them with other rows."""
+def changed_world(folder, columns=None, **tables):
+    """The tables in `folder`, some of them with other rows."""
     for source in paths.MICROSCI.glob("*.csv"):
-        shutil.copy(source, folder / source.name)
-    write_csv(folder, name, rows, columns)
+        shutil.copy(source, folder)
+    for name, rows in tables.items():
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([columns or rows[0], *(row.values() for row in rows)])
     return folder
-
-
-def write_csv(folder, name, rows, columns=None):
-    with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(columns or rows[0])
-        writer.writerows(row.values() for row in rows)
 
 
 @pytest.mark.parametrize(("file", "change", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_in_a_file_is_named_in_one_line(tmp_path, file, change, message):
     first, *rows = read_csv(file)
-    with pytest.raises(ValueError, match=f"^{file}.csv: .*{re.escape(message)}") as error:
-        microsci.load_world(changed_world(tmp_path, file, [first | change, *rows]))
-    assert "\n" not in str(error.value)
+    with refused(ValueError, f"^{file}.csv: .*{re.escape(message)}"):
+        microsci.load_world(changed_world(tmp_path, **{file: [first | change, *rows]}))
 
 
 @pytest.mark.parametrize("file", facts.FILES)
@@ -122,14 +128,15 @@ def test_a_row_given_twice_a_cell_too_few_and_another_column_are_named(tmp_path,
         ([first, short, *others], None, "given twice or of wrong length"),
         ([first, *others], ["sort", *list(first)[1:]], "columns"),
     ):
-        with pytest.raises(ValueError, match=f"^{file}.csv: .*{message}"):
-            microsci.load_world(changed_world(tmp_path, file, rows, columns))
+        with refused(ValueError, f"^{file}.csv: .*{message}"):
+            microsci.load_world(changed_world(tmp_path, columns, **{file: rows}))
 
 
 def test_a_property_that_its_contrast_has_too_is_named(tmp_path):
     first, *others = read_csv("properties")
-    with pytest.raises(ValueError, match="is holder and contrast"):
-        microsci.load_world(changed_world(tmp_path, "properties", [first | {"contrast": first["holder"]}, *others]))
+    rows = [first | {"contrast": first["holder"]}, *others]
+    with refused(ValueError, "is holder and contrast"):
+        microsci.load_world(changed_world(tmp_path, properties=rows))
 
 
 def test_a_kind_with_too_few_things_is_named(tmp_path):
@@ -137,15 +144,15 @@ def test_a_kind_with_too_few_things_is_named(tmp_path):
     kind = entities[0]["kind"]
     reduced = [row for row in entities if row["kind"] != kind] + [row for row in entities if row["kind"] == kind][:5]
     names = {row["entity"] for row in reduced}
-    folder = changed_world(tmp_path, "entities", reduced)
-    write_csv(folder, "attributes", [row for row in read_csv("attributes") if row["entity"] in names])
-    with pytest.raises(ValueError, match=f"entities.csv: kind '{kind}' has 5 entities; 6 are needed"):
+    attributes = [row for row in read_csv("attributes") if row["entity"] in names]
+    folder = changed_world(tmp_path, entities=reduced, attributes=attributes)
+    with refused(ValueError, f"entities.csv: kind '{kind}' has 5 entities; 6 are needed"):
         microsci.load_world(folder)
 
 
 def test_another_world_has_another_fingerprint(tmp_path):
     first, *others = read_csv("entities")
-    folder = changed_world(tmp_path, "entities", [*others, first])
+    folder = changed_world(tmp_path, entities=[*others, first])
     assert microsci.fingerprint(folder) != microsci.fingerprint() == microsci.fingerprint(paths.MICROSCI)
 
 
@@ -162,7 +169,7 @@ def test_every_wording_of_a_form_is_read_as_what_it_asks(world, solver, rows, fo
 
 
 def test_a_question_in_no_wording_is_refused(solver):
-    with pytest.raises(ValueError, match=r"'Which of these is best\?' is in none of the wordings"):
+    with refused(ValueError, r"'Which of these is best\?' is in none of the wordings"):
         solver.read("Which of these is best?")
 
 
@@ -268,9 +275,9 @@ def test_seeds_give_different_questions(world, rows):
 
 def test_what_cannot_be_made_is_refused_in_one_line(world, monkeypatch):
     monkeypatch.setitem(microsci.SPLITS, "test", ("test", ("measured_in",)))  # a form with few questions
-    with pytest.raises(ValueError, match=r"2000 asked for in 'test'; \d+ are possible$"):
+    with refused(ValueError, r"2000 asked for in 'test'; \d+ are possible$"):
         microsci.questions(world, {"test": 2000}, seed=0)
-    with pytest.raises(ValueError, match="unknown split 'dev'; allowed are train, validation, test, test_forms"):
+    with refused(ValueError, "unknown split 'dev'; allowed are train, validation, test, test_forms"):
         microsci.questions(world, {"dev": 10}, seed=0)
 
 
@@ -394,13 +401,7 @@ def test_no_pretraining_pair_puts_a_thing_beside_a_rule(world, rules, pairs):
                 assert not names.search(whole), source
 
 
-def test_tell_and_infill_state_facts(world, rules, pairs):
-    entity_facts = {
-        facts.fact(world, name, relation, wording)
-        for name in world.entities
-        for relation in ("kind", *world.attributes[name])
-        for wording in range(len(facts.SAYINGS[relation]))
-    }
+def test_tell_and_infill_state_facts(entity_facts, rules, pairs):
     order = {facts.order_rule(relation) for relation in microsci.ORDERED}
     for source, target, _ in pairs["infill"]:
         assert target in entity_facts | rules | order
@@ -506,18 +507,14 @@ def test_order_and_look_up_have_right_targets(pairs):
 
 
 def test_an_unknown_task_is_refused(world):
-    with pytest.raises(ValueError, match="unknown task 'chat'; allowed are infill"):
+    with refused(ValueError, "unknown task 'chat'; allowed are infill"):
         microsci.lessons(world, 1, 0, {"chat": 1})
 
 
-def test_the_shares_of_the_phases_make_a_whole_and_their_tasks_are_known():
+def test_the_shares_of_the_phases_make_a_whole_and_every_task_is_practised_in_some_phase():
     assert sum(phase.share for phase in microsci.PHASES) == pytest.approx(1)
     for phase in microsci.PHASES:
-        assert phase.share > 0 and phase.learning_rate > 0
-        assert phase.mix.keys() <= microsci.TASKS.keys() and min(phase.mix.values()) > 0
-
-
-def test_every_task_is_practised_in_some_phase():
+        assert phase.share > 0 and phase.learning_rate > 0 and min(phase.mix.values()) > 0
     assert {task for phase in microsci.PHASES for task in phase.mix} == microsci.TASKS.keys()
 
 
@@ -556,11 +553,8 @@ def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):
 def streams(seed):
     """The streams of lessons of notebook A1, as its code names them: of training, in order of the phases, of stopping
     and of grading."""
-    source = "".join(
-        "".join(cell["source"])
-        for cell in json.loads(paths.notebook("A1_micro_student").read_text(encoding="utf-8"))["cells"]
-        if cell["cell_type"] == "code"
-    )
+    cells = json.loads(paths.notebook("A1_micro_student").read_text(encoding="utf-8"))["cells"]
+    source = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     assert "pretraining_batch_size, 3 * study.seed + number, phase.mix" in source
     assert "held_out, logs = study.seed + 1000" in source and "stream=held_out" in source
     assert 'probing.skills(student, count=200, stream=f"{study.seed} graded")' in source
@@ -572,10 +566,8 @@ def test_lessons_that_stop_a_training_are_neither_those_it_learns_nor_those_that
         learned, stop, grade = streams(seed)
         assert len({*learned, stop, grade}) == len(learned) + 2
         for task in ("find", "read"):
-            drawn = [
-                {*microsci.lessons(world, 200, stream, {task: 1})} for stream in (stop, grade)
-            ]  # of many thousand possible ones
-            assert len(drawn[0] & drawn[1]) <= 4
+            stopping, grading = ({*microsci.lessons(world, 200, stream, {task: 1})} for stream in (stop, grade))
+            assert len(stopping & grading) <= 4  # of many thousand possible ones
 
 
 def test_two_phases_of_one_stream_learn_other_lessons(world):
@@ -587,6 +579,5 @@ def test_two_phases_of_one_stream_learn_other_lessons(world):
         for phase, stream in ((last, 6), (first, 6), (first, "another"))
     )
     assert sum(a == b for a, b in zip(ended, begun, strict=False)) <= 5
-    assert len({*ended} & {*begun}) < 1.2 * len(
-        {*ended} & {*unrelated}
-    )  # short lessons are met again whatever the stream
+    in_common, by_chance = {*ended} & {*begun}, {*ended} & {*unrelated}
+    assert len(in_common) < 1.2 * len(by_chance)  # short lessons are met again whatever the stream

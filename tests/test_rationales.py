@@ -1,7 +1,7 @@
 """Judging rationales: which are kept and why not, what they give away, and how they are disarranged."""
 
 import pytest
-from conftest import judged
+from conftest import judged, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +17,15 @@ def completion(text, finish_reason="stop", sample=0, question_id="q1"):
 
 def cued(rationale, answer):
     return f"{rationale}\nTherefore, the answer is {answer}"
+
+
+def judge(question, *completions, keep="correct", **more):
+    """The rows of completions of q1, and of q2, which is like it."""
+    return rationales.judge(PROMPT, {name: question(id=name) for name in ("q1", "q2")}, completions, keep, **more)
+
+
+def reasons(rows):
+    return [row["drop_reason"] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -36,44 +45,27 @@ def cued(rationale, answer):
 )
 def test_a_rationale_is_dropped_for_a_reason(question, record, correct_reason, all_reason):
     for keep, reason in (("correct", correct_reason), ("all", all_reason)):
-        [row] = rationales.judge(PROMPT, {"q1": question()}, [record], keep)
+        [row] = judge(question, record, keep=keep)
         assert (row["drop_reason"], row["kept"]) == (reason, not reason)
 
 
 def test_a_judged_rationale_is_a_row_of_its_table(question, tmp_path):
-    rows = rationales.judge(PROMPT, {"q1": question()}, [completion(cued("A robin is a bird.", "(B)."))], "correct")
-    assert rows == [
-        {
-            "question_id": "q1",
-            "sample": 0,
-            "rationale": "A robin is a bird.",
-            "teacher_answer": "B",
-            "correct": True,
-            "kept": True,
-            "drop_reason": "",
-            "rule": "phrase: a letter in brackets",
-            "cut": "Therefore, the answer is (B).",
-        }
-    ]
+    rows = judge(question, completion(cued("A robin is a bird.", "(B).")))
+    assert rows == [judged(rule="phrase: a letter in brackets", cut="Therefore, the answer is (B).")]
     assert tables.read("rationales", tables.write("rationales", rows, tmp_path / "r.parquet")) == rows
 
 
 @pytest.mark.parametrize("keep", ["correct", "all"])
 def test_a_repetition_is_dropped_within_a_question_only(question, keep):
-    completions = [
-        completion(cued("Same.", "(B)."), sample=0),
-        completion(cued("Other.", "(B)."), sample=1),
-        completion(cued("Same.", "(B)."), sample=2),
-        completion(cued("Same.", "(B)."), question_id="q2"),
-    ]
-    rows = rationales.judge(PROMPT, {"q1": question(), "q2": question(id="q2")}, completions, keep)
-    assert [row["drop_reason"] for row in rows] == ["", "", "duplicate", ""]
+    texts = [cued(f"{text}.", "(B).") for text in ("Same", "Other", "Same")]
+    completions = [completion(text, sample=sample) for sample, text in enumerate(texts)]
+    rows = judge(question, *completions, completion(texts[0], question_id="q2"), keep=keep)
+    assert reasons(rows) == ["", "", "duplicate", ""]
 
 
 def test_a_rationale_is_no_repetition_of_a_dropped_one(question):
-    completions = [completion(cued("Same.", "no idea."), sample=0), completion(cued("Same.", "(B)."), sample=1)]
-    rows = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
-    assert [row["drop_reason"] for row in rows] == ["unparsed_answer", ""]
+    rows = judge(question, completion(cued("Same.", "no idea.")), completion(cued("Same.", "(B)."), sample=1))
+    assert reasons(rows) == ["unparsed_answer", ""]
 
 
 COMPLETIONS = st.lists(
@@ -106,8 +98,8 @@ def test_the_strict_filter_keeps_only_what_the_lax_one_keeps(question, completio
 
 
 def test_drops_are_counted_most_frequent_first():
-    reasons = ["wrong_answer", "", "", "length", "", "wrong_answer"]
-    counts = rationales.drop_counts({"drop_reason": reason} for reason in reasons)
+    dropped = ["wrong_answer", "", "", "length", "", "wrong_answer"]
+    counts = rationales.drop_counts({"drop_reason": reason} for reason in dropped)
     assert list(counts.items()) == [("kept", 3), ("wrong_answer", 2), ("length", 1)]
 
 
@@ -140,13 +132,18 @@ def test_leaks_of_the_gold_option(question, rationale, text, label, alone):
         assert tuple(measure(row, rationale) for measure in measures) == (text, label, alone)
 
 
-def test_an_option_of_several_words_leaks_only_as_a_whole(question):
-    row = question(("red bird", "blue bird"))
-    assert rationales.leaks_text(row, "The blue, bird!") and not rationales.leaks_text(row, "blue or red bird")
-
-
-def test_an_option_without_words_leaks_nothing(question):
-    assert not rationales.leaks_text(question(("raft", "+")), "1 + 1")
+@pytest.mark.parametrize(
+    ("texts", "rationale", "leaks"),
+    [
+        (("red bird", "blue bird"), "The blue, bird!", True),
+        (("red bird", "blue bird"), "blue or red bird", False),
+        (("raft", "+"), "1 + 1", False),
+    ],
+)
+def test_an_option_of_several_words_leaks_only_as_a_whole_and_one_without_words_never(
+    question, texts, rationale, leaks
+):
+    assert rationales.leaks_text(question(texts), rationale) == leaks
 
 
 @pytest.mark.parametrize(
@@ -196,29 +193,24 @@ def test_overlap_with_ties_is_credited_by_chance_so_naming_every_option_alike_re
 # Arguing for another option
 
 
-@pytest.mark.parametrize(
-    ("rationale", "turned"),
-    [
-        ("A robin is a bird. A raft is a vehicle.", "A raft is a bird. A robin is a vehicle."),
-        ("robin, robin; raft!", "raft, raft; robin!"),  # everywhere
-        ("ROBIN or Raft", "raft or robin"),  # whatever the case, in the option's own
-        ("Two robins on rafts see a robin.", "Two robins on rafts see a raft."),  # whole words only
-        ("The robin flies.", "The raft flies."),
-    ],
-)
-def test_a_counterfactual_rationale_exchanges_the_right_option_and_another(question, rationale, turned):
-    row = question(("raft", "robin"))
-    assert rationales.counterfactual(row, rationale, 0) == (turned, "A")
+RAFT = ("raft", "robin")
+TURNED = {  # options, of which the second is right, a rationale, and the same with the two exchanged
+    "both": (RAFT, "A robin is a bird. A raft is a vehicle.", "A raft is a bird. A robin is a vehicle."),
+    "everywhere": (RAFT, "robin, robin; raft!", "raft, raft; robin!"),
+    "whatever the case, in the option's own": (RAFT, "ROBIN or Raft", "raft or robin"),
+    "whole words only": (RAFT, "Two robins on rafts see a robin.", "Two robins on rafts see a raft."),
+    "one alone": (RAFT, "The robin flies.", "The raft flies."),
+    "several words as a whole": (("bird", "red bird"), "A red bird is a bird.", "A bird is a red bird."),
+    "a point and a plus": (("a.b", "c+"), "So c+ it is.", "So a.b it is."),
+    "brackets and a star": (("(x)", "y*"), "So y* it is.", "So (x) it is."),
+    "what a replacement takes for a group": (("\\1", "g<0>"), "So g<0> it is.", "So \\1 it is."),
+}
 
 
-def test_an_option_of_several_words_is_exchanged_as_a_whole(question):
-    row = question(("bird", "red bird"))
-    assert rationales.counterfactual(row, "A red bird is a bird.", 0) == ("A bird is a red bird.", "A")
-
-
-@pytest.mark.parametrize("texts", [("a.b", "c+"), ("(x)", "y*"), ("\\1", "g<0>")])
-def test_an_option_is_exchanged_letter_for_letter_whatever_its_marks_mean_in_a_pattern(question, texts):
-    assert rationales.counterfactual(question(texts), f"So {texts[1]} it is.", 0) == (f"So {texts[0]} it is.", "A")
+@pytest.mark.parametrize(("texts", "rationale", "turned"), TURNED.values(), ids=TURNED)
+def test_a_counterfactual_rationale_exchanges_the_right_option_and_another(question, texts, rationale, turned):
+    """Letter for letter, whatever an option's marks mean in a pattern."""
+    assert rationales.counterfactual(question(texts), rationale, 0) == (turned, "A")
 
 
 @pytest.mark.parametrize("rationale", ["", "A raft floats.", "Two robins fly."])
@@ -259,6 +251,9 @@ PROOF = [
 ]  # fmt: skip
 
 
+SUBJECT = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
+
+
 @pytest.mark.parametrize(
     ("rationale", "correct", "outcome"),
     [
@@ -276,9 +271,8 @@ def test_outcome_tells_where_a_rationale_left_the_proof(question, rationale, cor
 
 
 def test_outcome_counts_the_subject_of_a_question_as_recall(question):
-    proof = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
-    row = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
-    rationale = " ".join(["A gull is a fish.", *proof[1:]])
+    row = question(("has feathers", "has fins"), question="What is true of a gull?", proof=SUBJECT)
+    rationale = " ".join(["A gull is a fish.", *SUBJECT[1:]])
     assert rationales.outcome(row, rationale, False) == "wrong answer, wrong recall"
 
 
@@ -313,7 +307,7 @@ def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, rati
 def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
     ends = ["The answer is (B).", "The best answer is B.", "Answer: (A) or (B)", "It flies.", "It runs.", "Hm."]
     completions = [completion(f"Why {number}.\n{end}") for number, end in enumerate(ends)]
-    rows = rationales.judge(PROMPT, {"q1": question()}, completions, "correct")
+    rows = judge(question, *completions)
     assert [(row["rule"], row["read"], row["completions"]) for row in rationales.rules(rows)] == [
         ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 1), ("phrase: a letter", "yes", 1), ("several answers, or a denial", "no", 1),
     ]  # fmt: skip
@@ -322,41 +316,39 @@ def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
     assert [(row["why"], row["ends"].split("\n")[1]) for row in unread] == [
         ("several answers, or a denial", "Answer: (A) or (B)"), ("no conclusion", "It flies."), ("no conclusion", "It runs."),
     ]  # fmt: skip
-    assert [row["drop_reason"] for row in rows[:2]] == ["", ""] and rows[0]["cut"] == "The answer is (B)."
+    assert reasons(rows[:2]) == ["", ""] and rows[0]["cut"] == "The answer is (B)."
 
 
 def test_a_text_that_was_cut_stays_only_where_the_recipe_keeps_them_as_the_papers_code_does(question):
-    right = [completion("It flies.\nThe answer is (B).", "length")]
     for keep, is_kept in (("correct", False), ("correct_or_cut", True), ("all", False)):
-        [row] = rationales.judge(PROMPT, {"q1": question()}, right, keep)
+        [row] = judge(question, completion("It flies.\nThe answer is (B).", "length"), keep=keep)
         assert row["kept"] == is_kept and row["correct"]
-    wrong = [completion("It flies.\nThe answer is (A).", "length")]
-    assert rationales.judge(PROMPT, {"q1": question()}, wrong, "correct_or_cut")[0]["drop_reason"] == "wrong_answer"
+    wrong = completion("It flies.\nThe answer is (A).", "length")
+    assert reasons(judge(question, wrong, keep="correct_or_cut")) == ["wrong_answer"]
 
 
-def test_plain_rationales_are_without_markup(question):
-    completions = [completion("**Birds** have $x$ `wings`.\n**Answer:** (B)")]
-    original, plain = (
-        rationales.judge(PROMPT, {"q1": question()}, completions, "correct", markup=markup)[0]
-        for markup in ("kept", "plain")
-    )
-    assert (original["rationale"], plain["rationale"]) == ("**Birds** have $x$ `wings`.", "Birds have x wings.")
+@pytest.mark.parametrize(
+    ("markup", "text"), [("kept", "**Birds** have $x$ `wings`."), ("plain", "Birds have x wings.")]
+)
+def test_plain_rationales_are_without_markup(question, markup, text):
+    [row] = judge(question, completion("**Birds** have $x$ `wings`.\n**Answer:** (B)"), markup=markup)
+    assert row["rationale"] == text
 
 
 # Nothing kept
 
 
 def test_where_nothing_is_kept_one_line_says_what_became_of_it_all():
-    reasons = ["missing", "missing", "wrong_answer", "unparsed_answer"]
+    dropped = ["missing", "missing", "wrong_answer", "unparsed_answer"]
     rows = [
-        {"question_id": str(i), "sample": 0, "kept": False, "drop_reason": reason, "rule": "none", "teacher_answer": ""}
-        for i, reason in enumerate(reasons)
+        judged(question_id=str(i), kept=False, drop_reason=reason, rule="none", teacher_answer="")
+        for i, reason in enumerate(dropped)
     ]
-    texts = [{"question_id": str(i), "sample": 0, "text": f"text {i}\nI cannot say."} for i in range(4)]
-    with pytest.raises(rationales.RationaleError) as error:
+    texts = [completion(f"text {i}\nI cannot say.", question_id=str(i)) for i in range(4)]
+    with refused(rationales.RationaleError) as error:
         rationales.need_kept(rows, texts)
-    message = str(error.value)
-    assert "of 4 completions no rationale was kept: 2 missing, 1 wrong_answer, 1 unparsed_answer" in message
-    assert "ends with 'text 3\\nI cannot say.'" in message and "\n" not in message
+    for words in ("of 4 completions no rationale was kept: 2 missing, 1 wrong_answer, 1 unparsed_answer",
+                  "ends with 'text 3\\nI cannot say.'"):  # fmt: skip
+        assert words in str(error.value)
     rationales.need_kept([*rows, rows[0] | {"kept": True}], texts)
     rationales.need_kept([], [])

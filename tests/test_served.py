@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import make_question, read_completion
+from conftest import MINIMAL, make_question, read_completion, refused
 from faulty_server import FAULTS, FaultyServer
 
 from scicot_utils import prompts, rationales, recipe, tables, teachers
@@ -40,14 +41,12 @@ def served(server, *, pause=0.01, **changes):
     return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url=server.url, **settings), pause=pause)
 
 
-@pytest.fixture
-def cache(tmp_path):
-    with Cache(tmp_path / "cache.sqlite") as opened:
-        yield opened
-
-
 def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
     return list(teachers.ask(teacher, prompt, questions, cache, **more))
+
+
+def finishes(completions):
+    return {row["finish_reason"] for row in completions}
 
 
 def unserved(**changes):
@@ -91,24 +90,20 @@ def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request(cache):
         server.bodies.clear()
         cold = ask(served(server), rows(2), cache, samples=4)
         assert len(server.bodies) == 2
-    assert [(row["question_id"], row["sample"]) for row in warm] == [(f"q{q}", s) for q in range(2) for s in range(4)]
-    assert [(row["question_id"], row["sample"]) for row in cold] == [
-        (row["question_id"], row["sample"]) for row in warm
-    ]
+    expected = [(f"q{question}", sample) for question in range(2) for sample in range(4)]
+    for completions in (warm, cold):
+        assert [(row["question_id"], row["sample"]) for row in completions] == expected
 
 
 def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cache):
-    refused = ("temperature", "seed")
-    with FaultyServer(refused=refused) as server:
-        with pytest.raises(
-            TeacherError, match=r"'temperature' is not supported.* leave the parameter out with teacher_omit"
-        ):
+    not_taken = ("temperature", "seed")
+    with FaultyServer(refused=not_taken) as server:
+        with refused(TeacherError, r"'temperature' is not supported.* leave the parameter out with teacher_omit"):
             ask(served(server), rows(1), cache, TWO_CALLS)
-        completions = ask(
-            served(server, teacher_omit="temperature,seed"), rows(2), cache, TWO_CALLS, samples=2, temperature=1.0
-        )
-        assert server.charged == 6 and not any(name in body for body in server.bodies[1:] for name in refused)
-    assert {row["finish_reason"] for row in completions} == {"stop"}
+        without = served(server, teacher_omit="temperature,seed")
+        completions = ask(without, rows(2), cache, TWO_CALLS, samples=2, temperature=1.0)
+        assert server.charged == 6 and not any(name in body for body in server.bodies[1:] for name in not_taken)
+    assert finishes(completions) == {"stop"}
     assert all(row["temperature"] != row["temperature"] for row in completions), "NaN: the model decided it"
 
 
@@ -129,6 +124,10 @@ def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
     assert row["text"] == f"Birds fly. (B){prompts.CUE} Birds fly. (B)"
 
 
+def parts(*texts):
+    return [{"type": "text", "text": text} for text in texts]
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -136,17 +135,8 @@ def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
         {"content": "The answer is (B).", "reasoning": "Birds fly."},
         {"content": "<think>\nBirds fly.\n</think>\n\nThe answer is (B)."},
         {"content": "Birds fly.\n</think>The answer is (B)."},
-        {"content": [{"type": "thinking", "thinking": "Birds fly."}, {"type": "text", "text": "The answer is (B)."}]},
-        {
-            "content": [
-                {
-                    "type": "thinking",
-                    "thinking": [{"type": "text", "text": "Birds fly"}, {"type": "text", "text": "."}],
-                },
-                {"type": "text", "text": "The answer"},
-                {"type": "text", "text": " is (B)."},
-            ]
-        },
+        {"content": [{"type": "thinking", "thinking": "Birds fly."}, *parts("The answer is (B).")]},
+        {"content": [{"type": "thinking", "thinking": parts("Birds fly", ".")}, *parts("The answer", " is (B).")]},
     ],
 )
 def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, message):
@@ -167,25 +157,27 @@ def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
 
 
 def test_content_in_parts_of_text_is_a_text(cache):
-    with FaultyServer(reply={"content": [{"type": "text", "text": "Birds fly. The answer is (B)."}]}) as server:
+    with FaultyServer(reply={"content": parts("Birds fly. The answer is (B).")}) as server:
         [row] = ask(served(server), rows(1), cache)
     assert (row["text"], row["finish_reason"]) == ("Birds fly. The answer is (B).", "stop")
 
 
+NOTHING = {
+    "no letter": "",
+    "spaces": " \n",
+    "no content": {"content": None},
+    "a thought that never ended": "<think>Birds",
+}
+
+
 @pytest.mark.parametrize("prompt", [ONE_CALL, TWO_CALLS], ids=["one call", "two calls"])
-def test_a_thought_that_never_ended_is_no_text_and_no_answer_is_asked_of_it(cache, prompt):
-    with FaultyServer(reply="<think>Birds") as server:
-        [row] = ask(served(server), rows(1), cache, prompt)
-    assert (row["text"], row["finish_reason"]) == ("", "empty") and server.charged == 1
-
-
-@pytest.mark.parametrize("reply", ["", " \n", {"role": "assistant", "content": None}])
-def test_an_empty_text_is_not_whole_whatever_the_server_says(cache, reply):
-    questions = rows(1)
+@pytest.mark.parametrize("reply", NOTHING.values(), ids=NOTHING)
+def test_an_empty_text_is_not_whole_whatever_the_server_says_and_no_answer_is_asked_of_it(cache, reply, prompt):
+    [question] = rows(1)
     with FaultyServer(reply=reply) as server:
-        [row] = ask(served(server), questions, cache, TWO_CALLS)
-    assert row["finish_reason"] == "empty" and server.charged == 1
-    assert rationales.judge(TWO_CALLS, {"q0": questions[0]}, [row], "all")[0]["drop_reason"] == "empty"
+        [row] = ask(served(server), [question], cache, prompt)
+    assert (row["text"].strip(), row["finish_reason"]) == ("", "empty") and server.charged == 1
+    assert rationales.judge(prompt, {"q0": question}, [row], "all")[0]["drop_reason"] == "empty"
 
 
 @pytest.mark.parametrize(
@@ -205,10 +197,7 @@ def test_any_text_comes_through_to_the_table(cache, tmp_path, text):
 
 TOLD = {
     "context_length": (400, {"error": {"message": "maximum context length is 9", "code": "context_length_exceeded"}}),
-    "content_filter": (
-        400,
-        {"error": {"message": "flagged by the content management policy", "code": "content_filter"}},
-    ),
+    "content_filter": (400, {"error": {"message": "content management policy", "code": "content_filter"}}),
     "rejected": (422, {"error": {"message": "no"}}),
 }
 
@@ -235,27 +224,22 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
     ],
 )
 def test_what_concerns_account_or_model_ends_the_run_at_once_in_one_line(cache, status, body, message):
-    with (
-        FaultyServer(special={"number": (status, body)}) as server,
-        pytest.raises(TeacherError, match=message) as caught,
-    ):
+    with FaultyServer(special={"number": (status, body)}) as server, refused(TeacherError, message):
         ask(served(server, teacher_in_flight=4, teacher_api_key_env="KEY_OF_THE_TEST"), rows(200), cache)
-    assert sum(server.requests.values()) <= 4 and "\n" not in str(caught.value)
+    assert sum(server.requests.values()) <= 4
 
 
 def test_a_server_that_is_not_there_ends_the_run(cache):
     with FaultyServer() as server:
         pass
-    with pytest.raises(TeacherError, match=r"answered none of the last .* no connection"):
+    with refused(TeacherError, r"answered none of the last .* no connection"):
         ask(served(server, teacher_tries=2), rows(200), cache)
 
 
 def test_a_long_quota_ends_the_run_with_what_to_do(cache, monkeypatch):
     monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda headers: 86400.0)
-    with (
-        FaultyServer(rate=1.0, faults=("429 wait",)) as server,
-        pytest.raises(TeacherError, match=r"asks to wait 86400 s .* rerun later"),
-    ):
+    message = r"asks to wait 86400 s .* rerun later"
+    with FaultyServer(rate=1.0, faults=("429 wait",)) as server, refused(TeacherError, message):
         ask(served(server), rows(5), cache)
 
 
@@ -264,7 +248,7 @@ def test_retry_after_is_honoured_by_all(cache):
         began = time.monotonic()
         completions = ask(served(server, teacher_tries=3, pause=0.0), rows(3), cache)
     assert time.monotonic() - began > 0.4  # twice 0.2 s between three tries
-    assert {row["finish_reason"] for row in completions} == {"unanswered"}
+    assert finishes(completions) == {"unanswered"}
 
 
 @pytest.mark.parametrize(
@@ -282,16 +266,15 @@ def test_retry_after_may_be_a_number_a_date_or_nonsense(header, seconds):
 def test_each_passing_fault_is_tried_again_and_given_up_by_name(cache, fault):
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
         completions = ask(served(server, teacher_tries=2, teacher_timeout=0.3), rows(2), cache)
-        assert {row["finish_reason"] for row in completions} == {"unanswered"} and max(server.requests.values()) == 2
+        assert finishes(completions) == {"unanswered"} and max(server.requests.values()) == 2
         server.rate = 0.0
-        again = ask(served(server), rows(2), cache)
-    assert {row["finish_reason"] for row in again} == {"stop"}, "a rerun asks anew what was given up"
+        assert finishes(ask(served(server), rows(2), cache)) == {"stop"}, "a rerun asks anew what was given up"
 
 
 def test_a_truncated_answer_is_stored_as_such_and_not_asked_again(cache):
     with FaultyServer(rate=1.0, faults=("truncated",)) as server:
         completions = ask(served(server), rows(3), cache) + ask(served(server), rows(3), cache)
-    assert {row["finish_reason"] for row in completions} == {"length"} and sum(server.requests.values()) == 3
+    assert finishes(completions) == {"length"} and sum(server.requests.values()) == 3
 
 
 @pytest.mark.parametrize(
@@ -341,14 +324,10 @@ def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error,
 @pytest.mark.parametrize(
     ("reported", "finish"),
     [
-        ("STOP", "stop"),
-        ("Stop", "stop"),
-        ("MAX_TOKENS", "length"),
-        ("Length", "length"),
-        ("SAFETY", "content_filter"),
-        ("RECITATION", "unfinished"),
+        ("STOP", "stop"), ("Stop", "stop"), ("MAX_TOKENS", "length"), ("Length", "length"),
+        ("SAFETY", "content_filter"), ("RECITATION", "unfinished"),
     ],
-)
+)  # fmt: skip
 def test_a_finish_reason_counts_in_any_case(reported, finish):
     reply = {"choices": [{"message": {"content": "x"}, "finish_reason": reported}]}
     assert unserved().read(reply, "prompt").finish_reason == finish
@@ -357,13 +336,10 @@ def test_a_finish_reason_counts_in_any_case(reported, finish):
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
 def test_a_proxy_that_cannot_be_used_is_one_line_without_its_address(monkeypatch, proxy):
     monkeypatch.setenv("ALL_PROXY", proxy)
-
-    with (
-        pytest.raises(TeacherError, match=r"the proxy of the environment .*ALL_PROXY.* cannot be used") as error,
-        unserved(),
-    ):
+    message = r"the proxy of the environment .*ALL_PROXY.* cannot be used"
+    with refused(TeacherError, message) as error, unserved():
         pass
-    assert "\n" not in str(error.value) and "127.0.0.1:9" not in str(error.value)
+    assert "127.0.0.1:9" not in str(error.value)
 
 
 def test_a_proxy_that_requests_go_through_is_named_where_the_connection_fails(monkeypatch):
@@ -385,12 +361,10 @@ def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free()
 
 @pytest.mark.parametrize("fault", ["hang", "not json", "no choices"])
 def test_a_server_that_charges_and_gives_nothing_is_asked_a_few_times_and_the_run_ends(cache, fault):
-    with (
-        FaultyServer(rate=1.0, faults=(fault,)) as server,
-        pytest.raises(TeacherError, match=r"took the last 5 requests, sent one by one, .* rerun") as caught,
-    ):
+    message = r"took the last 5 requests, sent one by one, .* rerun"
+    with FaultyServer(rate=1.0, faults=(fault,)) as server, refused(TeacherError, message):
         ask(served(server, teacher_timeout=1.0), rows(500), cache)
-    assert server.charged == 5 and "\n" not in str(caught.value)
+    assert server.charged == 5
 
 
 def test_a_server_that_ceases_to_give_anything_is_asked_by_those_under_way_and_a_few_times_more(cache):
@@ -398,7 +372,7 @@ def test_a_server_that_ceases_to_give_anything_is_asked_by_those_under_way_and_a
         completions = teachers.ask(served(server, teacher_in_flight=32), ONE_CALL, rows(5000), cache)
         next(completions)
         server.rate, server.faults = 1.0, ("not json",)
-        with pytest.raises(TeacherError, match="took the last 5 requests"):
+        with refused(TeacherError, "took the last 5 requests"):
             list(completions)
         assert 5 < server.faulted["not json"] <= 32 + 5 + 5
 
@@ -465,14 +439,12 @@ def wait_for(condition, process):
 
 
 def stored(path):
-    with sqlite3.connect(path) as connection:
-        prompts = {
+    with closing(sqlite3.connect(path)) as connection:
+        return {
             f"0/{json.loads(request)['prompt']}"
             for request, response in connection.execute("SELECT request, response FROM responses")
             if json.loads(response)["finish_reason"] in ("stop", "length")
         }
-    connection.close()
-    return prompts
 
 
 def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
@@ -489,40 +461,33 @@ def test_killed_three_times_it_asks_nothing_again_that_was_stored(tmp_path):
         out, errors = process.communicate()
         assert process.returncode == 0 and out.startswith("2000 "), errors
         assert 0 < len(snapshots[0][0]) < len(snapshots[1][0]) < len(snapshots[2][0]) < 2000
-        for stored_prompts, requests in snapshots:
-            assert all(server.requests[prompt] == requests[prompt] for prompt in stored_prompts), (
-                "stored, so not asked again"
-            )
+        for stored_prompts, requests in snapshots:  # what was stored was not asked again
+            assert all(server.requests[prompt] == requests[prompt] for prompt in stored_prompts)
         final = stored(path)
         assert len(final) >= 1990 and all(server.whole[prompt] >= 1 for prompt in final)
         lost = sum(server.whole.values()) - len(server.whole)
         assert lost <= 3 * 64, "only what was under way at a kill is asked twice"
-    connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 # Money
 
 
-PRICED = {"teacher_prices": "m=100/1000", "teacher_max_tokens": 20}  # 10 and 20 tokens: 0.021 USD a request
+PRICED = {"teacher_prices": "m=100/1000", "teacher_max_tokens": 20}
+PRICE = 0.021  # in USD, of a request with 10 and 20 tokens
 
 
-def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(tmp_path):
-    teacher_tokens, price = (10, 20), 0.021
-    questions = rows(300)
-    with FaultyServer(rate=0.3, latency=0.005, tokens=teacher_tokens) as server, Cache(tmp_path / "c.sqlite") as cache:
+def test_a_cap_is_never_passed_with_64_under_way_and_a_higher_one_goes_on(cache):
+    with FaultyServer(rate=0.3, latency=0.005, tokens=(10, 20)) as server:
         teacher = served(server, teacher_timeout=3.0, **PRICED)
-        with pytest.raises(BudgetReached, match=r"would pass max_usd 1 .* raise the cap and rerun") as caught:
-            ask(teacher, questions, cache, limits=Limits(max_usd=1.0))
-        assert "\n" not in str(caught.value)
+        for _ in range(2):
+            with refused(BudgetReached, r"would pass max_usd 1 .* raise the cap and rerun"):
+                ask(teacher, rows(300), cache, limits=Limits(max_usd=1.0))
+            assert server.charged * PRICE <= 1.0
         assert server.most_at_once <= 64
-        assert server.charged * price <= 1.0
         assert len(cache) > 10 and sum(server.whole.values()) == len(cache)
-        with pytest.raises(BudgetReached):
-            ask(teacher, questions, cache, limits=Limits(max_usd=1.0))
-        assert server.charged * price <= 1.0
-        completions = ask(teacher, questions, cache, limits=Limits(max_usd=100.0))
+        completions = ask(teacher, rows(300), cache, limits=Limits(max_usd=100.0))
         assert len(completions) == 300 and set(server.whole.values()) == {1}
 
 
@@ -531,10 +496,10 @@ def test_a_server_that_ignores_the_limit_passes_a_cap_by_one_request_at_most(cac
     with FaultyServer(tokens=(10, 2000), latency=0.02) as server:
         teacher = served(server, teacher_prices="m=0/100", teacher_max_tokens=16)
         assert teacher.worst("x") < price / 100
-        with pytest.raises(BudgetReached, match=r"the next, at most 0\.2"):
+        with refused(BudgetReached, r"the next, at most 0\.2"):
             ask(teacher, rows(500), cache, limits=Limits(max_usd=1.0))
         assert 0.6 < server.charged * price <= 1.0 + 1e-9
-        with pytest.raises(BudgetReached):
+        with refused(BudgetReached):
             ask(teacher, rows(500), cache, limits=Limits(max_usd=1.1))
         assert server.charged * price <= 1.1 + price
         assert cache.spent()[0] == pytest.approx(server.charged * price)
@@ -542,16 +507,15 @@ def test_a_server_that_ignores_the_limit_passes_a_cap_by_one_request_at_most(cac
 
 def test_a_cap_holds_for_several_processes_together(tmp_path):
     with FaultyServer(latency=0.02, tokens=(10, 20)) as server:
-        running = [
-            start(server, tmp_path / "c.sqlite", count=100, first=100 * i, max_usd=1.0, **PRICED) for i in range(3)
-        ]
+        capped = {"count": 100, "max_usd": 1.0} | PRICED
+        running = [start(server, tmp_path / "c.sqlite", first=first, **capped) for first in (0, 100, 200)]
         errors = [process.communicate()[1] for process in running]
         assert all("BudgetReached" in text for text in errors), errors
-        assert 0.8 < server.charged * 0.021 <= 1.0
+        assert 0.8 < server.charged * PRICE <= 1.0
 
 
 def test_a_cap_on_requests_counts_tries(cache):
-    with FaultyServer(rate=0.5, faults=("500",)) as server, pytest.raises(BudgetReached, match="max_requests 30"):
+    with FaultyServer(rate=0.5, faults=("500",)) as server, refused(BudgetReached, "max_requests 30"):
         ask(served(server), rows(100), cache, limits=Limits(max_requests=30))
     assert sum(server.requests.values()) == 30
 
@@ -561,8 +525,7 @@ def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_pric
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
         teacher = served(server, teacher_tries=3, teacher_timeout=0.3, **PRICED)
         [row] = ask(teacher, rows(1), cache)
-        worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
-    assert cache.spent() == (pytest.approx(3 * worst), 3)
+    assert cache.spent() == (pytest.approx(3 * teacher.worst(row["prompt"])), 3)
     assert row["finish_reason"] == "unanswered" and row["usd"] != row["usd"]
 
 
@@ -594,16 +557,12 @@ def test_greedy_samples_are_counted_and_paid_for_once(cache):
         completions = ask(served(server, **PRICED), rows(5), cache, samples=3)
         assert server.charged == 5
     assert (cache.misses, cache.hits) == (5, 10)
-    assert sum(row["usd"] for row in completions) == pytest.approx(cache.usd) == pytest.approx(5 * 0.021)
+    assert sum(row["usd"] for row in completions) == pytest.approx(cache.usd) == pytest.approx(5 * PRICE)
 
 
-PLANNED = """# two cores, a minute
-description: a test
-datasets: [microsci]
-distill: [microsci]
-arms: [answer_only]
-seeds: [0]
-teacher: {teacher: openai, teacher_model: m, prompt: zero_shot_cot_one_call, teacher_splits: train}
+PLANNED = (
+    MINIMAL
+    + """teacher: {teacher: openai, teacher_model: m, prompt: zero_shot_cot_one_call, teacher_splits: train}
 variants:
   more: {samples: 3, temperature: 0.7}
   most: {samples: 5, temperature: 0.7}
@@ -613,6 +572,7 @@ variants:
   free: {teacher: simulated}
   all: {filter: all}
 """
+)
 
 
 def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
@@ -662,9 +622,8 @@ def test_what_completions_took_is_summed_and_an_unknown_price_makes_an_unknown_s
 
 
 def test_what_was_ever_spent_is_told_against_the_caps(cache):
-    capped = {"max_usd": 9.0, "max_requests": 50}
-    paid = Settings(teacher="openai", teacher_model="m", **PRICED, **capped)
     unlisted = Settings(teacher="openai", teacher_model="m")
+    paid = unlisted.model_copy(update=PRICED | {"max_usd": 9.0, "max_requests": 50})
     assert teachers.spending(cache, paid) == "No paid request was ever sent through this cache."
     with FaultyServer() as server:
         ask(served(server), rows(1), cache)
@@ -681,7 +640,7 @@ def test_what_was_ever_spent_is_told_against_the_caps(cache):
 def test_a_known_price_is_counted_and_an_unknown_one_is_not_zero(cache):
     with FaultyServer(tokens=(10, 20)) as server:
         [priced] = ask(served(server, **PRICED), rows(1), cache)
-        assert priced["usd"] == pytest.approx(0.021) and cache.usd == pytest.approx(0.021)
+        assert priced["usd"] == pytest.approx(PRICE) and cache.usd == pytest.approx(PRICE)
         [unknown] = ask(served(server), rows(1), cache)
     assert unknown["usd"] != unknown["usd"] and cache.usd is None
     assert teachers.usd_text(unknown["usd"]) == teachers.usd_text(None) == "price unknown"
@@ -705,30 +664,19 @@ def test_the_key_is_sent_and_appears_nowhere(tmp_path, monkeypatch, capfd, caplo
         completions = ask(teacher, rows(3), cache, show_progress=True)
         (tmp_path / "export.jsonl").write_text("\n".join(export(cache._path)))
         monkeypatch.setenv("TEACHER_KEY_FOR_TEST", KEY + "x")
-        with pytest.raises(TeacherError, match="status 401") as caught:
+        with refused(TeacherError, "status 401") as caught:
             ask(teacher, rows(9), cache)  # the server repeats the key that it was sent
-    output = "\n".join(
-        [str(caught.value), repr(caught.value), repr(completions), repr(teacher), str(vars(teacher)), caplog.text]
-    )
-    assert completions[0]["finish_reason"] == "stop" and "Bad key" in output
-    assert KEY not in output and KEY.encode() not in everything(tmp_path)
-    assert KEY not in "".join(capfd.readouterr())
-    assert KEY not in json.dumps(teacher.identity)
-
-
-def test_a_key_in_the_place_of_its_name_is_refused_without_being_repeated():
-    with pytest.raises(recipe.RecipeError, match="teacher_api_key_env") as caught:
-        recipe.checked({"teacher_api_key_env": KEY}, "mine.yaml")
-    assert KEY not in str(caught.value)
+    told = [str(caught.value), repr(caught.value), repr(completions), repr(teacher), str(vars(teacher)), caplog.text]
+    told += [*capfd.readouterr(), json.dumps(teacher.identity)]
+    assert completions[0]["finish_reason"] == "stop" and "Bad key" in "".join(told)
+    assert KEY not in "".join(told) and KEY.encode() not in everything(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["sk-secré", "sk-secret\nsk-more"])
 def test_a_key_that_cannot_be_sent_is_told_of_by_its_name_only(cache, monkeypatch, key):
     monkeypatch.setenv("KEY_OF_THE_TEST", key)
-    with (
-        FaultyServer() as server,
-        pytest.raises(TeacherError, match="variable KEY_OF_THE_TEST: holds characters") as caught,
-    ):
+    message = "variable KEY_OF_THE_TEST: holds characters"
+    with FaultyServer() as server, refused(TeacherError, message) as caught:
         ask(served(server, teacher_api_key_env="KEY_OF_THE_TEST"), rows(1), cache)
     assert "sk-" not in str(caught.value) and not server.requests
 
@@ -739,16 +687,13 @@ def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_def
     with FaultyServer() as server:
         ask(served(server), rows(1), cache)
     assert KEY not in json.dumps(server.headers) and server.headers
-    message = (
-        "name the variable that holds its key in teacher_api_key_env: OPENAI_API_KEY is for https://api.openai.com/v1"
-    )
-    with FaultyServer(key=KEY) as server, pytest.raises(TeacherError, match=message):
+    message = "name the variable that holds its key in teacher_api_key_env: OPENAI_API_KEY is for https://api.openai"
+    with FaultyServer(key=KEY) as server, refused(TeacherError, message):
         ask(served(server), rows(2), cache)
 
 
 def test_the_key_in_the_default_variable_is_sent_to_the_default_server(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
     with Served(Settings(teacher="openai", teacher_model="m")) as teacher:
         assert teacher._client.auth_headers == {"Authorization": f"Bearer {KEY}"}
 
@@ -781,7 +726,7 @@ def test_a_cache_that_is_closed_ends_asking_first_and_all_that_was_paid_for_is_s
             while sum(server.requests.values()) < 2:  # until the next are on their way
                 time.sleep(0.005)
         charged = server.charged
-        with pytest.raises(TeacherError, match=r"asking was stopped before its end.* rerun to go on"):
+        with refused(TeacherError, r"asking was stopped before its end.* rerun to go on"):
             list(completions)
         with Cache(tmp_path / "c.sqlite") as cache:
             assert len(cache) == server.charged == charged > 1
@@ -853,13 +798,11 @@ def test_what_a_killed_process_was_asking_is_asked_by_the_one_that_waits_for_it(
 
 def test_two_runs_in_one_process_share_a_cache(cache):
     with FaultyServer(latency=0.01) as server:
-        first, second = (
-            teachers.ask(served(server, **PRICED), ONE_CALL, rows(200)[part], cache)
-            for part in (slice(0, 150), slice(50, 200))
-        )
+        parts = rows(200)[:150], rows(200)[50:]
+        first, second = (teachers.ask(served(server, **PRICED), ONE_CALL, part, cache) for part in parts)
         pairs = list(zip(first, second, strict=True))
         assert len(pairs) == 150 and len(cache) == len(server.whole) == 200 and set(server.whole.values()) == {1}
-    assert cache.spent() == (pytest.approx(200 * 0.021), 200)
+    assert cache.spent() == (pytest.approx(200 * PRICE), 200)
 
 
 def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_in_its_place(tmp_path):
@@ -867,39 +810,34 @@ def test_a_full_disk_ends_the_run_with_what_was_paid_for_counted_and_the_cache_i
     with FaultyServer(reply="x" * 5000, latency=0.01) as server, Cache(path) as cache:
         pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
         cache._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
-        with pytest.raises(CacheError, match=r"disk is full.* the content is kept") as caught:
+        with refused(CacheError, r"disk is full.* the content is kept") as caught:
             ask(served(server, teacher_in_flight=8, **PRICED), rows(500), cache)
-        assert "\n" not in str(caught.value) and "set aside" not in str(caught.value)
+        assert "set aside" not in str(caught.value)
         usd, requests = cache.spent()
-        assert len(cache) < server.charged == requests and usd >= server.charged * 0.021
+        assert len(cache) < server.charged == requests and usd >= server.charged * PRICE
         cache._connection.execute("PRAGMA max_page_count = 1000000")
         assert len(ask(served(server, **PRICED), rows(500), cache)) == 500, "with room again it goes on"
 
 
-def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_cap(tmp_path, monkeypatch):
+def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_cap(cache, monkeypatch):
     def full(_):
         raise CacheError("disk is full")
 
     failing = {f"number {i}?": (503, {}) for i in range(1, 20)}
-    with FaultyServer(latency=0.1, special=failing) as server, Cache(tmp_path / "c.sqlite") as cache:
-        teacher = served(
-            server, teacher_in_flight=2, teacher_tries=2, teacher_prices="m=100/1000", teacher_max_tokens=20
-        )
+    with FaultyServer(latency=0.1, special=failing) as server:
+        teacher = served(server, teacher_in_flight=2, teacher_tries=2, **PRICED)
         monkeypatch.setattr(cache, "give_back", full)
-        cap = 0.021 + 1.2 * teacher.worst(ONE_CALL.question(rows(1)[0]))  # for one under way
-        with Deadline(5.0), pytest.raises(CacheError, match="disk is full"):
+        cap = PRICE + 1.2 * teacher.worst(ONE_CALL.question(rows(1)[0]))  # for one under way
+        with Deadline(5.0), refused(CacheError, "disk is full"):
             ask(teacher, rows(20), cache, limits=Limits(max_usd=cap))
 
 
-def test_a_long_wait_behind_a_gateway_ends_the_run_and_stays_counted(cache, monkeypatch):
+@pytest.mark.parametrize(("status", "charged"), [(504, True), (503, False)])
+def test_a_long_wait_behind_a_gateway_ends_the_run_and_stays_counted(cache, monkeypatch, status, charged):
     monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda _: 1000.0)
-    for status, charged in ((504, True), (503, False)):
-        before = cache.spent()[0]
-        with FaultyServer(special={"number": (status, {})}) as server:
-            teacher = served(server, teacher_prices="m=100/1000")
-            with pytest.raises(TeacherError, match="asks to wait 1000 s"):
-                ask(teacher, rows(1), cache)
-        assert (cache.spent()[0] > before) == charged
+    with FaultyServer(special={"number": (status, {})}) as server, refused(TeacherError, "asks to wait 1000 s"):
+        ask(served(server, teacher_prices="m=100/1000"), rows(1), cache)
+    assert (cache.spent()[0] > 0) == charged
 
 
 def test_it_can_be_asked_where_an_event_loop_is_running(cache):

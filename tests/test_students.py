@@ -10,28 +10,19 @@ import sys
 import pytest
 import shared_training
 import torch
+from conftest import refused
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    BertConfig,
-    BertForMaskedLM,
-    GPT2Config,
-    MambaConfig,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertForMaskedLM, GPT2Config, MambaConfig
+from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from scicot_utils import arms, microsci, prompts, recipe, students
-from scicot_utils.microsci import facts, pretraining, probing
+from scicot_utils.microsci import pretraining, probing
 from scicot_utils.prompts import SEPARATOR
 from scicot_utils.students import answering, building, encoding, loading, training
 from scicot_utils.tasks import symbolic
 
-PAIRS = 4 * [
-    ("(A) raft (B) robin Answer:", "robin"),
-    ("(A) cod (B) oak Answer:", "oak"),
-    ("Copy: rain", "rain"),
-]
+KINDS = ("random/micro", "random/gpt2-tiny")
+PAIRS = 4 * [("(A) raft (B) robin Answer:", "robin"), ("(A) cod (B) oak Answer:", "oak"), ("Copy: rain", "rain")]
 SENTENCE = "A raft is a watercraft, a vehicle."
 
 
@@ -51,6 +42,40 @@ def train(student, folder, pairs=PAIRS, **changes):
 
 
 LEARNING = {"steps": 60, "learning_rate": 3e-3, "freeze_embeddings": False}
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory):
+    """A decoder-only student that has learned three answers, so that its texts say something and end."""
+    run = students.load("random/gpt2-tiny")
+    train(run, tmp_path_factory.mktemp("decoder"), **LEARNING, dropout=0.0)
+    return run
+
+
+@pytest.fixture(params=KINDS)
+def either(request, student, decoder):
+    """A student of each kind, the decoder-only one trained."""
+    return {"random/micro": student, "random/gpt2-tiny": decoder}[request.param]
+
+
+def by_hand(student, source, target, prefix=""):
+    """Log-probabilities of a target's tokens and its end, one forward pass for each, without padding or batches."""
+
+    def tokens(text):
+        return student.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    if student.decoder_only:
+        given, name, ids = {}, "input_ids", tokens(f"{source}{student.separator}{f' {prefix}' if prefix else ''}")
+    else:
+        given, name = student.tokenizer(source, return_tensors="pt"), "decoder_input_ids"
+        ids = [student.model.config.decoder_start_token_id, *tokens(prefix)]
+    logs = []
+    for token in [*tokens(target), student.tokenizer.eos_token_id]:
+        with torch.no_grad():
+            logits = student.model(**given, **{name: torch.tensor([ids])}).logits
+        logs.append(logits[0, -1].log_softmax(-1)[token].item())
+        ids = [*ids, token]
+    return logs
 
 
 def weights(student):
@@ -77,13 +102,7 @@ def test_tokenizer_decodes_what_it_encoded_in_lower_case(student, text):
 
 
 def test_tokenizer_knows_every_word_of_the_world(student):
-    world = microsci.load_world()
-    relations = {name: ("kind", *world.attributes[name]) for name in world.entities}
-    texts = [facts.fact(world, name, relation) for name, names in relations.items() for relation in names]
-    texts += [facts.class_fact(world, kind) for kind in world.kinds]
-    texts += [facts.rule(world, text) for text in world.properties]
-    texts += [facts.consequence_rule(world, text) for text in world.consequences]
-    texts += [facts.value_rule(world, *key) for key in world.values]
+    texts = [probe.target for probe in microsci.probes(microsci.load_world())]  # every fact once
     unknown = student.tokenizer.unk_token_id
     assert not any(unknown in ids for ids in student.tokenizer(texts)["input_ids"])
 
@@ -128,9 +147,8 @@ def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(stu
 def test_what_cannot_be_loaded_is_named_in_one_line(monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(students.StudentError, match=message) as caught:
+    with refused(students.StudentError, message):
         students.load(name)
-    assert "\n" not in str(caught.value)
 
 
 def test_the_embedded_student_comes_in_three_sizes():
@@ -141,7 +159,7 @@ def test_the_embedded_student_comes_in_three_sizes():
 
 
 def test_an_incomplete_folder_is_named(tmp_path):
-    with pytest.raises(students.StudentError, match="a folder"):
+    with refused(students.StudentError, "a folder"):
         students.load(str(tmp_path))
 
 
@@ -225,7 +243,6 @@ def train_until_killed(monkeypatch, folder, kind="random/micro", **changes):
         train(students.load(kind), folder, **changes)
 
 
-KINDS = ("random/micro", "random/gpt2-tiny")
 RESUMED = {"steps": 8, "checkpoint_steps": 3, "batch_size": 6}  # two steps an epoch
 
 
@@ -265,13 +282,8 @@ def test_a_training_of_other_settings_or_texts_does_not_go_on_from_a_checkpoint(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-CHOSEN = {
-    "steps": 7,
-    "checkpoint_steps": 3,
-    "choose_by": "validation_loss",
-    "dropout": 0.0,
-    "validation_pairs": PAIRS[:3],
-}
+CHOICE = {"choose_by": "validation_loss", "validation_pairs": PAIRS[:3]}
+CHOSEN = CHOICE | {"steps": 7, "checkpoint_steps": 3, "dropout": 0.0}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -291,18 +303,8 @@ def test_the_checkpoint_with_the_least_validation_loss_is_kept(tmp_path, monkeyp
 @pytest.mark.parametrize("weigh", ["token", "pair"])
 def test_the_validation_loss_is_that_of_the_training_on_the_same_pairs(tmp_path, kind, weigh):
     pairs = [("rain", SENTENCE), ("Copy: rain", "rain"), ("Copy: oak", "oak")]
-    run = students.load(kind)
-    log = train(
-        run,
-        tmp_path,
-        pairs,
-        weigh=weigh,
-        steps=1,
-        batch_size=3,
-        dropout=0.0,
-        learning_rate=1e-9,
-        validation_pairs=pairs,
-    )
+    once = {"steps": 1, "batch_size": 3, "dropout": 0.0, "learning_rate": 1e-9}
+    log = train(students.load(kind), tmp_path, pairs, weigh=weigh, validation_pairs=pairs, **once)
     assert log.validation[0][1] == pytest.approx(log.losses[0][1], abs=1e-4)
 
 
@@ -322,7 +324,7 @@ def test_choosing_a_checkpoint_changes_no_step_and_survives_a_kill(tmp_path, mon
 
 def test_a_validation_loss_that_is_no_number_chooses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_loss", lambda *_: float("nan"))
-    with pytest.raises(students.StudentError, match="no validation loss was a number; look at the losses"):
+    with refused(students.StudentError, "no validation loss was a number; look at the losses"):
         train(students.load("random/micro"), tmp_path, **CHOSEN)
 
 
@@ -339,15 +341,8 @@ NO_CHOICE = r"choose_by: found validation_loss with checkpoint_steps \d and \d "
     ],
 )
 def test_data_and_settings_that_do_not_allow_training_are_refused(student, tmp_path, changes, message):
-    with pytest.raises(students.StudentError, match=message):
+    with refused(students.StudentError, message):
         train(student, tmp_path, **changes)
-
-
-def test_cuts_are_counted(tmp_path):
-    pairs = [("raft " * 9, "robin"), ("raft", "robin " * 9), ("raft " * 3, "robin " * 3)]
-    run = students.load("random/micro")
-    log = train(run, tmp_path, pairs=pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=0.7)
-    assert (log.inputs_cut, log.targets_cut) == (1, 1)
 
 
 def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
@@ -358,28 +353,25 @@ def test_a_batch_in_parts_has_the_loss_of_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_where_pairs_weigh_alike_a_long_target_counts_no_more_than_a_short_one(tmp_path, parts):
-    run = students.load("random/micro", seed=0)
-    pairs = [("rain", SENTENCE), ("Copy: rain", "rain"), ("Copy: oak", "oak"), ("oak", f"{SENTENCE} A cod is a fish.")]
-    sums = students.score(run, *zip(*pairs, strict=True), batch_size=4)
-    means = [total / len(run.tokenizer(target)["input_ids"]) for total, (_, target) in zip(sums, pairs, strict=True)]
-    log = train(run, tmp_path, pairs, weigh="pair", micro_batches=parts, batch_size=4, steps=1, dropout=0.0)
-    assert log.losses[0][1] == pytest.approx(-sum(means) / 4, rel=1e-4)
-
-
-def test_a_student_learns_where_pairs_weigh_alike(tmp_path):
-    run = students.load("random/micro")
-    train(run, tmp_path, pairs=PAIRS[:1], weigh="pair", **LEARNING)
-    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1)[0].text == "robin"
-
-
-def test_a_prefix_of_a_target_is_read_and_not_learned(tmp_path):
-    run = students.load("random/micro", seed=0)
-    pairs = [("Find: a bird", "raft"), ("Find: rain", "oak")]
-    prefixes = [f"{SENTENCE} A cod is a bird. -->", ""]
-    before = students.score(run, *zip(*pairs, strict=True), batch_size=2, prefixes=prefixes)
-    log = train(run, tmp_path, pairs, prefixes=prefixes, batch_size=2, steps=1, dropout=0.0)
-    assert log.losses[0][1] == pytest.approx(-sum(before) / 4, rel=1e-4)  # two targets of a word and the end
+@pytest.mark.parametrize("weigh", ["token", "pair"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_is_on_what_follows_the_prefix_and_counts_tokens_or_pairs_alike(tmp_path, kind, weigh, parts):
+    """Where pairs weigh alike, a long target counts no more than a short one; a prefix is read and not learned."""
+    run = students.load(kind)
+    learned = {
+        ("rain", "A raft"): "", ("(A) raft (B) robin (C) oak Answer:", f"robin --> {SENTENCE}"): "A robin is a bird.",
+        ("oak", "oak"): "", ("a", "An ant ."): "So it is:",
+    }  # fmt: skip
+    loops = [by_hand(run, *pair, prefix) for pair, prefix in learned.items()]
+    once = {"batch_size": 4, "steps": 1, "dropout": 0.0}
+    log = train(run, tmp_path, [*learned], prefixes=[*learned.values()], weigh=weigh, micro_batches=parts, **once)
+    means = [-sum(logs) / len(logs) for logs in loops]
+    if weigh == "pair":
+        assert log.losses[0][1] == pytest.approx(sum(means) / 4, rel=1e-4)
+    elif parts == 1:
+        assert log.losses[0][1] == pytest.approx(-sum(map(sum, loops)) / sum(map(len, loops)), rel=1e-4)
+    else:  # the mean of two parts, whichever pairs they hold
+        assert min(means) < log.losses[0][1] < max(means)
 
 
 def test_training_ends_early_when_it_is_enough(tmp_path):
@@ -402,12 +394,12 @@ def test_generated_texts_come_in_the_order_of_the_inputs(student):
     assert students.generate(student, [], max_new_tokens=5, batch_size=2) == []
 
 
-def test_a_text_without_an_end_is_truncated_and_one_with_an_end_is_not(tmp_path):
+@pytest.mark.parametrize("weigh", ["token", "pair"])
+def test_a_text_without_an_end_is_truncated_and_one_that_was_learned_has_an_end(tmp_path, weigh):
     run = students.load("random/micro")
-    train(run, tmp_path, pairs=PAIRS[:1], **LEARNING)
-    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1) == [
-        students.Generated("robin", truncated=False)
-    ]
+    train(run, tmp_path, pairs=PAIRS[:1], weigh=weigh, **LEARNING)
+    learned = students.Generated("robin", truncated=False)
+    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1) == [learned]
     assert students.generate(run, [PAIRS[0][0]], max_new_tokens=1, batch_size=1)[0].truncated
 
 
@@ -421,53 +413,30 @@ def test_writing_ends_at_the_text_to_stop_at(tmp_path):
     assert students.generate(run, [pairs[0][0]], stop="oak", max_new_tokens=4, batch_size=1)[0].truncated
 
 
-def manual(student, source, target):
-    """Log-probabilities of the target's tokens, one by one, by feeding the decoder by hand."""
-    ids = student.tokenizer(target)["input_ids"]
-    encoded = student.tokenizer(source, return_tensors="pt")
-    logs = []
-    for index, token in enumerate(ids):
-        decoder = torch.tensor([[student.model.config.decoder_start_token_id, *ids[:index]]])
-        with torch.no_grad():
-            logits = student.model(**encoded, decoder_input_ids=decoder).logits
-        logs.append(logits[0, -1].log_softmax(-1)[token].item())
-    return logs
-
-
-def test_score_is_the_log_likelihood_with_the_end(student):
-    inputs, targets = ["(A) raft (B) robin Answer:", "rain"], ["robin", SENTENCE]
-    scores = students.score(student, inputs, targets, batch_size=2)
-    expected = [sum(manual(student, source, target)) for source, target in zip(inputs, targets, strict=True)]
-    assert scores == pytest.approx(expected, abs=1e-4)
-
-
-def test_score_after_a_prefix_sums_only_what_follows_it(student):
-    source, prefix, target = "(A) raft (B) robin Solution:", f"{SENTENCE} -->", "robin"
-    logs = manual(student, source, f"{prefix} {target}")
-    scores = students.score(student, [source] * 2, [target] * 2, batch_size=2, prefixes=[prefix, ""])
-    assert scores[0] == pytest.approx(sum(logs[-2:]), abs=1e-4)  # the option and the end
-    assert scores[1] == pytest.approx(sum(manual(student, source, target)), abs=1e-4)
-
-
-def test_score_of_a_beginning_leaves_the_end_out(student):
-    source, targets, prefixes = "(A) raft (B) robin Answer:", ["robin -->", "oak -->", "raft"], ["", "", "rain"]
-    scores = students.score(student, [source] * 3, targets, batch_size=3, prefixes=prefixes, ends=False)
-    plain = [manual(student, source, target) for target in targets[:2]]
-    assert scores[:2] == pytest.approx([sum(logs[:-1]) for logs in plain], abs=1e-4)
-    assert scores[2] == pytest.approx(manual(student, source, "rain raft")[1], abs=1e-4)
+@pytest.mark.parametrize("ends", [True, False], ids=["with the end", "of a beginning"])
+def test_a_score_is_the_log_likelihood_of_what_follows_the_prefix(either, ends):
+    inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: oak", "rain"]
+    targets, prefixes = ["robin -->", SENTENCE, "oak", "raft"], ["", "", f"{SENTENCE} -->", "A cod"]
+    scores = students.score(either, inputs, targets, batch_size=3, prefixes=prefixes, ends=ends)
+    loops = [by_hand(either, *sequence) for sequence in zip(inputs, targets, prefixes, strict=True)]
+    assert scores == pytest.approx([sum(logs if ends else logs[:-1]) for logs in loops], abs=1e-4)
+    without = students.score(either, inputs[:2], targets[:2], batch_size=2, ends=ends)
+    assert scores[:2] == pytest.approx(without, abs=1e-4)
 
 
 def test_score_refuses_lists_of_different_lengths(student):
-    with pytest.raises(students.StudentError, match="2 inputs, 1 targets"):
+    with refused(students.StudentError, "2 inputs, 1 targets"):
         students.score(student, ["a", "b"], ["c"], batch_size=1)
 
 
-def test_writes_is_what_generate_would_write(student):
-    inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: raft"]
-    outputs = students.generate(student, inputs, max_new_tokens=12, batch_size=2)
+def test_what_a_student_would_write_is_what_it_writes(either):
+    inputs = ["(A) raft (B) robin Answer:", "Copy: rain", "Copy: raft"]
+    outputs = students.generate(either, inputs, max_new_tokens=12, batch_size=2)
     texts = [output.text for output in outputs]
-    assert students.is_greedy(student, inputs, texts, batch_size=2) == [not output.truncated for output in outputs]
-    assert not any(students.is_greedy(student, inputs, [f"{text} robin" for text in texts], batch_size=2))
+    assert students.is_greedy(either, inputs, texts, batch_size=2) == [not output.truncated for output in outputs]
+    assert not any(students.is_greedy(either, inputs, [f"{text} robin" for text in texts], batch_size=2))
+    if either.decoder_only:  # and learned two of them
+        assert outputs[:2] == [students.Generated(text, truncated=False) for text in ("robin", "rain")]
 
 
 def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
@@ -484,45 +453,15 @@ def test_writes_after_a_prefix_asks_only_for_what_follows_it(student):
 # Decoder-only students
 
 
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory):
-    """A decoder-only student that has learned three answers, so that its texts say something and end."""
-    run = students.load("random/gpt2-tiny")
-    train(run, tmp_path_factory.mktemp("decoder"), **LEARNING, dropout=0.0)
-    return run
-
-
-def plain(student, source, target, prefix=""):
-    """Log-probabilities of a target's tokens and its end, one forward pass for each, without padding or batches."""
-    before = f"{source}{student.separator}{f' {prefix}' if prefix else ''}"
-    ids = student.tokenizer(before, add_special_tokens=False)["input_ids"]
-    logs = []
-    for token in [*student.tokenizer(target, add_special_tokens=False)["input_ids"], student.tokenizer.eos_token_id]:
-        with torch.no_grad():
-            logs.append(student.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)[token].item())
-        ids = [*ids, token]
-    return logs
-
-
-def test_which_kind_a_student_is_comes_from_its_config(tmp_path):
-    for name, decoder_only in (("random/micro", False), ("random/gpt2-tiny", True)):
-        students.save(students.load(name), tmp_path / "model")
-        assert students.load(str(tmp_path / "model")).decoder_only == decoder_only
+@pytest.mark.parametrize(("name", "decoder_only"), [("random/micro", False), ("random/gpt2-tiny", True)])
+def test_which_kind_a_student_is_comes_from_its_config(tmp_path, name, decoder_only):
+    students.save(students.load(name), tmp_path / "model")
+    assert students.load(str(tmp_path / "model")).decoder_only == decoder_only
 
 
 def test_the_tokenizer_of_a_decoder_only_student_knows_its_separator_as_one_token(decoder):
     assert decoder.tokenizer.tokenize(f"robin?{SEPARATOR} raft") == ["robin", "?", "###", "raft"]
     assert decoder.separator == SEPARATOR
-
-
-def test_a_decoder_only_students_score_is_that_of_a_plain_loop(decoder):
-    inputs = ["(A) raft (B) robin Answer:", "rain", "Copy: oak", "rain"]
-    targets, prefixes = ["robin", SENTENCE, "oak", "raft"], ["", "", f"{SENTENCE} -->", "A cod"]
-    scores = students.score(decoder, inputs, targets, batch_size=3, prefixes=prefixes)
-    loops = [plain(decoder, *sequence) for sequence in zip(inputs, targets, prefixes, strict=True)]
-    assert scores == pytest.approx([sum(logs) for logs in loops], abs=1e-4)
-    scores = students.score(decoder, inputs, targets, batch_size=3, prefixes=prefixes, ends=False)
-    assert scores == pytest.approx([sum(logs[:-1]) for logs in loops], abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -533,7 +472,7 @@ def test_a_student_without_keys_and_values_to_keep_is_scored_by_whole_sequences(
     recurrent = students.Student(model.eval(), words, "mamba")
     inputs, targets, prefixes = ["rain", "rain", "Copy: oak"], ["robin", SENTENCE, "oak"], ["", "A cod", ""]
     scores = students.score(recurrent, inputs, targets, batch_size=3, prefixes=prefixes)
-    loops = [sum(plain(recurrent, *sequence)) for sequence in zip(inputs, targets, prefixes, strict=True)]
+    loops = [sum(by_hand(recurrent, *sequence)) for sequence in zip(inputs, targets, prefixes, strict=True)]
     assert scores == pytest.approx(loops, abs=1e-3)
 
 
@@ -612,11 +551,6 @@ def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, de
     assert outputs[:3] != masked[:3] and outputs[3] == masked[3]  # the longest has no padding
 
 
-def test_a_decoder_only_student_writes_what_it_says_it_would_write(decoder):
-    inputs, targets = ["(A) raft (B) robin Answer:", "Copy: rain", "Copy: rain"], ["robin", "rain", "oak"]
-    assert students.is_greedy(decoder, inputs, targets, batch_size=2) == [True, True, False]
-
-
 def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_input(tmp_path):
     run = students.load("random/gpt2-tiny")
     pairs = [("raft -->", "robin ant --> oak")]
@@ -625,30 +559,6 @@ def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_inpu
     train(run, tmp_path, pairs, **LEARNING)
     outputs = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
     assert outputs == [students.Generated("robin ant -->", truncated=False)]
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("weigh", ["token", "pair"])
-def test_a_decoder_only_students_loss_is_on_the_completion_only(tmp_path, parts, weigh):
-    run = students.load("random/gpt2-tiny")
-    pairs = [
-        ("rain", "A raft"),
-        ("(A) raft (B) robin (C) oak Answer:", "robin --> oak"),
-        ("oak", "oak"),
-        ("a", "An ant ."),
-    ]
-    prefixes = ["", "A robin is a bird.", "", "So it is:"]
-    loops = [plain(run, *pair, prefix) for pair, prefix in zip(pairs, prefixes, strict=True)]
-    log = train(
-        run, tmp_path, pairs, prefixes=prefixes, weigh=weigh, micro_batches=parts, batch_size=4, steps=1, dropout=0.0
-    )
-    if weigh == "pair":
-        assert log.losses[0][1] == pytest.approx(-sum(sum(logs) / len(logs) for logs in loops) / 4, rel=1e-4)
-    elif parts == 1:
-        assert log.losses[0][1] == pytest.approx(-sum(map(sum, loops)) / sum(map(len, loops)), rel=1e-4)
-    else:  # the mean of two parts, whichever pairs they hold
-        means = [-sum(logs) / len(logs) for logs in loops]
-        assert min(means) < log.losses[0][1] < max(means)
 
 
 def test_the_input_its_separator_and_the_prefix_are_given_and_the_end_is_not():
@@ -689,15 +599,13 @@ def test_a_subword_tokenizer_that_marks_no_end_learns_the_end_too(tmp_path):
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_only.decoder = decoders.ByteLevel()
     bytes_only.add_special_tokens(["<|endoftext|>"])
-    PreTrainedTokenizerFast(tokenizer_object=bytes_only, eos_token="<|endoftext|>").save_pretrained(tmp_path / "words")
-    run = students.load("random/gpt2-tiny", str(tmp_path / "words"))
+    FastTokenizer(tokenizer_object=bytes_only, eos_token="<|endoftext|>").save_pretrained(tmp_path / "words")
+    run, asked = students.load("random/gpt2-tiny", str(tmp_path / "words")), PAIRS[0][0]
     train(run, tmp_path, PAIRS[:1], **LEARNING | {"steps": 80, "dropout": 0.0})
-    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=20, batch_size=1) == [
-        students.Generated("robin", False)
-    ]
-    assert students.score(run, [PAIRS[0][0]], ["robin"], batch_size=1) == pytest.approx(
-        [sum(plain(run, PAIRS[0][0], " robin"))], abs=1e-4
-    )
+    learned = students.Generated("robin", truncated=False)
+    assert students.generate(run, [asked], max_new_tokens=20, batch_size=1) == [learned]
+    [score] = students.score(run, [asked], ["robin"], batch_size=1)
+    assert score == pytest.approx(sum(by_hand(run, asked, " robin")), abs=1e-4)
 
 
 def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
@@ -710,40 +618,38 @@ def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
 
 def test_a_model_that_writes_no_text_is_refused(tmp_path):
     words = students.load("random/micro").tokenizer
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertForMaskedLM(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
-    with pytest.raises(students.StudentError, match="BertForMaskedLM, which writes no text") as caught:
+    with refused(students.StudentError, "BertForMaskedLM, which writes no text"):
         students.load(str(tmp_path))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_tokenizer_of_another_student_is_refused(student, tmp_path):
     students.save(student, tmp_path)
     larger = building.word_tokenizer([f"word{i}" for i in range(2000)])
     larger.save_pretrained(tmp_path)
-    with pytest.raises(students.StudentError, match="knows 1431 tokens, its tokenizer has 2005: name its own one"):
+    with refused(students.StudentError, "knows 1431 tokens, its tokenizer has 2005: name its own one"):
         students.load(str(tmp_path))
 
 
 # Lengths
 
 
-def test_more_cuts_than_allowed_end_the_training_before_it_begins(tmp_path):
-    pairs = [("raft " * 9, "robin"), ("raft", "robin " * 8), ("raft", "oak")]
-    run = students.load("random/micro")
+def test_more_cuts_than_allowed_end_the_training_before_it_begins_and_cuts_that_are_allowed_are_counted(tmp_path):
+    pairs = [("raft " * 9, "robin"), ("raft", "robin " * 8), ("raft " * 3, "oak " * 3)]
+    run, limits = students.load("random/micro"), {"max_input_tokens": 4, "max_target_tokens": 4}
     before = weights(run)
     for allowed in (0.0, 0.6):
-        with pytest.raises(students.StudentError) as caught:
-            train(run, tmp_path, pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=allowed)
+        with refused(students.StudentError) as caught:
+            train(run, tmp_path, pairs, **limits, max_cut_share=allowed)
         assert str(caught.value) == (
             "2 of 3 training pairs would be cut: the longest input has 10 tokens (max_input_tokens 4), the longest target "
             f"9 (max_target_tokens 4); raise the limit, or allow it with max_cut_share 0.667 (now {allowed:g})"
         )
     assert same(before, weights(run))
-    assert train(run, tmp_path, pairs, max_input_tokens=4, max_target_tokens=4, max_cut_share=0.667).inputs_cut == 1
+    log = train(run, tmp_path, pairs, **limits, max_cut_share=0.667)
+    assert (log.inputs_cut, log.targets_cut) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -756,9 +662,9 @@ def test_more_cuts_than_allowed_end_the_training_before_it_begins(tmp_path):
 )
 def test_what_is_longer_than_a_student_has_positions_is_refused_before_training(tmp_path, kind, pair, message):
     run = students.load(kind)
-    with pytest.raises(students.StudentError, match=message):
+    with refused(students.StudentError, message):
         train(run, tmp_path, [pair], max_input_tokens=0, max_target_tokens=0)
-    with pytest.raises(students.StudentError, match=message):
+    with refused(students.StudentError, message):
         students.score(run, [pair[0]], [pair[1]], batch_size=1)
 
 
@@ -771,7 +677,7 @@ def test_what_is_longer_than_a_student_has_positions_is_refused_before_training(
     ],
 )
 def test_generation_beyond_the_positions_of_a_student_is_refused(kind, text, max_new_tokens, message):
-    with pytest.raises(students.StudentError, match=message):
+    with refused(students.StudentError, message):
         students.generate(students.load(kind), [text], max_new_tokens=max_new_tokens, batch_size=1)
 
 
@@ -783,10 +689,9 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
     runs = {precision: students.load(kind) for precision in ("fp32", "bf16", "auto")}
     logs = {precision: train(run, tmp_path, precision=precision, dropout=0.0) for precision, run in runs.items()}
     assert {tensor.dtype for tensor in weights(runs["bf16"]).values()} == {torch.float32}
-    assert logs["bf16"].losses != logs["fp32"].losses
-    assert [loss for _, loss in logs["bf16"].losses] == pytest.approx(
-        [loss for _, loss in logs["fp32"].losses], rel=0.02
-    )
+    losses = {precision: [loss for _, loss in log.losses] for precision, log in logs.items()}
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
     if not torch.cuda.is_available():
         assert same(weights(runs["auto"]), weights(runs["fp32"]))
         assert [logs[precision].precision for precision in logs] == ["fp32", "bf16", "fp32"]
@@ -794,7 +699,7 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
 
 def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(students.StudentError, match="micro_batches: found 1, allowed: a multiple of 2, the processes"):
+    with refused(students.StudentError, "micro_batches: found 1, allowed: a multiple of 2, the processes"):
         train(student, tmp_path)
 
 
@@ -812,9 +717,8 @@ def shared(folder, processes, *arguments):
 
 @pytest.mark.parametrize(("kind", "weigh"), [*zip(KINDS, ("token", "pair"), strict=True)])
 def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, kind, weigh):
-    (single, alone), (joint, together) = (
-        shared(tmp_path / str(processes), processes, kind, weigh, "0") for processes in (1, 2)
-    )
+    single, alone = shared(tmp_path / "1", 1, kind, weigh, "0")
+    joint, together = shared(tmp_path / "2", 2, kind, weigh, "0")
     assert (alone["processes"], together["processes"]) == (1, 2)
     assert [loss for _, loss in together["losses"]] == pytest.approx([loss for _, loss in alone["losses"]], abs=1e-5)
     assert [step for step, _ in together["validation"]] == [step for step, _ in alone["validation"]] == [4, 6]
@@ -869,10 +773,8 @@ def test_skills_are_asked_on_lessons_that_depend_on_the_seed(monkeypatch, studen
 
     monkeypatch.setattr(probing, "is_greedy", is_greedy)
     for seed in (0, 0, 1):
-        assert [row["task"] for row in probing.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])] == [
-            "find_back",
-            "copy",
-        ]
+        rows = probing.skills(student, count=3, stream=seed, tasks=["find_back", "copy"])
+        assert [row["task"] for row in rows] == ["find_back", "copy"]
     assert lessons[:2] == lessons[2:4] != lessons[4:]
     assert all(lessons[0][2]) and not any(lessons[1][2])  # what stands written already is passed on
 
@@ -897,26 +799,19 @@ def test_what_a_checkpoint_says_of_generation_changes_no_text(tmp_path, name):
     students.save(student, tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "generation_config.json").read_text(encoding="utf-8"))
     assert own.items() <= config.items()
-    texts = [
-        students.generate(students.load(str(tmp_path / folder)), ["a b c", "d"], max_new_tokens=9, batch_size=2)
-        for folder in ("plain", "odd")
-    ]
-    assert texts[0] == texts[1]
+    loaded = [students.load(str(tmp_path / folder)) for folder in ("plain", "odd")]
+    plain, odd = (students.generate(run, ["a b c", "d"], max_new_tokens=9, batch_size=2) for run in loaded)
+    assert plain == odd
 
 
 @pytest.mark.parametrize("damage", ["pointer", "cut"])
 def test_weights_that_are_damaged_are_told_in_one_line(tmp_path, damage):
     students.save(students.load("random/gpt2-tiny"), tmp_path / "s")
     weights = tmp_path / "s" / "model.safetensors"
-    content = weights.read_bytes()
-    weights.write_bytes(
-        content[: len(content) // 2] if damage == "cut" else b"version https://git-lfs.github.com/spec/v1\n"
-    )
-    with pytest.raises(
-        students.StudentError, match="weights are cut short, or an LFS pointer stands in their place"
-    ) as error:
+    content, pointer = weights.read_bytes(), b"version https://git-lfs.github.com/spec/v1\n"
+    weights.write_bytes(content[: len(content) // 2] if damage == "cut" else pointer)
+    with refused(students.StudentError, "weights are cut short, or an LFS pointer stands in their place"):
         students.load(str(tmp_path / "s"))
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
@@ -939,7 +834,7 @@ def joining(separator):
     vocabulary = {token: index for index, token in enumerate(["</s>", *letters, f"{separator} "])}
     joined = Tokenizer(models.BPE(vocabulary, merges=[(separator, " ")]))
     joined.decoder = decoders.Fuse()
-    words = PreTrainedTokenizerFast(tokenizer_object=joined, eos_token="</s>", pad_token="</s>")
+    words = FastTokenizer(tokenizer_object=joined, eos_token="</s>", pad_token="</s>")
     config = GPT2Config(vocab_size=len(vocabulary), n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
     return students.Student(AutoModelForCausalLM.from_config(config).eval(), words, "joining", separator)
 
@@ -978,9 +873,8 @@ def test_a_text_that_ended_with_a_stop_writes_no_more_whatever_else_is_in_its_ba
 def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
     run = students.load("random/t5-tiny")
     plain = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
-    first = run.model.generate(**encoding.batch(run, encoding.to_generate(run, ["raft"])), max_new_tokens=1)[
-        0, 1
-    ].item()
+    inputs = encoding.batch(run, encoding.to_generate(run, ["raft"]))
+    first = run.model.generate(**inputs, max_new_tokens=1)[0, 1].item()
     run.model.generation_config.eos_token_id = [run.tokenizer.eos_token_id, first]
     several = students.generate(run, ["raft"], max_new_tokens=40, batch_size=1)[0]
     assert not several.truncated and len(several.text) < len(plain.text)
@@ -990,19 +884,18 @@ def test_a_text_ends_at_any_of_the_ends_that_a_checkpoint_names():
 @pytest.mark.parametrize(("weigh", "micro_batches"), [("token", 1), ("pair", 2)])
 def test_losses_at_labels_are_those_of_the_model(monkeypatch, tmp_path, kind, weigh, micro_batches):
     logs = []
+    settings = {"weigh": weigh, "micro_batches": micro_batches, "freeze_embeddings": False, "dropout": 0.0}
     for large in (10**9, 1):
         monkeypatch.setattr(training, "LARGE_VOCABULARY", large)
-        run = students.load(kind)
-        log = train(
-            run, tmp_path / str(large), weigh=weigh, micro_batches=micro_batches, freeze_embeddings=False, dropout=0.0
-        )
+        log = train(students.load(kind), tmp_path / str(large), **settings)
         logs.append([loss for _, loss in log.losses])
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
 def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "LARGE_VOCABULARY", 1)
-    run = students.load("random/gpt2-tiny")
+    settings = {"dropout": 0.0, "freeze_embeddings": False}
+    run, again = students.load("random/gpt2-tiny"), students.load("random/gpt2-tiny")
     forward = type(run.model).forward
 
     def scaled(self, *args, **kwargs):
@@ -1010,12 +903,9 @@ def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
         return output if output.loss is None else type(output)(loss=2 * output.loss, logits=output.logits)
 
     monkeypatch.setattr(type(run.model), "forward", scaled)
-    doubled = train(run, tmp_path / "a", dropout=0.0, freeze_embeddings=False).losses[0][1]
+    doubled = train(run, tmp_path / "a", **settings).losses[0][1]
     monkeypatch.setattr(type(run.model), "forward", forward)
-    assert doubled == pytest.approx(
-        2 * train(students.load("random/gpt2-tiny"), tmp_path / "b", dropout=0.0, freeze_embeddings=False).losses[0][1],
-        rel=1e-3,
-    )
+    assert doubled == pytest.approx(2 * train(again, tmp_path / "b", **settings).losses[0][1], rel=1e-3)
 
 
 def test_a_folder_that_lacks_weights_or_tokens_is_no_student(tmp_path):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import make_question, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from scicot_utils.recipe import Questions
 from scicot_utils.tasks import TaskError
 
 ALL = dict.fromkeys(tasks.SPLITS, 0)  # the size that stands for all there are
+OPEN = {"label": [], "text": []}
 
 
 def arc_row(name, labels="ABCD", answer="B", question="What flies?"):
@@ -61,11 +63,8 @@ def test_what_is_trained_on_is_not_answered_and_transfer_tests_in_the_main_varia
 
 def test_a_benchmark_becomes_rows_of_the_questions_table(hub, tmp_path):
     rows = load("ARC-Easy", hub(splits()))
-    assert [(row["id"], row["split"], row["dataset"]) for row in rows] == [
-        ("train1", "train", "ARC-Easy"),
-        ("validation1", "validation", "ARC-Easy"),
-        ("test1", "test", "ARC-Easy"),
-    ]
+    expected = [(f"{split}1", split, "ARC-Easy") for split in ("train", "validation", "test")]
+    assert [(row["id"], row["split"], row["dataset"]) for row in rows] == expected
     assert tables.read("questions", tables.write("questions", rows, tmp_path / "q.parquet")) == rows
     assert {tuple(row["proof"]) for row in rows} == {()}, "real benchmarks give no proofs"
 
@@ -85,26 +84,38 @@ def test_openbookqa_keeps_its_question_under_another_name(hub):
     assert {row["question"] for row in rows} == {"What flies?"}
 
 
-def test_a_gold_answer_that_is_no_label_is_refused_with_the_question(hub):
-    path = hub(splits(test=[arc_row("odd", "ABCD", "2")]))
-    with pytest.raises(TaskError, match="ARC-Easy test, row odd: the gold answer '2' is none of its labels A, B, C, D"):
-        load("ARC-Easy", path)
+NO_FILE = r"SVAMP: no file svamp\.json, D_svamp\.json or .* in dataset_path .*set it .*reasoning-teacher"
+NOT_THERE = {
+    "an unknown benchmark": ("ARC", "", "found 'ARC', allowed: microsci, ARC-Easy"),
+    "a missing folder": ("ARC-Easy", "/no/such/folder", "no folder at dataset_path '/no/such/folder'"),
+    "an unset environment variable": ("ARC-Easy", "${SCICOT_DATA}/ai2_arc", r"'\$\{SCICOT_DATA\}/ai2_arc'; set it \(or the environment variable in it\)"),
+    "a file in no folder": ("SVAMP", "", NO_FILE),
+    "a file in a missing folder": ("SVAMP", "/no/such/folder", NO_FILE),
+}  # fmt: skip
 
 
-def test_an_unknown_benchmark_is_refused_with_those_there_are():
-    with pytest.raises(TaskError, match="found 'ARC', allowed: microsci, ARC-Easy"):
-        load("ARC", "")
-
-
-def test_a_missing_folder_is_named():
-    with pytest.raises(TaskError, match="no folder at dataset_path '/no/such/folder'"):
-        load("ARC-Easy", "/no/such/folder")
-
-
-def test_an_unset_environment_variable_is_named(monkeypatch):
+@pytest.mark.parametrize(("name", "path", "message"), NOT_THERE.values(), ids=NOT_THERE)
+def test_what_is_not_there_is_named_with_what_there_is_or_the_next_step(monkeypatch, name, path, message):
     monkeypatch.delenv("SCICOT_DATA", raising=False)
-    with pytest.raises(TaskError, match=r"'\$\{SCICOT_DATA\}/ai2_arc'; set it \(or the environment variable in it\)"):
-        load("ARC-Easy", "${SCICOT_DATA}/ai2_arc")
+    with refused(TaskError, message):
+        load(name, path)
+
+
+WRONG = {  # a folder whose splits are so changed, read as a benchmark
+    "a gold answer that is no label": (
+        "ARC-Easy", {"test": [arc_row("odd", "ABCD", "2")]}, "ARC-Easy test, row odd: the gold answer '2' is none of its labels A, B, C, D",
+    ),
+    "an id that stands twice": ("ARC-Easy", {"test": [arc_row("train1")]}, "ARC-Easy: the id 'train1' occurs 2 times, in train and test"),
+    "a split that is not there": ("ARC-Easy", {"validation": None}, "ARC-Easy: no split validation in"),
+    "another benchmark": ("ARC-Challenge", {}, r"ARC-Challenge: could not be read .*set dataset_path to a local copy"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changed", "message"), WRONG.values(), ids=WRONG)
+def test_a_folder_that_does_not_hold_the_benchmark_is_refused_with_what_is_wrong(hub, name, changed, message):
+    path = hub({split: rows for split, rows in splits(**changed).items() if rows})
+    with refused(TaskError, message):
+        load(name, path)
 
 
 def test_an_environment_variable_in_the_path_is_followed(hub, monkeypatch):
@@ -112,23 +123,8 @@ def test_an_environment_variable_in_the_path_is_followed(hub, monkeypatch):
     assert len(load("ARC-Easy", "$SCICOT_TEST_FOLDER")) == 3
 
 
-def test_a_folder_of_another_benchmark_is_refused_with_the_next_step(hub):
-    with pytest.raises(
-        TaskError, match=r"ARC-Challenge: could not be read .*set dataset_path to a local copy"
-    ) as caught:
-        load("ARC-Challenge", hub(splits()))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_benchmark_without_a_split_is_refused_with_the_split(hub):
-    content = splits()
-    del content["validation"]
-    with pytest.raises(TaskError, match="ARC-Easy: no split validation in"):
-        load("ARC-Easy", hub(content))
-
-
 def test_a_generated_benchmark_has_no_all():
-    with pytest.raises(TaskError, match=r"microsci is generated, so 'all' \(0\) has no meaning"):
+    with refused(TaskError, r"microsci is generated, so 'all' \(0\) has no meaning"):
         tasks.load("microsci", dataset_path="", sizes={"train": 10, "validation": 0, "test": 10}, seed=0)
 
 
@@ -154,14 +150,9 @@ def test_transfer_tests_of_size_zero_are_not_made_and_change_no_other_split():
 
 
 def test_of_equal_questions_the_test_copy_stays_then_validation_then_the_first(question):
-    texts = [("cat", "owl"), ("bat", "eel")]
-    rows = [
-        question(texts[0], id="a", split="train"),
-        question(texts[1], id="b", split="train"),
-        question(texts[1], id="c", split="train"),
-        question(texts[0], id="d", split="validation"),
-        question(texts[0], id="e", split="test"),
-    ]
+    one, other = ("cat", "owl"), ("bat", "eel")
+    copies = {"a": (one, "train"), "b": (other, "train"), "c": (other, "train"), "d": (one, "validation"), "e": (one, "test")}  # fmt: skip
+    rows = [question(texts, id=name, split=split) for name, (texts, split) in copies.items()]
     unique, removed = tasks.deduplicate(rows)
     assert [row["id"] for row in unique] == ["b", "e"]
     assert [row["id"] for row in removed] == ["a", "c", "d"]
@@ -194,8 +185,8 @@ def test_the_test_questions_of_another_benchmark_are_a_split_of_their_own_withou
 
 
 def test_a_benchmark_with_open_answers_is_no_test_of_one_with_options(question):
-    read = {"one": [question(dataset="one")], "open": [question(dataset="open", choices={"label": [], "text": []})]}
-    with pytest.raises(TaskError, match=r"tested_on: found open for one, allowed: benchmarks whose questions both"):
+    read = {"one": [question(dataset="one")], "open": [question(dataset="open", choices=OPEN)]}
+    with refused(TaskError, "tested_on: found open for one, allowed: benchmarks whose questions both"):
         tasks.with_others("one", read, ["open"])
 
 
@@ -244,14 +235,7 @@ WORDS = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8, unique=T
 )
 def test_near_duplicates_are_all_pairs_that_share_enough_words(drawn, threshold):
     rows = [
-        {
-            "id": i,
-            "dataset": "d",
-            "split": split,
-            "question": " ".join(words),
-            "choices": {"label": ["A"], "text": ["x"]},
-        }
-        | {"answer": "A"}
+        make_question("x", id=i, split=split, question=" ".join(words), answer="A")
         for i, (split, words) in enumerate(drawn)
     ]
     shares = {(pair["train"], pair["other"]): pair["share"] for pair in tasks.near_duplicates(rows, threshold)}
@@ -286,11 +270,8 @@ def embedded():
 
 
 def test_things_of_a_question_are_its_subject_and_its_options(question):
-    assert statistics.entities([question(("robin", "raft"), question="What belongs with an ant?")]) == {
-        "robin",
-        "raft",
-        "ant",
-    }
+    belonging = question(("robin", "raft"), question="What belongs with an ant?")
+    assert statistics.entities([belonging]) == {"robin", "raft", "ant"}
     assert statistics.entities([question(("plant", "tool"), question="What is an ant?")]) == {"ant"}
 
 
@@ -331,10 +312,8 @@ def test_the_exported_folder_is_a_dataset_that_anybody_can_load(embedded, tmp_pa
     assert loaded["train"].features.arrow_schema.types == tables.TABLES["questions"].types
     assert {file.name for file in files} == {"README.md", *(f"{split}.parquet" for split in loaded)}
     _, front, card = (tmp_path / "microsci" / "README.md").read_text(encoding="utf-8").split("---\n")
-    assert (
-        yaml.safe_load(front)["license"] == "cc-by-4.0"
-        and "multiple-choice" in yaml.safe_load(front)["task_categories"]
-    )
+    about = yaml.safe_load(front)
+    assert about["license"] == "cc-by-4.0" and "multiple-choice" in about["task_categories"]
     assert card.strip().startswith("# Dataset card: MicroSci")
 
 
@@ -372,24 +351,20 @@ def test_size_zero_takes_all_and_seeds_differ():
 
 
 @pytest.mark.parametrize(
-    ("name", "folder", "sizes"),
+    ("name", "folder", "sizes", "copies"),
     [
-        ("ARC-Easy", "ai2_arc", (2251, 570, 2376)),  # Clark et al. 2018, table 1
-        ("ARC-Challenge", "ai2_arc", (1119, 299, 1172)),
-        ("OpenBookQA", "openbookqa", (4957, 500, 500)),  # Mihaylov et al. 2018, table 1
+        ("ARC-Easy", "ai2_arc", (2251, 570, 2376), 3),  # Clark et al. 2018, table 1
+        ("ARC-Challenge", "ai2_arc", (1119, 299, 1172), 1),
+        ("OpenBookQA", "openbookqa", (4957, 500, 500), 64),  # Mihaylov et al. 2018, table 1
     ],
 )
-def test_a_real_benchmark_has_its_published_sizes(real_data, tmp_path, monkeypatch, name, folder, sizes):
+def test_a_real_benchmark_has_its_published_sizes_and_its_known_duplicates_leave_train(
+    real_data, tmp_path, monkeypatch, name, folder, sizes, copies
+):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     rows = load(name, real_data / folder)
     assert Counter(row["split"] for row in rows) == dict(zip(tasks.SPLITS, sizes, strict=True))
     assert len({row["id"] for row in rows}) == len(rows)
-
-
-@pytest.mark.parametrize(("name", "copies"), [("ARC-Easy", 3), ("ARC-Challenge", 1)])
-def test_the_known_duplicates_of_arc_leave_train(real_data, tmp_path, monkeypatch, name, copies):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    rows = load(name, real_data / "ai2_arc")
     assert [row["split"] for row in tasks.deduplicate(rows)[1]] == ["train"] * copies
 
 
@@ -417,24 +392,23 @@ def test_sciq_puts_the_right_option_at_every_place_equally_often_and_always_the_
     assert len({row["id"] for row in rows}) == len(rows), "the source has no ids"
 
 
-def qasc_row(i, answer="C"):
-    row = arc_row(f"q{i}", "ABCDEFGH", answer)
-    return row | {"fact1": "", "fact2": "", "combinedfact": "", "formatted_question": "", "question": f"Why {i}?"}
+FACTS = dict.fromkeys(("fact1", "fact2", "combinedfact", "formatted_question"), "")
 
 
-def test_where_test_answers_are_not_public_validation_is_test_and_a_part_of_train_is_validation(hub):
-    content = {
-        "train": [qasc_row(i) for i in range(50)],
-        "validation": [qasc_row(i) for i in range(50, 60)],
-        "test": [qasc_row(i, answer="") for i in range(60, 70)],
-    }
-    rows = load("QASC", hub(content, "default"))
+@pytest.mark.parametrize(("name", "labels", "more"), [("QASC", "ABCDEFGH", FACTS), ("CommonsenseQA", "ABCDE", {})])
+def test_where_test_answers_are_not_public_validation_is_test_and_a_part_of_train_is_validation(
+    hub, name, labels, more
+):
+    def source(first, last, answer="C"):
+        return [arc_row(f"q{i}", labels, answer, f"Why {i}?") | more for i in range(first, last)]
+
+    content = {"train": source(0, 50), "validation": source(50, 60), "test": source(60, 70, answer="")}
+    rows = load(name, hub(content, "default"))
     ids = {split: [row["id"] for row in rows if row["split"] == split] for split in tasks.SPLITS}
     assert ids["test"] == [f"q{i}" for i in range(50, 60)]
-    assert len(ids["validation"]) == 5 and sorted(ids["train"] + ids["validation"]) == sorted(
-        f"q{i}" for i in range(50)
-    )
-    assert len(rows[0]["choices"]["label"]) == 8
+    assert (len(ids["train"]), len(ids["validation"])) == (45, 5)
+    assert {*ids["train"], *ids["validation"]} == {f"q{i}" for i in range(50)}
+    assert rows[0]["choices"]["label"] == [*labels]
 
 
 def scienceqa_row(i, image=None, **changes):
@@ -447,14 +421,9 @@ def scienceqa_row(i, image=None, **changes):
 
 
 def test_scienceqa_leaves_out_questions_with_an_image_and_counts_them(tmp_path, hub):
-    features = datasets.Features(
-        {name: datasets.Value("string") for name in scienceqa_row(0)}
-        | {
-            "image": datasets.Image(),
-            "choices": datasets.List(datasets.Value("string")),
-            "answer": datasets.Value("int8"),
-        }
-    )
+    text = datasets.Value("string")
+    others = {"image": datasets.Image(), "choices": datasets.List(text), "answer": datasets.Value("int8")}
+    features = datasets.Features(dict.fromkeys(scienceqa_row(0), text) | others)
     picture = {"bytes": b"no picture is ever opened", "path": None}
     content = {
         "train": [scienceqa_row(0), scienceqa_row(1, picture), scienceqa_row(2, picture)],
@@ -482,17 +451,20 @@ def test_several_benchmarks_may_lie_side_by_side_under_their_names_on_the_hub(hu
 # Fine-tune-CoT's
 
 
+def paper_splits(real_data, name):
+    return json.loads((real_data / "finetune_cot_splits" / f"{name}__default.json").read_text(encoding="utf-8"))
+
+
 def test_the_papers_split_is_made_again_index_by_index(real_data):
-    folder = real_data / "finetune_cot_splits"
     halves = {"single_eq": 508, "addsub": 395, "multiarith": 600, "svamp": 1000, "date_understanding": 369,
               "tracking_shuffled_objects": 750, "coin_flip": 500, "last_letter_concatenation": 500, "strategy_qa": 2290}  # fmt: skip
     for name, n in halves.items():
-        published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
+        published = paper_splits(real_data, name)
         assert tasks.paper_split(n) == (published["train"], published["test"]), name
-    aqua = json.loads((folder / "aqua__default.json").read_text(encoding="utf-8"))
+    aqua = paper_splits(real_data, "aqua")
     assert tasks.paper_draw(97467, 10_000) == aqua["train"] and aqua["test"] == [*range(97467, 97467 + 254)]
     for name, train in (("gsm8k", 7473), ("commonsense_qa", 9741)):
-        published = json.loads((folder / f"{name}__default.json").read_text(encoding="utf-8"))
+        published = paper_splits(real_data, name)
         assert published["train"] == [*range(train)] and published["test"][0] == train
 
 
@@ -530,10 +502,7 @@ def test_a_task_from_a_file_has_the_papers_test_split_and_a_tenth_of_train_to_ch
     train, test = tasks.paper_split(395)
     assert [int(row["id"]) for row in questions if row["split"] == "test"] == test
     assert sorted(int(row["id"]) for row in questions if row["split"] != "test") == train
-    assert (
-        questions[0]["choices"] == {"label": [], "text": []}
-        and questions[0]["question"] == f"How many is {int(questions[0]['id'])}?"
-    )
+    assert (questions[0]["choices"], questions[0]["question"]) == (OPEN, f"How many is {int(questions[0]['id'])}?")
 
 
 def test_date_understanding_keeps_its_options_in_the_question(file_of):
@@ -562,29 +531,25 @@ def test_strategyqa_answers_yes_or_no_however_the_file_says_it(file_of):
 )
 def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, message):
     (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(TaskError, match=f"SVAMP: {message}"):
+    with refused(TaskError, f"SVAMP: {message}"):
         load("SVAMP", tmp_path)
 
 
 FILE_NAMES = {
     "AI2": {
-        split: f"ARC-Easy/ARC-Easy-{name}" for split, name in zip(tasks.SPLITS, ("Train", "Dev", "Test"), strict=True)
+        "train": "ARC-Easy/ARC-Easy-Train",
+        "validation": "ARC-Easy/ARC-Easy-Dev",
+        "test": "ARC-Easy/ARC-Easy-Test",
     },
     "ours": {"train": "train", "validation": "val", "test": "test"},
     "shards": {split: f"ARC-Easy/{split}-00000-of-00001" for split in tasks.SPLITS},
 }
 STEM = "Which is it?"
+EACH = [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}]
 LAYOUTS = {  # options (A) x, (B) y, the second right, as different publishers write them
     "hub": {"question": STEM, "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"},
-    "publisher": {
-        "question": {"stem": STEM, "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}]},
-        "answerKey": "B",
-    },
-    "beside": {
-        "question_stem": STEM,
-        "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}],
-        "answerKey": "B",
-    },
+    "publisher": {"question": {"stem": STEM, "choices": EACH}, "answerKey": "B"},
+    "beside": {"question_stem": STEM, "choices": EACH, "answerKey": "B"},
     "list": {"question": STEM, "choices": ["x", "y"], "answerKey": "B"},
     "numbers": {"question": STEM, "choices": {"label": [1, 2], "text": ["x", "y"]}, "answerKey": 2},
 }
@@ -632,22 +597,15 @@ def test_files_without_the_hubs_readme_are_read_in_every_layout(tmp_path, layout
 )
 def test_a_row_that_cannot_be_asked_is_named_with_its_split_and_id(tmp_path, changed, message):
     folder = files(tmp_path, LAYOUTS["hub"] | changed, FILE_NAMES["ours"], ".jsonl")
-    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: .*{message}") as error:
+    with refused(TaskError, f"ARC-Easy train, row train1: .*{message}"):
         load("ARC-Easy", folder)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("missing", ["choices", "answerKey"])
 def test_a_row_in_no_known_layout_is_told_with_what_it_holds(tmp_path, missing):
     row = {key: value for key, value in LAYOUTS["hub"].items() if key != missing}
-    with pytest.raises(TaskError, match=f"ARC-Easy train, row train1: found .*{missing}.*; allowed: the hub's columns"):
+    with refused(TaskError, f"ARC-Easy train, row train1: found .*{missing}.*; allowed: the hub's columns"):
         load("ARC-Easy", files(tmp_path, row, FILE_NAMES["ours"], ".jsonl"))
-
-
-def test_an_id_that_stands_twice_is_refused(hub):
-    twice = splits(test=[arc_row("train1")])
-    with pytest.raises(TaskError, match="ARC-Easy: the id 'train1' occurs 2 times, in train and test"):
-        load("ARC-Easy", hub(twice))
 
 
 def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(hub, tmp_path, monkeypatch):
@@ -660,27 +618,19 @@ def test_an_edited_folder_and_another_of_the_same_name_are_read_as_they_are(hub,
         assert questions == [f"{word} {split}?" for split in tasks.SPLITS]
 
 
-def test_a_file_of_published_completions_holds_the_questions_of_its_task(tmp_path):
+def test_a_file_of_published_completions_holds_the_questions_of_its_task(file_of):
     text = "Which one?\nAnswer choices: (A) the red ball, (B) the Answer key, (C) a box."
     rows = {str(i): [{"question": f"Story {i}. {text}", "answer": "B", "completion": ""}] for i in range(750)}
-    (tmp_path / "D_tracking_shuffled_objects.json").write_text(json.dumps({"data": rows}), encoding="utf-8")
-    questions = load("ShuffledObjects", tmp_path)
+    folder = file_of("D_tracking_shuffled_objects", rows)
+    questions = load("ShuffledObjects", folder)
     train, test = tasks.paper_split(750)
     assert [row["id"] for row in questions if row["split"] == "test"] == [f"{index:05d}" for index in test]
     assert Counter(row["split"] != "test" for row in questions) == {True: len(train), False: len(test)}
     row = next(row for row in questions if row["id"] == "00007")
     assert row["question"] == "Story 7. Which one?" and row["answer"] == "B"
     assert row["choices"] == {"label": ["A", "B", "C"], "text": ["the red ball", "the Answer key", "a box"]}
-    generated = load("CoinFlip", tmp_path)  # it has no file there, so it is made
+    generated = load("CoinFlip", folder)  # it has no file there, so it is made
     assert generated == load("CoinFlip", "")
-
-
-@pytest.mark.parametrize("path", ["", "/no/such/folder"])
-def test_a_missing_file_is_named_with_the_next_step(path):
-    with pytest.raises(
-        TaskError, match=r"SVAMP: no file svamp\.json, D_svamp\.json or .* in dataset_path .*set it .*reasoning-teacher"
-    ):
-        load("SVAMP", path)
 
 
 @pytest.mark.parametrize(
@@ -688,7 +638,7 @@ def test_a_missing_file_is_named_with_the_next_step(path):
 )
 def test_a_gold_answer_that_is_none_is_refused(file_of, answer, message):
     rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
-    with pytest.raises(TaskError, match=f"StrategyQA .*: the gold answer is {message}"):
+    with refused(TaskError, f"StrategyQA .*: the gold answer is {message}"):
         load("StrategyQA", file_of("strategy_qa", rows))
 
 
@@ -704,30 +654,16 @@ def test_gsm8k_takes_the_number_after_the_marks_and_holds_out_validation(hub):
 
 def test_aqua_takes_letters_off_its_options_and_the_papers_draw_of_its_train_split(hub, monkeypatch):
     def row(i):
-        return {
-            "question": f"What is {i}?",
-            "options": ["A)1", "B)2/3", "C)x) y", "D)4", "E)5"],
-            "rationale": "",
-            "correct": "C",
-        }
+        options = ["A)1", "B)2/3", "C)x) y", "D)4", "E)5"]
+        return {"question": f"What is {i}?", "options": options, "rationale": "", "correct": "C"}
 
     content = {"train": [row(i) for i in range(30)], "validation": [row(90)], "test": [row(99)]}
     monkeypatch.setitem(tasks.TASKS, "AQUA", replace(tasks.TASKS["AQUA"], train_drawn=20))
     rows = load("AQUA", hub(content, "raw"))
-    ids = sorted(row["id"] for row in rows if row["split"] != "test")
-    assert ids == [f"train-{i:05d}" for i in tasks.paper_draw(30, 20)], "ids tell the place in the source"
-    assert [
-        int(row["question"].split()[2][:-1]) for row in sorted(rows[:-1], key=lambda row: row["id"])
-    ] == tasks.paper_draw(30, 20)
+    asked = sorted((row["id"], row["question"]) for row in rows if row["split"] != "test")
+    drawn = [(f"train-{i:05d}", f"What is {i}?") for i in tasks.paper_draw(30, 20)]
+    assert asked == drawn, "ids tell the place in the source"
     assert (rows[0]["choices"]["text"], rows[0]["answer"]) == (["1", "2/3", "x) y", "4", "5"], "C")
-
-
-def test_commonsenseqa_is_tested_on_its_validation_split(hub):
-    content = {split: [arc_row(f"{split}{i}", "ABCDE") for i in range(10)] for split in ("train", "validation")}
-    content["test"] = [arc_row("hidden", "ABCDE", answer="")]
-    rows = load("CommonsenseQA", hub(content, "default"))
-    assert {row["id"][:-1] for row in rows if row["split"] == "test"} == {"validation"}
-    assert Counter(row["split"] for row in rows) == {"train": 9, "validation": 1, "test": 10}
 
 
 # zero_shot_cot's own files (Kojima et al. 2022), from which Fine-tune-CoT's were made
@@ -744,6 +680,7 @@ def whole(name, folder):
 
 
 def words(row):
+    """The question, its options and the right answer."""
     question = re.sub(r"\W+", "", row["question"].replace("Which choice is true?", "")).lower()
     texts, labels = row["choices"]["text"], row["choices"]["label"]
     return question, sorted(texts), texts[labels.index(row["answer"])] if texts else row["answer"]
@@ -752,16 +689,12 @@ def words(row):
 @pytest.mark.parametrize("name", KOJIMA_TASKS)
 def test_the_files_of_zero_shot_cot_are_the_papers_questions_in_the_papers_splits(real_data, name):
     questions = whole(name, real_data / "zero_shot_cot")
-    published = json.loads(
-        (real_data / "finetune_cot_splits" / f"{KOJIMA_TASKS[name]}__default.json").read_text("utf-8")
-    )
+    published = paper_splits(real_data, KOJIMA_TASKS[name])
     assert {*published["test"]} == {int(key) for key, row in questions.items() if row["split"] == "test"}
     assert {*published["train"]} == {int(key) for key, row in questions.items() if row["split"] != "test"}
     other = whole(name, real_data / "finetune_cot_completions")
     assert questions.keys() == other.keys()
-    assert [
-        key for key in questions if words(questions[key]) != words(other[key])
-    ] == []  # question, options and right answer
+    assert [key for key in questions if words(questions[key]) != words(other[key])] == []
     assert whole(name, real_data / "zero_shot_cot" / "dataset") == questions
 
 
@@ -779,21 +712,18 @@ def test_commonsenseqa_is_read_from_its_publishers_files_in_that_folder(real_dat
 
 # What publishers release: GSM8K and AQuA with a second form beside each file, QASC and SciQ in their own layouts
 
+AQUA = {"options": ["A)1", "B)2"], "rationale": "r"}
+QASC = {"question": {"stem": "What?", "choices": EACH}, "fact1": "f"}
 RELEASED = {
     "GSM8K": {
         "train.jsonl": {"question": "How many?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}, "test.jsonl": {"question": "How much?", "answer": "1\n#### 1,234"},
         "train_socratic.jsonl": {"question": "x", "answer": "x"}, "test_socratic.jsonl": {"question": "x", "answer": "x"},
     },
     "AQUA": {
-        "train.json": {"question": "a?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "B"},
-        "dev.json": {"question": "b?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "A"},
-        "test.json": {"question": "c?", "options": ["A)1", "B)2"], "rationale": "r", "correct": "A"},
+        **{f"{name}.json": AQUA | {"question": f"{name}?", "correct": "A"} for name in ("train", "dev", "test")},
         "train.tok.json": {"question": "x"}, "dev.tok.json": {"question": "x"}, "test.tok.json": {"question": "x"},
     },
-    "QASC": {
-        "train.jsonl": {"id": "a", "question": {"stem": "What?", "choices": [{"text": "x", "label": "A"}, {"text": "y", "label": "B"}]}, "answerKey": "B", "fact1": "f"},
-        "dev.jsonl": {"id": "b", "question": {"stem": "Who?", "choices": [{"text": "x", "label": "A"}, {"text": "y", "label": "B"}]}, "answerKey": "A", "fact1": "f"},
-    },
+    "QASC": {f"{name}.jsonl": QASC | {"id": name, "answerKey": "B"} for name in ("train", "dev")},
     "SciQ": {
         name: {"question": f"{name}?", "distractor1": "a", "distractor2": "b", "distractor3": "c", "correct_answer": "d", "support": ""}
         for name in ("train.json", "valid.json", "test.json")
@@ -804,18 +734,13 @@ RELEASED = {
 @pytest.mark.parametrize("name", RELEASED)
 def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
     for file, row in RELEASED[name].items():
-        rows = [
-            row | {"id": f"{file}{n}"} if "id" in row else row | {"question": f"{n} {row['question']}"}
-            for n in range(12)
-        ]
-        (tmp_path / file).write_text(
-            json.dumps(rows) if name == "SciQ" else "\n".join(map(json.dumps, rows)), encoding="utf-8"
-        )
-    questions = whole(name, tmp_path)
-    assert {row["split"] for row in questions.values()} == {*tasks.SPLITS}
-    assert {row["answer"] for row in questions.values()} <= {"7", "1,234", *"ABCD"} and "x" not in {
-        row["question"] for row in questions.values()
-    }
+        rows = [row | ({"id": f"{file}{n}"} if "id" in row else {"question": f"{n} {row['question']}"}) for n in range(12)]  # fmt: skip
+        text = json.dumps(rows) if name == "SciQ" else "\n".join(map(json.dumps, rows))
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    questions = whole(name, tmp_path).values()
+    assert {row["split"] for row in questions} == {*tasks.SPLITS}
+    assert {row["answer"] for row in questions} <= {"7", "1,234", *"ABCD"}
+    assert not any(row["question"].endswith("x") for row in questions), "of a second form"
 
 
 def test_of_the_same_questions_in_two_formats_one_is_read(tmp_path):
@@ -831,7 +756,7 @@ def test_of_the_same_questions_in_two_formats_one_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["AQUA", "GSM8K"])
 def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data, name):
-    with pytest.raises(TaskError, match=r"no file of split train in .*; needed: one for each of train, test"):
+    with refused(TaskError, r"no file of split train in .*; needed: one for each of train, test"):
         whole(name, real_data / "zero_shot_cot")
 
 

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 import pytest
-from conftest import read_completion
+from conftest import read_completion, refused
 
 from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
@@ -22,12 +22,8 @@ from scicot_utils.students.words import WORD
 from scicot_utils.teachers import Recorded, TeacherError, protocol
 
 STYLES = ("walk", "verdict", "justify", "terse")
-NAMES = (
-    "zero_shot_cot",
-    "zero_shot_cot_one_call",
-    "options_walked",
-    "few_shot_cot",
-)  # gold_shown leaves nothing to answer
+# Without gold_shown, which leaves nothing to answer.
+NAMES = ("zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "few_shot_cot")
 SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
 WORLD = microsci.load_world()
 ROWS = benchmark.rows(SIZES, 0)
@@ -41,8 +37,10 @@ def simulated(style="walk", **habits):
 
 @pytest.fixture
 def rows():
-    """Questions of all forms, seen and held out, and of the held-out domains."""
+    """Questions of all forms, seen and held out, and of the held-out domains; some about things without an article."""
     assert {row["group"] for row in ROWS} == set(microsci.FORMS)
+    without_article = {name for name, entity in WORLD.entities.items() if not entity.article}
+    assert sum(prompts.option_text(row, row["answer"]) in without_article for row in ROWS) > 20
     return ROWS
 
 
@@ -50,12 +48,6 @@ def rows():
 def some(rows):
     """One question of each form."""
     return list({row["group"]: row for row in rows}.values())
-
-
-@pytest.fixture
-def cache(tmp_path):
-    with Cache(tmp_path / "cache.sqlite") as opened:
-        yield opened
 
 
 class Forgetful:
@@ -71,9 +63,10 @@ class Forgetful:
         return response
 
 
-@pytest.fixture
-def uncached():
-    return Forgetful()
+def ask(teacher, name, rows, cache=None, **more):
+    """The completions that a teacher gives to a prompt of this name."""
+    kept = Forgetful() if cache is None else cache
+    return list(teachers.ask(teacher, PROMPTS[name], rows, kept, **more))
 
 
 class Counting(teachers.Teacher):
@@ -94,50 +87,48 @@ def texts(rows):
     return [row["text"] for row in rows]
 
 
-def accuracy(prompt, rows, completions):
-    correct = [question["answer"] == answer for question, _, answer in read(prompt, rows, completions)]
+def accuracy(name, rows, completions):
+    correct = [question["answer"] == answer for question, _, answer in read(name, rows, completions)]
     return sum(correct) / len(correct)
 
 
-def read(prompt, rows, completions):
+def read(name, rows, completions):
     """(question, rationale, answer) of each completion."""
     by_id = {row["id"]: row for row in rows}
     for completion in completions:
         question = by_id[completion["question_id"]]
-        yield question, *read_completion(prompt, question, completion["text"])
+        yield question, *read_completion(PROMPTS[name], question, completion["text"])
+
+
+def judge(name, rows, completions, keep="all", reading="conclusion"):
+    by_id = {row["id"]: row for row in rows}
+    return rationales.judge(PROMPTS[name], by_id, completions, keep, reading)
 
 
 def say(teacher, name, question, sample=0, temperature=0.0):
-    return teacher.complete(PROMPTS[name].question(question), sample=sample, temperature=temperature).text
+    return say_text(teacher, PROMPTS[name].question(question), sample, temperature)
+
+
+def say_text(teacher, prompt, sample=0, temperature=0.0):
+    return teacher.complete(prompt, sample=sample, temperature=temperature).text
+
+
+STYLED = pytest.mark.parametrize(("style", "name"), [*itertools.product(STYLES, PROMPTS)])
 
 
 # The simulated teacher: right and wrong
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_without_errors_it_is_right_on_every_question(rows, uncached, style, name):
-    completions = teachers.ask(simulated(style), PROMPTS[name], rows, uncached)
-    assert accuracy(PROMPTS[name], rows, completions) == 1
-
-
-def test_it_is_right_about_things_without_an_article(rows, uncached):
-    names = {name for name, entity in WORLD.entities.items() if not entity.article}
-    rows = [row for row in rows if prompts.option_text(row, row["answer"]) in names]
-    assert len(rows) > 20
-    for style in STYLES:
-        completions = teachers.ask(simulated(style), PROMPTS["zero_shot_cot"], rows, uncached)
-        assert accuracy(PROMPTS["zero_shot_cot"], rows, completions) == 1
+@STYLED
+def test_without_errors_it_is_right_on_every_question(rows, style, name):
+    assert accuracy(name, rows, ask(simulated(style), name, rows)) == 1
 
 
 @pytest.mark.parametrize("errors", ["random", "systematic"])
 @pytest.mark.parametrize("name", NAMES)
-def test_more_errors_are_less_often_right(rows, uncached, name, errors):
-    rates = [
-        accuracy(
-            PROMPTS[name], rows, teachers.ask(simulated(error_rate=rate, errors=errors), PROMPTS[name], rows, uncached)
-        )
-        for rate in (0.0, 0.2, 1.0)
-    ]
+def test_more_errors_are_less_often_right(rows, name, errors):
+    sloppy = [simulated(error_rate=rate, errors=errors) for rate in (0.0, 0.2, 1.0)]
+    rates = [accuracy(name, rows, ask(teacher, name, rows)) for teacher in sloppy]
     assert rates[0] == 1 and 0.65 < rates[1] < 0.95 and rates[2] < 0.45
 
 
@@ -220,19 +211,18 @@ def test_a_verdict_says_yes_of_the_answer_and_no_of_the_rest(rows):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_it_keeps_to_the_words_of_the_world(rows, uncached, style):
+def test_it_keeps_to_the_words_of_the_world(rows, style):
     vocabulary = set(microsci.vocabulary(WORLD))
     teacher = simulated(style, error_rate=0.3, paraphrase=3, wrong_rationale_rate=0.2, malformed_rate=0.1)
-    prompt = PROMPTS["zero_shot_cot_one_call"]
-    for _, rationale, _ in read(prompt, rows, teachers.ask(teacher, prompt, rows, uncached, temperature=1.0)):
+    name = "zero_shot_cot_one_call"
+    for _, rationale, _ in read(name, rows, ask(teacher, name, rows, temperature=1.0)):
         assert rationale and set(WORD.findall(rationale.lower())) <= vocabulary
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_in_whatever_words_it_understands_what_it_wrote(rows, uncached, style):
-    prompt, teacher = PROMPTS["zero_shot_cot"], simulated(style, paraphrase=3)
-    completions = teachers.ask(teacher, prompt, rows, uncached, samples=2, temperature=1.0)
-    assert accuracy(prompt, rows, completions) == 1
+def test_in_whatever_words_it_understands_what_it_wrote(rows, style):
+    completions = ask(simulated(style, paraphrase=3), "zero_shot_cot", rows, samples=2, temperature=1.0)
+    assert accuracy("zero_shot_cot", rows, completions) == 1
 
 
 def test_every_wording_of_every_fact_is_understood():
@@ -270,34 +260,28 @@ def test_at_temperature_0_words_and_order_are_the_usual_ones(some):
 # What it sees
 
 
-def test_it_is_not_shown_the_gold_answer(rows, uncached):
+def test_it_is_not_shown_the_gold_answer(rows):
     asked = {}
     for gold in "ABCD":
         teacher = Counting(simulated(error_rate=0.3, seed=ord(gold)))
-        list(teachers.ask(teacher, PROMPTS["zero_shot_cot"], [row | {"answer": gold} for row in rows[:20]], uncached))
+        ask(teacher, "zero_shot_cot", [row | {"answer": gold} for row in rows[:20]])
         asked[gold] = [prompt for prompt, *_ in teacher.asked if not prompt.endswith(prompts.CUE)]
     assert asked["A"] == asked["B"] == asked["C"] == asked["D"]
     assert len(asked["A"]) == 20
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_shown_the_gold_answer_it_makes_a_case_for_it(rows, uncached, style):
-    prompt, teacher = PROMPTS["gold_shown"], simulated(style, error_rate=0.5)
-    found = list(teachers.ask(teacher, prompt, rows, uncached))
-    assert accuracy(prompt, rows, found) == 1
-    for question, rationale, answer in read(prompt, rows, found):
+def test_shown_the_gold_answer_it_makes_a_case_for_it(rows, style):
+    found = ask(simulated(style, error_rate=0.5), "gold_shown", rows)
+    assert accuracy("gold_shown", rows, found) == 1
+    for question, rationale, answer in read("gold_shown", rows, found):
         asked = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
         assert read_completion(PROMPTS["zero_shot_cot"], question, asked + say_text(simulated(), asked))[1] == answer
 
 
-def test_shown_a_wrong_answer_it_still_agrees(rows, uncached):
-    prompt, asked = PROMPTS["gold_shown"], [row | {"answer": "A"} for row in rows]
-    found = list(teachers.ask(simulated(), prompt, asked, uncached))
-    assert accuracy(prompt, asked, found) == 1
-
-
-def say_text(teacher, prompt):
-    return teacher.complete(prompt, sample=0, temperature=0.0).text
+def test_shown_a_wrong_answer_it_still_agrees(rows):
+    asked = [row | {"answer": "A"} for row in rows]
+    assert accuracy("gold_shown", asked, ask(simulated(), "gold_shown", asked)) == 1
 
 
 FLIES = (
@@ -362,9 +346,8 @@ def test_with_nothing_or_too_much_that_fits_it_guesses_among_them():
     ],
 )
 def test_a_question_of_another_world_is_refused(prompt):
-    with pytest.raises(TeacherError, match="knows only questions of microsci and the symbolic tasks") as caught:
-        simulated().complete(prompt, sample=0, temperature=0.0)
-    assert "\n" not in str(caught.value)
+    with refused(TeacherError, "knows only questions of microsci and the symbolic tasks"):
+        say_text(simulated(), prompt)
 
 
 # Its chances
@@ -387,86 +370,72 @@ def test_another_process_with_other_hashes_gives_the_same_words():
         f"print([teacher.complete({FLIES!r}, sample=i, temperature=0.7).text for i in range(5)])"
     )
     teacher = simulated(error_rate=0.5, paraphrase=3, wrong_rationale_rate=0.3)
-    here = [teacher.complete(FLIES, sample=i, temperature=0.7).text for i in range(5)]
+    here = [say_text(teacher, FLIES, i, 0.7) for i in range(5)]
     for seed in ("1", "2"):
-        there = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert there.stdout.strip() == str(here)
+        variables = os.environ | {"PYTHONHASHSEED": seed}
+        there = subprocess.check_output([sys.executable, "-c", code], env=variables, text=True)
+        assert there.strip() == str(here)
 
 
 def test_at_temperature_0_all_samples_are_equal(rows, cache):
     teacher = Counting(simulated(error_rate=0.5, paraphrase=3))
-    found = list(teachers.ask(teacher, PROMPTS["zero_shot_cot_one_call"], rows[:10], cache, samples=4))
+    found = ask(teacher, "zero_shot_cot_one_call", rows[:10], cache, samples=4)
     assert [row["sample"] for row in found] == [0, 1, 2, 3] * 10
     assert all(len(set(texts(found[start : start + 4]))) == 1 for start in range(0, 40, 4))
     assert len(teacher.asked) == 10
-    prompt = PROMPTS["zero_shot_cot_one_call"].question(rows[0])
-    assert len({teacher.inner.complete(prompt, sample=i, temperature=0.0).text for i in range(4)}) == 1
+    assert len({say(teacher.inner, "zero_shot_cot_one_call", rows[0], i) for i in range(4)}) == 1
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_its_whole_texts_conclude_what_stands_behind_their_cue(rows, uncached, style, name):
+@STYLED
+def test_its_whole_texts_conclude_what_stands_behind_their_cue(rows, style, name):
     """The reader of conclusions finds what the strict reading finds, and so keeps the same rationales."""
-    habits = {"error_rate": 0.2, "malformed_rate": 0.3, "paraphrase": 3}
-    found = teachers.ask(simulated(style, **habits), PROMPTS[name], rows[:60], uncached, samples=2, temperature=0.7)
-    whole, by_id = [row for row in found if row["finish_reason"] == "stop"], {row["id"]: row for row in rows}
+    teacher = simulated(style, error_rate=0.2, malformed_rate=0.3, paraphrase=3)
+    found = ask(teacher, name, rows[:60], samples=2, temperature=0.7)
+    whole = [row for row in found if row["finish_reason"] == "stop"]
     strict, concluded = (
-        [{key: row[key] for key in ("rationale", "teacher_answer", "kept")} for row in rationales.judge(PROMPTS[name], by_id, whole, "correct", reading)]
+        [{key: row[key] for key in ("rationale", "teacher_answer", "kept")} for row in judge(name, rows, whole, "correct", reading)]
         for reading in ("strict", "conclusion")
     )  # fmt: skip
     assert strict == concluded and any(row["kept"] for row in strict) and not all(row["kept"] for row in strict)
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_malformed_answers_name_no_option(rows, uncached, style, name):
-    found = teachers.ask(simulated(style, malformed_rate=1.0), PROMPTS[name], rows[:30], uncached)
-    judged = list(read(PROMPTS[name], rows, found))
+@STYLED
+def test_malformed_answers_name_no_option(rows, style, name):
+    judged = list(read(name, rows, ask(simulated(style, malformed_rate=1.0), name, rows[:30])))
     assert {answer for *_, answer in judged} == {""}
     assert all(rationale for _, rationale, _ in judged)
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_refusal_is_dropped_for_its_own_reason_and_names_no_option(rows, uncached, name):
-    found = list(teachers.ask(simulated(refusal_rate=1.0), PROMPTS[name], rows[:30], uncached))
+def test_a_refusal_is_dropped_for_its_own_reason_and_names_no_option(rows, name):
+    found = ask(simulated(refusal_rate=1.0), name, rows[:30])
     assert {(row["text"], row["finish_reason"]) for row in found} == {(REFUSAL, "content_filter")}
-    judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, found, "all")
+    judged = judge(name, rows, found)
     assert {(row["drop_reason"], row["teacher_answer"]) for row in judged} == {("content_filter", "")}
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_text_cut_midway_is_dropped_for_its_length(rows, uncached, name):
-    whole, cut = (
-        list(teachers.ask(simulated(truncation_rate=rate), PROMPTS[name], rows[:30], uncached)) for rate in (0.0, 1.0)
-    )
+def test_a_text_cut_midway_is_dropped_for_its_length(rows, name):
+    whole, cut = (ask(simulated(truncation_rate=rate), name, rows[:30]) for rate in (0.0, 1.0))
     for uncut, short in zip(whole, cut, strict=True):
         assert uncut["text"].startswith(short["text"]) and 0 < len(short["text"]) < len(uncut["text"])
-    judged = rationales.judge(PROMPTS[name], {row["id"]: row for row in rows}, cut, "all")
-    assert {row["drop_reason"] for row in judged} == {"length"}
+    assert {row["drop_reason"] for row in judge(name, rows, cut)} == {"length"}
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, NAMES)))
-def test_a_wrong_answer_comes_after_a_right_rationale(rows, uncached, style, name):
-    prompt = PROMPTS[name]
-    right, wrong = (
-        list(read(prompt, rows, teachers.ask(simulated(style, wrong_answer_rate=rate), prompt, rows, uncached)))
-        for rate in (0.0, 1.0)
-    )
+@pytest.mark.parametrize(("style", "name"), [*itertools.product(STYLES, NAMES)])
+def test_a_wrong_answer_comes_after_a_right_rationale(rows, style, name):
+    wrongly = [simulated(style, wrong_answer_rate=rate) for rate in (0.0, 1.0)]
+    right, wrong = (list(read(name, rows, ask(teacher, name, rows))) for teacher in wrongly)
     assert [rationale for _, rationale, _ in right] == [rationale for _, rationale, _ in wrong]
     assert all(answer not in ("", question["answer"]) for question, _, answer in wrong)
 
 
-@pytest.mark.parametrize(("style", "name"), list(itertools.product(STYLES, PROMPTS)))
-def test_a_wrong_rationale_comes_before_the_right_answer(rows, uncached, style, name):
-    prompt, teacher = PROMPTS[name], simulated(style, wrong_rationale_rate=1.0)
-    found = list(teachers.ask(teacher, prompt, rows, uncached))
-    assert accuracy(prompt, rows, found) == 1
+@STYLED
+def test_a_wrong_rationale_comes_before_the_right_answer(rows, style, name):
+    found = ask(simulated(style, wrong_rationale_rate=1.0), name, rows)
+    assert accuracy(name, rows, found) == 1
     solver, honest, guessed = microsci.Solver(WORLD), simulated(), 0
-    for question, rationale, answer in read(prompt, rows, found):
+    for question, rationale, answer in read(name, rows, found):
         proof = solver.proof(question["question"], question["choices"]["text"])
         sentences = re.split(r"(?<=\.) ", re.sub(r", so (yes|no)\.", ".", rationale))
         request = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
@@ -477,11 +446,10 @@ def test_a_wrong_rationale_comes_before_the_right_answer(rows, uncached, style, 
     assert guessed < len(rows)
 
 
-def test_rates_are_rates(rows, uncached):
-    prompt = PROMPTS["zero_shot_cot"]
-    for fault in ("malformed", "refusal", "truncation", "wrong_answer"):
-        found = list(teachers.ask(simulated(**{f"{fault}_rate": 0.3}), prompt, rows, uncached))
-        assert 0.2 < 1 - accuracy(prompt, rows, found) < 0.4
+@pytest.mark.parametrize("fault", ["malformed", "refusal", "truncation", "wrong_answer"])
+def test_rates_are_rates(rows, fault):
+    found = ask(simulated(**{f"{fault}_rate": 0.3}), "zero_shot_cot", rows)
+    assert 0.2 < 1 - accuracy("zero_shot_cot", rows, found) < 0.4
 
 
 def test_all_that_decides_its_answers_is_part_of_the_caches_key():
@@ -515,19 +483,20 @@ def test_a_recipe_says_how_many_exemplars_are_shown(rows):
 
 def test_exemplars_of_a_benchmark_without_rationales_are_refused(question):
     rows = [question(id=str(i), split="train", dataset="ARC-Easy") for i in range(9)]
-    with pytest.raises(TeacherError, match="few_shot_cot' needs exemplars with rationales, and none are known for ARC"):
+    with refused(TeacherError, "few_shot_cot' needs exemplars with rationales, and none are known for ARC"):
         teachers.prompt_of(Settings(prompt="few_shot_cot"), rows)
     assert teachers.prompt_of(Settings(), rows).name == "zero_shot_cot"
 
 
 def test_too_few_training_questions_for_exemplars_are_named(rows):
-    with pytest.raises(TeacherError, match="found 3 training questions, needed: 4"):
+    with refused(TeacherError, "found 3 training questions, needed: 4"):
         teachers.exemplars([row for row in rows if row["split"] == "train"][:3], 4)
 
 
-def test_a_few_shot_prompt_is_not_asked_without_exemplars(rows, uncached):
-    with pytest.raises(PromptError, match="prompt_of"):
-        list(teachers.ask(simulated(), teachers.prompt_of(Settings(prompt="few_shot_cot")), rows[:1], uncached))
+def test_a_few_shot_prompt_is_not_asked_without_exemplars(rows):
+    prompt = teachers.prompt_of(Settings(prompt="few_shot_cot"))
+    with refused(PromptError, "prompt_of"):
+        list(teachers.ask(simulated(), prompt, rows[:1], Forgetful()))
 
 
 # Asking
@@ -535,7 +504,7 @@ def test_a_few_shot_prompt_is_not_asked_without_exemplars(rows, uncached):
 
 def test_a_prompt_with_a_cue_takes_two_calls_the_second_greedy(rows, cache):
     teacher = Counting(simulated())
-    [row] = teachers.ask(teacher, PROMPTS["zero_shot_cot"], rows[:1], cache, temperature=0.7)
+    [row] = ask(teacher, "zero_shot_cot", rows[:1], cache, temperature=0.7)
     (first, _, warm), (second, _, cold) = teacher.asked
     assert (warm, cold) == (0.7, 0.0)
     assert second.startswith(first) and second.endswith("\nTherefore, the answer is")
@@ -545,7 +514,7 @@ def test_a_prompt_with_a_cue_takes_two_calls_the_second_greedy(rows, cache):
 
 def test_another_prompt_takes_one_call(rows, cache):
     teacher = Counting(simulated())
-    list(teachers.ask(teacher, PROMPTS["zero_shot_cot_one_call"], rows[:3], cache))
+    ask(teacher, "zero_shot_cot_one_call", rows[:3], cache)
     assert len(teacher.asked) == 3
 
 
@@ -557,22 +526,22 @@ def test_what_was_cut_off_is_not_asked_for_its_answer(rows, cache):
             return protocol.free(prompt, "A robin", "length")
 
     teacher = Counting(Short())
-    [row] = teachers.ask(teacher, PROMPTS["zero_shot_cot"], rows[:1], cache)
+    [row] = ask(teacher, "zero_shot_cot", rows[:1], cache)
     assert (row["finish_reason"], row["text"], len(teacher.asked)) == ("length", "A robin", 1)
 
 
 @pytest.mark.parametrize("dies_at", [1, 2, 7, 20])
 def test_a_killed_run_asks_nothing_twice_and_ends_the_same(rows, tmp_path, dies_at):
-    def ask(teacher, file):
+    def run(teacher, file):
         with Cache(tmp_path / file) as cache:
-            found = list(teachers.ask(teacher, PROMPTS["zero_shot_cot"], rows[:12], cache, samples=2, temperature=0.7))
+            found = ask(teacher, "zero_shot_cot", rows[:12], cache, samples=2, temperature=0.7)
         return [{name: value for name, value in row.items() if name != "created"} for row in found]
 
     undisturbed, killed = Counting(simulated(error_rate=0.3)), Counting(simulated(error_rate=0.3), dies_at)
-    whole = ask(undisturbed, "whole.sqlite")
+    whole = run(undisturbed, "whole.sqlite")
     with pytest.raises(KeyboardInterrupt):
-        ask(killed, "killed.sqlite")
-    assert ask(killed, "killed.sqlite") == whole
+        run(killed, "killed.sqlite")
+    assert run(killed, "killed.sqlite") == whole
     interrupted = killed.asked.pop(dies_at - 1)
     assert interrupted in killed.asked
     assert Counter(killed.asked) == Counter(undisturbed.asked)
@@ -580,66 +549,55 @@ def test_a_killed_run_asks_nothing_twice_and_ends_the_same(rows, tmp_path, dies_
 
 
 def test_two_teachers_share_a_cache_without_sharing_answers(rows, cache):
-    prompt = PROMPTS["zero_shot_cot"]
-    both = [texts(teachers.ask(simulated(error_rate=rate), prompt, rows[:40], cache)) for rate in (0.0, 0.9)]
+    both = [texts(ask(simulated(error_rate=rate), "zero_shot_cot", rows[:40], cache)) for rate in (0.0, 0.9)]
     assert both[0] != both[1]
-    assert both[0] == texts(teachers.ask(simulated(), prompt, rows[:40], cache))
+    assert both[0] == texts(ask(simulated(), "zero_shot_cot", rows[:40], cache))
 
 
 # The recorded teacher
 
 
 @pytest.fixture
-def recorded(tmp_path):
-    def write(*lines):
-        file = tmp_path / "rationales.jsonl"
-        file.write_bytes("\n".join(lines).encode())
-        return str(file)
+def recorded(answers):
+    """A recorded teacher of these lines: the id of a question and its rationale, or a text as it is."""
 
-    return write
+    def open_one(*lines):
+        rows = [line if isinstance(line, str) else dict(zip(("id", "rationale"), line, strict=True)) for line in lines]
+        texts = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+        return Recorded(str(answers(*texts, name="rationales.jsonl")))
 
-
-def line(name, rationale):
-    return json.dumps({"id": name, "rationale": rationale}, ensure_ascii=False)
+    return open_one
 
 
-def test_a_recorded_rationale_is_given_for_its_question(question, cache, recorded):
-    rows = [question(id="a"), question(id="b")]
-    teacher = Recorded(recorded(line("b", "It flies."), line("a", "It floats.")))
-    completions = list(teachers.ask(teacher, TEACHER_PROMPTS["recorded"], rows, cache))
-    assert texts(completions) == ["It floats.", "It flies."]
-    assert {row["finish_reason"] for row in completions} == {"stop"}
-
-
-def test_a_question_without_a_recorded_rationale_is_missing(question, cache, recorded):
-    teacher = Recorded(recorded(line("a", "It floats.")))
-    [row] = teachers.ask(teacher, TEACHER_PROMPTS["recorded"], [question(id="b")], cache)
-    assert (row["finish_reason"], row["text"]) == ("missing", "")
+def test_a_recorded_rationale_is_given_for_its_question_and_of_another_it_is_missing(question, cache, recorded):
+    teacher, rows = recorded(("b", "It flies."), ("a", "It floats.")), [question(id=name) for name in "abc"]
+    completions = teachers.ask(teacher, TEACHER_PROMPTS["recorded"], rows, cache)
+    assert [(row["text"], row["finish_reason"]) for row in completions] == [
+        ("It floats.", "stop"), ("It flies.", "stop"), ("", "missing"),
+    ]  # fmt: skip
 
 
 def test_a_rationale_may_hold_any_character_and_lines_may_be_empty(recorded, question):
     text = "One.\u2028Two.\x85Three.\nFour."
-    teacher = Recorded(recorded(line("a", text), "", line("b", "x"), "\r", ""))
-    prompt = TEACHER_PROMPTS["recorded"].question(question(id="a"))
-    assert teacher.complete(prompt, sample=0, temperature=0.0).text == text
+    teacher = recorded(("a", text), "", ("b", "x"), "\r", "")
+    assert say_text(teacher, TEACHER_PROMPTS["recorded"].question(question(id="a"))) == text
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):
     file = tmp_path / "r.jsonl"
-    file.write_bytes(line("a", "x").encode() + b'\n{"id": "b", "rationale": "\xff"}\n')
-    with pytest.raises(TeacherError, match="line 2"):
+    file.write_bytes(b'{"id": "a", "rationale": "x"}\n{"id": "b", "rationale": "\xff"}\n')
+    with refused(TeacherError, "line 2"):
         Recorded(str(file))
 
 
 @pytest.mark.parametrize("path", ["", "/no/such/file.jsonl", "${SCICOT_NOT_SET}/r.jsonl", "/"])
 def test_a_missing_file_is_named_with_what_to_do(path):
-    with pytest.raises(TeacherError, match="teacher 'recorded': no file at teacher_path"):
+    with refused(TeacherError, "teacher 'recorded': no file at teacher_path"):
         Recorded(path)
 
 
 def test_another_file_is_another_teacher_to_the_cache(recorded):
-    first = Recorded(recorded(line("a", "x"))).identity
-    assert Recorded(recorded(line("a", "y"))).identity != first
+    assert recorded(("a", "x")).identity != recorded(("a", "y")).identity
 
 
 def test_the_recorded_rationales_at_hand_are_read(real_data):
@@ -654,12 +612,12 @@ def test_the_recorded_rationales_at_hand_are_read(real_data):
 
 @pytest.mark.parametrize(("teacher", "prompt"), [("recorded", "zero_shot_cot"), ("simulated", "recorded")])
 def test_a_teacher_with_a_prompt_not_its_own_is_refused(teacher, prompt):
-    with pytest.raises(TeacherError, match=f"teacher '{teacher}' with prompt '{prompt}': allowed: "):
+    with refused(TeacherError, f"teacher '{teacher}' with prompt '{prompt}': allowed: "):
         teachers.prompt_of(Settings(teacher=teacher, prompt=prompt))
 
 
-def test_a_recipe_names_its_teacher_and_prompt(recorded):
-    path = recorded(line("a", "x"))
+def test_a_recipe_names_its_teacher_and_prompt(answers):
+    path = str(answers({"id": "a", "rationale": "x"}, name="rationales.jsonl"))
     assert teachers.open_teacher(Settings(teacher="recorded", teacher_path=path)).name == "recorded:rationales.jsonl"
     assert teachers.prompt_of(Settings(teacher="recorded", prompt="recorded")).name == "recorded"
     settings = Settings(teacher_error_rate=0.5, teacher_malformed_rate=0.25, teacher_seed=9, rationale_style="verdict")
@@ -671,22 +629,22 @@ def test_a_recipe_names_its_teacher_and_prompt(recorded):
 def test_what_a_faultless_teacher_writes_is_right_in_its_style_and_nothing_is_not(rows, style):
     prompt = PROMPTS["zero_shot_cot_one_call"]
     for row in rows:
-        text = simulated(style).complete(prompt.question(row), sample=0, temperature=0.0).text
+        text = say_text(simulated(style), prompt.question(row))
         rationale, answer = read_completion(prompt, row, text)
         outcome = rationales.outcome(row, rationale, answer == row["answer"], style)
         assert outcome == rationales.OUTCOMES[0], (row["group"], row["proof"], rationale)
         assert rationales.outcome(row, "", False, style) != "wrong answer, right rationale"
 
 
-def test_a_folder_of_published_completions_answers_each_task_from_its_own_file(tmp_path):
-    def published(texts):
-        rows = {str(i): [{"question": question, "completion": f" {text}."}] for i, (question, text) in enumerate(texts)}
-        return json.dumps({"data": rows})
+def test_a_folder_of_published_completions_answers_each_task_from_its_own_file(answers, tmp_path):
+    def published(task, **said):
+        rows = {
+            str(i): [{"question": asked, "completion": f" {text}."}] for i, (asked, text) in enumerate(said.items())
+        }
+        answers({"data": rows}, name=f"D_{task}.json")
 
-    (tmp_path / "D_addsub.json").write_text(published([("How many?", "1"), ("And now?", "2")]), encoding="utf-8")
-    (tmp_path / "D_svamp.json").write_text(
-        published([("And now?", "3"), ("Answer choices: none", "4")]), encoding="utf-8"
-    )
+    published("addsub", **{"How many?": "1", "And now?": "2"})
+    published("svamp", **{"And now?": "3", "Answer choices: none": "4"})
     teacher = Recorded(str(tmp_path))
     prompts = ("00000\nHow many?", "00001\nAnd now?", "00000\nAnd now?", "00009\nAnd now?", "00009\nOr then?")
     responses = [teacher.complete(prompt, sample=0, temperature=0.0) for prompt in prompts]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import refused
 
 from scicot_utils import arms, prompts, recipe, scoring, students
 from scicot_utils.arms import untaught
@@ -38,7 +39,7 @@ def test_exemplars_are_drawn_once_from_training_and_the_same_for_every_question_
         assert len({text.rpartition("Q:")[0] for text in texts}) == 1
     assert "why" not in plain[0] and all(rationale in cot[0] for _, rationale in exemplars)
     assert plain[0].count("The answer is carbon dioxide.") == 2 and plain[0].endswith("\nA:")
-    with pytest.raises(arms.ArmError, match="shots: found 2, allowed: at most 1"):
+    with refused(arms.ArmError, "shots: found 2, allowed: at most 1"):
         untaught.draw_exemplars(examples[:1], SETTINGS)
 
 
@@ -62,12 +63,8 @@ def test_a_rationale_ends_before_its_conclusion_and_before_the_next_question(mon
 
     def generate(student, inputs, stop, **_):
         calls.append(list(inputs))
-        text = (
-            "Plants need it. The answer is carbon dioxide.\nQ: And now?"
-            if stop == untaught.NEXT
-            else " carbon dioxide."
-        )
-        return [Generated(text, False)] * len(inputs)
+        thought = "Plants need it. The answer is carbon dioxide.\nQ: And now?"
+        return [Generated(thought if stop == untaught.NEXT else " carbon dioxide.", False)] * len(inputs)
 
     monkeypatch.setattr(students, "generate", generate)
     examples = [(row, "It is a gas.") for row in rows[2:]]
@@ -109,8 +106,8 @@ def test_an_encoder_decoder_and_open_answers_are_asked_too(question):
 
 
 def test_each_is_run_once_and_in_no_variant(tmp_path):
-    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only, few_shot]\nseeds: [0, 1]\nvariants: {short: {steps: 5}}\n"
     file = tmp_path / "mine.yaml"
+    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only, few_shot]\nseeds: [0, 1]\nvariants: {short: {steps: 5}}\n"
     file.write_text(text, encoding="utf-8")
     planned = recipe.load(str(file))
     assert [run for run in planned.runs() if run[1] == "few_shot"] == [("microsci", "few_shot", "main", 0)]
