@@ -105,16 +105,13 @@ def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, wr
     assert capsys.readouterr().out == ""
 
 
-def test_a_shipped_record_without_a_file_that_the_book_shows_is_told_before_anything_runs(monkeypatch, tmp_path):
+def test_a_shipped_record_that_is_not_there_is_told_before_anything_runs(monkeypatch, tmp_path):
     shutil.copytree(paths.REFERENCE, tmp_path / "reference", ignore=shutil.ignore_patterns("micro_student"))
     monkeypatch.setattr(paths, "REFERENCE", tmp_path / "reference")
     folder = paths.record("micro_tuning")
-    (folder / "tables" / "08_validation_microsci.csv").unlink()
-    lacks = "the shipped record of recipe micro_tuning lacks"
-    restore = f", which the book shows; restore it from the repository: git checkout -- {folder}"
-    assert refusal("smoke") == f"{lacks} tables/08_validation_microsci.csv{restore}"
     (folder / "metrics.csv").unlink()
-    assert refusal("smoke") == f"{lacks} metrics.csv and 1 more{restore}"
+    advice = "no shipped record; restore it from the repository: git checkout --"
+    assert refusal("smoke") == f"{folder}: {advice} {folder}"
 
 
 def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(write_recipe, monkeypatch):

@@ -8,8 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import scicot_utils
-from scicot_utils import microsci, paths, pipeline, provenance, recipe, report, tables
+from scicot_utils import microsci, paths, provenance, recipe, report, tables
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 
@@ -80,20 +78,6 @@ def test_what_takes_a_gpu_says_how_much_of_its_memory():
     declared = re.findall(r"^    resources:\n((?:        .+\n)+)", text_of("Snakefile"), re.MULTILINE)
     assert len(declared) == 3, "trainings of the study, those of appendix A1, and appendix A2"
     assert all(re.findall(r"^ +(\w+)=", lines, re.MULTILINE) == ["gpu", "gpu_gib"] for lines in declared)
-
-
-def test_the_tables_that_notebook_a3_takes_from_records_are_those_that_must_be_there():
-    names = {Path(file).stem for files in pipeline.SHOWN_RECORDS.values() for file in files if "tables/" in file}
-    calls = [
-        node.args[0]
-        for cell in cells("A3_as_shipped")
-        if cell["cell_type"] == "code"
-        for node in ast.walk(ast.parse("".join(cell["source"])))
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "table"
-    ]
-    taken = [re.sub(r"\{.+?\}", "*", ast.unparse(call).strip("f'\"")) for call in calls]
-    assert all(any(fnmatch(name, pattern) for name in names) for pattern in taken)
-    assert all(any(fnmatch(name, pattern) for pattern in taken) for name in names)
 
 
 def test_a_package_hands_on_names_and_does_nothing_else():
