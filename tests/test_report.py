@@ -990,6 +990,16 @@ def test_the_short_headline_holds_the_numbers_of_the_long_one():
     assert report.headline_short(planned(plumbing="p"), FRAME, comparisons) == []
 
 
+def test_the_headline_is_of_one_benchmark_whatever_others_were_measured():
+    comparisons = compare_outcomes({"generated": 40, "ranked": 40})
+    both = pd.concat([FRAME, FRAME.assign(dataset="another", value=0.0)])
+    for told in (
+        lambda frame: report.headline(planned(), frame, comparisons, SETTINGS),
+        lambda frame: report.headline_short(planned(), frame, comparisons),
+    ):
+        assert told(both) == told(FRAME)
+
+
 @pytest.mark.parametrize(
     ("lead", "n", "word"),
     [(40, 60, "above"), (-40, 60, "below"), (4, 60, "not told apart from"), (0, 60, "no different from")],

@@ -185,7 +185,8 @@ def headline_short(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Ro
         return []
     title = f"{rows[0]['n']} test questions of {recipe.distill[0]}, {plural(rows[0]['seeds'], 'seed')}"
     lines: list[Row] = [
-        {title: arm_name(arm)} | {measure: percent(_mean(frame, arm, measure)) for measure in distinct(rows, "measure")}
+        {title: arm_name(arm)}
+        | {measure: percent(_mean(recipe, frame, arm, measure)) for measure in distinct(rows, "measure")}
         for arm in dict.fromkeys(arm for row in rows for arm in (row["first"], row["second"]))
     ]
     for pair in HEADLINE[:2]:
@@ -201,7 +202,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     sentences = []
     for row in [row for pair in HEADLINE[:2] for row in of_pairs(comparisons, [pair])]:
         arms = (row["first"], row["second"])
-        first, second = (f"{arm_name(arm)} with {percent(_mean(frame, arm, row['measure']))}" for arm in arms)
+        first, second = (f"{arm_name(arm)} with {percent(_mean(recipe, frame, arm, row['measure']))}" for arm in arms)
         stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"
         difference = points(row).replace(" (", " points (")
         sentences.append(f"{row['measure'].capitalize()}, {first} {stands} {second}: {difference}.")
@@ -214,6 +215,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     return f"Measured on {recipe.distill[0]} ({size}). {' '.join(sentences)}"
 
 
-def _mean(frame: pd.DataFrame, arm: str, measure: str) -> float:
-    """Test accuracy of the main variant, over seeds."""
-    return where(frame, arm=arm, variant=MAIN, split="test", metric=measure)["value"].mean()
+def _mean(recipe: Recipe, frame: pd.DataFrame, arm: str, measure: str) -> float:
+    """Test accuracy of the main variant on the headline's benchmark, over seeds."""
+    test = where(frame, dataset=recipe.distill[0], arm=arm, variant=MAIN, split="test", metric=measure)
+    return test["value"].mean()
