@@ -403,11 +403,12 @@ ELSEWHERE = {  # conclusions in other markup and other languages → the option'
     "它能助燃。答案：A。解析：因为火要它。": "A", "它能助燃。综上所述，故选：A。": "A", "它能助燃。所以选A。": "A",
     "Es brennt.\n\nDie richtige Antwort ist **A**.": "A", "Ça brûle.\nRéponse : A": "A", "Arde.\nLa respuesta correcta es (A).": "A",
     "It burns.\n<b>Answer: <span style='color:red'>A. oxygen</span></b>": "A", "It burns.\n[ANSWER] A [/ANSWER]": "A", "It burns.\n[[A]]": "A",
+    "It burns. <answer>[A]</answer>": "A", "它能助燃，所以选手应该用它。答案是A。": "A", "它能助燃。所以选择题的答案是A。": "A",
     "It burns. The answer is:\n\n(4) helium": "D",
     "It burns.\nMy final choice is A.": "A", "It burns. The best statement of all is:\n\n**A) oxygen**": "A",
 }  # fmt: skip
 NOT_SAID = [
-    "错误的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
+    "错误的答案是A。", "不正确的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
     "Viele sagen: Die Antwort ist A.", "La réponse est A ou B.", "The answer is <s>A</s> <b>B</b>.", "[ANSWER] A or B [/ANSWER]",
     "Answer:\n1. oxygen\n2. nitrogen", "The answer is 1. A", "The final option is helium, a gas.", "Gases are:\n\n**not oxygen**",
 ]  # fmt: skip
@@ -449,5 +450,6 @@ def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
     completion = prompts.read_free(question(GAS), f"{thoughts}{rest}It burns. The answer is (A).<|return|>")
     assert (completion.rationale, completion.answer) == ("It burns.", "A")
     assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
+    assert read(question(GAS), "It burns. The answer is (A). After 'assistantfinal' stands the answer.") == "A"
     if not thoughts.startswith("analysis"):  # which a text may begin with
         assert read(question(GAS), thoughts) == ""

@@ -37,6 +37,8 @@ IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 BRACED = r"(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*"  # what stands in braces, with two more pairs inside
 CHINESE_LEAD = r"(?:(?:因此|所以|综上(?:所述)?|故)[,:]? ?)"
+CHINESE_WRONG = r"(?<!错误)(?<!错误的)(?<!不正确)(?<!不正确的)"  # before `answer`
+CHINESE_NOUNS = r"(?![择项题手民举拔修用])"  # not an option, a multiple-choice question, a player, an election, …
 
 
 def _lead(letters: str) -> str:
@@ -61,7 +63,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "tag",
-            r"[<\[]answer[>\]]\s*(?P<answer>[^<\[\n]*?)\s*[<\[]/answer[>\]]",
+            r"[<\[]answer[>\]]\s*(?P<answer>(?:(?!\[/?answer\])[^<\n])*?)\s*[<\[]/answer[>\]]",
             "<answer>B</answer>",
             "models trained by rewards",
         ),
@@ -79,7 +81,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "Chinese",
-            rf"(?:{CHINESE_LEAD}{{0,2}}(?:正确|最终|最佳)?(?<!错误)(?<!错误的)的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?(?!项):?){answer}",
+            rf"(?:{CHINESE_LEAD}{{0,2}}(?:(?<!不)正确|最终|最佳)?{CHINESE_WRONG}的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?{CHINESE_NOUNS}:?){answer}",
             "答案是 B",
             "Chinese chat models",
         ),
@@ -252,7 +254,7 @@ def split_thinking(text: str) -> tuple[str, str]:
         thoughts, found, answer = begin.rpartition(closing)
         if not found and begin.startswith(opening) and not opening.isalpha():
             thoughts, answer = begin, ""
-        elif not found:
+        elif not found or (opening.isalpha() and not begin.startswith(opening)):  # a plain word may stand in any text
             continue
         return thoughts.strip().removeprefix(opening).strip(), answer.strip()
     return "", text
