@@ -12,7 +12,7 @@ from conftest import refused
 
 from scicot_utils import prompts, recipe, tasks
 from scicot_utils.recipe import Own
-from scicot_utils.tasks import TaskError
+from scicot_utils.tasks import TaskError, own
 
 WHOLE = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
 ROWS = [
@@ -534,6 +534,27 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         load(path, options="")
     with pytest.raises(TaskError, match="neither a list nor JSON of one, nor listed"):
         load(write(tmp_path / "b.jsonl"), options="asked")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        ("A. Smith and B. Jones met. Who won? (A) Smith (B) Jones", "A. Smith and B. Jones met. Who won?", ["Smith", "Jones"]),
+        ("Of (a) x and (b) y, which holds? A. x B. y C. both", "Of (a) x and (b) y, which holds?", ["x", "y", "both"]),
+        ("Who? A. A. Einstein, B. I. Newton", "Who?", ["A. Einstein", "I. Newton"]),
+        ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
+    ],
+)  # fmt: skip
+def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
+    assert own.split_listed(text) == (question, list("ABC"[: len(options)]), options)
+
+
+@pytest.mark.parametrize(
+    "text", ["Which? A. vitamin A. B. vitamin B. C. none", "Which? (A) vitamin (a) (B) vitamin (b)"]
+)
+def test_labels_that_could_be_words_of_options_are_refused_and_never_guessed(text):
+    with refused(own.RowFault, "nor listed"):
+        own.split_listed(text)
 
 
 def test_a_split_whose_answers_are_not_published_is_named(tmp_path):

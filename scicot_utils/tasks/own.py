@@ -40,7 +40,7 @@ OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNOR
 # An option with its label: "A)21", "(B) No", "C. fish".
 LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"
-LETTERED = re.compile(r"(?:^|[\s,]+)(\(?)([A-Za-z]) ?([).．、])\s*")
+LETTERED = re.compile(r"(?<![^\s,])(\(?)([A-Za-z]) ?([).．、])\s*")
 # A worked solution, to the answer at its end
 WORKED = re.compile(r".*(?:####|\\boxed ?\{)([^{}]*)(?:\}[^{}]*)?", re.DOTALL)
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -322,19 +322,28 @@ def _without_arrays(text: str) -> str:
 
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
     """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`. A letter A
-    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none.
+    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none,
+    or one kind of letters stands among those of another.
     """
     of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
     for mark in LETTERED.finditer(text):
-        of_style.setdefault((mark[1], mark[3]), []).append(mark)
+        marks = of_style.setdefault((mark[1], mark[3]), [])
+        follows = marks and marks[-1].end() == mark.start()
+        is_initial = follows and ord(mark[2].upper()) != ord(marks[-1][2].upper()) + 1  # A. I. Newton
+        marks += [] if is_initial else [mark]
+    lists = []
     for marks in of_style.values():
         marks = marks[max((i for i, mark in enumerate(marks) if mark[2] in "Aa"), default=0) :]
-        labels = [mark[2] for mark in marks]
-        if len(labels) > 1 and not (alone and marks[0].start()) and "".join(labels).upper() == LABELS[: len(labels)]:
-            ends = [*(mark.start() for mark in marks[1:]), len(text)]
-            texts = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
-            return OPTIONS_CUE.sub("", text[: marks[0].start()]), labels, texts
-    raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
+        letters = "".join(mark[2] for mark in marks).upper()
+        if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == LABELS[: len(marks)]:
+            lists.append(marks)
+    last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
+    if not last or any(marks[-1].start() > last[0].start() for marks in lists if marks is not last):
+        raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
+    ends = [mark.start() for mark in last[1:]]
+    texts = [text[mark.end() : end].rstrip().rstrip(",").rstrip() for mark, end in zip(last, ends, strict=False)]
+    before = text[: last[0].start()].rstrip().rstrip(",")
+    return OPTIONS_CUE.sub("", before), [mark[2] for mark in last], [*texts, text[last[-1].end() :].strip()]
 
 
 def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
