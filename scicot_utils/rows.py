@@ -78,7 +78,8 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
     if isinstance(document, dict) and len(document) > 1 and "data" not in document:
         if _are_objects(document, dict):
             places = dict.fromkeys(key for row in document.values() for key in row)
-            if all(place.isdecimal() for place in places):  # columns of cells by their places, as pandas writes them
+            # Columns of cells by their places, as pandas writes them; fewer places than keys are samples by their numbers.
+            if len(places) >= len(document) and all(place.isdecimal() for place in places):
                 document = [{name: cells.get(place) for name, cells in document.items()} for place in places]
             else:
                 document = [{"id": key} | row for key, row in document.items()]

@@ -134,6 +134,11 @@ def test_what_is_no_completion_is_not_taken_for_one(answers, row, columns, messa
         list(forms.read(answers(row), columns))
 
 
+def test_a_json_object_may_hold_samples_by_their_numbers_by_id(answers):
+    path = answers({f"q{n}": {"0": f"It has {n}.", "1": "x"} for n in (0, 1, 2)}, name="answers.json")
+    assert found(path, {"id": "id", "text": "0"}) == [("q0", "It has 0."), ("q1", "It has 1."), ("q2", "It has 2.")]
+
+
 def test_a_json_object_may_hold_the_completions_of_several_models_by_id(answers):
     path = answers({f"q{n}": {"model:7b": f"It has {n}.", "other": "x"} for n in (0, 1)}, name="answers.json")
     assert found(path, {"id": "id", "text": "model:7b"}) == [("q0", "It has 0."), ("q1", "It has 1.")]
