@@ -410,7 +410,7 @@ ELSEWHERE = {  # conclusions in other markup and other languages → the option'
 NOT_SAID = [
     "错误的答案是A。", "不正确的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
     "Viele sagen: Die Antwort ist A.", "La réponse est A ou B.", "The answer is <s>A</s> <b>B</b>.", "[ANSWER] A or B [/ANSWER]",
-    "Answer:\n1. oxygen\n2. nitrogen", "The answer is 1. A", "The final option is helium, a gas.", "Gases are:\n\n**not oxygen**",
+    "Answer:\n1. oxygen\n2. nitrogen", "The answer is 1. A", "The answer is 2. oxygen", "The answer is 0. oxygen", "The final option is helium, a gas.", "Gases are:\n\n**not oxygen**",
 ]  # fmt: skip
 
 

@@ -175,7 +175,7 @@ RETRACTED = re.compile(
     re.IGNORECASE,
 )
 LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
-NUMBERED = re.compile(r"^\(?\d{1,2}[.:)] +(?=[^\W\d])")  # an option's number before its words
+NUMBERED = re.compile(r"\(?(\d{1,2})[.:)] +(?=[^\W\d])")  # an option's number before its words
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
 
 
@@ -188,7 +188,9 @@ def _without_certainty(words: str) -> str:
 def _conclude_option(question: Row, words: str) -> Reading:
     words = _without_certainty(words)
     texts, labels = dict(options(question)), _labels_by_letter(question)
-    matches = [mark for mark, text in texts.items() if _same(text, words) or _same(text, NUMBERED.sub("", words))]
+    number = NUMBERED.match(words)
+    after_number = {LETTERS[int(number[1]) - 1 : int(number[1])]: words[number.end() :]} if number else {}
+    matches = [mark for mark, text in texts.items() if _same(text, words) or _same(text, after_number.get(mark, words))]
     if len(matches) == 1 and (matches[0] == words.strip(" .").upper() or words.strip(" .()[]").upper() not in texts):
         return labels[matches[0]], "the option's words"
     first = LETTER_FIRST.fullmatch(words)
