@@ -491,13 +491,14 @@ def test_a_message_names_the_columns_that_were_found_and_a_file_that_is_no_text(
     assert read(path)[0]["kept"]
 
 
-def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(tmp_path):
+@pytest.mark.parametrize("end", ["", "\nAnswer:", "\n\nA: Let's think step by step."])
+def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(tmp_path, end):
     """As in logs of evaluations that shuffle options: the letters of such a completion mean others."""
     path = tmp_path / "answers.jsonl"
     texts = make_question()["choices"]["text"]
     for listed, is_other in ((texts, False), (texts[::-1], True), (["ship", *texts[1:]], False), ([], False)):
         options = "\n".join(f"{letter}) {text}" for letter, text in zip("ABCDEFGH", listed, strict=False))
-        row = {"id": "q0", "asked": f"Choose a letter.\n\nWhich is it?\n\n{options}", "text": TEXT}
+        row = {"id": "q0", "asked": f"Choose a letter.\n\nWhich is it?\n\n{options}{end}", "text": TEXT}
         path.write_text(json.dumps(row), encoding="utf-8")
         if is_other:
             with pytest.raises(TeacherError, match="of question 'q0' it lists the options in another order"):

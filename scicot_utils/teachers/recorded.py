@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -120,7 +120,7 @@ class Recorded(Teacher):
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
         asked = _listed(question)
-        if any(texts != asked and sorted(texts) == sorted(asked) for texts, _ in self._by_id.get(name, [])):
+        if any(_in_another_order(texts, asked) for texts, _ in self._by_id.get(name, [])):
             raise TeacherError(
                 f"teacher_path {self.name.removeprefix('recorded:')}: of question '{name}' it lists the options in another order "
                 "than the benchmark has them, so its letters mean others; bring both into one order"
@@ -195,6 +195,14 @@ def _listed(question: str) -> list[str]:
         return [re.sub(r"\W+", "", text).lower() for text in split_listed(question)[2]]
     except RowFault:
         return []
+
+
+def _in_another_order(texts: list[str], asked: list[str]) -> bool:
+    """Whether `texts` of `_listed` are the options that were asked in another order; a prompt may go on after the last."""
+    left = list((Counter(asked) - Counter(texts[:-1])).elements())
+    return (
+        len(texts) == len(asked) and len(left) == 1 and texts[-1].startswith(left[0]) and [*texts[:-1], *left] != asked
+    )
 
 
 def _parts(question: str) -> tuple[str, str]:
