@@ -542,6 +542,7 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         ("A. Smith and B. Jones met. Who won? (A) Smith (B) Jones", "A. Smith and B. Jones met. Who won?", ["Smith", "Jones"]),
         ("Of (a) x and (b) y, which holds? A. x B. y C. both", "Of (a) x and (b) y, which holds?", ["x", "y", "both"]),
         ("Who? A. A. Einstein, B. I. Newton", "Who?", ["A. Einstein", "I. Newton"]),
+        ("Who?\nA. I\nB. You\nAnswer:", "Who?", ["I", "You"]),
         ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
     ],
 )  # fmt: skip

@@ -37,6 +37,7 @@ LABELS = string.ascii_uppercase
 # Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
 LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
 OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
+ANSWER_CUE = re.compile(r"(?<!\s)\s+(?:a|answer) ?:\s*$", re.IGNORECASE)  # after the options, as in a prompt
 # An option with its label: "A)21", "(B) No", "C. fish".
 LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"
@@ -343,7 +344,8 @@ def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[s
     ends = [mark.start() for mark in last[1:]]
     texts = [text[mark.end() : end].rstrip().rstrip(",").rstrip() for mark, end in zip(last, ends, strict=False)]
     before = text[: last[0].start()].rstrip().rstrip(",")
-    return OPTIONS_CUE.sub("", before), [mark[2] for mark in last], [*texts, text[last[-1].end() :].strip()]
+    texts.append(ANSWER_CUE.sub("", text[last[-1].end() :]).strip())
+    return OPTIONS_CUE.sub("", before), [mark[2] for mark in last], texts
 
 
 def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
