@@ -426,6 +426,13 @@ def test_a_denial_or_several_answers_in_other_markup_and_other_languages_are_unr
     assert read(question(GAS), text) == ""
 
 
+@pytest.mark.parametrize("end", ["\n<b>Answer: A</b>", "<br>Answer: A", "</p>\n<p>The answer is <b>A</b>.</p>"])
+def test_no_rationale_ends_with_the_tag_of_its_conclusion(question, end):
+    rationale = "It burns whatever it is given, and so it is a gas."
+    completion = prompts.read_free(question(GAS), rationale + end)
+    assert (completion.rationale, completion.answer) == (rationale, "A")
+
+
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"

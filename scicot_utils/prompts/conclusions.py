@@ -167,6 +167,7 @@ PAIRED = re.compile(
 )  # Markdown's emphasis
 LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=\d)\\,(?=\d)")
 TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|font|span|div|p|br|h\d|eo\w)(?: [^<>\n]*)?/?>(?P<inside>)", re.IGNORECASE)
+TAGS_AT_END = re.compile(rf"(?:{TAG.pattern}\s*)+\Z", re.IGNORECASE)
 GROUPED = re.compile(r"(?<=\d)\{(?P<inside>,)\}(?=\d)")  # 1{,}234
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): "."}
 MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
@@ -295,7 +296,7 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         adjacent = repetition.start() < start <= GAP.match(bare, repetition.end()).end()
         if adjacent and _alike(repetition["answer"], words):
             start = _sentence_start(bare, repetition)
-    before = text[: positions[start]].rstrip(" \n#>-*_{$[(\\`").rstrip()
+    before = TAGS_AT_END.sub("", text[: positions[start]]).rstrip(" \n#>-*_{$[(\\`").rstrip()
     first = min((match for _, match in matches), key=re.Match.start)
     if first.start() == 0 and first.end() < start and _alike(first["answer"], words):
         before = before[positions[first.end()] :].strip(" \n*_`.")  # the answer comes first, then its reasons
