@@ -424,6 +424,23 @@ def test_a_score_is_the_log_likelihood_of_what_follows_the_prefix(either, ends):
     assert scores[:2] == pytest.approx(without, abs=1e-4)
 
 
+def test_with_a_large_vocabulary_leads_are_scored_from_their_last_logits_alone(monkeypatch):
+    run, kept = students.load("random/gpt2-tiny"), []
+    forward = type(run.model).forward
+
+    def recorded(self, *args, logits_to_keep=0, **inputs):
+        kept.append(logits_to_keep)
+        return forward(self, *args, logits_to_keep=logits_to_keep, **inputs)
+
+    monkeypatch.setattr(type(run.model), "forward", recorded)
+    texts = (["the raft is red"] * 2 + ["raft"] * 2, ["copper", "robin is"] * 2)
+    scores = []
+    for large in (10**9, 1):
+        monkeypatch.setattr(loading, "LARGE_VOCABULARY", large)
+        scores.append(students.score(run, *texts, batch_size=4))
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4) and {*kept} == {0, 1}
+
+
 def test_score_refuses_lists_of_different_lengths(student):
     with refused(students.StudentError, "2 inputs, 1 targets"):
         students.score(student, ["a", "b"], ["c"], batch_size=1)
@@ -886,14 +903,14 @@ def test_losses_at_labels_are_those_of_the_model(monkeypatch, tmp_path, kind, we
     logs = []
     settings = {"weigh": weigh, "micro_batches": micro_batches, "freeze_embeddings": False, "dropout": 0.0}
     for large in (10**9, 1):
-        monkeypatch.setattr(training, "LARGE_VOCABULARY", large)
+        monkeypatch.setattr(loading, "LARGE_VOCABULARY", large)
         log = train(students.load(kind), tmp_path / str(large), **settings)
         logs.append([loss for _, loss in log.losses])
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
 def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "LARGE_VOCABULARY", 1)
+    monkeypatch.setattr(loading, "LARGE_VOCABULARY", 1)
     settings = {"dropout": 0.0, "freeze_embeddings": False}
     run, again = students.load("random/gpt2-tiny"), students.load("random/gpt2-tiny")
     forward = type(run.model).forward

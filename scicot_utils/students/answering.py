@@ -23,7 +23,7 @@ from scicot_utils.students.encoding import (
     padded,
     to_generate,
 )
-from scicot_utils.students.loading import Student, StudentError
+from scicot_utils.students.loading import Student, StudentError, has_large_head
 
 SEGMENT = 16  # number of generated tokens after which ended texts leave their batch
 MIN_SHARED = 32  # number of common tokens at the beginning of all rows from which they are read only once
@@ -324,12 +324,16 @@ def _logits(student: Student, rows: Sequence[_Sequence]) -> torch.Tensor:
 
 
 def _read_leads(student: Student, leads: torch.Tensor) -> Any:
-    """What a decoder-only student predicts after leads of one length. The beginning that all of them share is read once."""
+    """What a decoder-only student predicts after leads of one length. The beginning that all of them share is read once.
+    With a large vocabulary, logits are computed after the last token only, where the library has a parameter for it.
+    """
+    can_keep = "logits_to_keep" in inspect.signature(student.model.forward).parameters
+    settings = {"use_cache": True} | ({"logits_to_keep": 1} if can_keep and has_large_head(student) else {})
     cache = _empty_cache(student)
     if not _caches_every_token(cache):
-        return student.model(input_ids=leads, use_cache=True)
+        return student.model(input_ids=leads, **settings)
     shared = _prefill_shared(student, leads.tolist(), cache)
-    return student.model(input_ids=leads[:, shared:], past_key_values=cache, use_cache=True)
+    return student.model(input_ids=leads[:, shared:], past_key_values=cache, **settings)
 
 
 def _caches_every_token(cache: Any) -> bool:

@@ -31,6 +31,7 @@ from scicot_utils import ScicotError, hub, paths
 from scicot_utils.prompts import SEPARATOR
 from scicot_utils.students.building import ARCHITECTURES, built, own_tokenizer
 
+LARGE_VOCABULARY = 8192  # tokens from which logits are computed only where they are needed
 GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 DAMAGED = ": the weights are cut short, or an LFS pointer stands in their place; fetch them again."
 
@@ -181,6 +182,12 @@ def no_progress_bars() -> Iterator[None]:
     finally:
         if enabled:
             transformers_logging.enable_progress_bar()
+
+
+def has_large_head(student: Student) -> bool:
+    """Whether the vocabulary is so large that logits should be computed only where they are needed."""
+    weight = getattr(student.model.get_output_embeddings(), "weight", None)
+    return weight is not None and weight.shape[0] >= LARGE_VOCABULARY
 
 
 def parameters(student: Student) -> int:

@@ -26,9 +26,8 @@ from transformers import (
 from scicot_utils.students import checkpoints
 from scicot_utils.students.answering import score
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
-from scicot_utils.students.loading import Student, StudentError, no_progress_bars, parameters
+from scicot_utils.students.loading import Student, StudentError, has_large_head, no_progress_bars, parameters
 
-LARGE_VOCABULARY = 8192  # size of a vocabulary from which logits are computed only where there are labels
 GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
 DROPOUTS = (  # names of dropout rates in configs, set together; the first group that a config has is used
     ("dropout_rate",),  # T5
@@ -261,7 +260,7 @@ def fine_tune(
         data_collator=partial(_collate, student, weigh),
         compute_loss_func=mean_of_pairs if weigh == "pair" else None,
     )
-    if _has_large_head(student) and _same_loss(
+    if has_large_head(student) and _same_loss(
         student, _collate(student, "pair", examples[:1]), partial(loss_at_labels, by_pair=False)
     ):
         trainer.loss_at_labels = loss_at_labels
@@ -346,17 +345,11 @@ def _collate(student: Student, weigh: str, rows: list[dict[str, Any]]) -> dict[s
     """A padded batch as the model takes it. Labels of the context are left out of the loss."""
     encoded = batch(student, [row["input_ids"] for row in rows])
     labels, context_lengths = padded([row["labels"] for row in rows], IGNORED), [row["context_length"] for row in rows]
-    if student.decoder_only or weigh == "pair" or _has_large_head(student) or any(context_lengths):
+    if student.decoder_only or weigh == "pair" or has_large_head(student) or any(context_lengths):
         if not student.decoder_only and hasattr(student.model, "prepare_decoder_input_ids_from_labels"):
             encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
         labels = labels.masked_fill(~after(context_lengths, labels), IGNORED)
     return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
-
-
-def _has_large_head(student: Student) -> bool:
-    """Whether the vocabulary is so large that logits should be computed only where they are needed."""
-    weight = getattr(student.model.get_output_embeddings(), "weight", None)
-    return weight is not None and weight.shape[0] >= LARGE_VOCABULARY
 
 
 @torch.inference_mode()
