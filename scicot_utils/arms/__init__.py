@@ -5,7 +5,7 @@ Layers: what is learned, then how it is answered, then training, baselines and c
 
 # fmt: off
 from scicot_utils.arms.answering import (
-    ONE_STUDENT, OneStudent, answer_from, choice, generations, maps_of, output_format, prediction, predictions,
+    ONE_STUDENT, OneStudent, answer_from, choice, generations, maps_of, output_format, predictions,
     spelling, write_rationales,
 )
 from scicot_utils.arms.baselines import untrained
@@ -14,4 +14,4 @@ from scicot_utils.arms.learned import (
     ANSWER, ANSWER_FROM, BOTH, RATIONALE, REVERSED, ArmError, InputTarget, chosen_on, folds, pairs, stage2_examples,
     training_examples,
 )
-from scicot_utils.arms.training import FINE_TUNE_KEYS, crossfit, load_student, load_trained, steps_of, train
+from scicot_utils.arms.training import FINE_TUNE_KEYS, crossfit, load_student, load_trained, train

@@ -9,5 +9,5 @@ from outside (`outside`), the package's files that a notebook runs (`imports`), 
 from scicot_utils.provenance.imports import code, modules
 from scicot_utils.provenance.opening import begin
 from scicot_utils.provenance.outside import InputError, benchmarks, content, fetch, sources
-from scicot_utils.provenance.records import commit, machine
+from scicot_utils.provenance.records import commit
 from scicot_utils.provenance.study import ENGINE, Study

@@ -13,7 +13,7 @@ from scicot_utils.report.accuracy import (
 from scicot_utils.report.benchmark import ceilings, chance, citation, dataset_card, fairness
 from scicot_utils.report.claims import CLAIMS, Verdicts, claims, claims_by_task, headline, headline_short
 from scicot_utils.report.differences import (
-    COMPARED, DIRECTIONS, HEADLINE, MIN_SEEDS, OTHER_ARMS, agreement_figure, agreement_summary, answer_groups,
+    COMPARED, DIRECTIONS, HEADLINE, OTHER_ARMS, agreement_figure, agreement_summary, answer_groups,
     common_comparisons, compare, compare_in_sweep, compare_in_variants, compare_transfer, comparison_table,
     differences_figure, direction, of_pairs, test_outcomes, transfer_table, variants_summary, would_settle,
 )

@@ -6,7 +6,7 @@
 
 # fmt: off
 from scicot_utils.recipe import TRANSFER
-from scicot_utils.tasks.checks import content_key, deduplicate, near_duplicates, overlaps, splits_of
+from scicot_utils.tasks.checks import deduplicate, near_duplicates, overlaps, splits_of
 from scicot_utils.tasks.entries import EMBEDDED, HELD_OUT, SPLITS, TASKS, TRUTH, Task, TaskError
 from scicot_utils.tasks.own import kind_of, task
 from scicot_utils.tasks.reading import (
