@@ -116,7 +116,7 @@ def _prefill_shared(student: Student, rows: Sequence[Sequence[int]], cache: Any,
     if shared:
         longest, device = max(map(len, rows)), student.model.device
         inputs = {"input_ids": torch.tensor([list(rows[0][:shared])], device=device)}
-        if generates and "position_ids" in inspect.signature(student.model.forward).parameters:
+        if generates and _accepts(student, "position_ids"):
             inputs["position_ids"] = torch.arange(shared, device=device).unsqueeze(0)
         student.model.base_model(**inputs, past_key_values=cache, use_cache=True)
         padding = torch.tensor([longest - len(row) for row in rows], device=device)
@@ -125,6 +125,11 @@ def _prefill_shared(student: Student, rows: Sequence[Sequence[int]], cache: Any,
             layer.keys, layer.values = (states[0][:, columns].transpose(0, 1) for states in (layer.keys, layer.values))
             layer.buffers = None
     return shared
+
+
+def _accepts(student: Student, name: str) -> bool:
+    """Whether the model has an input of this name."""
+    return name in inspect.signature(student.model.forward).parameters
 
 
 def _shared_length(rows: Sequence[Sequence[int]]) -> int:
@@ -327,8 +332,9 @@ def _read_leads(student: Student, leads: torch.Tensor) -> Any:
     """What a decoder-only student predicts after leads of one length. The beginning that all of them share is read once.
     With a large vocabulary, logits are computed after the last token only, where the library has a parameter for it.
     """
-    can_keep = "logits_to_keep" in inspect.signature(student.model.forward).parameters
-    settings = {"use_cache": True} | ({"logits_to_keep": 1} if can_keep and has_large_head(student) else {})
+    settings: dict[str, Any] = {"use_cache": True}
+    if has_large_head(student) and _accepts(student, "logits_to_keep"):
+        settings["logits_to_keep"] = 1
     cache = _empty_cache(student)
     if not _caches_every_token(cache):
         return student.model(input_ids=leads, **settings)

@@ -119,13 +119,15 @@ class Recorded(Teacher):
         name, _, question = prompt.partition("\n")
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
-        asked = _listed(question)
-        if any(_in_another_order(texts, asked) for texts, _ in self._by_id.get(name, [])):
+        of_id = self._by_id.get(name, [])
+        listed = [texts for texts, _ in of_id if texts]
+        asked = _listed(question) if listed else []  # of most files no completion comes with its question
+        if any(_in_another_order(texts, asked) for texts in listed):
             raise TeacherError(
                 f"teacher_path {self.name.removeprefix('recorded:')}: of question '{name}' it lists the options in another order "
                 "than the benchmark has them, so its letters mean others; bring both into one order"
             )
-        samples = [response for _, response in self._by_id.get(name, [])]
+        samples = [response for _, response in of_id]
         samples = samples or [response for recorded, response in matches if recorded in ("", options)]
         return samples[sample] if sample < len(samples) else missing
 
