@@ -257,7 +257,7 @@ class Training(Section):
     )
     evaluation_batch_size: int = Field(128, ge=1, description="sequences per forward pass")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of multiplications in training; auto: bf16 where a GPU has it; weights are fp32"
+        "auto", description="of multiplications in training; auto: bf16 if a GPU has it, else fp32; weights are fp32"
     )
     checkpoint_steps: int = Field(
         0, ge=0, description="optimiser steps between checkpoints, from which a killed training goes on; 0: none"
