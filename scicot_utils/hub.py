@@ -104,18 +104,13 @@ def model(path: Path, trainable: bool = False) -> Any:
         if named and not config.is_encoder_decoder and {*named}.isdisjoint(CAUSAL.values()):
             raise ValueError(f"its config names {', '.join(named)}, which writes no text.")
         if trainable and not gguf and getattr(config, "quantization_config", None):
-            raise ValueError(
-                "its weights are quantised and cannot be trained: name the model that they were made from."
-            )
+            raise ValueError("its weights are quantised and cannot be trained: name the model they were made from.")
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         options = {"use_safetensors": not gguf, "output_loading_info": True, "ignore_mismatched_sizes": True} | gguf
         loaded, report = kind.from_pretrained(folder, **options, **({"dtype": torch.float32} if trainable else {}))
         for keys, fault in (("missing_keys", "are not"), ("mismatched_keys", "have another shape")):
             if names := sorted(report[keys]):
-                first = names[0] if isinstance(names[0], str) else names[0][0]
-                raise ValueError(
-                    f"{len(names)} of its weights, such as {first}, {fault} in its files, and would stay random."
-                )
+                raise ValueError(f"{len(names)} of its weights, such as {names[0]}, {fault} in its files.")
         if gguf:  # the weights are dequantised now, and are saved so
             del loaded.config.quantization_config
             loaded.hf_quantizer = None
@@ -137,6 +132,7 @@ def tokenizer(path: Path, **options: Any) -> Any:
 @contextmanager
 def _readable(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """(folder, arguments with which transformers reads a GGUF file there); errors of the libraries become Unreadable."""
+    from gguf import GGUFReader
     from safetensors import SafetensorError
 
     if not path.exists():
@@ -148,14 +144,10 @@ def _readable(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         yield (path.parent if gguf else path), gguf
     except Exception as error:  # the libraries raise many kinds; each means that it could not be read
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        is_damaged = isinstance(error, SafetensorError) or (gguf and not _is_whole(path))
+        is_damaged = isinstance(error, SafetensorError)
+        if gguf:
+            try:
+                GGUFReader(path)
+            except Exception:  # many kinds, by the place of the damage
+                is_damaged = True
         raise Unreadable(f"{reason.rstrip('.')}{DAMAGED}" if is_damaged else reason) from error
-
-
-def _is_whole(file: Path) -> bool:
-    from gguf import GGUFReader
-
-    try:
-        return bool(GGUFReader(file))
-    except Exception:  # many kinds, by the place of the damage
-        return False

@@ -177,9 +177,7 @@ def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_te
 def test_quantised_weights_are_no_student(tmp_path):
     """Some could not be read here, and none could be trained."""
     folder = edited(tmp_path / "m", quantization_config={"quant_method": "gptq", "bits": 4})
-    with refused(
-        students.StudentError, "its weights are quantised and cannot be trained: name the model that they were"
-    ):
+    with refused(students.StudentError, "its weights are quantised and cannot be trained: name the model they were"):
         students.load(str(folder))
 
 

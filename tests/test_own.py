@@ -430,7 +430,9 @@ def test_a_folder_may_hold_other_files_and_no_two_of_one_name(tmp_path):
     (tmp_path / "x.json").mkdir()
     assert len(load(tmp_path)) == 30
     write(tmp_path / "train.jsonl.gz")
-    with refused(TaskError, "several files called train"):
+    with refused(
+        TaskError, r"several files of split train \(train.jsonl, train.jsonl.gz\); allowed: one, or its parts"
+    ):
         load(tmp_path)
 
 
@@ -591,6 +593,9 @@ def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
     path = write(tmp_path / "a.jsonl", right=lambda row: int(row["n"][1:]) % 3)
     with pytest.raises(TaskError, match="its answers are 0, 1, 2 alone; say with answers what they are"):
         load(path, options="")
+    eleven = write(tmp_path / "b.jsonl", [row | {"n": f"{n}", "right": n % 11} for n in range(110) for row in ROWS[:1]])
+    with pytest.raises(TaskError, match="its answers are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 alone; say with answers"):
+        load(eleven, options="")
     first = {kind: load(path, options="", answers=kind)[0] for kind in ("number", "so, open, not so")}
     assert first["number"]["id"] == "q1" and first["number"]["answer"] == "1"
     assert first["so, open, not so"]["choices"]["text"][1] == "open" and first["so, open, not so"]["answer"] == "B"
@@ -622,3 +627,167 @@ def test_what_a_mapping_has_no_text_for_is_no_option(tmp_path):
             "q1": 3,
             "q7": 2,
         }
+
+
+# Folders and files as publishers lay them out
+
+
+def folder_of(folder, *names, content=ROWS):
+    """Files of these names, each with its own part of the rows."""
+    for first, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / name, content[first :: len(names)])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test")],
+        [f"{split}/0000.parquet" for split in ("train", "validation", "test")],
+        [f"{split}/{name}.jsonl" for split in ("train", "dev", "test") for name in ("physics", "history")],
+        [*(f"train-0000{part}-of-00002.jsonl" for part in range(2)), "dev.jsonl", "test.jsonl"],
+    ],
+    ids=lambda names: names[0],
+)
+def test_files_of_splits_may_be_parts_or_lie_in_folders(tmp_path, names):
+    """As on the hub and in its Parquet branch, or in AGIEval, with a file a subject in a folder a split."""
+    folder = folder_of(tmp_path, *names)
+    (folder / "README.md").write_text("x")
+    rows = load(folder, id="")
+    assert {row["question"] for row in rows} == {row["asked"] for row in ROWS}
+    assert len({row["id"] for row in rows}) == 30 and {row["split"] for row in rows} == {*tasks.SPLITS}
+
+
+def test_of_several_files_the_one_that_is_called_like_the_split_is_read(tmp_path):
+    """As in GSM8K (train_socratic) and AQuA (train.tok): another form of the same questions."""
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl", "test_no_answers.jsonl")
+    for name in ("train_socratic.jsonl", "train.tok.jsonl"):
+        write(folder / name)
+    assert len(load(folder)) == 20
+    (folder / "train.jsonl").rename(folder / "train_more.jsonl")
+    with refused(
+        TaskError, r"several files of split train \(train.tok.jsonl, train_more.jsonl, train_socratic.jsonl\)"
+    ):
+        load(folder)
+
+
+def test_the_split_that_a_folder_lacks_is_named(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "dev.jsonl", "test_no_answers.jsonl")
+    with refused(
+        TaskError, "no file of split test beside train.jsonl, dev.jsonl at own path .* call the validation file"
+    ):
+        load(folder)
+
+
+def test_a_column_that_is_not_there_is_told_with_what_it_may_mean(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl")
+    write(folder / "test.jsonl", [{"n": row["n"], "asked": row["asked"], "options": row["options"]} for row in ROWS])
+    with refused(TaskError, r"test.jsonl, row 1: no column 'right'.*; if they are not published, leave this one out"):
+        load(folder)
+    (tmp_path / "a.csv").write_text("Which flies?,a raft,a robin,B\n" * 3, encoding="utf-8")
+    with refused(TaskError, "no column 'asked'.*; the first line of such a file must hold the names of its columns"):
+        load(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("right", [0, 2])
+def test_options_of_which_one_column_is_always_right_get_another_order(tmp_path, right):
+    """As in GPQA, SciQ and TruthfulQA's CSV file: the right one is a column of its own."""
+    columns = ["a", "b", "c"]
+    rows = quiz(a=lambda i: f"x{i}", b=lambda i: f"y{i}", c=lambda i: f"{i % 3}")
+    questions = load(write(tmp_path / "a.csv", rows), options=", ".join(columns), answer=columns[right])
+    assert {question["answer"] for question in questions} == {"A", "B", "C"}
+    for question in questions:
+        row = rows[int(question["id"][1:])]
+        assert question["choices"]["text"]["ABC".index(question["answer"])] == row[columns[right]]
+        assert {*question["choices"]["text"]} == {row[column] for column in columns}
+
+
+def test_an_answer_may_be_the_name_of_its_column(tmp_path):
+    rows = quiz(option_a="w", option_b="x", right=lambda i: f"option_{'ab'[i % 2]}")
+    questions = load(write(tmp_path / "a.csv", rows), options="option_a, option_b")
+    assert {row["id"]: row["answer"] for row in questions} == {row["n"]: "AB"[i % 2] for i, row in enumerate(rows)}
+
+
+def test_labels_in_a_question_may_be_numbers_where_no_letters_are(tmp_path):
+    """As in ARC's CSV files, in which some questions have (A) … and others (1) …."""
+    marks = ("(A) {} (B) {} (C) {}", "(1) {} (2) {} (3) {}")
+    rows = [row | {"asked": f"{row['asked']} {marks[i % 2].format(*row['options'])}", "right": ("B", "2")[i % 2]} for i, row in enumerate(ROWS)]  # fmt: skip
+    for question in load(write(tmp_path / "a.csv", rows), options="asked"):
+        n = int(question["id"][1:])
+        assert (question["question"], question["answer"]) == (f"What is {n} and {n}?", "B")
+        assert question["choices"]["text"] == [str(2 * n), str(2 * n + 1), f"{n}0"]
+    of_statements = "(1) It flies. (2) It swims. Which holds? (A) 1 (B) 2 (C) both"
+    assert own.split_listed(of_statements) == ("(1) It flies. (2) It swims. Which holds?", [*"ABC"], ["1", "2", "both"])
+    with refused(own.RowFault, "nor listed"):
+        own.split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
+
+
+@pytest.mark.parametrize(("options", "right", "read"), [("options", 2, "C"), ("options", "B", "B"), ("", 7.0, "7")])
+def test_a_list_with_one_answer_is_that_answer(tmp_path, options, right, read):
+    """As `gold` in the hub's AGIEval, or `lSolutions` in MAWPS."""
+    path = write(tmp_path / "a.jsonl", [row | {"options": [*"wxyz"], "right": [right]} for row in ROWS])
+    assert {row["answer"] for row in load(path, options=options, answer_is="place" if right == 2 else "")} == {read}
+
+
+def test_a_json_file_may_be_one_row_or_hold_columns_or_a_page_of_rows(tmp_path):
+    """One of texts alone was taken for texts by their ids."""
+    row = {"asked": "Which flies?", "options": "a ) raft , b ) robin", "right": "b"}
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(row | {"asked": f"{name}: which flies?"}), encoding="utf-8")
+    rows = load(tmp_path, id="")
+    assert [(row["question"], row["answer"]) for row in rows] == [
+        (f"{name}: which flies?", "B") for name in ("train", "dev", "test")
+    ]
+    contents = {
+        "columns": {name: [row[name] for row in ROWS] for name in ROWS[0]},
+        "page": {"features": [{"name": "n"}, {"name": "asked"}], "rows": ROWS, "partial": False},
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        assert load(tmp_path / f"{name}.json") == load(write(tmp_path / "reference.jsonl"))
+
+
+# The same for the declared benchmarks
+
+
+def arc(folder, pattern, suffix="jsonl"):
+    """ARC's questions of each split in a file so named, as its publishers have them, or with another suffix as text."""
+    for split in ("Train", "Dev", "Test"):
+        for name in ("ARC-Easy", "ARC-Challenge"):
+            texts = {"text": ["raft", "robin"], "label": ["1", "2"]}
+            question = {"id": f"{split}{name}", "question": f"What flies, {name}?", "choices": texts, "answerKey": "2"}
+            path = folder / pattern.format(name=name, split=split)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, [question | ({"choices": str(texts)} if suffix == "csv" else {})])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{name}/{name}-{split}.jsonl", "{name}/{split}/0000.parquet", "arc-easy/{split}-00000-of-00001.parquet"]
+)
+def test_a_benchmark_is_found_by_its_files_whatever_else_is_beside(tmp_path, pattern):
+    """A README that is no card of the hub, and code, as in a clone of the publishers' repository."""
+    folder = arc(tmp_path, pattern)
+    (folder / "README.md").write_text("# ARC\n", encoding="utf-8")
+    (folder / "dataset.py").write_text("", encoding="utf-8")
+    rows = tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
+    assert [(row["split"], row["answer"]) for row in rows] == [(split, "2") for split in tasks.SPLITS]
+    assert pattern.startswith("arc") or {row["question"] for row in rows} == {"What flies, ARC-Easy?"}
+
+
+def test_another_benchmarks_folder_is_never_taken(tmp_path):
+    arc(tmp_path, "openbookqa/{split}.jsonl")
+    with refused(TaskError, r"ARC-Easy: could not be read from .*a folder with a file for each split, named after it"):
+        tasks.load("ARC-Easy", dataset_path=str(tmp_path), sizes=WHOLE, seed=0)
+
+
+def test_a_declared_benchmark_in_several_files_or_as_text_is_refused_with_what_to_do(tmp_path):
+    """As in a folder of ARC's translations, and in CSV files of the hub's rows."""
+    with refused(
+        TaskError, r"several files of split train \(ARC-Challenge-Train.jsonl, ARC-Easy-Train.jsonl\); allowed"
+    ):
+        tasks.load("ARC-Easy", dataset_path=str(arc(tmp_path / "a", "{name}-{split}.jsonl")), sizes=WHOLE, seed=0)
+    with refused(TaskError, "its choices are a text: declare such a file as a benchmark of your own, own/…"):
+        folder = arc(tmp_path / "b", "{name}/{split}.csv", "csv")
+        tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
