@@ -32,9 +32,11 @@ def kind(path: Path) -> str:
 
 def content(path: Path) -> bytes:
     """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive
-    and for text that is neither UTF-8 nor UTF-16.
+    for an LFS pointer and for text that is neither UTF-8 nor UTF-16.
     """
     data = path.read_bytes()
+    if data.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path.name} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull")
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
@@ -89,12 +91,12 @@ def _of_object(document: dict[str, Any], suffix: str, columns: Iterable[str]) ->
     lists = [document[key] for key in ROWS_UNDER if isinstance(document.get(key), list)]
     if not lists and suffix == ".json" and "choices" not in document:  # those are samples of one reply
         least = 2 if len(document) > 1 else 0
-        lists = [rows for rows in document.values() if _are_objects(rows, list) and len(rows) >= least]
+        lists = [rows for rows in document.values() if are_objects(rows, list) and len(rows) >= least]
         lists = lists if len(lists) == 1 else []
     if lists:
         return lists[0]
     if len(document) > 1 and "data" not in document:
-        if _are_objects(document, dict):
+        if are_objects(document, dict):
             places = dict.fromkeys(key for row in document.values() for key in row)
             # Columns of cells by their places, as pandas writes them; fewer places than keys are samples by their numbers.
             if len(places) >= len(document) and all(place.isdecimal() for place in places):
@@ -105,7 +107,7 @@ def _of_object(document: dict[str, Any], suffix: str, columns: Iterable[str]) ->
     return [document]
 
 
-def _are_objects(rows: Any, holder: type) -> bool:
+def are_objects(rows: Any, holder: type) -> bool:
     """Whether `rows` is a list or a mapping (`holder`) of objects."""
     values = rows.values() if isinstance(rows, dict) else rows
     return isinstance(rows, holder) and all(isinstance(row, dict) for row in values)
@@ -162,9 +164,9 @@ def as_list(value: Any) -> Any:
 
 def cell(value: Any) -> Any:
     """A single value as it reads: '' for a missing one, a float as text without an exponent (whole numbers are floats in a
-    column with a missing value), a NumPy scalar as Python's; any other as it is.
+    column with a missing value), a NumPy value as Python's; any other as it is.
     """
-    value = value.item() if hasattr(value, "item") else value
+    value = as_list(value)
     if value is None or value != value:
         return ""
     return format(Decimal(str(value)), "f").removesuffix(".0") if isinstance(value, float) else value

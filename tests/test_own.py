@@ -166,9 +166,9 @@ def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind)
     assert completion.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
 
 
-def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path):
-    """As in GSM8K."""
-    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}"}
+@pytest.mark.parametrize("end", ["", "\nThe answer is: 7"], ids=["GSM8K", "MetaMathQA"])
+def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path, end):
+    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}{end}"}
     questions = load(write(tmp_path / "a.jsonl", **right), options="")
     assert next(row["answer"] for row in questions if row["id"] == "q9") == "1,018"
 
@@ -390,6 +390,7 @@ def test_options_of_which_the_first_is_right_in_every_row_get_another_order(tmp_
         ({"label": ["A", "B", "C"], "text": ["x", "y"]}, "C", "one of its own for each"),
         ({"label": None, "text": ["x", "y"]}, "A", "allowed: a list, a mapping"),
         ({"label": "AB", "text": "xy"}, "A", "allowed: a list, a mapping"),
+        ([{"aid": 1, "atext": "x"}, {"aid": 2, "atext": "y"}], "1", "found dict, allowed: a text or a number; reach inside"),
         ([["A", "x"], ["B", "y"]], "A", "found list, allowed: a text or a number; reach inside with dots"),
         (["x", float("nan")], "A", "an option is empty"),
         (["x", "y"], "\u00b2", "names none of its 2 options"),
@@ -407,6 +408,13 @@ def test_what_is_no_option_or_answer_is_a_fault_and_never_a_guess(tmp_path, opti
 
 def test_labels_with_points_or_brackets_are_their_letters(tmp_path):
     rows = quiz(options={"B.": "w", "A.": "x"}, right="(A)")
+    assert {*gold(tmp_path, rows).values()} == {"x"}
+
+
+@pytest.mark.parametrize("key", ["id", "label"])
+def test_a_key_of_options_that_holds_their_letters_is_their_label(tmp_path, key):
+    """In any order; by its place, another option would be the right one."""
+    rows = quiz(options=[{key: "B", "text": "w", "more": "A"}, {key: "A", "text": "x", "more": ""}], right="A")
     assert {*gold(tmp_path, rows).values()} == {"x"}
 
 
@@ -466,7 +474,7 @@ def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_
         tasks.load("StrategyQA", dataset_path=str(tmp_path), sizes={}, seed=0)
 
 
-@pytest.mark.parametrize("form", ["{}){}", "({}) {}", "{}. {}", "{} ) {}"])
+@pytest.mark.parametrize("form", ["{}){}", "({}) {}", "{}. {}", "{} ) {}", "{}．{}", "{}、{}", "（{}）{}"])
 def test_labels_in_the_texts_of_options_are_no_part_of_them(tmp_path, form):
     """Prompts would list them twice, and an answer in an option's words would not be read."""
     for right in (lambda row: "B", lambda row: form.format("B", row["options"][1])):
@@ -728,6 +736,24 @@ def test_a_list_with_one_answer_is_that_answer(tmp_path, options, right, read):
     """As `gold` in the hub's AGIEval, or `lSolutions` in MAWPS."""
     path = write(tmp_path / "a.jsonl", [row | {"options": [*"wxyz"], "right": [right]} for row in ROWS])
     assert {row["answer"] for row in load(path, options=options, answer_is="place" if right == 2 else "")} == {read}
+
+
+def test_lists_in_a_column_of_parquet_are_no_text(tmp_path):
+    """As PubMedQA's contexts; the rows of JSON say the same."""
+    for name in ("a.jsonl", "a.parquet"):
+        path = write(tmp_path / name, quiz(options=["x", "y"], right="x", contexts=["A.", "B."]))
+        with refused(TaskError, "row 1: found list, allowed: a text or a number; reach inside with dots"):
+            load(path, question=["contexts", "asked"])
+        assert load(path, question=["contexts.1", "asked"])[0]["question"].startswith("B. Which")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", encoding="utf-8")
+    with refused(
+        TaskError, f"own-mine: {name} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
+    ):
+        load(tmp_path / name)
 
 
 def test_a_json_file_may_be_one_row_or_hold_columns_or_a_page_of_rows(tmp_path):

@@ -38,13 +38,13 @@ LABELS = string.ascii_uppercase
 LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
 OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
 ANSWER_CUE = re.compile(r"(?<!\s)\s+(?:a|answer) ?:\s*$", re.IGNORECASE)  # after the options, as in a prompt
-# An option with its label: "A)21", "(B) No", "C. fish".
-LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
+# An option with its label: "A)21", "(B) No", "C. fish", "D、魚".
+LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"; or, where no letters are, numbers as in "(1) 38 (2) 27.5"
 LETTERED = re.compile(r"(?<![^\s,])(\(?)([A-Za-z]) ?([).．、])\s*")
 NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
-# A worked solution, to the answer at its end
-WORKED = re.compile(r".*(?:####|\\boxed ?\{)([^{}]*)(?:\}[^{}]*)?", re.DOTALL)
+# A worked solution, to the answer at its end; a line may follow #### that says it once more, as in MetaMathQA
+WORKED = re.compile(r".*(?:####([^{}\n]*)(?:\n[^{}#]*)?|\\boxed ?\{([^{}]*)(?:\}[^{}]*)?)", re.DOTALL)
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -294,8 +294,11 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     elif isinstance(value, Mapping):
         value = {label: text for label, text in value.items() if text is not None}  # as Parquet fills shorter ones
         labels, texts = list(value.keys()), list(value.values())
-    elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
-        labels, texts = [option.get("label") for option in value], [option.get("text") for option in value]
+    elif value and rows.are_objects(value, list) and all("text" in option for option in value):
+        letters, keys = {*LABELS[: len(value)]}, [] if "label" in value[0] else value[0].keys() - {"text"}
+        lettered = [key for key in keys if {_bare(str(option.get(key))).upper() for option in value} == letters]
+        key = min(lettered, default="label")
+        labels, texts = [option.get(key) for option in value], [option["text"] for option in value]
     if not isinstance(texts, list) or not isinstance(labels, list):
         raise RowFault(f"its options are {type(value).__name__}; allowed: a list, a mapping, or columns by comma")
     labels, texts = [_bare(_text(label)) for label in labels], [_text(text) for text in texts]
@@ -393,7 +396,7 @@ def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], lis
 
 
 def _bare(label: str) -> str:
-    return label.strip("().: ")
+    return label.strip("().:（）．、： ")
 
 
 # Each of these returns the index of the right option; None if the answer names none in this form.
@@ -497,7 +500,9 @@ def _open(
     or MATH's, `… \\boxed{18}.`, the answer is what follows the last mark.
     """
     worked = [(question, WORKED.fullmatch(question.answer)) for question in questions]
-    questions = [replace(question, answer=match[1].strip()) if match else question for question, match in worked]
+    questions = [
+        replace(question, answer=match[match.lastindex].strip()) if match else question for question, match in worked
+    ]
     labels = {*LABELS, *"12345678"}
     if questions and all(
         _bare(question.answer) in labels and LISTED.search(question.question) for question in questions
