@@ -100,8 +100,8 @@ def model(path: Path, trainable: bool = False) -> Any:
             raise ValueError("it is an adapter without its base model: merge the two first.")
         config = AutoConfig.from_pretrained(folder, **gguf)
         named = config.architectures or []
-        # A masked language model would see the tokens that it must predict in training.
-        if named and not config.is_encoder_decoder and {*named}.isdisjoint(CAUSAL.values()):
+        causal = {*named, *(f"{name.removesuffix('Model')}ForCausalLM" for name in named)} & {*CAUSAL.values()}
+        if named and not config.is_encoder_decoder and not causal:  # a masked one would see what it must predict
             raise ValueError(f"its config names {', '.join(named)}, which writes no text.")
         if trainable and not gguf and getattr(config, "quantization_config", None):
             raise ValueError("its weights are quantised and cannot be trained: name the model they were made from.")

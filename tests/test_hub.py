@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 from conftest import refused
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, BloomConfig, BloomModel
 
 from scicot_utils import hub, paths, provenance, students, tasks
 from scicot_utils import recipe as recipes
@@ -172,6 +172,19 @@ def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_te
         students.load(str(path))
     with refused(TeacherError, f"teacher_model '.*' cannot be read .*{message}.*allowed: a name of the hub"):
         Local(Settings(teacher="local", teacher_model=str(path)))
+
+
+def test_a_causal_model_may_be_saved_without_its_tied_head(tmp_path):
+    """As BLOOM was, under the name of its base; the head is the embeddings."""
+    BloomModel(BloomConfig(vocab_size=99, hidden_size=8, n_layer=1, n_head=2)).save_pretrained(tmp_path / "m")
+    assert json.loads((tmp_path / "m" / "config.json").read_text(encoding="utf-8"))["architectures"] == ["BloomModel"]
+    assert hub.model(tmp_path / "m").get_output_embeddings().weight.shape == (99, 8)
+
+
+def test_a_decoder_that_does_not_know_how_a_text_begins_is_no_student(tmp_path):
+    folder = edited(tmp_path / "m", decoder_start_token_id=None)
+    with refused(students.StudentError, "its config.json needs decoder_start_token_id"):
+        students.load(str(folder))
 
 
 def test_quantised_weights_are_no_student(tmp_path):

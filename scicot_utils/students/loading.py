@@ -84,6 +84,8 @@ def assemble(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if model.config.is_encoder_decoder and getattr(model.config, "decoder_start_token_id", None) is None:
+        raise StudentError(f"student {name!r}: its config.json needs decoder_start_token_id, so that a text can begin")
     vocabulary = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > vocabulary:
         raise StudentError(

@@ -71,10 +71,8 @@ def _card(student: Student, provenance: Row, results: list[Row], example: tuple[
     }
     reads = f"{example[0]}{student.separator}" if student.decoder_only else example[0]
     writes = " and writes, after a space," if student.decoder_only else " and writes"
-    table = [
-        f"| questions | scored | value | {settings['confidence']:.0%} from | to | n |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ] + [
+    head = f"| questions | scored | value | {settings['confidence']:.0%} from | to | n |"
+    table = [head, "| --- | --- | --- | --- | --- | --- |"] + [
         f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
         for r in results
         if ":" not in r["metric"]  # a metric of a single form has too few questions
