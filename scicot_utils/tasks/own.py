@@ -34,6 +34,7 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = string.ascii_uppercase
+SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 # Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
 LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
 OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
@@ -153,8 +154,8 @@ def _files(name: str, own: Own) -> list[tuple[Path, str]]:
 def split_files(name: str, folder: Path, suffixes: Sequence[str] = rows.SUFFIXES) -> dict[str, list[Path]]:
     """Split → its files in a folder: those named after it, there or in `data/`, or all in a folder named after it; {} if
     there are none. Several are parts of one, told apart by numbers (`train-00000-of-00002`). If one is called like the
-    split alone (`train`), others (`train_socratic`) are none of its files. Raises TaskError if a split has several that
-    are no parts.
+    split alone (`train`), others (`train_socratic`) are none of its files. Raises TaskError for any other,
+    and for a missing part.
     """
     for pattern, place in (("*", _stem), ("data/*", _stem), ("*/*", lambda file: file.parent.name)):
         files = [
@@ -162,19 +163,18 @@ def split_files(name: str, folder: Path, suffixes: Sequence[str] = rows.SUFFIXES
             for file in sorted(folder.glob(pattern))
             if file.is_file() and rows.kind(file) in suffixes and file.name[0] != "." and "no_answers" not in file.name
         ]
-        by_split = {
-            split: several
-            for split in SPLITS
-            if (several := [file for file in files if _split_in(place(file)) == split])
-        }
+        by_split = {split: [file for file in files if _split_in(place(file)) == split] for split in SPLITS}
+        by_split = {split: several for split, several in by_split.items() if several}
         for split, several in by_split.items():
             alone = [file for file in several if SPLIT_NAMES[split].fullmatch(place(file))]
             by_split[split] = several = alone or several
             parts = {re.sub(r"\d+", "", place(file)) for file in several}
-            if len(parts) > 1 or len({_stem(file) for file in several}) < len(several):
+            all_parts = re.search(r"-of-(\d+)$", place(several[0]))
+            is_whole = not all_parts or len(several) == int(all_parts[1])
+            if len(parts) > 1 or len({_stem(file) for file in several}) < len(several) or not is_whole:
                 raise TaskError(
-                    f"{name}: {folder} holds several files of split {split} ({', '.join(file.name for file in several)[:200]}); "
-                    "allowed: one, or its parts, as in train-00000-of-00002"
+                    f"{name}: {folder} has for split {split} {', '.join(file.name for file in several)[:200]}; allowed: one "
+                    "file, or all its parts, as train-00000-of-00002 and train-00001-of-00002"
                 )
         if by_split:
             return by_split
@@ -429,7 +429,7 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
     """(split, row) of each question whose answer is one of its options."""
     named = [question for question in questions if question.gold is None]
     gold_index = ANSWER_FORMS[own.answer_is or _answer_form(named, are_columns=len(_option_columns(own)) > 1)]
-    if len({question.gold for question in questions}) == 1 and not named:
+    if not named and max(Counter(question.gold for question in questions).values(), default=0) >= SAME * len(questions):
         questions = [*map(_shuffled, questions)]
     converted = []
     for question in questions:
@@ -457,9 +457,7 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
 
 
 def _shuffled(question: RawQuestion) -> RawQuestion:
-    """A question with its options in an order drawn from its id, where a file has the right one in the same place in
-    every row, as the first score or in a column of its own.
-    """
+    """A question with its options in an order drawn from its id."""
     order = list(range(len(question.texts)))
     random.Random(f"own/{question.id}").shuffle(order)
     return replace(question, texts=[question.texts[index] for index in order], gold=order.index(question.gold))
