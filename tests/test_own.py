@@ -753,13 +753,16 @@ def test_a_list_with_one_answer_is_that_answer(tmp_path, options, right, read):
     assert {row["answer"] for row in load(path, options=options, answer_is="place" if right == 2 else "")} == {read}
 
 
-def test_lists_in_a_column_of_parquet_are_no_text(tmp_path):
-    """As PubMedQA's contexts; the rows of JSON say the same."""
-    for name in ("a.jsonl", "a.parquet"):
-        path = write(tmp_path / name, quiz(options=["x", "y"], right="x", contexts=["A.", "B."]))
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_question_may_be_a_list_of_texts_and_an_open_answer_may_not(tmp_path, name):
+    """As PubMedQA's contexts, FOLIO's premises, or DREAM's dialogues."""
+    rows = quiz(options=["x", "y"], right="x", contexts=["A.", "B.\nC."], spans=["x", "y"], turns=[["A."], ["B."]])
+    path = write(tmp_path / name, rows)
+    assert load(path, question=["contexts", "asked"])[0]["question"].startswith("A. B. C. Which")
+    assert load(path, question=["contexts.1", "asked"])[0]["question"].startswith("B. C. Which")
+    for columns in ({"question": "turns"}, {"answer": "spans", "options": ""}):
         with refused(TaskError, "row 1: found list, allowed: a text or a number; reach inside with dots"):
-            load(path, question=["contexts", "asked"])
-        assert load(path, question=["contexts.1", "asked"])[0]["question"].startswith("B. Which")
+            load(path, **columns)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])

@@ -228,7 +228,9 @@ def _option_columns(own: Own) -> list[str]:
 
 def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
-    cells = {column: _text(rows.at(row, column)) for column in _question_columns(own)}
+    cells = {column: rows.as_list(rows.at(row, column)) for column in _question_columns(own)}
+    # A list of texts is a passage in parts, or a dialogue.
+    cells = {column: " ".join(map(_text, cell if isinstance(cell, list) else [cell])) for column, cell in cells.items()}
     if own.options in cells:  # listed in the question's text
         cells[own.options], labels, texts = split_listed(cells[own.options])
     else:
