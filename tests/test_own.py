@@ -312,6 +312,8 @@ def test_a_place_is_a_place_in_every_row_though_options_are_numbers(tmp_path):
         gold(tmp_path, rows)
     assert gold(tmp_path, rows, answer_is="place") == {row["n"]: row["options"][row["right"]] for row in rows}
     assert gold(tmp_path, rows, answer_is="text") == {row["n"]: str(row["right"]) for row in rows}
+    words = quiz(options=[*"wxyz"], right=lambda i: f"{i % 4}.0")
+    assert gold(tmp_path, words) == {row["n"]: "wxyz"[i % 4] for i, row in enumerate(words)}
 
 
 def test_places_counted_from_one_are_seen_where_the_last_is_reached_and_asked_about_where_not(tmp_path):
@@ -706,10 +708,13 @@ def test_the_split_that_a_folder_lacks_is_named(tmp_path):
 def test_a_column_that_is_not_there_is_told_with_what_it_may_mean(tmp_path):
     folder = folder_of(tmp_path, "train.jsonl", "test.jsonl")
     write(folder / "test.jsonl", [{"n": row["n"], "asked": row["asked"], "options": row["options"]} for row in ROWS])
-    with refused(TaskError, r"test.jsonl, row 1: no column 'right'.*; if they are not published, leave this one out"):
+    with refused(TaskError, r"test.jsonl, row 1: no column 'right'.*; if they are not published, leave it out"):
         load(folder)
     (tmp_path / "a.csv").write_text("Which flies?,a raft,a robin,B\n" * 3, encoding="utf-8")
-    with refused(TaskError, "no column 'asked'.*; the first line of such a file must hold the names of its columns"):
+    with refused(
+        TaskError,
+        "no column 'asked'.*; its first line must name the columns, with commas or tabs between",
+    ):
         load(tmp_path / "a.csv")
 
 

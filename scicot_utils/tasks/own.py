@@ -208,11 +208,9 @@ def _check_columns(source: str, own: Own, row: Any, is_table: bool) -> None:
         except KeyError:
             columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
             columns = f"{columns[:300]} …" if len(columns) > 300 else columns
-            hint = "; the first line of such a file must hold the names of its columns" if is_table else ""
+            hint = "; its first line must name the columns, with commas or tabs between" if is_table else ""
             if column == own.answer:
-                hint = (
-                    "; if its answers are in another file, join the two; if they are not published, leave this one out"
-                )
+                hint = "; if its answers are in another file, join the two; if they are not published, leave it out"
             raise TaskError(
                 f"{source}: no column '{column}', found {columns}; name it in the recipe under own{hint}"
             ) from None
@@ -417,8 +415,8 @@ def _by_text(question: RawQuestion) -> int | None:
 
 
 def _by_place(question: RawQuestion, first: int = 0) -> int | None:
-    is_number = question.answer.isdecimal() and len(question.answer) < 4
-    index = int(question.answer) - first if is_number else -1
+    number = question.answer.removesuffix(".0")  # as pandas writes numbers of a column with a missing one
+    index = int(number) - first if number.isdecimal() and len(number) < 4 else -1
     return index if 0 <= index < len(question.texts) else None
 
 
