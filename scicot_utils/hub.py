@@ -100,8 +100,9 @@ def model(path: Path, trainable: bool = False) -> Any:
             raise ValueError("it is an adapter without its base model: merge the two first.")
         config = AutoConfig.from_pretrained(folder, **gguf)
         named = config.architectures or []
-        causal = {*named, *(f"{name.removesuffix('Model')}ForCausalLM" for name in named)} & {*CAUSAL.values()}
-        if named and not config.is_encoder_decoder and not causal:  # a masked one would see what it must predict
+        # A base, or a model that also reads images, has a causal one; a masked one would see what it must predict.
+        names = {*named, *(re.sub("(Model|ForConditionalGeneration)$", "ForCausalLM", name) for name in named)}
+        if named and not config.is_encoder_decoder and names.isdisjoint(CAUSAL.values()):
             raise ValueError(f"its config names {', '.join(named)}, which writes no text.")
         if trainable and not gguf and getattr(config, "quantization_config", None):
             raise ValueError("its weights are quantised and cannot be trained: name the model they were made from.")

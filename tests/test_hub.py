@@ -8,7 +8,14 @@ import gguf
 import numpy as np
 import pytest
 from conftest import refused
-from transformers import BertConfig, BertForMaskedLM, BloomConfig, BloomModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BloomConfig,
+    BloomModel,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+)
 
 from scicot_utils import hub, paths, provenance, students, tasks
 from scicot_utils import recipe as recipes
@@ -174,11 +181,32 @@ def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_te
         Local(Settings(teacher="local", teacher_model=str(path)))
 
 
-def test_a_causal_model_may_be_saved_without_its_tied_head(tmp_path):
-    """As BLOOM was, under the name of its base; the head is the embeddings."""
-    BloomModel(BloomConfig(vocab_size=99, hidden_size=8, n_layer=1, n_head=2)).save_pretrained(tmp_path / "m")
-    assert json.loads((tmp_path / "m" / "config.json").read_text(encoding="utf-8"))["architectures"] == ["BloomModel"]
-    assert hub.model(tmp_path / "m").get_output_embeddings().weight.shape == (99, 8)
+def base(folder):
+    BloomModel(BloomConfig(vocab_size=99, hidden_size=8, n_layer=1, n_head=2)).save_pretrained(folder)
+
+
+def with_images(folder):
+    text = {
+        "vocab_size": 99,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text |= {f"linear_{name}": 2 for name in ("num_key_heads", "num_value_heads", "key_head_dim", "value_head_dim")}
+    text |= {"num_key_value_heads": 1, "head_dim": 8, "tie_word_embeddings": True}
+    images = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 1, "out_hidden_size": 8}
+    config = Qwen3_5Config(text_config=text, vision_config=images, tie_word_embeddings=True)
+    Qwen3_5ForConditionalGeneration(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("save", "name"), [(base, "BloomModel"), (with_images, "Qwen3_5ForConditionalGeneration")])
+def test_a_causal_model_may_be_part_of_what_the_config_names(tmp_path, save, name):
+    """BLOOM was saved as its base, whose embeddings are the head; others are saved with what reads images."""
+    save(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["architectures"] == [name]
+    model = hub.model(tmp_path)
+    assert type(model).__name__.endswith("ForCausalLM") and model.get_output_embeddings().weight.shape == (99, 8)
 
 
 def test_a_decoder_that_does_not_know_how_a_text_begins_is_no_student(tmp_path):

@@ -45,7 +45,7 @@ LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
 LETTERED = re.compile(r"(?<![^\s,])(\(?)([A-Za-z]) ?([).．、])\s*")
 NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
 # A worked solution, to the answer at its end; a line may follow #### that says it once more, as in MetaMathQA
-WORKED = re.compile(r".*(?:####([^{}\n]*)(?:\n[^{}#]*)?|\\boxed ?\{([^{}]*)(?:\}[^{}]*)?)", re.DOTALL)
+WORKED = re.compile(r".*(?:####\s*([^{}\n]*)(?:\n[^{}#]*)?|\\boxed ?\{([^{}]*)(?:\}[^{}]*)?)", re.DOTALL)
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
