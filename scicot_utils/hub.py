@@ -88,17 +88,18 @@ def _pins() -> dict[str, str]:
 def model(path: Path, trainable: bool = False) -> Any:
     """The causal or encoder–decoder model of a folder of safetensors, or of a GGUF file, whose weights are dequantised.
 
-    `trainable`: with fp32 weights. Raises Unreadable, also for what the library would load without a word: an adapter
+    `trainable`: with fp32 weights. No code of a folder is ever run. Raises Unreadable, also for what the library would load without a word: an adapter
     without its base, a model that writes no text, weights that are missing.
     """
     import torch  # these are imported here: they are slow, and only models need them
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
-    with _readable(path) as (folder, gguf):
+    gguf = path.suffix == ".gguf"
+    with _readable(path) as (folder, how):
         if (folder / "adapter_config.json").is_file():
             raise ValueError("it is an adapter without its base model: merge the two first.")
-        config = AutoConfig.from_pretrained(folder, **gguf)
+        config = AutoConfig.from_pretrained(folder, **how)
         named = config.architectures or []
         # A base, or a model that also reads images, has a causal one; a masked one would see what it must predict.
         names = {*named, *(re.sub("(Model|ForConditionalGeneration)$", "ForCausalLM", name) for name in named)}
@@ -107,7 +108,7 @@ def model(path: Path, trainable: bool = False) -> Any:
         if trainable and not gguf and getattr(config, "quantization_config", None):
             raise ValueError("its weights are quantised and cannot be trained: name the model they were made from.")
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        options = {"use_safetensors": not gguf, "output_loading_info": True, "ignore_mismatched_sizes": True} | gguf
+        options = {"use_safetensors": not gguf, "output_loading_info": True, "ignore_mismatched_sizes": True} | how
         loaded, report = kind.from_pretrained(folder, **options, **({"dtype": torch.float32} if trainable else {}))
         for keys, fault in (("missing_keys", "are not"), ("mismatched_keys", "have another shape")):
             if names := sorted(report[keys]):
@@ -122,8 +123,8 @@ def tokenizer(path: Path, **options: Any) -> Any:
     """The tokenizer of a folder or GGUF file; `options` are the library's. Raises Unreadable."""
     from transformers import AutoTokenizer
 
-    with _readable(path) as (folder, gguf):
-        loaded = AutoTokenizer.from_pretrained(folder, **options, **gguf)
+    with _readable(path) as (folder, how):
+        loaded = AutoTokenizer.from_pretrained(folder, **options, **how)
         words = len(loaded) - len(loaded.all_special_tokens)
         if words < len(string.ascii_lowercase):  # the library makes an empty one where the files are missing
             raise ValueError(f"its tokenizer knows {words} tokens, so its files are not there.")
@@ -131,8 +132,8 @@ def tokenizer(path: Path, **options: Any) -> Any:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """(folder, arguments with which transformers reads a GGUF file there); errors of the libraries become Unreadable."""
+def _readable(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """(folder, arguments for transformers, as for a GGUF file there); errors of the libraries become Unreadable."""
     from gguf import GGUFReader
     from safetensors import SafetensorError
 
@@ -142,7 +143,7 @@ def _readable(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     if path.is_file() and not gguf:
         raise Unreadable("it is a file, but not of GGUF: name its folder.")
     try:
-        yield (path.parent if gguf else path), gguf
+        yield (path.parent if gguf else path), {"trust_remote_code": False} | gguf
     except Exception as error:  # the libraries raise many kinds; each means that it could not be read
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         is_damaged = isinstance(error, SafetensorError)

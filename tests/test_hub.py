@@ -161,7 +161,14 @@ def masked(folder):
     return folder
 
 
+def with_code(folder):
+    edited(folder, model_type="mine", auto_map={"AutoConfig": "code.Mine", "AutoModelForSeq2SeqLM": "code.Mine"})
+    (folder / "code.py").write_text("raise SystemExit", encoding="utf-8")
+    return folder
+
+
 UNREADABLE = {
+    "with code": (with_code, "contains custom code which must be executed"),
     "cut": (cut, "the weights are cut short, or an LFS pointer stands in their place"),
     "deeper": (lambda folder: edited(folder, encoder_layers=3), r"\d+ of its weights, such as .*, are not in its files"),
     "wider": (lambda folder: edited(folder, d_model=64), r"\d+ of its weights, such as .*, have another shape in its files"),
@@ -172,7 +179,8 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("fault", UNREADABLE)
-def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_teacher(tmp_path, fault):
+def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_teacher(tmp_path, monkeypatch, fault):
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # whether to run the code, if anybody asked
     make, message = UNREADABLE[fault]
     path = make(tmp_path / "m")
     with refused(students.StudentError, rf"cannot be read \(a folder\): .*{message}"):
