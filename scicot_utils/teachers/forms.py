@@ -52,7 +52,7 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[Completion]:
         yield from _logged(path.read_text(encoding="utf-8", errors="replace"))
         return
     try:
-        numbered = list(rows.read(path))
+        numbered = list(rows.read(path, [columns.get(part, part) for part in ("text", "rationale")]))
     except ValueError as error:
         raise TeacherError(f"teacher_path {one_line(error)}; allowed: {ALLOWED}") from None
     match numbered:
