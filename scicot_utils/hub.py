@@ -88,8 +88,8 @@ def _pins() -> dict[str, str]:
 def model(path: Path, trainable: bool = False) -> Any:
     """The causal or encoder–decoder model of a folder of safetensors, or of a GGUF file, whose weights are dequantised.
 
-    `trainable`: with fp32 weights. No code of a folder is ever run. Raises Unreadable, also for what the library would load without a word: an adapter
-    without its base, a model that writes no text, weights that are missing.
+    `trainable`: with fp32 weights. No code of a folder is ever run. Raises Unreadable, also for what the library would
+    load without a word: an adapter without its base, a model that writes no text, weights that are missing or NaN.
     """
     import torch  # these are imported here: they are slow, and only models need them
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -113,6 +113,10 @@ def model(path: Path, trainable: bool = False) -> Any:
         for keys, fault in (("missing_keys", "are not"), ("mismatched_keys", "have another shape")):
             if names := sorted(report[keys]):
                 raise ValueError(f"{len(names)} of its weights, such as {names[0]}, {fault} in its files.")
+        if names := [name for name, weights in loaded.named_parameters() if not torch.isfinite(weights).all()]:
+            raise ValueError(
+                f"{len(names)} of its weights, such as {names[0]}, hold values that are no finite numbers."
+            )
         if gguf:  # the weights are dequantised now, and are saved so
             del loaded.config.quantization_config
             loaded.hf_quantizer = None

@@ -8,6 +8,7 @@ import gguf
 import numpy as np
 import pytest
 from conftest import refused
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -151,6 +152,13 @@ def cut(folder):
     return folder
 
 
+def not_a_number(folder):
+    weights = load_file(edited(folder) / "model.safetensors")
+    weights["model.shared.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
 def with_adapter(folder):
     (edited(folder) / "adapter_config.json").write_text("{}", encoding="utf-8")
     return folder
@@ -172,6 +180,7 @@ UNREADABLE = {
     "cut": (cut, "the weights are cut short, or an LFS pointer stands in their place"),
     "deeper": (lambda folder: edited(folder, encoder_layers=3), r"\d+ of its weights, such as .*, are not in its files"),
     "wider": (lambda folder: edited(folder, d_model=64), r"\d+ of its weights, such as .*, have another shape in its files"),
+    "not a number": (not_a_number, "1 of its weights, such as model.shared.weight, hold values that are no finite numbers"),
     "an adapter beside its base": (with_adapter, "an adapter without its base model: merge the two first"),
     "masked": (masked, "its config names BertForMaskedLM, which writes no text"),
     "a file of it": (lambda folder: edited(folder) / "model.safetensors", "it is a file, but not of GGUF: name its folder"),
