@@ -15,6 +15,7 @@ from scicot_utils.prompts.answers import (
     NO_CONCLUSION,
     NOT_UNDERSTOOD,
     PromptError,
+    adds_words,
     answer_text,
     cleanse,
     format_answer,
@@ -273,7 +274,8 @@ def read_free(question: Row, text: str) -> Completion:
     if conclusion.rule:
         answer, rule = read_conclusion(question, conclusion.words)
         rule = f"{conclusion.rule}: {rule}" if answer else rule
-        return Completion(conclusion.before, answer, rule, conclusion.cut)
+        says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
+        return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
     before, _, last_line = conclusion.before.rpartition("\n")
     if before and has_options(question):
         answer, rule = read_conclusion(question, plain(last_line))
