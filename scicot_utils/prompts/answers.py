@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from scicot_utils import ScicotError, tasks
-from scicot_utils.prompts.conclusions import CERTAINTY, REASONS, plain
 from scicot_utils.recipe import OWN
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import squeeze
@@ -162,8 +161,13 @@ LONGEST = 300  # characters of a conclusion that are read
 DENIED = re.compile(
     r"\b(?:not|never|neither|nor|none|either|both|cannot|can't|isn't|unlikely|anything but|or|and)\b", re.IGNORECASE
 )
+CERTAINTY = re.compile(
+    r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
+    r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
+)  # fmt: skip
 REASON = re.compile(
-    rf"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|{REASONS})\b|[,;:.(] ?(?:即|因为|由于)",
+    r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|weil|parce que|puisque|porque|perché|poiché)\b|"
+    r"[,;:.(] ?(?:即|因为|由于)",
     re.IGNORECASE,
 )
 CORRECTED = re.compile(
@@ -180,6 +184,7 @@ LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTAL
 
 SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
 MATH = {  # LaTeX → plain characters
+    r"\\(?:text|math)\w* ?\{([^{}]*)\}": r"\1", r"[−–](?=\d)": "-",
     r"\\[dt]?frac ?\{([^{}]*)\}\{([^{}]*)\}?": r"\1/\2", r"\\sqrt": "√", r"\^?\{?\\circ\}?": "°",
     r"(?<=\d) ?(?:\\times|\\cdot|[x*]) ?(?=10\b)": " × ", r"\\(?:times|cdot|left|right|[,;:! ])|[{}~]": " ", r"\\(?=[A-Za-z%])": "",
 }  # fmt: skip
@@ -253,8 +258,8 @@ def _same(text: str, words: str) -> bool:
 @functools.lru_cache(4096)
 def _form(text: str) -> tuple[str, str]:
     """(words, signs) of a text, the same in LaTeX, with Unicode's superscripts and in plain characters."""
-    text = re.sub(r"^(?:the|a|an) (?=\w\w)", "", plain(text.strip()))
-    text = SUPERSCRIPT.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]).replace("\u2212", "-"), text)
+    text = re.sub(r"^(?:the|a|an) (?=\w\w)", "", text.strip())
+    text = SUPERSCRIPT.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]), text)
     for pattern, replacement in MATH.items():
         text = re.sub(pattern, replacement, text)
     return re.sub(r"(?<=\d) (?=[^\W\d_])", "", squeeze(text)), "".join(re.findall(r"[-+*/%=<>^√°]", text))

@@ -36,7 +36,7 @@ NAMED_ANSWER = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 BRACED = r"(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*"  # what stands in braces, with two more pairs inside
-REASONS = "weil|parce que|puisque|porque|perché|poiché"  # because, in other languages
+REASONS = "weil|da|denn|parce que|puisque|car|porque|perché|poiché"  # because, in other languages
 CHINESE_LEAD = r"(?:(?:因此|所以|综上(?:所述)?|故)[,:]? ?)"
 CHINESE_WRONG = r"(?<!错误)(?<!错误的)(?<!不正确)(?<!不正确的)"  # before `answer`
 CHINESE_NOUNS = r"(?![择项题手民举拔修用])"  # not an option, a multiple-choice question, a player, an election, …
@@ -115,7 +115,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "letter first",
-            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS}|da|denn|car)\b)|,? (?:because|since)\b[^\n]*))",
+            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b)|,? (?:because|since)\b[^\n]*))",
             "B, weil es brennt.",
             "chat models that give the answer first",
         ),
@@ -127,8 +127,6 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
     )
 
-
-RULES = _rules("H")  # if nothing is known about the options
 
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
 SAID = r"(?:says|said|claims|claimed|thinks|thought|believes|believed|assumed|argues|argued|wrote)\b"
@@ -152,9 +150,8 @@ SUPPOSED = re.compile(
 )  # the same, before `would be`
 CONCEDED = re.compile(r"^(?:even )?(?:although|though|while|whereas|despite|contrary to)\b[^,.;]*, ", re.IGNORECASE)
 BOX = re.compile(rf"\\boxed ?\{{({BRACED})\}}")
-SENTENCE = re.compile(
-    r"(?:[.!?][*_\"')\]]*[ \t]+|(?<=[\u3001-\u9fff][.!?])|\n[ \t]*)"
-)  # Chinese ones end without a space
+# The end of a sentence; a Chinese one ends without a space
+SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|(?<=[\u3001-\u9fff][.!?])|\n[ \t]*)")
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")  # a Chinese character counts as one
 NEXT_QUESTION = re.compile(
     r"\n[^\S\n]*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|(?:end\w*|return)\|>|</s>",
@@ -168,10 +165,7 @@ COURTESY = re.compile(
     r"\Abecause\b:?\s*|(?:\A|(?<=[.!?])\s|\n)(?:I hope|(?:please )?let me know|feel free|would you like)\b[^\n]*\Z",
     re.IGNORECASE,
 )
-CERTAINTY = re.compile(
-    r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
-    r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
-)  # fmt: skip
+HEDGE = re.compile(r"\b(?:most|very|likely|probably|therefore|that|option)\b", re.IGNORECASE)
 GAP = re.compile(r"[\s.:]*")
 
 PAIRED = re.compile(
@@ -402,7 +396,7 @@ def _alike(earlier: str, words: str) -> bool:
     """Whether an earlier conclusion says the same as the last one, or only its letter, or says nothing and so leads up
     to it.
     """
-    earlier, words = (CERTAINTY.sub("", BOX.sub(r"\1", answer)).casefold() for answer in (earlier, words))
+    earlier, words = (HEDGE.sub("", BOX.sub(r"\1", answer)).casefold() for answer in (earlier, words))
     letter = re.match(r"\W*([a-z])(?![\w'’])", words)
     said = re.sub(r"\W", "", earlier)
     return said in ("", re.sub(r"\W", "", words), letter and letter[1])
