@@ -325,8 +325,8 @@ def test_an_options_very_words_are_read_whatever_they_look_like(question, option
         ("To find the answer: 3 + 4 = 7.\nThe answer is 7.", "To find the answer: 3 + 4 = 7."),
         ("Add them. We conclude that the answer is 7.", "Add them."),
         ("Add 3 and 4. Thus, $3+4=\\boxed{7}$.", "Add 3 and 4."),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added"),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added"),
+        ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added."),
+        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added."),
         ("3 * 4 = 12, and 2*3 = 6. The answer is 7.", "3 * 4 = 12, and 2*3 = 6."),
         ("I should add. Maybe the answer is 8.</think>\n\nAdd them.\nThe answer is 7.", "Add them."),
     ],
@@ -396,8 +396,8 @@ def test_other_json_is_read_as_text(question, text):
 @pytest.mark.parametrize(
     ("text", "cut"),
     [
-        ("Answer: 7\n\nExplanation: 3 and 4 are 7.", "Answer: 7\n\n."),
-        ("Answer: 7\n\nThree and four are added.\nThe answer is 7.", "Answer: 7\n\n.\nThe answer is 7."),
+        ("Answer: 7\n\nExplanation: 3 and 4 are 7.", "Answer: 7"),
+        ("Answer: 7\n\nThree and four are added.\nThe answer is 7.", "Answer: 7\n\n\nThe answer is 7."),
         ("Three and four are added.\nThe answer is 7.", "The answer is 7."),
     ],
 )
@@ -470,7 +470,7 @@ def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
     assert (completion.rationale, completion.answer) == ("It burns.", "A")
     assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
     assert read(question(GAS), "It burns. The answer is (A). After 'assistantfinal' stands the answer.") == "A"
-    if not thoughts.startswith(("analysis", "Here", "##")):  # which a text may begin with
+    if not thoughts.startswith(("analysis", "Here", "##", "<thought>")):  # which a text may begin with
         assert read(question(GAS), thoughts) == ""
 
 
@@ -482,17 +482,17 @@ def test_an_answer_may_come_without_thoughts_in_the_marks_of_those_that_have_som
 
 
 FIRST = {  # answers before their reasons, and what is left as the rationale
-    "The answer is B. BECAUSE: Leaves take it in.\\nThey need it.": "Leaves take it in.\\nThey need it",
-    "The answer is B because leaves take it in.": "leaves take it in",
-    "The answer is (B). Leaves take it in.\nThey need it.": "Leaves take it in.\nThey need it",
-    "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in",
-    "B, because leaves take it in.": "leaves take it in",
-    "(B) since leaves take it in.": "since leaves take it in",
-    "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen",
-    "B car les feuilles en ont besoin.": "car les feuilles en ont besoin",
-    "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen",
-    "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in",
-    "The answer is carbon dioxide since leaves take it in.": "since leaves take it in",
+    "The answer is B. BECAUSE: Leaves take it in.\\nThey need it.": "Leaves take it in.\\nThey need it.",
+    "The answer is B because leaves take it in.": "leaves take it in.",
+    "The answer is (B). Leaves take it in.\nThey need it.": "Leaves take it in.\nThey need it.",
+    "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in.",
+    "B, because leaves take it in.": "leaves take it in.",
+    "(B) since leaves take it in.": "since leaves take it in.",
+    "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen.",
+    "B car les feuilles en ont besoin.": "car les feuilles en ont besoin.",
+    "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
+    "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in.",
+    "The answer is carbon dioxide since leaves take it in.": "since leaves take it in.",
     "The answer is B. Carbon dioxide.": "",
     "The answer is B. I hope it is correct.": "",
     "The answer is (B). Feel free to ask for more.": "",
@@ -518,6 +518,7 @@ def test_words_of_a_longer_option_are_no_reasons(question):
         "<start_working_out>Leaves need it.<end_working_out><SOLUTION>B</SOLUTION>",
         "<reasoning>Leaves need it.</reasoning>\n<output>#### B</output>",
         "<rationale>Leaves need it.</rationale><final_answer>B</final_answer>",
+        "<thought>\nLeaves need it.\n</thought>\n<answer>B</answer>",
         "<p>Leaves need it.</p>\n<p>The answer is B.</p>",
         "Leaves need it.\n\n\\[ \\text{The answer is (B).} \\]",
     ],

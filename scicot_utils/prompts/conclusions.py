@@ -172,7 +172,9 @@ PAIRED = re.compile(
     r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<inside>[^\n]{0,300}?\S)\1(?![\w*_`])"
 )  # Markdown's emphasis
 LATEX = re.compile(r"\\(?:text|math)(?:bf|rm)? ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=[\d,])\\[,!](?=\d)")
-PARTS = "p|div|thinking|reasoning|rationale|explanation|analysis|output|response"  # tags around a part of a text
+PARTS = (
+    "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # tags around a part of a text
+)
 TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
 TAG = re.compile(rf"{TAGS}(?P<inside>)", re.IGNORECASE)
 TAGS_AROUND = re.compile(rf"\A(?:\s*<(?:{PARTS}|start_working_out)>)+\s*|(?<![>\s])(?:\s*{TAGS})+\s*\Z", re.IGNORECASE)
@@ -248,13 +250,13 @@ TAKEN_BACK = re.compile(
 
 
 # Marks before the thoughts of reasoning models, and behind them
-THINKING = r"[<\[◁](?:seed:)?(?:think|THINK|thought)[>\]▷]|<\|(?:channel\|>analysis<\|message|begin_of_thought|START_THINKING)\|>|<\|channel>thought"
+THINKING = r"<(?:seed:)?think>|\[THINK\]|◁think▷|<\|(?:channel\|>analysis<\|message|begin_of_thought|START_THINKING)\|>|<\|channel>thought"
 THOUGHT = (
-    r"[<\[◁]/(?:seed:)?(?:think|THINK|thought)[>\]▷]|<\|channel\|>final<\|message\|>|<channel\|>|"
+    r"</(?:seed:)?think>|</thought>(?!\s*<(?:final_)?answer>)|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>|<channel\|>|"
     r"<\|(?:end_of_thought|END_THINKING)\|>(?:\s*<\|(?:begin_of_solution|START_RESPONSE)\|>)?"
 )
 THOUGHTS = re.compile(  # in the second line the marks are words, which may stand in any text: they must begin it
-    rf"(?:{THINKING})?(.*)(?:{THOUGHT})|"
+    rf"(?:{THINKING}|<thought>)?(.*)(?:{THOUGHT})|"
     r"(?:analysis|Here(?: is|'s) my thought process:|## Thinking)(.*)(?:assistantfinal|Here(?: is|'s) my response:|## Final Response)|"
     rf"(?:{THINKING})(.*)",
     re.DOTALL,
@@ -383,7 +385,7 @@ def _answer_end(bare: str, match: re.Match[str], end: int) -> int:
 
 def _reasons(text: str) -> str:
     """The reasons in a text that begins behind an answer, without what a chat model says to end a talk."""
-    return COURTESY.sub("", text.lstrip(" \n*_`.,;:)")).strip(" \n*_`.")
+    return COURTESY.sub("", text.lstrip(" \n*_`.,;:)")).strip(" \n*_`")
 
 
 def _trimmed(text: str) -> str:
