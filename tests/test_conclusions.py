@@ -441,6 +441,12 @@ def test_no_rationale_ends_with_the_tag_of_its_conclusion(question, end):
     assert (completion.rationale, completion.answer) == (rationale, "A")
 
 
+def test_a_long_rationale_has_no_tags_around_it_either(gas_question):
+    rationale = "Leaves need it. " * 1000
+    completion = prompts.read_free(gas_question, f"<reasoning>\n{rationale}</reasoning>\n<answer>B</answer>")
+    assert (completion.rationale, completion.answer) == (rationale.strip(), "B")
+
+
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"

@@ -280,7 +280,7 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         if not last:
             return None
         before_end = start + text[start:].find(last.before)
-        return replace(last, before=f"{text[:before_end]}{last.before}".strip())
+        return replace(last, before=_trimmed(f"{text[:before_end]}{last.before}").strip())
     bare, positions = _bare(text)
     positions.append(len(text))  # of the end of `bare`
     matches = [
