@@ -105,6 +105,28 @@ def test_what_a_conclusion_repeats_is_cut_with_it_and_is_kept_beside_the_rationa
     assert conclusion.words in ("B", "(B)", "(B).", "(B) carbon dioxide.")
 
 
+@pytest.mark.parametrize(
+    "lead",
+    [
+        "2. ",
+        "2) Therefore, ",
+        "Step 2: ",
+        "**Step 2:** ",
+        "### Conclusion\n",
+        "**Conclusion:** ",
+        "**Conclusion**:\n\n",
+    ],
+)
+def test_a_rationale_does_not_end_with_the_number_or_the_heading_of_its_conclusion(lead):
+    conclusion = conclude(f"1. Leaves need light.\n2. They take it in.\n\n{lead}The answer is B.")
+    assert conclusion.before == "1. Leaves need light.\n2. They take it in."
+
+
+def test_the_clause_behind_yes_or_no_is_the_first_of_the_reasons():
+    completion = prompts.read_free(open_question("StrategyQA", "no"), "Answer: No, a robin is a bird. Birds fly.")
+    assert (completion.rationale, completion.answer) == ("a robin is a bird. Birds fly.", "no")
+
+
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
 def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(gas_question, line):
     assert read(gas_question, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
@@ -187,7 +209,7 @@ CRITICAL = {
         "It cannot be option A.": "", "This rules out option A": "", "The answer is (A) carbon dioxide.": "",
         "The answer is A. carbon dioxide": "", "The answer is B) oxygen.": "", "Answer: C. elegans is a worm": "", "The correct solution is: B": "B", "The correct solution is: A or B": "",
         "The best solution is carbon": "", "The answer is B, weil A giftig ist.": "B", "The answer is B car A brûle.": "B",
-        "The answer is a car.": "", "A car is not a gas.": "", "The answer is a car, which burns.": "", r"\[ \text{The answer is (B).} \]": "B",
+        "The answer is a car.": "", "A car is not a gas.": "", "The answer is a car, which burns.": "", "The answer is B, car or bus.": "", r"\[ \text{The answer is (B).} \]": "B",
         "Answer: A. I need to check each option.": "", "Answer: a. oxygen is made; b. carbon dioxide is used": "",
         "The answer is B\n\nQ: What is next?\nA: The answer is C.": "B",
         "I don't think the answer is A.": "", "I doubt that the answer is A.": "", "It is false that the answer is A.": "",
@@ -499,7 +521,9 @@ FIRST = {  # answers before their reasons, and what is left as the rationale
     "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
     "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in.",
     "The answer is carbon dioxide since leaves take it in.": "since leaves take it in.",
+    "**Answer: B**\n\n**Explanation:** Leaves take it in.": "**Explanation:** Leaves take it in.",
     "The answer is B. Carbon dioxide.": "",
+    "The answer is B\n\nB. carbon dioxide": "",
     "The answer is B. I hope it is correct.": "",
     "The answer is (B). Feel free to ask for more.": "",
 }

@@ -236,7 +236,9 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
     if option and (words == option or (words.startswith(f"{option} ") and not other_named)):
         return "a letter before its option's words"
     comma = "," if mark in "AI" else ",?"  # `a car` is no reason
-    contrast = re.match(rf"[,;]? ?(?:not|rather than|instead of)\b|{comma} ?(?:da|denn|car)\b", remainder)
+    contrast = re.match(
+        rf"[,;]? ?(?:not|rather than|instead of)\b|{comma} ?(?:da|denn|car)\b(?! (?:or|and) )", remainder
+    )
     if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
         return "a letter with a reason"
     sentence = re.match(
@@ -267,7 +269,8 @@ def _form(text: str) -> tuple[str, str]:
 
 def adds_words(text: str, answer: str) -> bool:
     """Whether a text says more than some of the words of an answer."""
-    return len(text) > LONGEST or _form(text.lower())[0] not in _form(answer)[0]
+    words = re.sub(r"^\W*[a-z]\W+(?=\w\w)", "", text.lower())  # without a letter before them
+    return len(text) > LONGEST or _form(words)[0] not in _form(answer)[0]
 
 
 def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:

@@ -159,7 +159,7 @@ NEXT_QUESTION = re.compile(
 )  # a question that a model goes on to ask itself
 ITEM = r"(?:[-*•]|\d{1,2}[.)]) "  # the start of a list's item
 AFTER_ANSWER = re.compile(
-    r'[.!](?:[ \t]+(?=[A-Z"“(])|(?=[\u3001-\u9fff]))|[,;:.]?[ \t]+(?=(?i:because|since|due to)\b)'
+    r'\b(?i:yes|no),[ \t]+|[.!](?:[ \t]+(?=[A-Z"“(])|(?=[\u3001-\u9fff]))|[,;:.]?[ \t]+(?=(?i:because|since|due to)\b)'
 )
 COURTESY = re.compile(
     r"\Abecause\b:?\s*|(?:\A|(?<=[.!?])\s|\n)(?:I hope|(?:please )?let me know|feel free|would you like)\b[^\n]*\Z",
@@ -176,6 +176,10 @@ PARTS = (
     "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # tags around a part of a text
 )
 TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
+OPENING = " \n#>-*_{$[(\\`"  # characters that open markup
+LEFT_OVER = re.compile(
+    r"(?:\\(?:text|mathbf|textbf)|\n[#* \t]*(?:\d{1,2}[.)]|(?:step \d+|conclusion)\b[:.*]*))\Z", re.IGNORECASE
+)
 TAG = re.compile(rf"{TAGS}(?P<inside>)", re.IGNORECASE)
 TAGS_AROUND = re.compile(rf"\A(?:\s*<(?:{PARTS}|start_working_out)>)+\s*|(?<![>\s])(?:\s*{TAGS})+\s*\Z", re.IGNORECASE)
 GROUPED = re.compile(r"(?<=\d)\{(?P<inside>,)\}(?=\d)")  # 1{,}234
@@ -283,21 +287,14 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         return replace(last, before=_trimmed(f"{text[:before_end]}{last.before}").strip())
     bare, positions = _bare(text)
     positions.append(len(text))  # of the end of `bare`
-    matches = [
-        (rule, match)
-        for rule in _rules(last_letter)
-        for match in rule.pattern.finditer(bare)
-        if not _is_hypothetical(bare, match)
-    ]
+    pairs = ((rule, match) for rule in _rules(last_letter) for match in rule.pattern.finditer(bare))
+    matches = [(rule, match) for rule, match in pairs if not _is_hypothetical(bare, match)]
     if not matches:
         return None
     rule, match = _choose(bare, matches)
     words, end = _words_and_end(bare, rule, match)
-    earlier = [
-        answer
-        for earlier_rule, earlier_match in matches
-        if earlier_rule.name not in ("last line", "option") and (answer := earlier_match["answer"].strip())
-    ]
+    answers = [match["answer"].strip() for rule, match in matches if rule.name not in ("last line", "option")]
+    earlier = [*filter(None, answers)]
     if rule.name == "last line" and earlier and not _alike(earlier[-1], words):
         words = f"{earlier[-1]} or {words}"  # two conclusions; the second is not a sentence
     if TAKEN_BACK.search(bare[end : end + 200]):
@@ -385,13 +382,12 @@ def _answer_end(bare: str, match: re.Match[str], end: int) -> int:
 
 def _reasons(text: str) -> str:
     """The reasons in a text that begins behind an answer, without what a chat model says to end a talk."""
-    return COURTESY.sub("", text.lstrip(" \n*_`.,;:)")).strip(" \n*_`")
+    return COURTESY.sub("", text.lstrip("*_`.,;:)").lstrip(" \n.,;:)")).strip()
 
 
 def _trimmed(text: str) -> str:
-    """A text without tags around it, and without the marks that open the markup of what follows it."""
-    text = TAGS_AROUND.sub("", text).rstrip(" \n#>-*_{$[(\\`")
-    return re.sub(r"\\(?:text|mathbf|textbf)\Z", "", text).rstrip(" \n{$[(\\").rstrip()
+    """A text without tags around it, and without what opens the markup, or is the number or heading, of what follows."""
+    return LEFT_OVER.sub("", TAGS_AROUND.sub("", text).rstrip(OPENING)).rstrip(OPENING).rstrip()
 
 
 def _alike(earlier: str, words: str) -> bool:
