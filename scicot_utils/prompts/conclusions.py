@@ -158,23 +158,21 @@ NEXT_QUESTION = re.compile(
     re.IGNORECASE,
 )  # a question that a model goes on to ask itself
 ITEM = r"(?:[-*•]|\d{1,2}[.)]) "  # the start of a list's item
-AFTER_ANSWER = re.compile(
+AFTER_ANSWER = re.compile(  # what stands between an answer and its reasons in the same line
     r'\b(?i:yes|no),[ \t]+|[.!](?:[ \t]+(?=[A-Z"“(])|(?=[\u3001-\u9fff]))|[,;:.]?[ \t]+(?=(?i:because|since|due to)\b)'
 )
-COURTESY = re.compile(
+COURTESY = re.compile(  # what opens such reasons, and how a chat model ends
     r"\Abecause\b:?\s*|(?:\A|(?<=[.!?])\s|\n)(?:I hope|(?:please )?let me know|feel free|would you like)\b[^\n]*\Z",
     re.IGNORECASE,
 )
-HEDGE = re.compile(r"\b(?:most|very|likely|probably|therefore|that|option)\b", re.IGNORECASE)
+HEDGE = re.compile(r"\b(?:most|very|likely|probably|therefore|that|option)\b", re.IGNORECASE)  # beside an answer
 GAP = re.compile(r"[\s.:]*")
 
 PAIRED = re.compile(
     r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<inside>[^\n]{0,300}?\S)\1(?![\w*_`])"
 )  # Markdown's emphasis
 LATEX = re.compile(r"\\(?:text|math)(?:bf|rm)? ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=[\d,])\\[,!](?=\d)")
-PARTS = (
-    "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # tags around a part of a text
-)
+PARTS = "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # of a text, in tags
 TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
 OPENING = " \n#>-*_{$[(\\`"  # characters that open markup
 LEFT_OVER = re.compile(
