@@ -838,3 +838,32 @@ def test_a_declared_benchmark_in_several_files_or_as_text_is_refused_with_what_t
     with refused(TaskError, "its choices are a text: declare such a file as a benchmark of your own, own/…"):
         folder = arc(tmp_path / "b", "{name}/{split}.csv", "csv")
         tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "final"),
+    [
+        ("It is 3.\n#### 1,234", "1,234"), ("##### 7", "7"), (r"First $\boxed{x}$, then it is $\boxed {18}$.", "18"), ("#### 5} .", "5"),
+        (r"\boxed{\frac{1}{2}}", r"\boxed{\frac{1}{2}}"), ("#### 5 {x}", "#### 5 {x}"), ("robin", "robin"), ("", ""),
+        ("#" * 200_000 + "{", "#" * 200_000 + "{"), ("#### 1" * 50_000 + "}}", "#### 1" * 50_000 + "}}"), ("####\n" * 50_000 + "7", "7"),
+    ],
+)  # fmt: skip
+def test_the_answer_of_a_worked_solution_is_what_follows_its_last_mark_however_long_it_is(answer, final):
+    assert own._final(answer) == final
+
+
+@pytest.mark.parametrize(
+    ("text", "is_listed"),
+    [
+        ("Which? (A) x (B) y", True), ("Which? (1) x (2) y", True), ("A. x\nB. y", True), ("Which?\nA) x B) y", True), ("a, b", False),
+        ("(A) x", False), ("(B) x (A) y", False), ("(A)(B)", False), ("B. x A. y", False), ("(A)" * 100_000, False), (" a) " * 100_000 + "x", False),
+        ("(A)" * 100_000 + "(B)", True), (" A." * 100_000 + " x B.", True),
+    ],
+)  # fmt: skip
+def test_options_in_a_questions_text_are_seen_however_long_it_is(text, is_listed):
+    assert (own.LISTED.search(text) is not None) == is_listed
+
+
+def test_white_space_within_a_question_does_not_slow_the_search_for_its_options():
+    question, _, options = own.split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
+    assert (question[-2:], options) == (" y", ["a", "b"])

@@ -36,16 +36,17 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
 LABELS = string.ascii_uppercase
 SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 # Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
-LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
-OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
+LISTED = re.compile(  # from the first A to the last B, with no way back, since a text may be long
+    r"\A(?>.*?\([A1]\)).+\([B2]\)|\A(?>.*?(?:^|\s)[Aa] ?[).．、:]).+\s[Bb] ?[).．、:]", re.DOTALL
+)
+OPTIONS_CUE = re.compile(r"(?<!\s)\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
 ANSWER_CUE = re.compile(r"(?<!\s)\s+(?:a|answer) ?:\s*$", re.IGNORECASE)  # after the options, as in a prompt
 # An option with its label: "A)21", "(B) No", "C. fish", "D、魚".
 LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"; or, where no letters are, numbers as in "(1) 38 (2) 27.5"
 LETTERED = re.compile(r"(?<![^\s,])(\(?)([A-Za-z]) ?([).．、])\s*")
 NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
-# A worked solution, to the answer at its end; a line may follow #### that says it once more, as in MetaMathQA
-WORKED = re.compile(r".*(?:####\s*([^{}\n]*)(?:\n[^{}#]*)?|\\boxed ?\{([^{}]*)(?:\}[^{}]*)?)", re.DOTALL)
+ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -494,13 +495,8 @@ def _answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:
 def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
-    """(split, row) of each question with an open answer of the file's kind. Of a worked solution as GSM8K's, `… #### 18`,
-    or MATH's, `… \\boxed{18}.`, the answer is what follows the last mark.
-    """
-    worked = [(question, WORKED.fullmatch(question.answer)) for question in questions]
-    questions = [
-        replace(question, answer=match[match.lastindex].strip()) if match else question for question, match in worked
-    ]
+    """(split, row) of each question with an open answer of the file's kind."""
+    questions = [replace(question, answer=_final(question.answer)) for question in questions]
     labels = {*LABELS, *"12345678"}
     if questions and all(
         _bare(question.answer) in labels and LISTED.search(question.question) for question in questions
@@ -536,6 +532,15 @@ def _open(
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
         converted.append((question.split, _row(question, answer)))
     return converted
+
+
+def _final(answer: str) -> str:
+    """What follows the last mark of a worked solution as GSM8K's, `… #### 18`, or MATH's, `… \\boxed{18}.`, without a line
+    that says it once more, as in MetaMathQA; any other answer as it is.
+    """
+    *before, last = ANSWER_MARK.split(answer)
+    final = last.partition("}")[0].strip().partition("\n")[0].strip()
+    return final if before and "{" not in last and last.count("}") < 2 else answer
 
 
 def _assign_splits(own: Own, questions: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
