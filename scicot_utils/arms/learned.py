@@ -34,18 +34,17 @@ def template(settings: Settings) -> StudentTemplate:
     return prompts.STUDENT_TEMPLATES[settings.template]
 
 
-def stage2_input(question: Row, rationale: str, settings: Settings) -> str:
-    """What a stage 2 student reads: question and rationale, in the order that the recipe declares."""
-    return template(settings).ask_answer_from(question, rationale, settings.stage2_order)
-
-
 ANSWER = InputTarget("Q → A", lambda row, _, settings: template(settings).ask_answer(row), lambda _, answer: answer)
 RATIONALE = InputTarget(
     "Q → R", lambda row, _, settings: template(settings).ask_rationale(row), lambda rationale, _: rationale
 )
 BOTH = InputTarget("Q → R A", RATIONALE.input, prompts.write_rationale_answer)
 REVERSED = InputTarget("Q → A R", ANSWER.input, prompts.write_answer_rationale)
-ANSWER_FROM = InputTarget("Q + R → A", stage2_input, ANSWER.target)
+ANSWER_FROM = InputTarget(
+    "Q + R → A",
+    lambda row, rationale, settings: template(settings).ask_answer_from(row, rationale, settings.stage2_order),
+    ANSWER.target,
+)
 
 
 def training_examples(questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:

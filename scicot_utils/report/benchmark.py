@@ -148,12 +148,12 @@ def questions_summary(
         *(f"{name}: {in_splits(rows)}." for name, rows in used.items()),
         f"Of {len(fair)} results of untrained baselines, {len(fair) - len(beyond)} are not distinguishable from "
         + (f"chance; the others: {', '.join(beyond)}." if beyond else "chance."),
-    ]
-    for row in shared:
-        sentences.append(
+        *(
             f"Of the {row['things']} things in {row['split']}, {row['of them in training questions']} occur in training "
             f"questions; so do {row['of them in names of training']} words of their names."
-        )
+            for row in shared
+        ),
+    ]
     return " ".join(sentences)
 
 

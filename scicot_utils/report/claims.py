@@ -9,15 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from scicot_utils.recipe import MAIN, Recipe, Settings
-from scicot_utils.report.differences import (
-    DIRECTIONS,
-    HEADLINE,
-    MIN_SEEDS,
-    direction,
-    of_pairs,
-    points,
-    would_settle,
-)
+from scicot_utils.report.differences import DIRECTIONS, HEADLINE, MIN_SEEDS, direction, of_pairs, points, would_settle
 from scicot_utils.report.results import where
 from scicot_utils.report.style import Table, arm_name, distinct, percent, plural
 from scicot_utils.tables import Row
@@ -200,7 +192,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     if recipe.plumbing:
         return f"This recipe only checks the pipeline, so there are no results: {recipe.plumbing}"
     sentences = []
-    for row in [row for pair in HEADLINE[:2] for row in of_pairs(comparisons, [pair])]:
+    for row in of_pairs(comparisons, HEADLINE[:2]):
         arms = (row["first"], row["second"])
         first, second = (f"{arm_name(arm)} with {percent(_mean(recipe, frame, arm, row['measure']))}" for arm in arms)
         stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"

@@ -241,12 +241,9 @@ class Stack:
         return "\n\n".join(map(repr, self.parts))
 
 
-SCORE_COLUMNS = ("arm", "split", "metric", "value", "low", "high", "n")
-
-
 def scores(rows: Sequence[Row]) -> Stack:
     """Rows of `scoring.evaluate` for reading; those of single forms of question (`generated:can_do`) are folded."""
-    shown = [{name: row[name] for name in SCORE_COLUMNS} for row in rows]
+    shown = [{name: row[name] for name in ("arm", "split", "metric", "value", "low", "high", "n")} for row in rows]
     overall, by_form = ([row for row in shown if (":" in row["metric"]) == of_form] for of_form in (False, True))
     folded = [Details("By form of question", Table(by_form, "{:.3f}"))] if by_form else []
     return Stack([Table(overall, "{:.3f}"), *folded])

@@ -24,17 +24,9 @@ def full_run(
     """
     samples = settings.samples if settings.temperature else 1
     completions = samples * sum(row["split"] in settings.teacher_splits.split(",") for row in questions)
-    own = [
-        {
-            "variant": variant,
-            "prompt": name,
-            "completions": completions,
-            "alike": True,
-            "asked": name == settings.prompt,
-        }
-        for name in compared
-    ]
-    return own + [plan | {"asked": True} for plan in variants_ask(planned, settings, questions)]
+    own = {"variant": variant, "completions": completions, "alike": True}
+    plans = [own | {"prompt": name, "asked": name == settings.prompt} for name in compared]
+    return plans + [plan | {"asked": True} for plan in variants_ask(planned, settings, questions)]
 
 
 def cost_text(costs: Sequence[tuple[float, float, float]], prompt: str) -> str:
