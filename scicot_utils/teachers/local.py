@@ -12,14 +12,7 @@ import time
 from concurrent.futures import Future
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    LogitsProcessor,
-    LogitsProcessorList,
-)
+import transformers
 
 from scicot_utils import hub, paths
 from scicot_utils.cache import Response
@@ -40,12 +33,14 @@ class Local(Teacher):
     def __init__(self, settings: Settings):
         try:
             source = hub.folder(paths.source(settings.teacher_model))
-            config = AutoConfig.from_pretrained(source)
-            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            config = transformers.AutoConfig.from_pretrained(source)
+            kind = (
+                transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+            )
             model, report = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True)
             if missing := sorted(report["missing_keys"]):
                 raise ValueError(f"{len(missing)} of its weights, such as {missing[0]}, are not in its files")
-            self._tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(source, padding_side="left")
         except (OSError, ValueError, KeyError) as error:
             raise TeacherError(
                 f"teacher_model '{settings.teacher_model}' cannot be read as a transformers model ({one_line(error)}); "
@@ -74,9 +69,7 @@ class Local(Teacher):
         self._gathering, self._answering = threading.Lock(), threading.Lock()
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        """Wait for a batch and answer the prompt in it. Raises PermanentError if the prompt is too long for the model,
-        and TeacherError if the batch fails.
-        """
+        """Answer in a batch. Raises PermanentError for a prompt too long, TeacherError if the batch fails."""
         ids = self._ids(prompt)
         length = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
         if self._room and length > self._room:
@@ -134,7 +127,7 @@ class Local(Teacher):
                 do_sample=False,
                 num_beams=1,
                 pad_token_id=self._tokenizer.pad_token_id,
-                logits_processor=LogitsProcessorList(processors),
+                logits_processor=transformers.LogitsProcessorList(processors),
             ).cpu()
         completions = output[:, 1 if self._seq2seq else inputs.shape[1] :]
         ends = self._model.generation_config.eos_token_id
@@ -149,7 +142,7 @@ class Local(Teacher):
         return Response(text, "length" if end is None else "stop", len(ids), count, 0.0, now(), thinking)
 
 
-class _Draw(LogitsProcessor):
+class _Draw(transformers.LogitsProcessor):
     """Sampling as a greedy choice: the largest of logits / T + Gumbel noise is a draw from softmax(logits / T)."""
 
     def __init__(self, seeds: list[int], temperature: float):
