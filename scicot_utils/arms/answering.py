@@ -75,9 +75,7 @@ class OneStudent:
         return " and ".join(mapping.notation for mapping in self.maps)
 
     def answers(self, student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-        """Predictions: what the student writes for its first mapping, or, where another one is to answer from a
-        rationale, in two passes.
-        """
+        """Predictions by its first mapping, or in two passes where it learned to answer from a rationale."""
         if ANSWER_FROM in self.maps:
             return chaining(student, questions, settings)
         inputs = [self.maps[0].input(question, "", settings) for question in questions]
@@ -139,9 +137,7 @@ def _predict(
     form: OutputFormat,
     rationales: Sequence[Row] | None = None,
 ) -> list[Row]:
-    """Predictions from what the student writes after `inputs`, in outputs of this form. `rationales` are those that the
-    inputs hold. If None, each output has its own.
-    """
+    """Predictions from what the student writes after `inputs`. `rationales`: those in them; None: each output's own."""
     outputs = write_texts(student, inputs, settings, stop=form.tail)
     if rationales is None:
         rationales = [{"text": form.split(output.text)[0], "truncated": False} for output in outputs]
@@ -262,9 +258,7 @@ def score_options(
     *,
     ends: bool,
 ) -> list[list[float]]:
-    """Summed log-likelihood (nats) of every option of every question, given its input and its lead. `ends`: with EOS.
-    [] for a question with an open answer.
-    """
+    """Summed log-likelihood (nats) of every option after its input and lead. `ends`: with EOS. [] for open answers."""
     rows = [(text, lead, option) for text, lead, texts in zip(inputs, leads, options, strict=True) for option in texts]
     if not rows:  # open answers: there is nothing to rank
         return [[] for _ in options]

@@ -20,12 +20,10 @@ class ArmError(ScicotError):
 
 @dataclass(frozen=True)
 class InputTarget:
-    """One mapping that a student learns. `input` builds the text to read from (question, rationale, settings); `target`
-    builds the text to write. `notation` is the mapping in short.
-    """
+    """One mapping that a student learns, `notation` in short: the texts to read (`input`) and to write (`target`)."""
 
     notation: str
-    input: Callable[[Row, str, Settings], str]
+    input: Callable[[Row, str, Settings], str]  # (question, rationale, settings) → text
     target: Callable[[str, str], str]  # (rationale, answer) → text
 
 
@@ -114,9 +112,7 @@ def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], sett
 
 
 def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[tuple[Row, str]]]:
-    """The training set in `crossfit_folds` parts. All rationales of a question are in the same part. Raises ArmError if
-    there are fewer questions than parts.
-    """
+    """The training set in `crossfit_folds` parts, a question in one only. Raises ArmError for fewer questions."""
     ids = list(dict.fromkeys(question["id"] for question, _ in examples))
     random.Random(settings.question_seed).shuffle(ids)
     if len(ids) < settings.crossfit_folds:
