@@ -205,9 +205,7 @@ def pivot(rows: Sequence[Row], head: str, corner: str) -> list[Row]:
 
 
 def wide(rows: Iterable[Row], index: Sequence[str], head: str, cell: str, missing: object = None) -> list[Row]:
-    """A row for each combination of `index`, a column for each value of `head`, in the order in which they come, and
-    the values of `cell` in the cells; where there is none stands `missing`.
-    """
+    """A row for each `index`, a column for each value of `head`, as they come, with values of `cell` or `missing`."""
     frame = pd.DataFrame(rows, dtype=object)
     cells = frame.pivot_table(cell, index, head, aggfunc="first", sort=False)[list(frame[head].unique())]
     return cells.where(cells.notna(), missing).reset_index().to_dict("records")
