@@ -85,7 +85,7 @@ class OneStudent:
 ONE_STUDENT = {
     "answer_only": OneStudent((ANSWER,)),  # vanilla fine-tuning (Ho et al., section 4)
     "rationale_answer": OneStudent((BOTH,), RATIONALE_FIRST),  # Fine-tune-CoT (Ho et al., section 3.1)
-    "answer_rationale": OneStudent((REVERSED,), RATIONALE_LAST),  # it shapes training and is never written at test
+    "answer_rationale": OneStudent((REVERSED,), RATIONALE_LAST),  # its rationale is never written at test
     # Distilling step-by-step (Hsieh et al. 2023, arXiv 2305.02301), both tasks weighing alike
     "multitask": OneStudent((ANSWER, RATIONALE), weigh="pair"),
     # Sci-CoT's two stages in one model of half the parameters

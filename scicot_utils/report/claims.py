@@ -188,7 +188,7 @@ def headline(recipe: Recipe, frame: pd.DataFrame, comparisons: Sequence[Row], se
     if recipe.plumbing:
         return f"This recipe only checks the pipeline, so there are no results: {recipe.plumbing}"
     sentences = []
-    for row in of_pairs(comparisons, HEADLINE[:2]):
+    for row in [row for pair in HEADLINE[:2] for row in of_pairs(comparisons, [pair])]:
         arms = (row["first"], row["second"])
         first, second = (f"{arm_name(arm)} with {percent(_mean(recipe, frame, arm, row['measure']))}" for arm in arms)
         stands = f"is {direction(row, settings)}" if row["seeds"] >= MIN_SEEDS else "against"
