@@ -579,7 +579,7 @@ def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
     (tmp_path / "mine.yaml").write_text(PLANNED)
     planned = recipe.load(str(tmp_path / "mine.yaml"))
     questions = [row | {"split": "train"} for row in rows(4)] + [row | {"split": "test"} for row in rows(6)[4:]]
-    plans = teachers.variants_ask(planned, planned.settings(), questions)
+    plans = teachers.full_run(planned, planned.settings(), questions, [], "main")
     assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in plans] == [
         ("more", "zero_shot_cot_one_call", 12, True),
         ("most", "zero_shot_cot_one_call", 8, True),
@@ -599,9 +599,8 @@ def test_a_full_run_asks_its_own_prompt_and_only_compares_the_others(tmp_path):
     assert own == [("main", "zero_shot_cot", 12, False), ("main", "zero_shot_cot_one_call", 12, True)]
     greedy = teachers.full_run(planned, planned.settings(), questions, prompts_compared, "main")
     assert greedy[0]["completions"] == 4, "greedy samples are asked once"
-    assert greedy[2:] == [
-        plan | {"asked": True} for plan in teachers.variants_ask(planned, planned.settings(), questions)
-    ]
+    assert greedy[2:] == teachers.full_run(planned, planned.settings(), questions, [], "main")
+    assert all(row["asked"] for row in greedy[2:])
 
 
 def test_the_cost_of_a_full_run_is_the_sum_of_its_parts_and_unknown_with_one_that_is():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scicot_utils import prompts, students
-from scicot_utils.arms.learned import ANSWER, ANSWER_FROM, BOTH, RATIONALE, REVERSED, InputTarget, stage2_input
+from scicot_utils.arms.learned import ANSWER, ANSWER_FROM, BOTH, RATIONALE, REVERSED, InputTarget
 from scicot_utils.recipe import Settings
 from scicot_utils.tables import Row
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:  # importing them loads torch, which notebooks without a stude
 class OutputFormat:
     """Where a student's output holds its answer: `split` divides the output into (rationale, answer).
 
-    `cue`: the mark after which Fine-tune-CoT's own reading looks for the answer in the whole output. If empty, that
-    reading uses the answer part only.
+    Options are scored where they stood in training: after `lead`, filled with the student's own rationale, and before
+    `tail`, at which generation stops. `cue`: the mark after which Fine-tune-CoT's own reading looks for the answer in
+    the whole output. If empty, that reading uses the answer part only.
     """
 
     split: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    lead: str = ""
+    tail: str = ""
     cue: str = ""
 
     def read(self, question: Row, text: str, reading: str) -> str:
@@ -48,78 +51,52 @@ class OutputFormat:
         return prompts.read_by(question, self.split(text)[1])
 
 
+ARROW = prompts.ARROW.strip()
+ANSWER_ONLY = OutputFormat()
+RATIONALE_FIRST = OutputFormat(prompts.split_rationale_answer, lead=f"{{}} {ARROW}", cue=ARROW)
+RATIONALE_LAST = OutputFormat(prompts.split_answer_rationale, tail=ARROW)
+
+
 @dataclass(frozen=True)
 class OneStudent:
-    """An arm with one student: the mappings that it learns (`maps`), and how it answers.
+    """An arm with one student: the mappings that it learns (`maps`), and the form of what it writes for the first.
 
-    `answers`: (student, questions, settings) → predictions. `weigh`: what has equal weight in the loss of a batch.
-    `token`: every target token. `pair`: every pair, so that the long targets of one mapping do not outweigh the short
-    ones of another.
+    `weigh`: what has equal weight in the loss of a batch. `token`: every target token. `pair`: every pair, so that the
+    long targets of one mapping do not outweigh the short ones of another.
     """
 
     maps: tuple[InputTarget, ...]
-    answers: Callable[[Student, Sequence[Row], Settings], list[Row]]
-    source: str
+    output: OutputFormat = ANSWER_ONLY
     weigh: str = "token"
-    output: OutputFormat = OutputFormat()
 
     @property
     def learns(self) -> str:
         """The learned mappings in words, such as `Q → A and Q → R`."""
         return " and ".join(mapping.notation for mapping in self.maps)
 
+    def answers(self, student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
+        """Predictions by its first mapping, or in two passes where it learned to answer from a rationale."""
+        if ANSWER_FROM in self.maps:
+            return chaining(student, questions, settings)
+        inputs = [self.maps[0].input(question, "", settings) for question in questions]
+        return _predict(student, questions, inputs, settings, self.output)
 
-def writing(
-    mapping: InputTarget, form: OutputFormat, lead: str = "{}", tail: str = ""
-) -> Callable[[Student, Sequence[Row], Settings], list[Row]]:
-    """Return a function that answers by generating what `mapping` taught, in outputs of this form.
 
-    Options are scored where they stood in training: after `lead`, filled with the student's own rationale, and before
-    `tail`. Generation stops at `tail`, unless it is empty.
-    """
-
-    def answers(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
-        inputs = [mapping.input(question, "", settings) for question in questions]
-        return _predict(student, questions, inputs, settings, form, lead=lead, tail=tail)
-
-    return answers
+ONE_STUDENT = {
+    "answer_only": OneStudent((ANSWER,)),  # vanilla fine-tuning (Ho et al., section 4)
+    "rationale_answer": OneStudent((BOTH,), RATIONALE_FIRST),  # Fine-tune-CoT (Ho et al., section 3.1)
+    "answer_rationale": OneStudent((REVERSED,), RATIONALE_LAST),  # its rationale is never written at test
+    # Distilling step-by-step (Hsieh et al. 2023, arXiv 2305.02301), both tasks weighing alike
+    "multitask": OneStudent((ANSWER, RATIONALE), weigh="pair"),
+    # Sci-CoT's two stages in one model of half the parameters
+    "two_stage_shared": OneStudent((RATIONALE, ANSWER_FROM), weigh="pair"),
+}
 
 
 def chaining(student: Student, questions: Sequence[Row], settings: Settings) -> list[Row]:
     """Predictions in two passes of one student: it writes a rationale, then answers from it."""
     outputs = write_rationales(student, questions, settings)
     return answer_from(student, questions, generations(questions, outputs), settings)
-
-
-ANSWER_ONLY = OutputFormat()
-RATIONALE_FIRST = OutputFormat(prompts.split_rationale_answer, cue=prompts.ARROW.strip())
-RATIONALE_LAST = OutputFormat(prompts.split_answer_rationale)
-writing_the_answer = writing(ANSWER, ANSWER_ONLY)
-
-ONE_STUDENT = {
-    "answer_only": OneStudent((ANSWER,), writing_the_answer, "vanilla fine-tuning (Ho et al., section 4)"),
-    "rationale_answer": OneStudent(
-        (BOTH,),
-        writing(BOTH, RATIONALE_FIRST, lead=f"{{}}{prompts.ARROW}".rstrip()),  # `score` adds the space
-        "Fine-tune-CoT (Ho et al., section 3.1)",
-        output=RATIONALE_FIRST,
-    ),
-    "answer_rationale": OneStudent(
-        (REVERSED,),
-        writing(REVERSED, RATIONALE_LAST, tail=prompts.ARROW.strip()),
-        "rationale after the answer: it shapes training and is never written at test",
-        output=RATIONALE_LAST,
-    ),
-    "multitask": OneStudent(
-        (ANSWER, RATIONALE),
-        writing_the_answer,
-        "Distilling step-by-step (Hsieh et al. 2023, arXiv 2305.02301), both tasks weighing alike",
-        weigh="pair",
-    ),
-    "two_stage_shared": OneStudent(
-        (RATIONALE, ANSWER_FROM), chaining, "Sci-CoT's two stages in one model of half the parameters", weigh="pair"
-    ),
-}
 
 
 def maps_of(arm: str) -> tuple[InputTarget, ...]:
@@ -148,8 +125,8 @@ def write_rationales(student: Student, questions: Sequence[Row], settings: Setti
 def answer_from(student: Student, questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[Row]:
     """Inference of stage 2: predictions from questions and their rationales, rows with `text` and `truncated`."""
     rows = zip(questions, rationales, strict=True)
-    inputs = [stage2_input(question, rationale["text"], settings) for question, rationale in rows]
-    return _predict(student, questions, inputs, settings, ANSWER_ONLY, rationales=rationales, lead="")
+    inputs = [ANSWER_FROM.input(question, rationale["text"], settings) for question, rationale in rows]
+    return _predict(student, questions, inputs, settings, ANSWER_ONLY, rationales)
 
 
 def _predict(
@@ -158,23 +135,18 @@ def _predict(
     inputs: Sequence[str],
     settings: Settings,
     form: OutputFormat,
-    *,
     rationales: Sequence[Row] | None = None,
-    lead: str = "{}",
-    tail: str = "",
 ) -> list[Row]:
-    """Predictions from what the student writes after `inputs`. `lead` and `tail` are those of `writing`; `rationales`
-    are those that the inputs hold. If None, each output has its own.
-    """
-    outputs = write_texts(student, inputs, settings, stop=tail)
+    """Predictions from what the student writes after `inputs`. `rationales`: those in them; None: each output's own."""
+    outputs = write_texts(student, inputs, settings, stop=form.tail)
     if rationales is None:
         rationales = [{"text": form.split(output.text)[0], "truncated": False} for output in outputs]
-    leads, answer_format = [lead.format(row["text"]) for row in rationales], settings.answer_format
+    leads, answer_format = [form.lead.format(row["text"]) for row in rationales], settings.answer_format
     options = [
-        [f"{prompts.write_answer(row, label, answer_format)} {tail}".strip() for label in row["choices"]["label"]]
+        [f"{prompts.write_answer(row, label, answer_format)} {form.tail}".strip() for label in row["choices"]["label"]]
         for row in questions
     ]
-    scores = score_options(student, inputs, leads, options, settings, ends=not tail)
+    scores = score_options(student, inputs, leads, options, settings, ends=not form.tail)
     spelled = spelling(student, questions).questions
     return [
         prediction(
@@ -286,9 +258,7 @@ def score_options(
     *,
     ends: bool,
 ) -> list[list[float]]:
-    """Summed log-likelihood (nats) of every option of every question, given its input and its lead. `ends`: with EOS.
-    [] for a question with an open answer.
-    """
+    """Summed log-likelihood (nats) of every option after its input and lead. `ends`: with EOS. [] for open answers."""
     rows = [(text, lead, option) for text, lead, texts in zip(inputs, leads, options, strict=True) for option in texts]
     if not rows:  # open answers: there is nothing to rank
         return [[] for _ in options]

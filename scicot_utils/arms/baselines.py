@@ -38,24 +38,18 @@ def untrained(questions: Sequence[Row], train: Sequence[Row], seed: int) -> dict
 
     choose: dict[str, Callable[[Row], str]] = {
         "random": lambda row: rng.choice(row["choices"]["label"]),
-        "majority_label": lambda row: row["choices"]["label"][
-            min(prompts.LETTERS.index(favourite), len(row["choices"]["label"]) - 1)
-        ],
+        "majority_label": lambda row: row["choices"]["label"][: prompts.LETTERS.index(favourite) + 1][-1],
         "longest_option": lambda row: best(row, (len(text) for text in row["choices"]["text"])),
         "shortest_option": lambda row: best(row, (-len(text) for text in row["choices"]["text"])),
         "frequent_answer": lambda row: best(row, (right_counts[text.lower()] for text in row["choices"]["text"])),
-        "word_overlap": lambda row: (
-            rationales.overlap_choice(row, row["question"]) or rng.choice(row["choices"]["label"])
-        ),
+        "word_overlap": lambda row: rationales.overlap_choice(row, row["question"]) or choose["random"](row),
         "bag_of_words": lambda row: best(row, bag_scores(row)),
     }
     return {name: [choice(row, pick(row)) for row in questions] for name, pick in choose.items()}
 
 
 def _untrained_open(questions: Sequence[Row], train: Sequence[Row], rng: random.Random) -> dict[str, list[Row]]:
-    """Baselines for open answers: the most frequent training answer and, if only a few answers are possible, a random
-    one of them.
-    """
+    """For open answers: the most frequent training answer and, if only a few are possible, a random one of them."""
     counts = Counter(row["answer"] for row in train)
     most_frequent = min(counts, key=lambda answer: (-counts[answer], answer)) if counts else ""
     predictions = {"frequent_answer": [choice(row, most_frequent) for row in questions]}

@@ -20,12 +20,10 @@ class ArmError(ScicotError):
 
 @dataclass(frozen=True)
 class InputTarget:
-    """One mapping that a student learns. `input` builds the text to read from (question, rationale, settings); `target`
-    builds the text to write. `notation` is the mapping in short.
-    """
+    """One mapping that a student learns, `notation` in short: the texts to read (`input`) and to write (`target`)."""
 
     notation: str
-    input: Callable[[Row, str, Settings], str]
+    input: Callable[[Row, str, Settings], str]  # (question, rationale, settings) → text
     target: Callable[[str, str], str]  # (rationale, answer) → text
 
 
@@ -34,18 +32,17 @@ def template(settings: Settings) -> StudentTemplate:
     return prompts.STUDENT_TEMPLATES[settings.template]
 
 
-def stage2_input(question: Row, rationale: str, settings: Settings) -> str:
-    """What a stage 2 student reads: question and rationale, in the order that the recipe declares."""
-    return template(settings).ask_answer_from(question, rationale, settings.stage2_order)
-
-
 ANSWER = InputTarget("Q → A", lambda row, _, settings: template(settings).ask_answer(row), lambda _, answer: answer)
 RATIONALE = InputTarget(
     "Q → R", lambda row, _, settings: template(settings).ask_rationale(row), lambda rationale, _: rationale
 )
 BOTH = InputTarget("Q → R A", RATIONALE.input, prompts.write_rationale_answer)
 REVERSED = InputTarget("Q → A R", ANSWER.input, prompts.write_answer_rationale)
-ANSWER_FROM = InputTarget("Q + R → A", stage2_input, ANSWER.target)
+ANSWER_FROM = InputTarget(
+    "Q + R → A",
+    lambda row, rationale, settings: template(settings).ask_answer_from(row, rationale, settings.stage2_order),
+    ANSWER.target,
+)
 
 
 def training_examples(questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[tuple[Row, str]]:
@@ -115,9 +112,7 @@ def pairs(maps: Iterable[InputTarget], examples: Sequence[tuple[Row, str]], sett
 
 
 def folds(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[list[tuple[Row, str]]]:
-    """The training set in `crossfit_folds` parts. All rationales of a question are in the same part. Raises ArmError if
-    there are fewer questions than parts.
-    """
+    """The training set in `crossfit_folds` parts, a question in one only. Raises ArmError for fewer questions."""
     ids = list(dict.fromkeys(question["id"] for question, _ in examples))
     random.Random(settings.question_seed).shuffle(ids)
     if len(ids) < settings.crossfit_folds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,15 +56,11 @@ def train(
     `folder`: for the trainer's own files. `weigh`: as in `OneStudent`. `validation`: the pairs that choose the
     checkpoint, see `chosen_on`.
     """
-    keys = {key: getattr(settings, key) for key in FINE_TUNE_KEYS} | {"steps": steps_of(len(training_pairs), settings)}
+    keys = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
+    keys["steps"] = settings.steps or settings.epochs * ceil(len(training_pairs) / settings.batch_size)
     return students.fine_tune(
         student, training_pairs, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **keys
     )
-
-
-def steps_of(pairs: int, settings: Settings) -> int:
-    """Optimiser steps for this number of training pairs. The last batch of an epoch may be smaller."""
-    return settings.steps or settings.epochs * -(-pairs // settings.batch_size)
 
 
 def crossfit(

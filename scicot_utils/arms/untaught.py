@@ -44,9 +44,7 @@ NEXT = "\nQ:"  # where a student goes on with another question
 
 
 def draw_exemplars(examples: Sequence[tuple[Row, str]], settings: Settings) -> list[tuple[Row, str]]:
-    """`shots` training examples as (question, rationale), the same for every question, drawn with `question_seed`.
-    Raises ArmError if there are fewer.
-    """
+    """`shots` training examples, the same for every question, by `question_seed`. Raises ArmError for fewer."""
     if settings.shots > len(examples):
         raise ArmError(f"shots: found {settings.shots}, allowed: at most {len(examples)}, the training examples")
     return random.Random(f"{settings.question_seed}/shots").sample(list(examples), settings.shots)

@@ -68,17 +68,14 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     by = ["arm", "metric"]
     measured = [part for _, part in where(test, metric=MEASURES).groupby(by)]
     over = pd.concat(over_seeds(part, by, first=["parameters", "low", "high"]) for part in measured)
+    over = in_order(over).join(rates, on="arm").rename(columns={"metric": "scoring", "min": "least", "max": "greatest"})
     over_questions = f"over questions (seed {test['seed'].iloc[0]})"
-    rows = [
-        {"arm": arm_name(row["arm"]), "scoring": row["metric"], "parameters": row["parameters"], "mean": row["mean"]}
-        | {"seeds": row["seeds"], "least": row["min"], "greatest": row["max"], "sd": row["sd"]}
-        | {"low": row["low"], "high": row["high"], "over seeds": interval(row["min"], row["max"])}
-        | {over_questions: interval(row["low"], row["high"]), "n": row["n"]}
-        | rates.loc[row["arm"]].to_dict()
-        for row in in_order(over).to_dict("records")
-    ]
+    for name, low, high in (("over seeds", "least", "greatest"), (over_questions, "low", "high")):
+        over[name] = list(map(interval, over[low], over[high]))
+    columns = ["arm", "scoring", "parameters", "mean", "seeds", "least", "greatest", "sd", "low", "high"]
+    columns += ["over seeds", over_questions, "n", "unparsed", "truncated"]
     show = ["arm", "scoring", "parameters", "mean", "over seeds", over_questions, "unparsed", "truncated"]
-    return Table(rows, "{:.3f}", show)
+    return Table(over.assign(arm=over["arm"].map(arm_name))[columns].to_dict("records"), "{:.3f}", show)
 
 
 def test_in_forms_of_transfer(frame: pd.DataFrame) -> pd.DataFrame:

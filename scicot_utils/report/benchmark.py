@@ -29,19 +29,11 @@ def split_sizes(
     for split in tasks.splits_of(read):
         labels = [row["choices"]["label"] for row in read if row["split"] == split]
         options = sorted(Counter(map(len, labels)).items())
-        sizes.append(
-            {
-                "dataset": name,
-                "split": split,
-                "read": len(labels),
-                "left out": left_out.get(split, 0),
-                "duplicates removed": numbers_removed[split],
-                "used": numbers_used[split],
-                "in the paper": tasks.task(name).published.get(split),
-                "options": ", ".join(f"{n} × {count} options" for count, n in options if count),
-                "labelled 1–5": sum(of_question[:1] == ["1"] for of_question in labels),
-            }
-        )
+        row = {"dataset": name, "split": split, "read": len(labels), "left out": left_out.get(split, 0)}
+        row |= {"duplicates removed": numbers_removed[split], "used": numbers_used[split]}
+        row |= {"in the paper": tasks.task(name).published.get(split)}
+        row |= {"options": ", ".join(f"{n} × {count} options" for count, n in options if count)}
+        sizes.append(row | {"labelled 1–5": sum(of_question[:1] == ["1"] for of_question in labels)})
     return sizes
 
 
@@ -56,16 +48,13 @@ def near_duplicate_counts(name: str, rows: Sequence[Row], pairs: Sequence[Row]) 
     counts = []
     for split in tasks.splits_of(rows)[1:]:
         of_split = [pair for pair in pairs if pair["split"] == split]
-        counts.append(
-            {
-                "dataset": name,
-                "split": split,
-                "n": sum(row["split"] == split for row in rows),
-                "questions with a near-duplicate in train": len({pair["other"] for pair in of_split}),
-                "pairs": len(of_split),
-                "of them with the same answer": sum(pair["answer shared"] for pair in of_split),
-            }
-        )
+        count = {"dataset": name, "split": split, "n": sum(row["split"] == split for row in rows)}
+        count |= {"questions with a near-duplicate in train": len({pair["other"] for pair in of_split})}
+        count |= {
+            "pairs": len(of_split),
+            "of them with the same answer": sum(pair["answer shared"] for pair in of_split),
+        }
+        counts.append(count)
     return counts
 
 
@@ -148,12 +137,12 @@ def questions_summary(
         *(f"{name}: {in_splits(rows)}." for name, rows in used.items()),
         f"Of {len(fair)} results of untrained baselines, {len(fair) - len(beyond)} are not distinguishable from "
         + (f"chance; the others: {', '.join(beyond)}." if beyond else "chance."),
-    ]
-    for row in shared:
-        sentences.append(
+        *(
             f"Of the {row['things']} things in {row['split']}, {row['of them in training questions']} occur in training "
             f"questions; so do {row['of them in names of training']} words of their names."
-        )
+            for row in shared
+        ),
+    ]
     return " ".join(sentences)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from math import ceil, floor, hypot, log10
 
 import matplotlib.pyplot as plt
@@ -251,7 +250,18 @@ def would_settle(row: Row, settings: Settings) -> str:
     a chance of POWER, that it is not zero, after the same correction, or that it is within the margin. The error over
     questions shrinks with their number, if their right answers are others, that over seeds with theirs.
     """
-    enough = partial(_enough, row, settings)
+
+    def enough(size: float, seeds: int) -> bool:
+        """Whether `size` times the questions and so many seeds would settle it."""
+        errors = {"error questions": row["error questions"] / size**0.5}
+        errors["error seeds"] = row["error seeds"] * (row["seeds"] / seeds) ** 0.5
+        larger = row | errors | {"groups": row["groups"] * size, "seeds": seeds}
+        df, error = scoring.tested(larger, settings.confidence)["df"], hypot(*errors.values())
+        difference, alpha = abs(row["difference"]), 1 - settings.confidence
+        not_zero = (stats.t.isf(alpha / 2 / row["comparisons"], df) + stats.norm.ppf(POWER)) * error
+        within = (stats.t.isf(alpha / 2, df) + stats.norm.ppf((1 + POWER) / 2)) * error
+        return difference >= not_zero or settings.margin - difference >= within
+
     if enough(1.0, row["seeds"]):
         return "as many further test questions and seeds"
     sizes = [1.1**step for step in range(1, 90)]  # up to some five thousand times as many
@@ -262,18 +272,6 @@ def would_settle(row: Row, settings: Settings) -> str:
         ways.append(f"about {seeds} seeds")
     both = next((size for size in sizes if enough(size, ceil(row["seeds"] * size))), sizes[-1])
     return " or ".join(ways) or f"{_more_questions(row['n'] * both)} and {ceil(row['seeds'] * both)} seeds"
-
-
-def _enough(row: Row, settings: Settings, size: float, seeds: int) -> bool:
-    """Whether `size` times the questions and so many seeds would settle it, with a chance of POWER."""
-    errors = {"error questions": row["error questions"] / size**0.5}
-    errors["error seeds"] = row["error seeds"] * (row["seeds"] / seeds) ** 0.5
-    larger = row | errors | {"groups": row["groups"] * size, "seeds": seeds}
-    df, error = scoring.tested(larger, settings.confidence)["df"], hypot(*errors.values())
-    difference, alpha = abs(row["difference"]), 1 - settings.confidence
-    not_zero = (stats.t.isf(alpha / 2 / row["comparisons"], df) + stats.norm.ppf(POWER)) * error
-    within = (stats.t.isf(alpha / 2, df) + stats.norm.ppf((1 + POWER) / 2)) * error
-    return difference >= not_zero or settings.margin - difference >= within
 
 
 def _more_questions(number: float) -> str:

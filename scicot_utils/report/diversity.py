@@ -82,13 +82,10 @@ def reference_summary(rows: Sequence[Row], lines: Lines, arm: str) -> str:
 def tasks_of_the_paper(frame: pd.DataFrame) -> list[Row]:
     """The tasks with published figures: what is answered, the paper's sizes, where the questions come from."""
     return [
-        {
-            "task": name,
-            "answers": task_entry(name).answers.replace("_", " or "),
-            **{f"{split}, paper's": task_entry(name).published.get(split) for split in ("train", "test")},
-            "questions": task_entry(name).source,
-        }
-        for name in dict.fromkeys(frame["task"])
+        {"task": name, "answers": task.answers.replace("_", " or ")}
+        | {f"{split}, paper's": task.published.get(split) for split in ("train", "test")}
+        | {"questions": task.source}
+        for name, task in ((name, task_entry(name)) for name in frame["task"].unique())
     ]
 
 

@@ -84,7 +84,7 @@ def ablation_figure(frame: pd.DataFrame, *, key: str, common: str = "") -> Pictu
             look = {"color": colour, "marker": marker, "label": label}
             if numeric:
                 panel.fill_between(positions, low, high, color=colour, alpha=0.2, lw=0)
-                panel.plot(positions, mean, ls=line, **look)
+                panel.plot(positions, mean, ls=line, lw=2, **look)
             else:
                 draw_interval(panel, values, positions, upright=True, **look)
             if measure == "generated":
@@ -129,7 +129,7 @@ def orders_figure(rows: list[Row]) -> Picture:
     for row in rows:
         arm, panel, accuracies = ARMS[row["arm"]], axes[measures.index(row["scoring"])], _by_position(row)
         heights = [100 * accuracy for accuracy in accuracies.values()]
-        panel.plot([*accuracies], heights, "o-", color=arm.colour, label=arm.name)
+        panel.plot([*accuracies], heights, "o-", lw=2, color=arm.colour, label=arm.name)
     legend_below(figure)
     return Picture(figure, f"Accuracy by position of the right option. {orders_summary(rows)}")
 

@@ -143,28 +143,20 @@ def explorer_data(
     rationale, or '') and `answers`, one an arm. `answers`: of `results.first_answers`.
     """
     teacher = first_rationales(recipe, dataset)
-    return {
-        "recipe": recipe.name,
-        "dataset": dataset,
-        "seed": recipe.seeds[0],
-        "arms": [arm_name(arm) for arm in answers],
-        "questions": [
-            {
-                "id": row["id"],
-                "form": row["group"],
-                "question": visible(row["question"]),
-                "options": [
-                    [prompts.letter(row, label), visible(text)]
-                    for label, text in zip(row["choices"]["label"], row["choices"]["text"], strict=True)
-                ],
-                "gold": _letter(row, row["answer"]),
-                "teacher": visible(teacher.get(row["id"], "")),
-                "answers": [_answer(recipe, arm, row, by_id[row["id"]]) for arm, by_id in answers.items()],
-            }
-            for row in questions.values()
-            if row["split"] == "test" and all(row["id"] in by_id for by_id in answers.values())
-        ],
-    }
+    entries = [
+        {"id": row["id"], "form": row["group"], "question": visible(row["question"])}
+        | {
+            "options": [
+                [mark, visible(text)] for mark, text in zip(prompts.LETTERS, row["choices"]["text"], strict=False)
+            ]
+        }
+        | {"gold": _letter(row, row["answer"]), "teacher": visible(teacher.get(row["id"], ""))}
+        | {"answers": [_answer(recipe, arm, row, by_id[row["id"]]) for arm, by_id in answers.items()]}
+        for row in questions.values()
+        if row["split"] == "test" and all(row["id"] in by_id for by_id in answers.values())
+    ]
+    study = {"recipe": recipe.name, "dataset": dataset, "seed": recipe.seeds[0]}
+    return study | {"arms": [arm_name(arm) for arm in answers], "questions": entries}
 
 
 def _answer(recipe: Recipe, arm: str, question: Row, prediction: Row) -> Row:

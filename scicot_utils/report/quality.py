@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -29,16 +30,12 @@ def quality_of_rationales(recipe: Recipe, dataset: str, questions: Questions) ->
     rationale; NaN where there is none.
     """
     rows: list[tuple] = []
-    teachers: dict[str, dict[str, str]] = {}
-    for name, arm, variant, seed in recipe.runs():
-        if name != dataset:
-            continue
-        source = recipe.variant_at("rationales", variant)
-        if source not in teachers:
-            teachers[source] = first_rationales(recipe, dataset, source)
+    teachers_of = functools.cache(lambda source: first_rationales(recipe, dataset, source))
+    for _, arm, variant, seed in [run for run in recipe.runs() if run[0] == dataset]:
+        teachers = teachers_of(recipe.variant_at("rationales", variant))
         for row in predictions(recipe, dataset, arm, variant, seed):
             if text := row["rationale"]:
-                proof, reference = questions[row["question_id"]]["proof"], teachers[source].get(row["question_id"], "")
+                proof, reference = questions[row["question_id"]]["proof"], teachers.get(row["question_id"], "")
                 precision, recall = scoring.facts(text, proof) if proof else (None, None)
                 compared = reference and row["arm"] != "teacher"  # not against itself
                 measured = (precision, recall, scoring.rouge_l(text, reference) if compared else None)

@@ -31,11 +31,7 @@ ENVIRONMENT = (
     "commit", "modified", "scicot_utils", "platform", "processor", "cores", "memory_gib", "python", "packages",
 )  # fmt: skip
 Questions = Mapping[str, Row]  # by id
-MAY_LACK = (
-    "right with it",
-    "right without it",
-    "error seeds",
-)  # columns of numbers where there may be nothing to count
+MAY_LACK = ("right with it", "right without it", "error seeds")  # numbers where there may be nothing to count
 
 
 def collect(recipe: Recipe) -> Path:

@@ -205,9 +205,7 @@ def pivot(rows: Sequence[Row], head: str, corner: str) -> list[Row]:
 
 
 def wide(rows: Iterable[Row], index: Sequence[str], head: str, cell: str, missing: object = None) -> list[Row]:
-    """A row for each combination of `index`, a column for each value of `head`, in the order in which they come, and
-    the values of `cell` in the cells; where there is none stands `missing`.
-    """
+    """A row for each `index`, a column for each value of `head`, as they come, with values of `cell` or `missing`."""
     frame = pd.DataFrame(rows, dtype=object)
     cells = frame.pivot_table(cell, index, head, aggfunc="first", sort=False)[list(frame[head].unique())]
     return cells.where(cells.notna(), missing).reset_index().to_dict("records")
@@ -241,12 +239,9 @@ class Stack:
         return "\n\n".join(map(repr, self.parts))
 
 
-SCORE_COLUMNS = ("arm", "split", "metric", "value", "low", "high", "n")
-
-
 def scores(rows: Sequence[Row]) -> Stack:
     """Rows of `scoring.evaluate` for reading; those of single forms of question (`generated:can_do`) are folded."""
-    shown = [{name: row[name] for name in SCORE_COLUMNS} for row in rows]
+    shown = [{name: row[name] for name in ("arm", "split", "metric", "value", "low", "high", "n")} for row in rows]
     overall, by_form = ([row for row in shown if (":" in row["metric"]) == of_form] for of_form in (False, True))
     folded = [Details("By form of question", Table(by_form, "{:.3f}"))] if by_form else []
     return Stack([Table(overall, "{:.3f}"), *folded])

@@ -48,18 +48,15 @@ def ask(
     """
     jobs = [(question, sample) for question in questions for sample in range(samples)]
     with tqdm(total=len(jobs), unit="completion", mininterval=2, disable=not show_progress) as bar:
-        yield from _Run(teacher, prompt, cache, temperature, limits, bar).rows(jobs)
+        yield from _Run(Sender(teacher, cache, limits), prompt, temperature, bar).rows(jobs)
 
 
 class _Run:
     """One run of `ask`."""
 
-    def __init__(
-        self, teacher: Teacher, prompt: TeacherPrompt, cache: Cache, temperature: float, limits: Limits, bar: tqdm
-    ):
-        self.teacher, self.prompt, self.cache = teacher, prompt, cache
-        self.temperature, self.limits = temperature, limits
-        self._sender, self._bar = Sender(teacher, cache, limits), bar
+    def __init__(self, sender: Sender, prompt: TeacherPrompt, temperature: float, bar: tqdm):
+        self._sender, self.teacher, self.limits = sender, sender.teacher, sender.limits
+        self.prompt, self.temperature, self._bar = prompt, temperature, bar
         self._cached = self._failed = 0  # of the rows given out: without a new request; without a whole answer
 
     def rows(self, jobs: Iterable[tuple[Row, int]]) -> Iterator[Row]:
@@ -77,7 +74,7 @@ class _Run:
             stack.callback(pool.shutdown)
             stack.enter_context(self.teacher)
             stack.callback(self._finish, pool)
-            self.cache.closing.callback(stack.close)
+            sender.cache.closing.callback(stack.close)
             while True:
                 ahead = (MAX_PENDING if sender.proven else 1) - len(pending)  # in order, while requests go one by one
                 if not sender.stopped:

@@ -59,9 +59,7 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
 def set_aside(
     teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
 ) -> dict[str, dict[str, Any]]:
-    """Count a batch at its worst-case price and mark its requests; returns those marked, without any answered
-    meanwhile. Raises BudgetReached if it would exceed a cap.
-    """
+    """Mark a batch's unanswered requests, at their worst prices, and return them. Raises BudgetReached beyond a cap."""
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
     marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
     if marked is None:

@@ -105,10 +105,8 @@ def forget(planned: Recipe, reason: str) -> str:
         kinds = opened.kinds()
         kinds.pop("stop", None)  # whole answers, which were paid for
         if reason not in kinds:
-            allowed = (
-                ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
-            )
-            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {allowed}")
+            held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
+            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {held}")
         count = opened.forget(reason)
     with paths.forgotten(planned.name).open("a", encoding="utf-8") as log:
         log.write(f"{now()} {reason} {count}\n")

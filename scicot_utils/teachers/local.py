@@ -64,9 +64,7 @@ class Local(Teacher):
         self._gathering, self._answering = threading.Lock(), threading.Lock()
 
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
-        """Wait for a batch and answer the prompt in it. Raises PermanentError if the prompt is too long for the model,
-        and TeacherError if the batch fails.
-        """
+        """Answer in a batch. Raises PermanentError for a prompt too long, TeacherError if the batch fails."""
         ids = self._ids(prompt)
         length = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
         if self._room and length > self._room:

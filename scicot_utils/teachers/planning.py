@@ -20,21 +20,25 @@ def full_run(
     """The completions that a recipe asks, by prompt and variant: {variant, prompt, completions, alike, asked}.
 
     First, for each prompt that is `compared` in a sample, a run of `variant` with it; only that with the recipe's own
-    prompt is `asked`. Greedy samples are identical, so they are asked once. Then the rows of `variants_ask`, all asked.
+    prompt is `asked`. Greedy samples are identical, so they are asked once. Then what each variant with a paid teacher
+    asks beyond those before it; shared ones count once. `alike`: teacher, price and exemplars are such that a sample
+    asked with `settings` tells the cost of a completion with the same prompt.
     """
-    samples = settings.samples if settings.temperature else 1
+    samples, paid = settings.samples if settings.temperature else 1, settings.teacher == "openai"
     completions = samples * sum(row["split"] in settings.teacher_splits.split(",") for row in questions)
-    own = [
-        {
-            "variant": variant,
-            "prompt": name,
-            "completions": completions,
-            "alike": True,
-            "asked": name == settings.prompt,
-        }
-        for name in compared
-    ]
-    return own + [plan | {"asked": True} for plan in variants_ask(planned, settings, questions)]
+    own = {"variant": variant, "completions": completions, "alike": True}
+    plans = [own | {"prompt": name, "asked": name == settings.prompt} for name in compared]
+    seen = _requests(settings, questions) if paid else set()
+    for name in planned.variants:
+        changed = planned.settings(variant=name)
+        if changed.teacher != "openai" or planned.variant_at("teacher", name) == MAIN:
+            continue
+        if new := _requests(changed, questions) - seen:
+            seen |= new
+            alike = paid and _priced_by(changed) == _priced_by(settings)
+            plan = {"variant": name, "prompt": changed.prompt, "completions": len(new), "alike": alike}
+            plans.append(plan | {"asked": True})
+    return plans
 
 
 def cost_text(costs: Sequence[tuple[float, float, float]], prompt: str) -> str:
@@ -50,25 +54,6 @@ def cost_text(costs: Sequence[tuple[float, float, float]], prompt: str) -> str:
     return expected if usd else ""
 
 
-def variants_ask(planned: Recipe, settings: Settings, questions: list[Row]) -> list[dict[str, Any]]:
-    """The completions that variants with a paid teacher ask beyond those of `settings`; shared ones count once.
-
-    One dict per variant: variant, prompt, completions, `alike`. `alike`: teacher, price and exemplars are such that a
-    sample asked with `settings` tells the cost of a completion with the same prompt.
-    """
-    plans, seen = [], _requests(settings, questions) if settings.teacher == "openai" else set()
-    for variant in planned.variants:
-        changed = planned.settings(variant=variant)
-        if changed.teacher != "openai" or planned.variant_at("teacher", variant) == MAIN:
-            continue
-        new = _requests(changed, questions) - seen
-        seen |= new
-        if new:
-            alike = _priced_by(changed) == _priced_by(settings)
-            plans.append({"variant": variant, "prompt": changed.prompt, "completions": len(new), "alike": alike})
-    return plans
-
-
 def _requests(settings: Settings, questions: list[Row]) -> set[str]:
     """Keys of the requests; only of the first calls if the prompt takes two."""
     teacher, prompt = open_teacher(settings), prompt_of(settings, questions)
@@ -81,8 +66,6 @@ def _requests(settings: Settings, questions: list[Row]) -> set[str]:
 
 
 def _priced_by(settings: Settings) -> tuple[Any, ...]:
-    """All that determines the price of a completion, except the question and the name of the prompt."""
-    if settings.teacher != "openai":
-        return (settings.teacher,)
+    """All that determines the price of a paid completion, except the question and the name of the prompt."""
     identity = {name: value for name, value in open_teacher(settings).identity.items() if name != "seed"}
     return identity, settings.price(), settings.few_shot_examples

@@ -13,10 +13,7 @@ MAX_QUOTED = 200  # characters of a server's message that our messages repeat
 
 
 class TeacherError(ScicotError):
-    """A teacher cannot be asked: the run ends, and all answers so far are kept.
-
-    `sent`: whether the request may have been processed, and so be charged.
-    """
+    """A teacher cannot be asked: the run ends, all answers are kept. `sent`: whether the request may be charged."""
 
     def __init__(self, message: str, *, sent: bool = False):
         super().__init__(message)
@@ -24,10 +21,7 @@ class TeacherError(ScicotError):
 
 
 class TransientError(Exception):
-    """A request failed and may succeed when it is sent again.
-
-    `wait`: seconds that the server asked for. `sent`: whether it may have been processed, and so be charged.
-    """
+    """A request may succeed if sent again, `wait` seconds later if the server asked. `sent`: it may be charged."""
 
     def __init__(self, message: str, *, wait: float = 0.0, sent: bool = False):
         super().__init__(message)
@@ -105,8 +99,6 @@ FINISHES = {  # as servers and their libraries write them, in lower case → as 
 
 
 def finished(reason: object) -> str:
-    """A server's finish reason in the terms of the completions table, in any case and with or without the name of its
-    type before it (`FinishReason.STOP`); `unfinished` for an unknown one.
-    """
+    """A server's finish reason in the terms of the completions table, also as `FinishReason.STOP`; or `unfinished`."""
     word = reason.strip().lower().rpartition(".")[2] if isinstance(reason, str) else ""
     return FINISHES.get(word.removeprefix("finish_reason_"), "unfinished")

@@ -201,17 +201,14 @@ class Sender:
         self.usd = None if None in (usd, self.usd) else self.usd + usd
 
     def _reserve(self, worst: float | None) -> float:
-        """USD set aside for a request: its worst, and by how much one has exceeded that.
-
-        BudgetReached at a cap. While others are in flight it waits: they will cost less than their worst.
-        """
+        """USD set aside for a request: its worst, and by how much one has exceeded it. BudgetReached at a cap."""
         limits = self.limits
         with self._state:
             while not self.cache.reserve(usd := (worst or 0.0) + self._overrun, limits.max_usd, limits.max_requests):
                 if not self.sent:
                     advice = "all answers so far are kept: raise the cap and rerun to go on"
                     raise over_budget(self.cache, limits, f"the next, at most {usd:.4f} USD", advice)
-                self._state.wait()
+                self._state.wait()  # for those in flight, which will cost less than their worst
                 self.check()
             self.sent += 1
             return usd

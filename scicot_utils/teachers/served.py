@@ -72,7 +72,7 @@ class Served(Teacher):
         self.omitted = tuple(filter(None, settings.teacher_omit.split(",")))
         if self.omitted:  # only then, so that older cache keys stay valid
             self.identity["omitted"] = settings.teacher_omit
-        self.price = settings.price()
+        self.price, self.path = settings.price(), PATHS[settings.teacher_endpoint]
         self._settings = settings
         self._stack = ExitStack()  # closes what is open inside `with`
 
@@ -134,11 +134,6 @@ class Served(Teacher):
         body[self._settings.teacher_limit_as] = self._settings.teacher_max_tokens
         sampling = {"temperature": temperature, "seed": SEEDS_APART * self._settings.teacher_seed + sample}
         return body | {name: value for name, value in sampling.items() if name not in self.omitted}
-
-    @property
-    def path(self) -> str:
-        """The path of the endpoint, such as /chat/completions."""
-        return PATHS[self._settings.teacher_endpoint]
 
     def worst(self, prompt: str) -> float | None:
         """The most that a request may cost, in USD; None at an unknown price. A token has at least one byte, a chat
