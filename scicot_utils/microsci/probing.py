@@ -30,7 +30,7 @@ def skills(
     *,
     count: int,
     stream: int | str,
-    tasks: Iterable[str] = tuple(pretraining.TASKS),
+    tasks: Iterable[str] = pretraining.TASKS,
     batch_size: int = 100,
 ) -> list[dict[str, Any]]:
     """How many new lessons of each pretraining task a student completes word for word: {task, n, right, share}.

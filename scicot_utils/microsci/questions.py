@@ -1,4 +1,4 @@
-"""Generate the questions of MicroSci: a form, what fills its slots, one right option and three near misses.
+"""Generate the questions of MicroSci: a form, what fills its gap, one right option and three near misses.
 
 All entities of a question belong to its split. Options are drawn so that they alone do not give the answer away. Where
 the same texts recur as a set of options, each text of the set is right equally often.
@@ -31,7 +31,7 @@ TEXT_FORMS = ("true_of", "classify", "home_like")  # their options are texts, no
 SHARE = 10  # an entity is the right option of at most 1 in 10 of a form's questions, or of 3 if they are few
 PATIENCE = 400  # draws without a new question after which a form counts as exhausted
 
-Drawn = tuple[tuple[str, ...], list[str]]  # (what fills the slots, the options with the right one first)
+Drawn = tuple[str, list[str]]  # (what fills the gap of the wording, the options with the right one first)
 
 
 class Rejected(Exception):
@@ -68,10 +68,10 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
         for form in tuple(remaining):
             for _ in range(PATIENCE):
                 try:
-                    slots, options = DRAWS[form](pool, rng)
+                    about, options = DRAWS[form](pool, rng)
                 except Rejected:
                     continue
-                key, gold = (form, slots, frozenset(options)), options[0]
+                key, gold = (form, about, frozenset(options)), options[0]
                 right = turns.setdefault((form, frozenset(options)), Counter())
                 fair = right[gold] == min(right[option] for option in options)
                 if form in TEXT_FORMS and entity_split not in (HELD_OUT, _split_of_texts(options)):
@@ -82,7 +82,7 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
                     seen.add(key)
                     right[gold] += 1
                     gold_counts[form, gold] += 1
-                    drawn.append((form, slots, options))
+                    drawn.append((form, about, options))
                     break
             else:
                 remaining.remove(form)
@@ -91,7 +91,7 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
     positions = [index % OPTIONS for index in range(size)]  # each is right equally often
     rng.shuffle(positions)
     rows = []
-    for index, ((form, slots, (gold, *distractors)), position) in enumerate(zip(drawn, positions, strict=True)):
+    for index, ((form, about, (gold, *distractors)), position) in enumerate(zip(drawn, positions, strict=True)):
         rng.shuffle(distractors)
         options = [*distractors[:position], gold, *distractors[position:]]
         rows.append(
@@ -99,7 +99,7 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
                 "id": f"microsci-{split}-{index:05d}",
                 "dataset": "microsci",
                 "split": split,
-                "question": solver.text(Query(form, slots), rng.randrange(len(FORMS[form].wordings))),
+                "question": solver.text(Query(form, about), rng.randrange(len(FORMS[form].wordings))),
                 "choices": {"label": list(LABELS[:OPTIONS]), "text": options},
                 "answer": LABELS[position],
                 "group": form,
@@ -204,38 +204,38 @@ class _Pool:
 
 def _kind_property(pool: _Pool, rng: random.Random) -> Drawn:
     text = rng.choice(pool.kind_properties)
-    return (text,), pool.one_of_each(pool.four_kinds(text, rng), rng)
+    return text, pool.one_of_each(pool.four_kinds(text, rng), rng)
 
 
 def _class_property(pool: _Pool, rng: random.Random) -> Drawn:
     text = rng.choice(pool.class_properties)
-    return (text,), pool.four_classes(text, rng)
+    return text, pool.four_classes(text, rng)
 
 
 def _consequence(need: bool) -> Callable[[_Pool, random.Random], Drawn]:
     def draw(pool: _Pool, rng: random.Random) -> Drawn:
         entries = [entry for entry in pool.world.consequences.values() if entry.need is need]
         entry = rng.choice([entry for entry in entries if entry.property in pool.kind_properties])
-        return (entry.text,), pool.one_of_each(pool.four_kinds(entry.property, rng), rng)
+        return entry.text, pool.one_of_each(pool.four_kinds(entry.property, rng), rng)
 
     return draw
 
 
 def _example_of(pool: _Pool, rng: random.Random) -> Drawn:
     classes = rng.sample(list(pool.of_class), OPTIONS)
-    return (classes[0],), pool.one_of_each([rng.choice(pool.of_class[name]) for name in classes], rng)
+    return classes[0], pool.one_of_each([rng.choice(pool.of_class[name]) for name in classes], rng)
 
 
 def _odd_one_out(pool: _Pool, rng: random.Random) -> Drawn:
     odd, common = rng.sample(list(pool.of_class), 2)
     members = pool.members(common)
-    return (), [*pool.one_of_each([rng.choice(pool.of_class[odd])], rng), *rng.sample(members, OPTIONS - 1)]
+    return "", [*pool.one_of_each([rng.choice(pool.of_class[odd])], rng), *rng.sample(members, OPTIONS - 1)]
 
 
 def _same_kind(pool: _Pool, rng: random.Random) -> Drawn:
     kinds = pool.four_kinds(rng.choice(pool.kind_properties), rng)
     subject, gold = rng.sample(pool.of_kind[kinds[0]], 2)
-    return (subject,), [gold, *pool.one_of_each(kinds[1:], rng)]
+    return subject, [gold, *pool.one_of_each(kinds[1:], rng)]
 
 
 def _by_value(relation: str, *, event: bool = False) -> Callable[[_Pool, random.Random], Drawn]:
@@ -246,7 +246,7 @@ def _by_value(relation: str, *, event: bool = False) -> Callable[[_Pool, random.
         options = pool.four_values(relation, gold, rng)
         if event and relation == "place" and not pool.animals(options):
             raise Rejected  # only animals can move away
-        return (f"{relation}/{gold}",), options
+        return f"{relation}/{gold}", options
 
     return draw
 
@@ -258,7 +258,7 @@ def _eats(pool: _Pool, rng: random.Random) -> Drawn:
     subject, options = rng.choice(prey), pool.four_values("diet", food, rng)
     if subject in options:
         raise Rejected
-    return (subject,), options
+    return subject, options
 
 
 def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
@@ -270,7 +270,7 @@ def _compared(form: str) -> Callable[[_Pool, random.Random], Drawn]:
         below = [name for value in levels[:best] for name in pool.having[relation][value]]
         if len(below) < OPTIONS - 1:
             raise Rejected
-        return (), [rng.choice(pool.having[relation][levels[best]]), *rng.sample(below, OPTIONS - 1)]
+        return "", [rng.choice(pool.having[relation][levels[best]]), *rng.sample(below, OPTIONS - 1)]
 
     return draw
 
@@ -287,20 +287,20 @@ def _true_of(pool: _Pool, rng: random.Random) -> Drawn:
     if not all(pool.lacks(kind, text) for kind, own in zip(kinds, texts, strict=True) for text in texts if text != own):
         raise Rejected
     gold, subject = pool.subject([pool.of_kind[kind] for kind in kinds], rng)
-    return (subject,), _gold_first(texts, gold)
+    return subject, _gold_first(texts, gold)
 
 
 def _classify(pool: _Pool, rng: random.Random) -> Drawn:
     classes = rng.sample(list(pool.of_class), OPTIONS)
     gold, subject = pool.subject([pool.members(name) for name in classes], rng)
-    return (subject,), _gold_first(classes, gold)
+    return subject, _gold_first(classes, gold)
 
 
 def _home_like(pool: _Pool, rng: random.Random) -> Drawn:
     places = rng.sample([value for value in pool.having["place"] if ("place", value) in pool.world.values], OPTIONS)
     gold, subject = pool.subject([pool.having["place"][place] for place in places], rng)
     rules = [pool.world.values["place", place].rule for place in places]
-    return (subject,), _gold_first(rules, gold)
+    return subject, _gold_first(rules, gold)
 
 
 def _gold_first(options: list[str], gold: int) -> list[str]:

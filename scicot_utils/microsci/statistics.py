@@ -29,8 +29,7 @@ def entities(rows: Iterable[Row]) -> set[str]:
     names = set()
     for row in rows:
         query = solver.read(row["question"])
-        subjects = {name for slot, name in zip(FORMS[query.form].slots, query.slots, strict=True) if slot == "entity"}
-        names |= subjects | (world.entities.keys() & {*row["choices"]["text"]})
+        names |= world.entities.keys() & {query.about, *row["choices"]["text"]}
     return names
 
 
@@ -72,7 +71,7 @@ def facts() -> list[Row]:
     world = load_world()
     counts = {
         "kinds of things": len(world.entities),
-        "attributes of things": sum(map(len, world.attributes.values())),
+        "attributes of things": sum(map(len, world.attributes.values())) - len(world.entities),
         "classes of kinds": len(world.kinds),
         "properties of kinds and classes": len(world.properties),
         "consequences of properties": len(world.consequences),

@@ -171,7 +171,7 @@ class Simulated(Teacher):
             raise TeacherError(
                 f"teacher 'simulated' knows only questions of microsci and the symbolic tasks; found: {prompt[:80]!r}"
             ) from None
-        names = tuple(name for name in (*options, *query.slots) if name in self._world.entities)
+        names = tuple(name for name in (*options, query.about) if name in self._world.entities)
         claims = () if set(options) <= set(names) else reasoning.lines
         gold = LETTERS.index(parsed.gold) if gold_shown else next(iter(_fitting(reasoning)), None)
         unfaithful = gold is not None and self._happens("wrong_rationale", parsed.question, *options)
