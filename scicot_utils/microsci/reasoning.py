@@ -119,6 +119,8 @@ FORMS = {
 }  # fmt: skip
 HELD_OUT_FORMS = ("example_of", "loses_food", "lightest")  # never seen in fine-tuning: the transfer test `test_forms`
 NONE_WANTED = "Wanted is none of them."  # said if nothing in this world eats the subject's group
+TEXT_FORMS = ("true_of", "classify", "home_like")  # their options are texts, not entities
+VALUE_FORMS = ("lives_where", "made_of", "worked_by", "measured_in", "loses_home", "stops_working")
 COMPARED = {"heaviest": ("mass", 1), "lightest": ("mass", -1), "largest": ("size", 1), "smallest": ("size", -1)}
 
 
@@ -186,7 +188,7 @@ class Solver:
         """
         world, recall = self.world, recall or self.world.value
         form, about = query.form, query.about
-        if form in ("true_of", "classify", "home_like"):
+        if form in TEXT_FORMS:
             return self._about(form, about, options, recall)
         head: tuple[str, ...] = ()
         rules: tuple[str, ...] = ()
@@ -203,7 +205,7 @@ class Solver:
             rules = (
                 f"Only one of them is {facts.group_noun(world, wanted)}." if wanted else "None of them stands alone.",
             )
-        elif form in ("lives_where", "made_of", "worked_by", "measured_in", "loses_home", "stops_working"):
+        elif form in VALUE_FORMS:
             relation, wanted = about.split("/")
             rule = facts.event_rule if FORMS[form].slot.endswith("_event") else facts.value_rule
             rules = (rule(world, relation, wanted),)
