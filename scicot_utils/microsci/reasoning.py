@@ -49,6 +49,11 @@ class Reasoning:
     rules: tuple[str, ...]
     fits: tuple[bool, ...]
 
+    @property
+    def fitting(self) -> list[int]:
+        """Indices of the options that are an answer."""
+        return [index for index, fits in enumerate(self.fits) if fits]
+
 
 CRITERIA = {  # relation → how a question describes a value by what is true of it
     "place": "lives in a place that {}",
@@ -174,8 +179,7 @@ class Solver:
 
     def solve(self, question: str, options: Sequence[str]) -> list[int]:
         """Indices of the right options, by the fact tables alone."""
-        fits = self.reason(self.read(question), options).fits
-        return [index for index, fit in enumerate(fits) if fit]
+        return self.reason(self.read(question), options).fitting
 
     def proof(self, question: str, options: Sequence[str]) -> list[str]:
         """The sentences that prove the answer: on the subject, on each option, then the rules."""
