@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scicot_utils import ScicotError, hub, paths, provenance
+from scicot_utils import hub, paths, provenance, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe
 
@@ -18,16 +18,9 @@ Wildcards = Any  # Snakemake's, with an attribute for each; those that a rule ha
 SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
 
 SHOWN_RECORDS = (  # the recipes whose shipped records notebook A3 shows
-    "arc_gemini_thin",
-    "arc_entailment_thin",
-    "arc_tuning",
-    "finetune_cot_davinci_thin",
-    "symbolic",
-    "micro_full",
-    "micro_ablations",
-    "micro_students",
-    "micro_tuning",
-)
+    "arc_gemini_thin", "arc_entailment_thin", "arc_tuning", "finetune_cot_davinci_thin", "symbolic",
+    "micro_full", "micro_ablations", "micro_students", "micro_tuning",
+)  # fmt: skip
 
 
 def code(notebook: str) -> dict[str, Any]:
@@ -42,11 +35,9 @@ def files(*folders: Path) -> list[str]:
 
 
 def records(*names: str) -> list[str]:
-    """The files of these recipes' shipped records, and the recipes themselves. Raises ScicotError for a missing record."""
+    """The files of these recipes' shipped records, and the recipes themselves. Raises TableError for a missing record."""
     for name in names:
-        if not (paths.record(name) / "metrics.csv").is_file():
-            folder = paths.relative(paths.record(name))
-            raise ScicotError(f"{folder}: no shipped record; restore it from the repository: git checkout -- {folder}")
+        tables.shipped(name, "metrics.csv")
     declared = (paths.relative(paths.RECIPES / f"{name}.yaml") for name in names)
     return [*files(*map(paths.record, names)), *declared]
 

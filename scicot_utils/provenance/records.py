@@ -14,18 +14,9 @@ import psutil
 from scicot_utils import paths
 
 PACKAGES = (
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "accelerate",
-    "openai",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "snakemake",
+    "torch", "transformers", "datasets", "tokenizers", "accelerate", "openai", "numpy", "scipy", "pyarrow", "snakemake",
     "papermill",
-)
+)  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

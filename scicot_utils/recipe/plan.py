@@ -35,14 +35,8 @@ ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of
 MAIN = "main"  # the variant without changes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are reserved for changes made by hand
 RESERVED = ("cache", "reference")  # folders of outputs/ that belong to no recipe
-SAME_FOR_ALL = (
-    "train_pool",
-    "train_size",
-    "steps",
-    "epochs",
-    "batch_size",
-    "micro_batches",
-)  # keys in which arms may not differ (one budget rule)
+# Keys in which arms may not differ (one budget rule).
+SAME_FOR_ALL = ("train_pool", "train_size", "steps", "epochs", "batch_size", "micro_batches")
 
 
 class Recipe(Section):

@@ -10,16 +10,9 @@ from scicot_utils import ScicotError
 
 # Keys for access to a teacher and for its cost. They do not affect its answers, so a change makes no variant.
 REACHED_BY = (
-    "teacher_base_url",
-    "teacher_api_key_env",
-    "teacher_in_flight",
-    "teacher_timeout",
-    "teacher_tries",
-    "teacher_limit_as",
-    "teacher_prices",
-    "max_usd",
-    "max_requests",
-)
+    "teacher_base_url", "teacher_api_key_env", "teacher_in_flight", "teacher_timeout", "teacher_tries",
+    "teacher_limit_as", "teacher_prices", "max_usd", "max_requests",
+)  # fmt: skip
 NOT_LEARNED = ("teacher_splits", *REACHED_BY)  # keys that do not affect what is learned from training questions
 HIDDEN = ("teacher_api_key_env",)  # values never shown in a message: somebody may have put the API key itself there
 # Keys of training that do not affect stage 1.

@@ -72,14 +72,13 @@ def overlaps(rows: list[Row]) -> list[Row]:
         first = seen.setdefault(content_key(row), row)
         if first is not row:
             pairs.append(
-                {
-                    "first": first["id"],
-                    "first_place": f"{first['dataset']}/{first['split']}",
-                    "second": row["id"],
-                    "second_place": f"{row['dataset']}/{row['split']}",
-                }
+                {"first": first["id"], "first_place": _place(first), "second": row["id"], "second_place": _place(row)}
             )
     return pairs
+
+
+def _place(row: Row) -> str:
+    return f"{row['dataset']}/{row['split']}"
 
 
 def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
@@ -92,12 +91,10 @@ def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
     """
     words = [set(squeeze(" ".join([row["question"], *row["choices"]["text"]])).split()) for row in rows]
     counts = Counter(word for row_words in words for word in row_words)
-    rarest = [
-        sorted(row_words, key=lambda word: (counts[word], word))[
-            : len(row_words) - math.ceil(threshold * len(row_words)) + 1
-        ]
-        for row_words in words
-    ]
+    rarest = []
+    for row_words in words:
+        number = len(row_words) - math.ceil(threshold * len(row_words)) + 1
+        rarest.append(sorted(row_words, key=lambda word: (counts[word], word))[:number])
     train_index: dict[str, list[int]] = {}  # rare word → training rows with it
     for i, row in enumerate(rows):
         if row["split"] == "train":

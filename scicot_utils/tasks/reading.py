@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -23,11 +22,7 @@ from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
 
 FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
-FILE_NAMES = {  # a split, as the hub calls it → pattern of its files' names
-    "train": re.compile(r"(?i)\btrain|[-_]train"),
-    "validation": re.compile(r"(?i)(?:\b|[-_])(?:validation|valid|val|dev)"),
-    "test": re.compile(r"(?i)(?:\b|[-_])test"),
-}
+# A split, as the hub calls it → what its files are called, or what a word in their names begins with.
 FILE_STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 COMPLETIONS_PREFIX = "D_"  # prefix of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
@@ -40,7 +35,7 @@ def load(
     sizes: dict[str, int],
     seed: int,
     left_out: Counter | None = None,
-    own: Mapping[str, Own] = MappingProxyType({}),
+    own: Mapping[str, Own] = {},
 ) -> list[Row]:
     """All splits of a benchmark as rows of the questions table, in a fixed order.
 
@@ -103,7 +98,8 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
     matches: dict[str, list[Path]] = {}
     for split in task.splits.values():
         exact = [file for file in files if file.stem.lower() in FILE_STEMS[split]]  # preferred to e.g. test_socratic
-        matches[split] = exact or [file for file in files if FILE_NAMES[split].search(file.stem)]
+        word = re.compile(rf"(?i)(?:\b|[-_])(?:{'|'.join(FILE_STEMS[split])})")
+        matches[split] = exact or [file for file in files if word.search(file.stem)]
     missing = [split for split, candidates in matches.items() if not candidates]
     if missing and len(missing) < len(matches):
         raise TaskError(
@@ -115,7 +111,7 @@ def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
             split: [file for file in candidates if file.suffix == suffix] for split, candidates in matches.items()
         }
         if all(len(candidates) == 1 for candidates in files_of.values()):
-            return {split: candidates[0] for split, candidates in files_of.items()}
+            return {split: file for split, [file] in files_of.items()}
     return {}
 
 
@@ -171,15 +167,19 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
         split_rows = [row for row in rows if row["split"] == split]
         size = sizes.get(split, sizes["test"])
         if size and size < len(split_rows):
-            order = list(range(len(split_rows)))
-            random.Random(f"{seed}/{split}").shuffle(order)
-            # A prefix of the order is taken, so that larger samples contain smaller ones.
-            split_rows = [split_rows[i] for i in sorted(order[:size])]
+            split_rows = [split_rows[i] for i in _drawn(len(split_rows), size, f"{seed}/{split}")]
         sampled += split_rows
     return sampled
 
 
-def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
+def _drawn(n: int, size: int, seed: int | str) -> list[int]:
+    """`size` random indices of `n`, in order. A prefix of one random order, so that larger draws contain smaller ones."""
+    order = list(range(n))
+    random.Random(seed).shuffle(order)
+    return sorted(order[:size])
+
+
+def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> None:
     """Raise TaskError if a benchmark is unknown, or its local folder or file is missing."""
     if own_task := _own_declaration(name, own):
         _check_unique_ids(name, [row for rows in read_own(name, own_task).values() for row in rows])
@@ -229,9 +229,7 @@ def paper_draw(n: int, size: int) -> list[int]:
 
 def _with_validation(rows: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
     """Split → rows. Validation is a fixed sample of the training rows, since nothing is ever chosen on test."""
-    order = list(range(len(rows)))
-    random.Random(SPLIT_SEED).shuffle(order)
-    chosen = {*order[: max(1, round(HELD_OUT * len(rows)))]}
+    chosen = {*_drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED)}
     return {
         "train": [row for i, row in enumerate(rows) if i not in chosen],
         "validation": [row for i, row in enumerate(rows) if i in chosen],
@@ -289,12 +287,12 @@ def _question_and_answer(task: Task, number: int, row: Row) -> Row:
 
 def _folder(task: Task, dataset_path: str) -> Path:
     folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
-    names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
+    names = [Path(task.hub).name, *((task.kojima, f"dataset/{task.kojima}") if task.kojima else ())]
     candidates = (folder / name for name in names)  # a folder with several benchmarks, each in a folder of its own
     return next((path for path in candidates if path.is_dir()), folder)
 
 
-def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> str:
+def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
     """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
     if own_task := _own_declaration(name, own):
