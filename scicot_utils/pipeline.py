@@ -97,7 +97,7 @@ class Pipeline:
             return recipes.as_yaml(recipes.parameters(self.recipe, name, recipe=self.reference, **filled))
 
         about = self.recipe.description + self.recipe.plumbing  # shown at the top of every notebook
-        return {"failed": f"{self.out}/logs/failed.txt", "about": about, "settings": settings}
+        return {"about": about, "settings": settings}
 
     def table(self, kind: str, stage: str) -> Callable[[Wildcards], str]:
         """The table that a variant reads: its own if it changes that stage, else the main variant's."""
