@@ -80,11 +80,6 @@ def forgotten(recipe: str) -> Path:
     return CACHE / f"{recipe}.forgotten"
 
 
-def executed(recipe: str) -> Path:
-    """Folder of the notebooks that the pipeline has run."""
-    return OUTPUTS / recipe / "notebooks"
-
-
 def benchmarks(recipe: str) -> Path:
     """Folder of the run time and memory of every job: one folder or file per notebook."""
     return OUTPUTS / recipe / "benchmarks"

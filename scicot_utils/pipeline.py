@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scicot_utils import hub, paths, provenance, tables
+from scicot_utils import paths, provenance, tables
 from scicot_utils import recipe as recipes
 from scicot_utils.recipe import MAIN, Recipe
 
@@ -131,9 +131,7 @@ class Pipeline:
             return SHIPPED
         if folders := paths.pretrained(self.recipe.name, name):
             return [paths.relative(folder) for folder in folders]
-        path: Path | None = Path(paths.source(name))
-        if not path.exists():
-            path = None if name.startswith("random/") else hub.here(name)
+        path = None if name.startswith("random/") else provenance.locate(name)
         if path and path.is_file():
             return [str(path)]
         return sorted(map(str, path.glob("*.*"))) if path else []

@@ -177,10 +177,6 @@ class Solver:
                     return Query(form, about)
         raise ValueError(f"question {question!r} is in none of the wordings of this world")
 
-    def solve(self, question: str, options: Sequence[str]) -> list[int]:
-        """Indices of the right options, by the fact tables alone."""
-        return self.reason(self.read(question), options).fitting
-
     def proof(self, question: str, options: Sequence[str]) -> list[str]:
         """The sentences that prove the answer: on the subject, on each option, then the rules."""
         reasoning = self.reason(self.read(question), options)

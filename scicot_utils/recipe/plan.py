@@ -9,26 +9,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from scicot_utils import paths
+from scicot_utils.recipe import schema
 from scicot_utils.recipe.arms import ARMS, REGISTRY
 from scicot_utils.recipe.messages import checked
-from scicot_utils.recipe.schema import (
-    AFTER_STAGE1,
-    NOT_LEARNED,
-    OWN,
-    SECTION_OF,
-    STAGES,
-    Evidence,
-    Own,
-    Pretraining,
-    Questions,
-    Rationales,
-    RecipeError,
-    Scalar,
-    Section,
-    Settings,
-    Teacher,
-    Training,
-)
+from scicot_utils.recipe.schema import OWN, SECTION_OF, STAGES, Own, RecipeError, Scalar, Section, Settings
 
 TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci with question forms and domains that are not in training
 ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of a benchmark in `tested_on`
@@ -44,30 +28,25 @@ class Recipe(Section):
 
     name: str
     description: str = Field(min_length=1)
-    plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
-    datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
-    distill: list[str] = Field(min_length=1, description="those that students are trained on")
-    tested_on: list[str] = Field(
-        [], description="benchmarks whose test questions each student answers, too, in splits test_<benchmark>"
-    )
+    plumbing: str = ""  # why this run shows no result, only that the code runs; empty: it does
+    datasets: list[str] = Field(min_length=1)  # all that notebook 01 reads
+    distill: list[str] = Field(min_length=1)  # those that students are trained on
+    # benchmarks whose test questions each student answers, too, in splits test_<benchmark>
+    tested_on: list[str] = Field([])
     arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
-    gpu_gib: int = Field(
-        0, ge=0, description="GPU memory of one training, GiB, by which a card is shared; 0: not known"
-    )
-    own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
-    questions: Questions = Questions()
-    teacher: Teacher = Teacher()
-    rationales: Rationales = Rationales()
-    pretraining: Pretraining = Pretraining()
-    training: Training = Training()
-    evidence: Evidence = Evidence()
+    gpu_gib: int = Field(0, ge=0)  # GPU memory of one training, GiB, by which a card is shared; 0: not known
+    own: dict[str, Own] = Field({})  # benchmarks of one's own, by name; `own/<name>` in datasets
+    questions: schema.Questions = schema.Questions()
+    teacher: schema.Teacher = schema.Teacher()
+    rationales: schema.Rationales = schema.Rationales()
+    pretraining: schema.Pretraining = schema.Pretraining()
+    training: schema.Training = schema.Training()
+    evidence: schema.Evidence = schema.Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = Field({})
     variants: dict[str, dict[str, Scalar]] = Field({})
-    variant_seeds: int = Field(0, ge=0, description="seeds that variants are run with, the first ones; 0: all")
-    variant_arms: dict[str, list[str]] = Field(
-        {}, description="variant → arms it is run for; missing: all trained ones"
-    )
+    variant_seeds: int = Field(0, ge=0)  # seeds that variants are run with, the first ones; 0: all
+    variant_arms: dict[str, list[str]] = Field({})  # variant → arms it is run for; missing: all trained ones
 
     @field_validator("datasets", "distill", "tested_on")
     @classmethod
@@ -84,7 +63,7 @@ class Recipe(Section):
     # Each of these validators runs only if those above it raised nothing.
 
     @model_validator(mode="after")
-    def _names_and_seeds(self) -> Recipe:
+    def _names_and_seeds_are_allowed(self) -> Recipe:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
             raise ValueError(
                 f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(RESERVED)}"
@@ -96,10 +75,6 @@ class Recipe(Section):
             raise ValueError(
                 f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _benchmarks_exist(self) -> Recipe:
         for name in self.datasets:
             if name.startswith(OWN) and (own := name.removeprefix(OWN)) not in self.own:
                 raise ValueError(
@@ -182,7 +157,7 @@ class Recipe(Section):
         """
         last = STAGES.index("training" if stage == "stage1" else stage)
         reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= last}
-        reached -= {*AFTER_STAGE1} if stage == "stage1" else set()
+        reached -= {*schema.AFTER_STAGE1} if stage == "stage1" else set()
         parts = []
         for part in variant.split("+"):
             if "=" in part:
@@ -215,11 +190,11 @@ class Recipe(Section):
         values = self.flat()
         changes = {MAIN: {}}
         for name, changed in self.variants.items():
-            if learned := {k: v for k, v in changed.items() if v != values[k] and k not in NOT_LEARNED}:
+            if learned := {k: v for k, v in changed.items() if v != values[k] and k not in schema.NOT_LEARNED}:
                 changes[name] = learned
         sweeps = {}
         for key in dict.fromkeys(key for changed in changes.values() for key in changed):
-            groups: dict[frozenset, list[str]] = {}  # the changes of other keys → variants
+            groups: dict[frozenset, list[str]] = Field({})  # the changes of other keys → variants
             for name, changed in changes.items():
                 groups.setdefault(frozenset(changed.items() - {(key, changed.get(key))}), []).append(name)
             if groups_of_several := [names for names in groups.values() if len(names) > 1]:
