@@ -159,7 +159,7 @@ use rule notebook as teacher_prompting with:
     input:
         **code("02_teacher_prompting"),
         forgotten=PIPELINE.forgotten,
-        questions=table("questions", "questions"),
+        questions=table("questions"),
     output:
         notebook=executed("02_teacher_prompting/{dataset}"),
     log:
@@ -178,7 +178,7 @@ use rule notebook as rationale_generation with:
     input:
         **code("03_rationale_generation"),
         forgotten=PIPELINE.forgotten,
-        questions=table("questions", "questions"),
+        questions=table("questions"),
         estimate=PIPELINE.estimate,
     output:
         notebook=executed("03_rationale_generation/{dataset}/{variant}"),
@@ -198,8 +198,8 @@ use rule notebook as rationale_generation with:
 use rule notebook as stage1 with:
     input:
         **code("04_stage1_rationales"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         student=student,
     output:
         notebook=executed(f"04_stage1_rationales/{EACH}"),
@@ -224,8 +224,8 @@ use rule notebook as stage1 with:
 use rule stage1 as stage2 with:
     input:
         **code("05_stage2_answers"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         generations=PIPELINE.stage1("generations.parquet"),
         stage1=PIPELINE.stage1("model"),
         student=student,
@@ -251,8 +251,8 @@ use rule stage1 as stage2 with:
 use rule stage2 as baseline with:
     input:
         **code("06_baselines"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         student=student,
     output:
         notebook=executed(f"06_baselines/{{arm}}/{EACH}"),

@@ -183,10 +183,8 @@ def publish(arguments: argparse.Namespace) -> str:
             raise ScicotError(f"--{option}: found '{value}', allowed: {', '.join(allowed)}")
     arm, _, stage = arguments.arm.partition("/")
     settings = planned.settings(arm, arguments.variant)
-    questions, rationales = (
-        tables.read(kind, path(planned.name, dataset, planned.variant_at(kind, arguments.variant)))
-        for kind, path in (("questions", paths.questions), ("rationales", paths.rationales))
-    )
+    part = (dataset, arguments.variant)
+    questions, rationales = (tables.read(kind, planned.table(kind, *part)) for kind in ("questions", "rationales"))
     if arguments.what == "rationales":
         return publish_rationales(arguments.path, questions, rationales, settings, dataset)
     pairs = arms.pairs(maps[arguments.arm], arms.training_examples(questions, rationales, settings), settings)

@@ -86,22 +86,18 @@ def benchmarks(recipe: str) -> Path:
 
 
 def site(recipe: str) -> Path:
-    """Folder of the built book."""
     return OUTPUTS / recipe / "site"
 
 
 def questions(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the questions table."""
     return OUTPUTS / recipe / "questions" / dataset / f"{variant}.parquet"
 
 
 def completions(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the completions table."""
     return OUTPUTS / recipe / "completions" / dataset / f"{variant}.parquet"
 
 
 def rationales(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the rationales table."""
     return OUTPUTS / recipe / "rationales" / dataset / f"{variant}.parquet"
 
 
@@ -144,20 +140,16 @@ def student(recipe: str, name: str) -> str:
 
 
 def metrics(recipe: str) -> Path:
-    """CSV file of the metrics of all runs of a recipe."""
     return OUTPUTS / recipe / "metrics.csv"
 
 
 def figures(recipe: str) -> Path:
-    """Folder of a recipe's figures."""
     return OUTPUTS / recipe / "figures"
 
 
 def tables(recipe: str) -> Path:
-    """Folder of a recipe's result tables."""
     return OUTPUTS / recipe / "tables"
 
 
 def notebook(name: str) -> Path:
-    """File of the notebook called `name`."""
     return NOTEBOOKS / f"{name}.ipynb"

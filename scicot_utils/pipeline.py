@@ -12,7 +12,7 @@ from typing import Any
 
 from scicot_utils import paths, provenance, tables
 from scicot_utils import recipe as recipes
-from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.recipe import MAIN, Recipe, Settings
 
 Wildcards = Any  # Snakemake's, with an attribute for each; those that a rule has
 SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
@@ -51,7 +51,6 @@ class Pipeline:
 
     @property
     def out(self) -> str:
-        """The folder of the recipe's outputs."""
         return paths.relative(paths.OUTPUTS / self.recipe.name)
 
     @property
@@ -83,7 +82,6 @@ class Pipeline:
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics of all runs."""
         return [f"{self.folder(run)}/metrics.json" for run in self.recipe.runs()]
 
     def parameters(self, notebook: str, **scope: str) -> dict[str, Any]:
@@ -99,14 +97,11 @@ class Pipeline:
         about = self.recipe.description + self.recipe.plumbing  # shown at the top of every notebook
         return {"about": about, "settings": settings}
 
-    def table(self, kind: str, stage: str) -> Callable[[Wildcards], str]:
+    def table(self, kind: str) -> Callable[[Wildcards], str]:
         """The table that a variant reads: its own if it changes that stage, else the main variant's."""
-
-        def path(wildcards: Wildcards) -> str:
-            variant = self.recipe.variant_at(stage, wildcards.get("variant", MAIN))
-            return paths.relative(getattr(paths, kind)(self.recipe.name, wildcards.dataset, variant))
-
-        return path
+        return lambda wildcards: paths.relative(
+            self.recipe.table(kind, wildcards.dataset, wildcards.get("variant", MAIN))
+        )
 
     def stage1(self, name: str) -> Callable[[Wildcards], str]:
         """An output of stage 1. Variants that change only stage 2 share the main variant's."""
@@ -117,16 +112,19 @@ class Pipeline:
 
         return path
 
+    def settings(self, wildcards: Wildcards) -> Settings:
+        """The settings of a job. A job whose wildcards have no arm is of two_stage, or of what all arms share."""
+        return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.get("variant", MAIN))
+
     def estimate(self, wildcards: Wildcards) -> list[str]:
         """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
-        paid = self.recipe.settings(variant=wildcards.variant).teacher == "openai"
+        paid = self.settings(wildcards).teacher == "openai"
         return [self.executed(f"02_teacher_prompting/{wildcards.dataset}")] if paid else []
 
     def student(self, wildcards: Wildcards) -> list[str]:
         """The files of the student that a run starts from, or the folder of one that another rule makes. [] for random
         weights."""
-        variant = wildcards.get("variant", MAIN)
-        name = self.recipe.settings(wildcards.get("arm", "two_stage"), variant).student
+        name = self.settings(wildcards).student
         if name == "micro":
             return SHIPPED
         if folders := paths.pretrained(self.recipe.name, name):
@@ -138,11 +136,11 @@ class Pipeline:
 
     def threads(self, wildcards: Wildcards) -> int:
         """The cores that a training uses, so that parallel jobs never use more than there are."""
-        return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.variant).threads
+        return self.settings(wildcards).threads
 
     def completions(self, wildcards: Wildcards) -> str:
         """Digest of the completions that a variant's recorded teacher replays."""
-        return provenance.content([self.recipe.settings(variant=wildcards.get("variant", MAIN)).teacher_path])
+        return provenance.content([self.settings(wildcards).teacher_path])
 
     def teacher_variants(self) -> dict[str, Any]:
         """The variants that need further teacher completions, with the keys that they change."""

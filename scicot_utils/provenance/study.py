@@ -51,14 +51,13 @@ class Study:
         return {"recipe": self.name} | {key: getattr(self, key) for key in SCOPE[1:]}
 
     def questions(self) -> Path:
-        return paths.questions(self.name, self.dataset, self.recipe.variant_at("questions", self.variant))
+        return self.recipe.table("questions", self.dataset, self.variant)
 
     def completions(self) -> Path:
-        """Beside the rationales that are read from them: a variant that changes the filter alone has both of its own."""
-        return paths.completions(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+        return self.recipe.table("completions", self.dataset, self.variant)
 
     def rationales(self) -> Path:
-        return paths.rationales(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+        return self.recipe.table("rationales", self.dataset, self.variant)
 
     def student(self) -> list[Path]:
         """The folder of the student, where appendix notebook A1 makes it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -167,13 +168,19 @@ class Recipe(Section):
             parts.append(part)
         return "+".join(filter(None, parts)) or MAIN
 
+    def table(self, kind: Literal["questions", "completions", "rationales"], dataset: str, variant: str = MAIN) -> Path:
+        """The file of the table that a variant reads: its own if it changes that stage or an earlier one. Completions lie
+        beside the rationales that are read from them: a variant that changes the filter alone has both of its own.
+        """
+        stage = "questions" if kind == "questions" else "rationales"
+        return getattr(paths, kind)(self.name, dataset, self.variant_at(stage, variant))
+
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a trained student that `variant` is run for, in the recipe's order."""
         arms = self.variant_arms.get(variant, self.arms)
         return [arm for arm in arms if REGISTRY[arm].kind == "trained"]
 
     def seeds_of(self, variant: str) -> list[int]:
-        """The seeds that a variant is run with."""
         return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
 
     def students(self) -> list[str]:
