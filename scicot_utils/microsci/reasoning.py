@@ -66,8 +66,8 @@ CRITERIA = {  # relation → how a question describes a value by what is true of
 # sets of options for three splits: what is true of the material of a thing.
 WHICH = ("Which of these {}?", "Which one {}?", "Only one of these {}. Which is it?", "Find the one that {}.")
 FORMS = {
-    "kind_property": Form("property", 2, WHICH),
-    "class_property": Form("property", 3, (
+    "kind_property": Form("kind_property", 2, WHICH),
+    "class_property": Form("class_property", 3, (
         "Which of the four {}?", "What here {}?", "Name the one thing that {}.", "Pick the only one that {}.")),
     "needed_for": Form("need", 3, (
         "Which of these would help to {}?", "What would you take to {}?", "To {}, which one do you need?",
@@ -148,7 +148,8 @@ class Solver:
         world = self.world
         texts = {
             "": {},
-            "property": {text: text for text in world.properties},
+            "kind_property": {text: text for text, entry in world.properties.items() if entry.holder in world.kinds},
+            "class_property": {text: text for text, entry in world.properties.items() if entry.holder in world.classes},
             "need": {text: text for text, entry in world.consequences.items() if entry.need},
             "effect": {text: text for text, entry in world.consequences.items() if not entry.need},
             "class": {facts.group_noun(world, name): name for name in world.classes},
@@ -170,11 +171,7 @@ class Solver:
         """Parse a question's text, in any of the wordings. Raises ValueError if it has none of them."""
         for form, pattern in self._patterns:
             if match := pattern.fullmatch(question.strip()):
-                about = self._names[FORMS[form].slot][match[1]] if match.groups() else ""
-                if form not in ("kind_property", "class_property") or (
-                    (self.world.properties[about].holder in self.world.kinds) == (form == "kind_property")
-                ):
-                    return Query(form, about)
+                return Query(form, self._names[FORMS[form].slot][match[1]] if match.groups() else "")
         raise ValueError(f"question {question!r} is in none of the wordings of this world")
 
     def proof(self, question: str, options: Sequence[str]) -> list[str]:
@@ -191,36 +188,33 @@ class Solver:
         if form in TEXT_FORMS:
             return self._about(form, about, options, recall)
         head: tuple[str, ...] = ()
-        rules: tuple[str, ...] = ()
         if form in COMPARED:
             relation, sign = COMPARED[form]
             lines, values = self._recalled(relation, options, recall)
             wanted = max(values, key=lambda value: sign * ORDERED[relation].index(value))
-            rules = (f"Of these {wanted} are the {'most' if sign > 0 else 'least'}.",)
+            rule = f"Of these {wanted} are the {'most' if sign > 0 else 'least'}."
         elif form == "odd_one_out":
             lines, kinds = self._recalled("kind", options, recall, chain=True)
             values = [world.kinds[kind].class_name for kind in kinds]
             single = [name for name, count in Counter(values).items() if count == 1]
             wanted = single[0] if len(single) == 1 else ""
-            rules = (
-                f"Only one of them is {facts.group_noun(world, wanted)}." if wanted else "None of them stands alone.",
-            )
+            rule = f"Only one of them is {facts.group_noun(world, wanted)}." if wanted else "None of them stands alone."
         elif form in VALUE_FORMS:
             relation, wanted = about.split("/")
-            rule = facts.event_rule if FORMS[form].slot.endswith("_event") else facts.value_rule
-            rules = (rule(world, relation, wanted),)
+            rule_of = facts.event_rule if FORMS[form].slot.endswith("_event") else facts.value_rule
+            rule = rule_of(world, relation, wanted)
             lines, values = self._recalled(relation, options, recall)
         elif form in ("eats", "loses_food"):
             kind = recall(about, "kind")
             head = (self._line(about, "kind", kind, chain=True),)
             wanted = next((name for group in world.groups(kind) if (name := facts.eaten(group)) in self._foods), "")
-            rules = (f"Wanted is what {facts.saying(world, 'diet', wanted)}." if wanted else NONE_WANTED,)
+            rule = f"Wanted is what {facts.saying(world, 'diet', wanted)}." if wanted else NONE_WANTED
             lines, values = self._recalled("diet", options, recall)
         else:
             head, rules, wanted = self._wanted_group(form, about, recall)
             lines, kinds = self._recalled("kind", options, recall, chain=wanted not in world.kinds)
             return Reasoning(head, lines, rules, tuple(wanted in world.groups(kind) for kind in kinds))
-        return Reasoning(head, lines, rules, tuple(value == wanted for value in values))
+        return Reasoning(head, lines, (rule,), tuple(value == wanted for value in values))
 
     def _wanted_group(self, form: str, about: str, recall: Recall) -> tuple[tuple[str, ...], tuple[str, ...], str]:
         """(head, rules, the kind or class of the options that fit). Without a rule, a sentence says which is wanted."""
@@ -258,6 +252,5 @@ class Solver:
             lines = tuple(facts.value_rule(world, "place", place_of[option]) for option in options)
             return Reasoning(head, lines, (), tuple(place_of[option] == value for option in options))
         lines = tuple(facts.rule(world, option) for option in options)
-        return Reasoning(
-            head, lines, (), tuple(world.properties[option].holder in world.groups(value) for option in options)
-        )
+        holders = [world.properties[option].holder for option in options]
+        return Reasoning(head, lines, (), tuple(holder in world.groups(value) for holder in holders))

@@ -201,7 +201,7 @@ class Recipe(Section):
                 changes[name] = learned
         sweeps = {}
         for key in dict.fromkeys(key for changed in changes.values() for key in changed):
-            groups: dict[frozenset, list[str]] = Field({})  # the changes of other keys → variants
+            groups: dict[frozenset, list[str]] = {}  # the changes of other keys → variants
             for name, changed in changes.items():
                 groups.setdefault(frozenset(changed.items() - {(key, changed.get(key))}), []).append(name)
             if groups_of_several := [names for names in groups.values() if len(names) > 1]:
