@@ -39,9 +39,8 @@ class Rejected(Exception):
 def questions(world: World, sizes: Mapping[str, int], seed: int) -> list[dict[str, object]]:
     """Questions with four options, `sizes[split]` for each split. The same arguments always give the same list.
 
-    The rows have the columns of the questions table except `proof`; `group` is the form. Forms come in turn. A form
-    without new questions gives its turns to the others. Raises ValueError for an unknown split, and for a size that the
-    forms cannot reach.
+    They are rows of the questions table; `group` is the form. Forms come in turn. A form without new questions gives its
+    turns to the others. Raises ValueError for an unknown split, and for a size that the forms cannot reach.
     """
     rows = []
     for split, size in sizes.items():
@@ -92,15 +91,17 @@ def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, obj
     for index, ((form, about, (gold, *distractors)), position) in enumerate(zip(drawn, positions, strict=True)):
         rng.shuffle(distractors)
         options = [*distractors[:position], gold, *distractors[position:]]
+        question = solver.text(Query(form, about), rng.randrange(len(FORMS[form].wordings)))
         rows.append(
             {
                 "id": f"microsci-{split}-{index:05d}",
                 "dataset": "microsci",
                 "split": split,
-                "question": solver.text(Query(form, about), rng.randrange(len(FORMS[form].wordings))),
+                "question": question,
                 "choices": {"label": list(LABELS[:OPTIONS]), "text": options},
                 "answer": LABELS[position],
                 "group": form,
+                "proof": solver.proof(question, options),
             }
         )
     return rows
