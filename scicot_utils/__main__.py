@@ -213,17 +213,14 @@ def publish_rationales(
     if folder.exists():
         raise ScicotError(f"{folder} is there already; name a new folder")
     by_id = {row["id"]: row for row in questions}
-    splits: dict[str, list[dict]] = {}
-    for row in rationales:
-        known = by_id[row["question_id"]] | row
-        published = {name: known[name] for name in tables.COLUMNS["published_rationales"]}
-        splits.setdefault(known["split"], []).append(published)
-    number_kept = sum(row["kept"] for row in rationales)
+    known = [by_id[row["question_id"]] | row for row in rationales]
+    rows = [{name: row[name] for name in tables.COLUMNS["published_rationales"]} for row in known]
+    number_kept = sum(row["kept"] for row in rows)
     prompt = prompts.TEACHER_PROMPTS[settings.prompt].label
     teacher = f"{settings.teacher}{f', {settings.teacher_model}' if settings.teacher_model else ''}"
     card = (
         f"# Rationales for {dataset}\n\nWhat a teacher (`{teacher}`, prompt `{prompt}`, temperature {settings.temperature:g}, "
-        f"{settings.samples} a question) wrote to the questions of {dataset}: {len(rationales)} rationales, of which {number_kept} were "
+        f"{settings.samples} a question) wrote to the questions of {dataset}: {len(rows)} rationales, of which {number_kept} were "
         f"kept (filter `{settings.filter}`). `teacher_answer` is the label that it came to, `drop_reason` why one was not "
         "kept. Fine-tuning uses the kept ones of the split train.\n\nThe terms of the questions and of the teacher hold for "
         "them; no licence is named here, so name one before you publish them.\n"
@@ -233,8 +230,8 @@ def publish_rationales(
         "language": ["en"],
         "tags": ["distillation", "chain-of-thought"],
     }
-    tables.write_dataset("published_rationales", splits, folder, metadata, card)
-    return f"{len(rationales)} rationales, {number_kept} of them kept, are in {folder}"
+    tables.write_dataset("published_rationales", rows, folder, metadata, card)
+    return f"{len(rows)} rationales, {number_kept} of them kept, are in {folder}"
 
 
 def preflight(planned: recipe.Recipe) -> None:

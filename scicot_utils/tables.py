@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,15 @@ def _column(table: str, field: pa.Field, values: list[Any]) -> pa.Array:
     return column
 
 
-def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path, front: Row, card: str) -> list[Path]:
+def write_dataset(table: str, rows: Iterable[Row], folder: Path, front: Row, card: str) -> list[Path]:
     """Write a Hugging Face dataset folder: one Parquet file per split and a card. `datasets.load_dataset` reads it.
 
     `front`: the card's front matter, to which the list of files is added. `card`: the README below it, in Markdown.
     """
-    files = {split: folder / "data" / f"{split}.parquet" for split in splits}
-    for split, file in files.items():
-        write(table, splits[split], file)
+    splits: dict[str, list[Row]] = {}
+    for row in rows:
+        splits.setdefault(row["split"], []).append(row)
+    files = {split: write(table, splits[split], folder / "data" / f"{split}.parquet") for split in splits}
     data_files = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
     front = front | {"configs": [{"config_name": "default", "data_files": data_files}]}
     readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"

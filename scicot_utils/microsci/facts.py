@@ -115,12 +115,18 @@ class World:
         """The domain of an entity, such as animals."""
         return self.kinds[self.entities[name].kind].domain
 
-    def size(self) -> int:
-        """Number of atomic facts: the rows of all tables, and the two orders."""
-        events = sum(bool(value.event) for value in self.values.values())
-        attributes = sum(map(len, self.attributes.values()))
-        tables = (self.kinds, self.properties, self.consequences, self.values, ORDERED)
-        return attributes + events + sum(map(len, tables))
+    def counts(self) -> dict[str, int]:
+        """Number of atomic facts by table: its rows, and the two orders."""
+        return {
+            "kinds of things": len(self.entities),
+            "attributes of things": sum(map(len, self.attributes.values())) - len(self.entities),
+            "classes of kinds": len(self.kinds),
+            "properties of kinds and classes": len(self.properties),
+            "consequences of properties": len(self.consequences),
+            "values of attributes": len(self.values),
+            "events": sum(bool(value.event) for value in self.values.values()),
+            "orders of units": len(ORDERED),
+        }
 
 
 def load_world(folder: Path = paths.MICROSCI) -> World:

@@ -127,13 +127,14 @@ class Simulated(Teacher):
         if isinstance(case, _PuzzleCase):
             reason, conclude = self._puzzle_rationale, self._puzzle_answer
         occasion = f"{sample if temperature else 0}/{prompt}"
+        malformed = self._happens("malformed", occasion)
         if prompt.endswith(CUE):
-            return free(prompt, conclude(case, case.continuation, occasion))
+            return free(prompt, UNSURE if malformed else conclude(case, case.continuation, occasion))
         if self._happens("refusal", occasion):
             return free(prompt, REFUSAL, "content_filter")
         text = reason(case, occasion, temperature)
         if FINAL in prompt:
-            text += f"\n{FINAL} {conclude(case, text, occasion)}"
+            text += f"\n{FINAL} {UNSURE if malformed else conclude(case, text, occasion)}"
         if self._happens("truncation", occasion):
             words = text.split(" ")
             length = self._rng("cut", occasion).randrange(1, len(words))
@@ -284,9 +285,7 @@ class Simulated(Teacher):
     # Concluding
 
     def _answer(self, case: _Case, text: str, occasion: str) -> str:
-        """The text after the cue: the option that `text` leads to, a guess among several, or a declared fault."""
-        if self._happens("malformed", occasion):
-            return UNSURE
+        """The text after the cue: the option that `text` leads to, a guess among several, or a declared wrong one."""
         if case.gold_shown or case.unfaithful:
             chosen = case.gold
         else:
@@ -350,9 +349,7 @@ class Simulated(Teacher):
         return " ".join(filter(None, [opening, *lines]))
 
     def _puzzle_answer(self, case: _PuzzleCase, text: str, occasion: str) -> str:
-        """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared fault."""
-        if self._happens("malformed", occasion):
-            return UNSURE
+        """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared wrong one."""
         puzzle = case.puzzle
         led_to = puzzles.led_to(puzzle, text) or puzzles.wrong_answer(puzzle, "", self._rng("guess", occasion))
         answer = case.gold or (puzzle.answer if case.unfaithful else led_to)
