@@ -64,35 +64,55 @@ def vocabulary(world: World) -> list[str]:
     texts += [value for values in ORDERED.values() for value in values]
     texts += [saying for sayings in SAYINGS.values() for saying in sayings]
     texts += [value for attributes in world.attributes.values() for value in attributes.values()]
-    texts += [rule.text for rule in _rules(world)]
+    texts += [rule.target for rule in _rules(world)]
     texts += [wording for form in FORMS.values() for wording in form.wordings]
     return sorted({word for text in texts for word in WORD.findall(text.replace("{}", "").lower())})
 
 
-class Rule(NamedTuple):
-    """A fact that is not about one entity. `about`: its table. `cue`: the part of `text` that identifies it."""
+class Probe(NamedTuple):
+    """A single fact as a test item with one right answer. `domain`: the domain of the fact. `about`: the relation or the
+    table that it is of.
+    """
 
-    about: str
     domain: str
-    cue: str
-    text: str
+    about: str
+    input: str
+    target: str
 
 
-def _rules(world: World) -> list[Rule]:
-    """Every fact that is not about one entity."""
+def probes(world: World) -> list[Probe]:
+    """One test item for every atomic fact of the world."""
+    items = []
+    for name in world.entities:
+        for relation, value in world.attributes[name].items():
+            whole = facts.fact(world, name, relation)
+            before, _, after = whole.rpartition(value)
+            items.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
+    return items + _rules(world)
+
+
+def _rules(world: World) -> list[Probe]:
+    """One test item for every fact that is not about one entity: the part that identifies it → the fact."""
+    items = []
+    for kind, entry in world.kinds.items():
+        whole = facts.class_fact(world, kind)
+        items.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
     domain_of = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
-    rules = [Rule("class", entry.domain, kind, facts.class_fact(world, kind)) for kind, entry in world.kinds.items()]
     for text, entry in world.properties.items():
-        rules.append(Rule("property", domain_of[entry.holder], text, facts.rule(world, text)))
+        items.append(Probe(domain_of[entry.holder], "property", f"Rule: {text}", facts.rule(world, text)))
     for text, entry in world.consequences.items():
         domain = domain_of[world.properties[entry.property].holder]
-        rules.append(Rule("consequence", domain, text, facts.consequence_rule(world, text)))
+        items.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
     for key, value in world.values.items():
-        rules.append(Rule("value", DOMAIN_OF_VALUES[key[0]], value.rule, facts.value_rule(world, *key)))
+        rule = facts.value_rule(world, *key)
+        items.append(Probe(DOMAIN_OF_VALUES[value.relation], "value", f"Rule: {value.rule}", rule))
     for key, value in world.values.items():
         if value.event:
-            rules.append(Rule("event", DOMAIN_OF_VALUES[key[0]], value.event, facts.event_rule(world, *key)))
-    return rules + [Rule("order", "measurement", relation, facts.order_rule(relation)) for relation in ORDERED]
+            rule = facts.event_rule(world, *key)
+            items.append(Probe(DOMAIN_OF_VALUES[value.relation], "event", f"Rule: {value.event}", rule))
+    for relation in ORDERED:
+        items.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
+    return items
 
 
 def options_line(options: Sequence[str]) -> str:
@@ -152,7 +172,7 @@ class Lessons:
             whole = facts.fact(self.world, name, relation, self.rng.randrange(len(SAYINGS[relation])))
             before, _, after = whole.rpartition(self.world.value(name, relation))
         else:
-            whole = self.rng.choice(self.rules).text
+            whole = self.rng.choice(self.rules).target
             words = whole[:-1].split(" ")
             start = self.rng.randrange(1, len(words))
             end = start + self.rng.randint(1, 6)
@@ -177,7 +197,7 @@ class Lessons:
         sizes |= {"value": len(self.world.values), "event": 12, "order": 2}
         [about] = self.rng.choices(list(sizes), weights=list(sizes.values()))
         rule = self.rng.choice([rule for rule in self.rules if rule.about == about])
-        return Lesson(f"Rule: {rule.cue}", rule.text)
+        return Lesson(rule.input, rule.target)
 
     def copy(self) -> Lesson:
         """Words → the same words."""
@@ -327,29 +347,3 @@ TASKS = (
 def lessons(world: World, size: int, stream: int | str, mix: Mapping[str, float]) -> list[Lesson]:
     """`size` lessons of the tasks in `mix`, drawn by its weights. Raises ValueError for an unknown task."""
     return Lessons(world, stream).draw(size, mix)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A single fact as a test item with one right answer. `domain`: the domain of the fact."""
-
-    domain: str
-    about: str
-    input: str
-    target: str
-
-
-def probes(world: World) -> list[Probe]:
-    """One test item for every atomic fact of the world."""
-    items = []
-    for name in world.entities:
-        for relation, value in world.attributes[name].items():
-            whole = facts.fact(world, name, relation)
-            before, _, after = whole.rpartition(value)
-            items.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
-    for about, domain, cue, text in _rules(world):
-        given = f"Rule: {cue}"
-        if about == "class":
-            given = f"Fill: {text.rpartition(world.kinds[cue].class_name)[0]}{MASK}."
-        items.append(Probe(domain, about, given, text))
-    return items

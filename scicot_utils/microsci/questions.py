@@ -42,18 +42,18 @@ def questions(world: World, sizes: Mapping[str, int], seed: int) -> list[dict[st
     They are rows of the questions table; `group` is the form. Forms come in turn. A form without new questions gives its
     turns to the others. Raises ValueError for an unknown split, and for a size that the forms cannot reach.
     """
-    rows = []
+    solver, rows = Solver(world), []
     for split, size in sizes.items():
         if split not in SPLITS:
             raise ValueError(f"questions: unknown split {split!r}; allowed are {', '.join(SPLITS)}")
-        rows += _split(world, split, size, seed)
+        rows += _split(solver, split, size, seed)
     return rows
 
 
-def _split(world: World, split: str, size: int, seed: int) -> list[dict[str, object]]:
+def _split(solver: Solver, split: str, size: int, seed: int) -> list[dict[str, object]]:
     entity_split, forms = SPLITS[split]
     rng = random.Random(f"microsci {split} {seed}")
-    solver, pool = Solver(world), _Pool(world, entity_split, rng)
+    pool = _Pool(solver.world, entity_split, rng)
     seen: set[tuple[object, ...]] = set()
     turns: dict[tuple[object, ...], Counter[str]] = {}  # set of options → how often each was right; they take turns
     gold_counts: Counter[tuple[str, str]] = Counter()  # how often an entity was right, so that none dominates a form
