@@ -2,8 +2,6 @@
 also shows, cleans, exports and imports a teacher's cache, and exports the results of a finished run.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json

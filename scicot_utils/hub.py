@@ -3,8 +3,6 @@
 After fetching, hub content is read, hashed and recorded like any other folder.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

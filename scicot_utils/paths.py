@@ -1,7 +1,5 @@
 """Locations of the repository's files and folders. Only this module builds paths. No file is read or written here."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

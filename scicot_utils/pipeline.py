@@ -3,8 +3,6 @@
 Many are functions of wildcards, as Snakemake's input functions are. The flow, which rule follows which, is in the Snakefile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Columns of all tables, and the only functions that write and read them. The meaning of rows is not known here."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -3,8 +3,6 @@
 Questions are generated in `questions` and answered in `reasoning`.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import random

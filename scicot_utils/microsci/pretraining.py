@@ -4,8 +4,6 @@ They stand for what a pretrained language model already has. No task is a form o
 facts: where two facts are to be combined, both are given.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Probe the embedded student: which single facts it knows, and how well it does the tasks of pretraining."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

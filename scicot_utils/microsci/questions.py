@@ -4,8 +4,6 @@ All entities of a question belong to its split. Options are drawn so that they a
 the same texts recur as a set of options, each text of the set is right equally often.
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
 from collections import Counter

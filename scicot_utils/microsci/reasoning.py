@@ -4,8 +4,6 @@ It sees only the question's text and the fact tables, not how `questions` made i
 it reasons like somebody who remembers those facts wrongly.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Statistics of MicroSci's questions and facts, and its export as a dataset folder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,13 +4,12 @@ errs at declared rates.
 It reads prompt text and writes completion text as an LLM would, and sees only what the prompt shows.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 from scicot_utils.cache import Response
 from scicot_utils.microsci import facts
@@ -48,7 +47,7 @@ class Habits:
     seed: int = 0
 
     @classmethod
-    def of(cls, settings: Settings) -> Habits:
+    def of(cls, settings: Settings) -> Self:
         """The habits in a recipe's settings."""
         keys = {field.name: f"teacher_{field.name}" for field in fields(cls)} | {"style": "rationale_style"}
         return cls(**{name: getattr(settings, key) for name, key in keys.items()})

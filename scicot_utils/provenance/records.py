@@ -1,7 +1,5 @@
 """The parts of a record that are the same for all notebooks of a checkout: the machine, the versions, the commit."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import subprocess

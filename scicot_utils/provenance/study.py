@@ -1,7 +1,5 @@
 """One notebook's part of a recipe: its settings, its paths, what it shows and saves, and the record that it leaves."""
 
-from __future__ import annotations
-
 import html
 import os
 import subprocess

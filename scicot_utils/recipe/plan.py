@@ -1,11 +1,9 @@
 """A recipe as a whole: the runs that it asks for, and how its variants relate to each other."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -64,7 +62,7 @@ class Recipe(Section):
     # Each of these validators runs only if those above it raised nothing.
 
     @model_validator(mode="after")
-    def _names_and_seeds_are_allowed(self) -> Recipe:
+    def _names_and_seeds_are_allowed(self) -> Self:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
             raise ValueError(
                 f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(RESERVED)}"
@@ -90,7 +88,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _changes_are_allowed(self) -> Recipe:
+    def _changes_are_allowed(self) -> Self:
         for variant, names in self.variant_arms.items():
             _need_one_of("variant_arms", variant, "variants", self.variants)
             for name in names:
@@ -116,7 +114,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _variants_can_be_run(self) -> Recipe:
+    def _variants_can_be_run(self) -> Self:
         splits = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
         for variant in [MAIN, *self.variants]:
             for split in self.settings(variant=variant).teacher_splits.split(","):

@@ -1,7 +1,5 @@
 """Every key of a recipe: its section, unit, allowed values and default. They are declared only here."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator

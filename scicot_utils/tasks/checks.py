@@ -2,8 +2,6 @@
 benchmarks. Pure functions: rows in, rows out.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -4,8 +4,6 @@ An entry with `make` is generated here. One with `hub` is read by `datasets`, fr
 layout. One with `file` is read from a JSON file that the user has. The reading itself is done in `reading`.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import re

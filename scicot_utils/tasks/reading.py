@@ -1,7 +1,5 @@
 """Read a benchmark's source into rows of the questions table: load, check, split, sample. `entries` declares them."""
 
-from __future__ import annotations
-
 import json
 import random
 import re

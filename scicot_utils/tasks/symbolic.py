@@ -5,8 +5,6 @@ are from a package of names, ours are listed below. Tracking three shuffled obje
 three swaps, a question about each person), in five scenes. Worked solutions are in `teachers.puzzles`.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from dataclasses import dataclass
