@@ -11,7 +11,7 @@ from scicot_utils import paths
 from scicot_utils.recipe import schema
 from scicot_utils.recipe.arms import ARMS, REGISTRY
 from scicot_utils.recipe.messages import checked
-from scicot_utils.recipe.schema import OWN, SECTION_OF, STAGES, Own, RecipeError, Scalar, Section, Settings
+from scicot_utils.recipe.schema import OWN, SECTION_OF, STAGES, Own, RecipeError, Scalar, Section, Settings, wrong
 
 TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci with question forms and domains that are not in training
 ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of a benchmark in `tested_on`
@@ -64,24 +64,18 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _names_and_seeds_are_allowed(self) -> Self:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
-            raise ValueError(
-                f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(RESERVED)}"
-            )
+            raise wrong("name", self.name, f"letters, digits, _ . - and not {' or '.join(RESERVED)}")
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
-                raise ValueError(f"seeds: found {seed}, allowed: whole numbers from 0 to 2**32 - 1")
+                raise wrong("seeds", seed, "whole numbers from 0 to 2**32 - 1")
         if self.variant_seeds > len(self.seeds):
-            raise ValueError(
-                f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
-            )
+            raise wrong("variant_seeds", self.variant_seeds, f"at most {len(self.seeds)}, the seeds")
         for name in self.datasets:
             if name.startswith(OWN) and (own := name.removeprefix(OWN)) not in self.own:
-                raise ValueError(
-                    f"datasets: found 'own/{own}', allowed: one declared under own ({', '.join(self.own)})"
-                )
+                raise wrong("datasets", f"own/{own}", f"one declared under own ({', '.join(self.own)})")
         for name in self.own:
             if not NAME.fullmatch(name):
-                raise ValueError(f"own: found '{name}', allowed: letters, digits, _ . -")
+                raise wrong("own", name, "letters, digits, _ . -")
         for key in ("distill", "tested_on"):
             for name in getattr(self, key):
                 _need_one_of(key, name, "datasets", self.datasets)
@@ -95,7 +89,7 @@ class Recipe(Section):
                 _need_one_of(f"variant_arms.{variant}", name, "arms", self.arms)
         for name, changes in self.arm_settings.items():
             if name not in ARMS:
-                raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
+                raise wrong("arm_settings", name, ", ".join(ARMS))
             for key in changes:
                 if key in SAME_FOR_ALL:
                     raise ValueError(
@@ -108,7 +102,7 @@ class Recipe(Section):
                 if SECTION_OF.get(key) in ("questions", "pretraining", "evidence"):
                     raise ValueError(f"variants.{name}.{key}: belongs to '{SECTION_OF[key]}', which all variants share")
             if not NAME.fullmatch(name) or name == MAIN:
-                raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
+                raise wrong("variants", name, f"letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
         return self
@@ -119,15 +113,13 @@ class Recipe(Section):
         for variant in [MAIN, *self.variants]:
             for split in self.settings(variant=variant).teacher_splits.split(","):
                 if split not in splits:
-                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(splits)}")
+                    raise wrong("teacher_splits", split, ", ".join(splits))
         for variant in [MAIN, *self.variants]:
             for arm in self.trained_arms(variant):
                 settings = self.settings(arm, variant)
                 for key, most, label in _limits(settings):
                     if (size := getattr(settings, key)) > most:
-                        raise ValueError(
-                            f"{key} of {arm}, {variant}: found {size}, allowed: at most {most}, {label}, or 0 for all"
-                        )
+                        raise wrong(f"{key} of {arm}, {variant}", size, f"at most {most}, {label}, or 0 for all")
                 if REGISTRY[arm].writes_two and settings.template == "finetune_cot":
                     raise ValueError(
                         f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
@@ -255,7 +247,7 @@ class Recipe(Section):
 
 def _need_one_of(key: str, name: str, collection: str, allowed: Collection[str]) -> None:
     if name not in allowed:
-        raise ValueError(f"{key}: found '{name}', allowed: one of {collection} ({', '.join(allowed)})")
+        raise wrong(key, name, f"one of {collection} ({', '.join(allowed)})")
 
 
 def _limits(settings: Settings) -> list[tuple[str, int, str]]:

@@ -26,6 +26,12 @@ class RecipeError(ScicotError):
     """A recipe, or a parameter given to a notebook, is invalid."""
 
 
+def wrong(key: str, found: object, allowed: str) -> ValueError:
+    """The error of a value that its type allows and a recipe does not."""
+    shown = f"'{found}'" if isinstance(found, str) else found
+    return ValueError(f"{key}: found {shown}, allowed: {allowed}")
+
+
 class Section(BaseModel):
     """Base class of all sections: strict types, no unknown keys, immutable."""
 
@@ -116,19 +122,13 @@ class Teacher(Section):
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
         if self.prompt == "gold_shown" and self.teacher_splits != "train":
-            raise ValueError(
-                f"teacher_splits: found '{self.teacher_splits}', allowed: train, since prompt 'gold_shown' would show "
-                "the teacher the right answers of unseen questions"
-            )
+            reason = "prompt 'gold_shown' would show the teacher the right answers of unseen questions"
+            raise wrong("teacher_splits", self.teacher_splits, f"train, since {reason}")
         if self.teacher in ("openai", "local") and not self.teacher_model:
-            raise ValueError(
-                f"teacher_model: found '', allowed: the name of a model, which teacher '{self.teacher}' needs"
-            )
+            raise wrong("teacher_model", "", f"the name of a model, which teacher '{self.teacher}' needs")
         if self.teacher == "openai" and self.max_usd and self.price() is None:
-            raise ValueError(
-                f"max_usd: found {self.max_usd}, allowed: 0, or a price for '{self.teacher_model}' in teacher_prices, "
-                "since a cap on money cannot be kept at an unknown price"
-            )
+            priced = f"0, or a price for '{self.teacher_model}' in teacher_prices"
+            raise wrong("max_usd", self.max_usd, f"{priced}, since a cap on money cannot be kept at an unknown price")
         return self
 
     @field_validator("teacher_columns")
@@ -217,13 +217,9 @@ class Training(Section):
                 f"epochs: found {self.epochs} with steps {self.steps}, allowed: exactly one of the two above 0"
             )
         if self.batch_size % self.micro_batches:
-            raise ValueError(
-                f"micro_batches: found {self.micro_batches}, allowed: a divisor of batch_size {self.batch_size}"
-            )
+            raise wrong("micro_batches", self.micro_batches, f"a divisor of batch_size {self.batch_size}")
         if self.choose_by == "validation_loss" and not self.checkpoint_steps:
-            raise ValueError(
-                "checkpoint_steps: found 0, allowed: from 1, since choose_by validation_loss needs checkpoints"
-            )
+            raise wrong("checkpoint_steps", 0, "from 1, since choose_by validation_loss needs checkpoints")
         return self
 
 
