@@ -77,8 +77,7 @@ class Study:
 
     def stage1(self) -> Path:
         """The folder of the rationale student that this run's answer student goes with; variants may share one."""
-        variant = self.recipe.variant_at("stage1", self.variant)
-        return paths.run(self.name, self.dataset, self.arm, variant, self.seed) / "stage1"
+        return self.recipe.stage1(self.dataset, self.variant, self.seed)
 
     def tables(self) -> Path:
         """The folder of this notebook's tables: values changed by hand never overwrite the recipe's."""

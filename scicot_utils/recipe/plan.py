@@ -165,6 +165,10 @@ class Recipe(Section):
         stage = "questions" if kind == "questions" else "rationales"
         return getattr(paths, kind)(self.name, dataset, self.variant_at(stage, variant))
 
+    def stage1(self, dataset: str, variant: str, seed: int) -> Path:
+        """The folder of the rationale student that an answer student of two_stage goes with; variants may share one."""
+        return paths.run(self.name, dataset, "two_stage", self.variant_at("stage1", variant), seed) / "stage1"
+
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a trained student that `variant` is run for, in the recipe's order."""
         arms = self.variant_arms.get(variant, self.arms)
