@@ -97,11 +97,15 @@ class Pipeline:
 
     def table(self, kind: str) -> Callable[[Wildcards], str]:
         """The table that a variant reads: its own if it changes that stage, else the main variant's."""
-        return lambda of: paths.relative(self.recipe.table(kind, of.dataset, of.get("variant", MAIN)))
+        return lambda wildcards: paths.relative(
+            self.recipe.table(kind, wildcards.dataset, wildcards.get("variant", MAIN))
+        )
 
     def stage1(self, name: str) -> Callable[[Wildcards], str]:
         """An output of stage 1. Variants that change only stage 2 share the main variant's."""
-        return lambda of: paths.relative(self.recipe.stage1(of.dataset, of.variant, of.seed) / name)
+        return lambda wildcards: paths.relative(
+            self.recipe.stage1(wildcards.dataset, wildcards.variant, wildcards.seed) / name
+        )
 
     def settings(self, wildcards: Wildcards) -> Settings:
         """The settings of a job. A job whose wildcards have no arm is of two_stage, or of what all arms share."""
