@@ -6,14 +6,19 @@ import gzip
 import io
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-ROWS_UNDER = ("data", "examples", "Instances")  # keys under which a JSON object holds its rows, among other things
+ROWS_UNDER = (
+    "data",
+    "examples",
+    "Instances",
+    "rows",
+)  # keys under which a JSON object holds its rows, among other things
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -25,9 +30,11 @@ def kind(path: Path) -> str:
 
 def content(path: Path) -> bytes:
     """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive
-    and for text that is neither UTF-8 nor UTF-16.
+    for an LFS pointer and for text that is neither UTF-8 nor UTF-16.
     """
     data = path.read_bytes()
+    if data.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path.name} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull")
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
@@ -49,11 +56,12 @@ def content(path: Path) -> bytes:
         ) from None
 
 
-def read(path: Path) -> Iterator[tuple[int, Any]]:
+def read(path: Path, columns: Iterable[str] = ()) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
     as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`, or columns
     of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
-    object, under one of ROWS_UNDER or as its only list of objects.
+    object, under one of ROWS_UNDER or as its only list of objects. An object that has a text in one of `columns` is a row; one with a
+    list there, as long as every other value, holds columns.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
@@ -66,29 +74,38 @@ def read(path: Path) -> Iterator[tuple[int, Any]]:
     except (ValueError, RecursionError):
         yield from _lines(data, path.name)
         return
-    if isinstance(document, dict):
-        lists = [document[key] for key in ROWS_UNDER if isinstance(document.get(key), list)]
-        if not lists and kind(path) == ".json" and "choices" not in document:  # those are samples of one reply
-            least = 2 if len(document) > 1 else 0
-            lists = [rows for rows in document.values() if _are_objects(rows, list) and len(rows) >= least]
-            lists = lists if len(lists) == 1 else []
-        document = next(iter(lists), document)
-    if isinstance(document, dict) and len(document) > 1 and "data" not in document:
-        if _are_objects(document, dict):
-            places = dict.fromkeys(key for row in document.values() for key in row)
-            # Columns of cells by their places, as pandas writes them; fewer places than keys are samples by their numbers.
-            if len(places) >= len(document) and all(place.isdecimal() for place in places):
-                document = [{name: cells.get(place) for name, cells in document.items()} for place in places]
-            else:
-                document = [{"id": key} | row for key, row in document.items()]
-        elif (
-            kind(path) == ".json" and "id" not in document and all(isinstance(text, str) for text in document.values())
-        ):
-            document = [{"id": key, "text": text} for key, text in document.items()]
+    document = _of_object(document, kind(path), columns) if isinstance(document, dict) else document
     yield from enumerate(document if isinstance(document, list) else [document], start=1)
 
 
-def _are_objects(rows: Any, holder: type) -> bool:
+def _of_object(document: dict[str, Any], suffix: str, columns: Iterable[str]) -> list[Any]:
+    """The rows that a JSON object is, or holds."""
+    named = [document[column] for column in columns if column in document]
+    if any(isinstance(cell, str) for cell in named):
+        return [document]
+    columnar = named and all(isinstance(cells, list) for cells in document.values())
+    if columnar and len({*map(len, document.values())}) == 1:
+        return [dict(zip(document, cells, strict=True)) for cells in zip(*document.values(), strict=True)]
+    lists = [document[key] for key in ROWS_UNDER if isinstance(document.get(key), list)]
+    if not lists and suffix == ".json" and "choices" not in document:  # those are samples of one reply
+        least = 2 if len(document) > 1 else 0
+        lists = [rows for rows in document.values() if are_objects(rows, list) and len(rows) >= least]
+        lists = lists if len(lists) == 1 else []
+    if lists:
+        return lists[0]
+    if len(document) > 1 and "data" not in document:
+        if are_objects(document, dict):
+            places = dict.fromkeys(key for row in document.values() for key in row)
+            # Columns of cells by their places, as pandas writes them; fewer places than keys are samples by their numbers.
+            if len(places) >= len(document) and all(place.isdecimal() for place in places):
+                return [{name: cells.get(place) for name, cells in document.items()} for place in places]
+            return [{"id": key} | row for key, row in document.items()]
+        if suffix == ".json" and "id" not in document and all(isinstance(text, str) for text in document.values()):
+            return [{"id": key, "text": text} for key, text in document.items()]
+    return [document]
+
+
+def are_objects(rows: Any, holder: type) -> bool:
     """Whether `rows` is a list or a mapping (`holder`) of objects."""
     values = rows.values() if isinstance(rows, dict) else rows
     return isinstance(rows, holder) and all(isinstance(row, dict) for row in values)
@@ -145,9 +162,9 @@ def as_list(value: Any) -> Any:
 
 def cell(value: Any) -> Any:
     """A single value as it reads: '' for a missing one, a float as text without an exponent (whole numbers are floats in a
-    column with a missing value), a NumPy scalar as Python's; any other as it is.
+    column with a missing value), a NumPy value as Python's; any other as it is.
     """
-    value = value.item() if hasattr(value, "item") else value
+    value = as_list(value)
     if value is None or value != value:
         return ""
     return format(Decimal(str(value)), "f").removesuffix(".0") if isinstance(value, float) else value

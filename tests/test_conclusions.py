@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scicot_utils import prompts
 from scicot_utils.prompts import conclude
-from scicot_utils.prompts.conclusions import RULES
+from scicot_utils.prompts.conclusions import _rules
 
 WHY = "Plants need light.\n1. Light gives energy."
 OPTION = [
@@ -91,6 +91,8 @@ def test_what_leads_to_a_conclusion_belongs_to_it_though_another_stands_before()
         ("The answer is:\n(B)", True),
         ("**Answer:** B\n\n$\\boxed{B}$", True),
         ("The answer is B. Therefore, the answer is (B) carbon dioxide.", True),
+        ("So the answer is most likely B. Therefore, the answer is (B).", True),
+        ("The answer is therefore option B.\nTherefore, the answer is (B).", True),
         ("The answer is (A). Therefore, the answer is (B).", False),
         ("The answer is (A). Therefore, the answer is (B) carbon dioxide.", False),
         ("The answer is B.\nPlants need it.\nTherefore, the answer is (B).", False),
@@ -101,6 +103,28 @@ def test_what_a_conclusion_repeats_is_cut_with_it_and_is_kept_beside_the_rationa
     assert (conclusion.before == WHY) == cut and conclusion.before.startswith(WHY)
     assert re.sub(r"\W", "", conclusion.before + conclusion.cut) == re.sub(r"\W", "", f"{WHY}\n{ending}")
     assert conclusion.words in ("B", "(B)", "(B).", "(B) carbon dioxide.")
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        "2. ",
+        "2) Therefore, ",
+        "Step 2: ",
+        "**Step 2:** ",
+        "### Conclusion\n",
+        "**Conclusion:** ",
+        "**Conclusion**:\n\n",
+    ],
+)
+def test_a_rationale_does_not_end_with_the_number_or_the_heading_of_its_conclusion(lead):
+    conclusion = conclude(f"1. Leaves need light.\n2. They take it in.\n\n{lead}The answer is B.")
+    assert conclusion.before == "1. Leaves need light.\n2. They take it in."
+
+
+def test_the_clause_behind_yes_or_no_is_the_first_of_the_reasons():
+    completion = prompts.read_free(open_question("StrategyQA", "no"), "Answer: No, a robin is a bird. Birds fly.")
+    assert (completion.rationale, completion.answer) == ("a robin is a bird. Birds fly.", "no")
 
 
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
@@ -116,7 +140,7 @@ def test_a_last_line_that_is_no_answer_alone_is_none(last):
 
 
 def test_every_rule_reads_its_own_example():
-    for rule in RULES:
+    for rule in _rules("H"):
         conclusion = conclude(rule.example)
         assert conclusion.rule == rule.name and conclusion.words
 
@@ -153,6 +177,10 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
         '"answer":"' * 9000,
         "the answer is " * 7000,
         "1 = " * 9000,
+        "x" + "\n" * 300_000 + "y",
+        "x" + "\n " * 150_000 + "y",
+        "x" + "<b>" * 50_000 + "y",
+        "<think>" + "</think" * 50_000 + "y",
     ],
 )
 def test_a_hostile_text_ends_no_search_late(text):
@@ -179,7 +207,9 @@ CRITICAL = {
         "The least likely answer is A.": "", "One might think the answer is A.": "", "The answer is A. But B is better.": "",
         "If they breathed it out, the answer would be A. But they do not": "", "The answer is A: oxygen is wrong, B is right.": "",
         "It cannot be option A.": "", "This rules out option A": "", "The answer is (A) carbon dioxide.": "",
-        "The answer is A. carbon dioxide": "", "The answer is B) oxygen.": "", "Answer: C. elegans is a worm": "",
+        "The answer is A. carbon dioxide": "", "The answer is B) oxygen.": "", "Answer: C. elegans is a worm": "", "The correct solution is: B": "B", "The correct solution is: A or B": "",
+        "The best solution is carbon": "", "The answer is B, weil A giftig ist.": "B", "The answer is B car A brûle.": "B",
+        "The answer is a car.": "", "A car is not a gas.": "", "The answer is a car, which burns.": "", "The answer is B, car or bus.": "", r"\[ \text{The answer is (B).} \]": "B",
         "Answer: A. I need to check each option.": "", "Answer: a. oxygen is made; b. carbon dioxide is used": "",
         "The answer is B\n\nQ: What is next?\nA: The answer is C.": "B",
         "I don't think the answer is A.": "", "I doubt that the answer is A.": "", "It is false that the answer is A.": "",
@@ -195,7 +225,7 @@ CRITICAL = {
         "The answer is 7 x 7.": "", "The answer is 5 - 5.": "", "The answer is 10 / 10.": "", r"The answer is \sqrt{16}.": "",
         "The answer is 5!": "", "The answer is half of 10.": "", "The answer is more than 10.": "", "The answer is 3 and a half pints.": "",
         "The answer is 5 dozen brownies.": "", "Answer:\n- 5 apples\n- 7 pears": "", "The answer is not 10.": "", "The answer is .5": "0.5",
-        "The answer is 25 km^2.": "25", r"The answer is \boxed{1{,}234}": "1234", "The answer is x = 5.": "5", "The answer is 12 apples.": "12",
+        "The answer is 25 km^2.": "25", r"The answer is \boxed{1{,}234}": "1234", r"The answer is $40,\!000$.": "40000", "The answer is x = 5.": "5", "The answer is 12 apples.": "12",
         "The answer is 5 + 4 = 9 apples.": "9", "The answer is $1,234.50.": "1234.5", "The answer is 40%.": "40", "The answer is - 18": "", "The answer is ten times 18.": "", "The answer is 18. That's incorrect.": "", "He earns it. #### 18": "18",
     },
     "yes_no": {
@@ -317,8 +347,8 @@ def test_an_options_very_words_are_read_whatever_they_look_like(question, option
         ("To find the answer: 3 + 4 = 7.\nThe answer is 7.", "To find the answer: 3 + 4 = 7."),
         ("Add them. We conclude that the answer is 7.", "Add them."),
         ("Add 3 and 4. Thus, $3+4=\\boxed{7}$.", "Add 3 and 4."),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added"),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added"),
+        ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added."),
+        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added."),
         ("3 * 4 = 12, and 2*3 = 6. The answer is 7.", "3 * 4 = 12, and 2*3 = 6."),
         ("I should add. Maybe the answer is 8.</think>\n\nAdd them.\nThe answer is 7.", "Add them."),
     ],
@@ -388,8 +418,8 @@ def test_other_json_is_read_as_text(question, text):
 @pytest.mark.parametrize(
     ("text", "cut"),
     [
-        ("Answer: 7\n\nExplanation: 3 and 4 are 7.", "Answer: 7\n\n."),
-        ("Answer: 7\n\nThree and four are added.\nThe answer is 7.", "Answer: 7\n\n.\nThe answer is 7."),
+        ("Answer: 7\n\nExplanation: 3 and 4 are 7.", "Answer: 7"),
+        ("Answer: 7\n\nThree and four are added.\nThe answer is 7.", "Answer: 7\n\n\nThe answer is 7."),
         ("Three and four are added.\nThe answer is 7.", "The answer is 7."),
     ],
 )
@@ -433,6 +463,12 @@ def test_no_rationale_ends_with_the_tag_of_its_conclusion(question, end):
     assert (completion.rationale, completion.answer) == (rationale, "A")
 
 
+def test_a_long_rationale_has_no_tags_around_it_either(gas_question):
+    rationale = "Leaves need it. " * 1000
+    completion = prompts.read_free(gas_question, f"<reasoning>\n{rationale}</reasoning>\n<answer>B</answer>")
+    assert (completion.rationale, completion.answer) == (rationale.strip(), "B")
+
+
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"
@@ -450,7 +486,11 @@ def test_of_several_questions_that_a_text_asks_itself_none_is_the_one_asked(ques
         ("<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
         ("<|start|>assistant<|channel|>analysis<|message|>The answer is (B).", "<|end|><|start|>assistant<|channel|>final<|message|>"),
         ("[THINK]The answer is (B).", "[/THINK]"), ("<seed:think>The answer is (B).", "</seed:think>"),
-        ("◁think▷The answer is (B).", "◁/think▷"), ("analysisThe answer is (B).", "assistantfinal"),
+        ("◁think▷The answer is (B).", "◁/think▷"), ("analysisThe answer is (B).", "assistantfinal"), ("<thought>The answer is (B).", "</thought>"),
+        ("<|begin_of_thought|>\n\nThe answer is (B).", "\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n"),
+        ("<|START_THINKING|>The answer is (B).", "<|END_THINKING|><|START_RESPONSE|>"), ("<|channel>thought\nThe answer is (B).", "<channel|>"),
+        ("Here is my thought process:\n\nThe answer is (B).", "\n\nHere is my response:\n\n"),
+        ("## Thinking\n\nThe answer is (B).", "\n\n## Final Response\n\n"),
     ],
 )  # fmt: skip
 def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
@@ -458,5 +498,76 @@ def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
     assert (completion.rationale, completion.answer) == ("It burns.", "A")
     assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
     assert read(question(GAS), "It burns. The answer is (A). After 'assistantfinal' stands the answer.") == "A"
-    if not thoughts.startswith("analysis"):  # which a text may begin with
+    if not thoughts.startswith(("analysis", "Here", "##", "<thought>")):  # which a text may begin with
         assert read(question(GAS), thoughts) == ""
+
+
+@pytest.mark.parametrize("start", ["", "<|start|>assistant"])
+def test_an_answer_may_come_without_thoughts_in_the_marks_of_those_that_have_some(question, start):
+    text = f"{start}<|channel|>final<|message|>It burns. The answer is (A).<|return|>"
+    assert prompts.read_free(question(GAS), text).rationale == "It burns."
+    assert prompts.read_free(question(GAS), "It burns.<|end|>\n").rationale == "It burns."
+
+
+FIRST = {  # answers before their reasons, and what is left as the rationale
+    "The answer is B. BECAUSE: Leaves take it in.\\nThey need it.": "Leaves take it in.\\nThey need it.",
+    "The answer is B because leaves take it in.": "leaves take it in.",
+    "The answer is (B). Leaves take it in.\nThey need it.": "Leaves take it in.\nThey need it.",
+    "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in.",
+    "B, because leaves take it in.": "leaves take it in.",
+    "(B) since leaves take it in.": "since leaves take it in.",
+    "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen.",
+    "B car les feuilles en ont besoin.": "car les feuilles en ont besoin.",
+    "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
+    "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in.",
+    "The answer is carbon dioxide since leaves take it in.": "since leaves take it in.",
+    "**Answer: B**\n\n**Explanation:** Leaves take it in.": "**Explanation:** Leaves take it in.",
+    "The answer is B. Carbon dioxide.": "",
+    "The answer is B\n\nB. carbon dioxide": "",
+    "The answer is B. I hope it is correct.": "",
+    "The answer is (B). Feel free to ask for more.": "",
+}
+
+
+@pytest.mark.parametrize("text", FIRST)
+def test_reasons_behind_an_answer_are_the_rationale_and_neither_its_words_nor_a_courtesy(gas_question, text):
+    completion = prompts.read_free(gas_question, text)
+    assert (completion.rationale, completion.answer) == (FIRST[text], "B")
+
+
+def test_words_of_a_longer_option_are_no_reasons(question):
+    row = question(("a leaf", "a cross section of a young leaf"))
+    assert prompts.read_free(row, "The answer is B. A cross section of a young leaf.").rationale == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<thinking>\nLeaves need it.\n</thinking>\n\n<answer>B</answer>",
+        "<reasoning>\nLeaves need it.\n</reasoning>\n<answer>\nB\n</answer>",
+        "<start_working_out>Leaves need it.<end_working_out><SOLUTION>B</SOLUTION>",
+        "<reasoning>Leaves need it.</reasoning>\n<output>#### B</output>",
+        "<rationale>Leaves need it.</rationale><final_answer>B</final_answer>",
+        "<thought>\nLeaves need it.\n</thought>\n<answer>B</answer>",
+        "<p>Leaves need it.</p>\n<p>The answer is B.</p>",
+        "Leaves need it.\n\n\\[ \\text{The answer is (B).} \\]",
+    ],
+)
+def test_a_rationale_has_no_tags_around_it_whatever_a_prompt_asked_for(gas_question, text):
+    completion = prompts.read_free(gas_question, text)
+    assert (completion.rationale, completion.answer) == ("Leaves need it.", "B")
+
+
+@pytest.mark.parametrize(
+    ("option", "words", "is_same"),
+    [
+        ("6.2 × 10^8 J", r"6.2 \times 10^{8}\,\text{J}", True), ("6.2 × 10⁸ J", r"6.2 \times 10^8~\mathrm{J}", True),
+        ("6.2 x 10⁻⁸ J", "6.2 × 10^-8 J", True), ("6.2 x 10⁻⁸ J", r"6.2 \times 10^{8} J", False), ("7540J", "7540 J", True),
+        (r"$\frac{1}{2}$", "1/2", True), ("1/2", r"\dfrac{1}{2}", True), ("1/2", r"\frac{2}{1}", False), ("30°C", r"30^\circ\text{C}", True),
+        (r"\sqrt{2}", "√2", True), ("√2", "2", False), ("−5 m", "-5 m", True), ("−5 m", "5 m", False), ("25%", r"25\%", True), ("25%", "25", False),
+    ],
+)  # fmt: skip
+def test_an_option_is_the_same_in_latex_and_in_plain_characters(question, option, words, is_same):
+    row = question(("none", option, "all"))
+    for text in (rf"It is so. \boxed{{{words}}}", f"It is so.\nThe answer is {words}."):
+        assert read(row, text) == ("B" if is_same else "")

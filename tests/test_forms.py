@@ -297,6 +297,7 @@ def test_lists_of_rationales_and_answers_are_samples(answers):
     completions = forms.read(answers(row | {"said": ["A", "B"]}), APART_IN)
     samples = [prompts.read_completion(RECORDED, make_question(), completion.text) for completion in completions]
     assert [(sample.rationale, sample.answer) for sample in samples] == [("One.", "A"), ("Two.", "B")]
+    assert found(answers(row | {"said": "A"}), APART_IN) == [("q0", f"One.\nTwo.{prompts.CUE} A")]
     for said, message in ((["A"], "2 rationales and 1 answers"), ({"x": 1}, "neither a text nor a number")):
         with refused(TeacherError, rf"line 1: .*{message}"):
             list(forms.read(answers(row | {"said": said}), APART_IN))
@@ -505,3 +506,17 @@ def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(tmp_p
                 read(path, columns="id=id, question=asked, text=text")
         else:
             assert read(path, columns="id=id, question=asked, text=text")[0]["kept"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("columns", ["", "id=id, rationale=rationale", "id=id, rationale=rationale, answer=said"])
+def test_a_list_of_facts_is_one_rationale(answers, tmp_path, columns, suffix):
+    row = {"id": "q0", "said": True, "rationale": ["Birds fly.", "Rafts float."]}
+    path = tmp_path / "answers.parquet"
+    if suffix == ".parquet":
+        pd.DataFrame([row]).to_parquet(path)
+    else:
+        path = answers(row)
+    [completion] = Recorded(str(path), columns=columns)._by_id["q0"]
+    parsed = prompts.read_completion(RECORDED, ASKED, completion[1].text)
+    assert (parsed.rationale, parsed.answer) == ("Birds fly.\nRafts float.", "yes" if "said" in columns else "")

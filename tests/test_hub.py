@@ -4,10 +4,25 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
+import gguf
+import numpy as np
 import pytest
+from conftest import refused
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BloomConfig,
+    BloomModel,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+)
 
 from scicot_utils import hub, paths, provenance, students, tasks
 from scicot_utils import recipe as recipes
+from scicot_utils.recipe import Settings
+from scicot_utils.teachers import TeacherError
+from scicot_utils.teachers.local import Local
 
 FIRST, SECOND = "a" * 40, "b" * 40
 
@@ -118,3 +133,137 @@ def test_a_teacher_of_the_hub_is_among_what_a_recipe_reads(cached, tmp_path):
         f"{text}teacher: {{teacher: local, teacher_model: org/teacher}}\n", encoding="utf-8"
     )
     assert [row["named"] for row in provenance.sources(recipes.load(str(tmp_path / "mine.yaml")))] == ["org/teacher"]
+
+
+# Models that others made: what the library would load without a word, or refuse in many lines
+
+
+def edited(folder, **changes):
+    """The shipped student, with these changes of its config."""
+    shutil.copytree(paths.MICRO_STUDENT, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | changes
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def cut(folder):
+    weights = edited(folder) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    return folder
+
+
+def not_a_number(folder):
+    weights = load_file(edited(folder) / "model.safetensors")
+    weights["model.shared.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def with_adapter(folder):
+    (edited(folder) / "adapter_config.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def masked(folder):
+    BertForMaskedLM(BertConfig(vocab_size=99, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def with_code(folder):
+    edited(folder, model_type="mine", auto_map={"AutoConfig": "code.Mine", "AutoModelForSeq2SeqLM": "code.Mine"})
+    (folder / "code.py").write_text("raise SystemExit", encoding="utf-8")
+    return folder
+
+
+UNREADABLE = {
+    "with code": (with_code, "contains custom code which must be executed"),
+    "cut": (cut, "the weights are cut short, or an LFS pointer stands in their place"),
+    "deeper": (lambda folder: edited(folder, encoder_layers=3), r"\d+ of its weights, such as .*, are not in its files"),
+    "wider": (lambda folder: edited(folder, d_model=64), r"\d+ of its weights, such as .*, have another shape in its files"),
+    "not a number": (not_a_number, "1 of its weights, such as model.shared.weight, hold values that are no finite numbers"),
+    "an adapter beside its base": (with_adapter, "an adapter without its base model: merge the two first"),
+    "masked": (masked, "its config names BertForMaskedLM, which writes no text"),
+    "a file of it": (lambda folder: edited(folder) / "model.safetensors", "it is a file, but not of GGUF: name its folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_a_model_that_cannot_be_read_is_refused_in_one_line_as_student_and_as_teacher(tmp_path, monkeypatch, fault):
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # whether to run the code, if anybody asked
+    make, message = UNREADABLE[fault]
+    path = make(tmp_path / "m")
+    with refused(students.StudentError, rf"cannot be read \(a folder\): .*{message}"):
+        students.load(str(path))
+    with refused(TeacherError, f"teacher_model '.*' cannot be read .*{message}.*allowed: a name of the hub"):
+        Local(Settings(teacher="local", teacher_model=str(path)))
+
+
+def base(folder):
+    BloomModel(BloomConfig(vocab_size=99, hidden_size=8, n_layer=1, n_head=2)).save_pretrained(folder)
+
+
+def with_images(folder):
+    text = {
+        "vocab_size": 99,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text |= {f"linear_{name}": 2 for name in ("num_key_heads", "num_value_heads", "key_head_dim", "value_head_dim")}
+    text |= {"num_key_value_heads": 1, "head_dim": 8, "tie_word_embeddings": True}
+    images = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 1, "out_hidden_size": 8}
+    config = Qwen3_5Config(text_config=text, vision_config=images, tie_word_embeddings=True)
+    Qwen3_5ForConditionalGeneration(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("save", "name"), [(base, "BloomModel"), (with_images, "Qwen3_5ForConditionalGeneration")])
+def test_a_causal_model_may_be_part_of_what_the_config_names(tmp_path, save, name):
+    """BLOOM was saved as its base, whose embeddings are the head; others are saved with what reads images."""
+    save(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["architectures"] == [name]
+    model = hub.model(tmp_path)
+    assert type(model).__name__.endswith("ForCausalLM") and model.get_output_embeddings().weight.shape == (99, 8)
+
+
+def test_a_decoder_that_does_not_know_how_a_text_begins_is_no_student(tmp_path):
+    folder = edited(tmp_path / "m", decoder_start_token_id=None)
+    with refused(students.StudentError, "its config.json needs decoder_start_token_id"):
+        students.load(str(folder))
+
+
+def test_quantised_weights_are_no_student(tmp_path):
+    """Some could not be read here, and none could be trained."""
+    folder = edited(tmp_path / "m", quantization_config={"quant_method": "gptq", "bits": 4})
+    with refused(students.StudentError, "its weights are quantised and cannot be trained: name the model they were"):
+        students.load(str(folder))
+
+
+def whole_gguf(file):
+    """A sound GGUF file of an architecture that nobody reads."""
+    writer = gguf.GGUFWriter(file, "nobody")
+    writer.add_tensor("weights", np.ones((64, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 10, 60, 150, 9000], ids=lambda size: f"{size} bytes")
+def test_a_gguf_file_that_is_cut_is_said_to_be(tmp_path, size):
+    file = tmp_path / "mine.gguf"
+    file.write_bytes(whole_gguf(file)[:size])
+    with refused(
+        students.StudentError, r"mine.gguf' cannot be read \(a file\): .*the weights are cut short, or an LFS"
+    ):
+        students.load(paths.source(str(file)))
+
+
+def test_a_whole_gguf_file_that_cannot_be_read_is_not_said_to_be_cut(tmp_path):
+    whole_gguf(tmp_path / "mine.gguf")
+    with refused(
+        students.StudentError, r"cannot be read \(a file\): GGUF model with architecture nobody is not"
+    ) as error:
+        students.load(str(tmp_path / "mine.gguf"))
+    assert "cut short" not in str(error.value)

@@ -166,9 +166,9 @@ def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind)
     assert completion.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
 
 
-def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path):
-    """As in GSM8K."""
-    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}"}
+@pytest.mark.parametrize("end", ["", "\nThe answer is: 7"], ids=["GSM8K", "MetaMathQA"])
+def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path, end):
+    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}{end}"}
     questions = load(write(tmp_path / "a.jsonl", **right), options="")
     assert next(row["answer"] for row in questions if row["id"] == "q9") == "1,018"
 
@@ -312,6 +312,8 @@ def test_a_place_is_a_place_in_every_row_though_options_are_numbers(tmp_path):
         gold(tmp_path, rows)
     assert gold(tmp_path, rows, answer_is="place") == {row["n"]: row["options"][row["right"]] for row in rows}
     assert gold(tmp_path, rows, answer_is="text") == {row["n"]: str(row["right"]) for row in rows}
+    words = quiz(options=[*"wxyz"], right=lambda i: f"{i % 4}.0")
+    assert gold(tmp_path, words) == {row["n"]: "wxyz"[i % 4] for i, row in enumerate(words)}
 
 
 def test_places_counted_from_one_are_seen_where_the_last_is_reached_and_asked_about_where_not(tmp_path):
@@ -376,10 +378,17 @@ def test_an_interval_is_an_option_and_no_scores(tmp_path, right):
 
 
 @pytest.mark.parametrize("layout", SCORED)
-def test_options_of_which_the_first_is_right_in_every_row_get_another_order(tmp_path, layout):
-    questions = scored(tmp_path / "a.jsonl", layout, lambda i: 0, texts=("right", "wrong", "none"))
-    assert {question["answer"] for question in questions} == {"A", "B", "C"}
-    assert all(question["choices"]["text"]["ABC".index(question["answer"])] == "right" for question in questions)
+def test_options_of_which_the_first_is_right_in_nearly_every_row_get_another_order(tmp_path, layout):
+    """As in BIG-bench's date_understanding, where it is another one in five of 369 rows."""
+    for others in (0, 2, 3):
+        right = [*[0] * (20 - others), *[1] * others]
+        questions = scored(tmp_path / "a.jsonl", layout, right.__getitem__, texts=("right", "wrong", "none"))
+        counts = Counter(question["answer"] for question in questions)
+        assert (
+            counts == {"A": 17, "B": 3} if others == 3 else {*counts} == {"A", "B", "C"} and max(counts.values()) < 12
+        )
+        texts = Counter(question["choices"]["text"]["ABC".index(question["answer"])] for question in questions)
+        assert texts["right"] == 20 - others and texts["wrong"] == others
 
 
 @pytest.mark.parametrize(
@@ -390,6 +399,7 @@ def test_options_of_which_the_first_is_right_in_every_row_get_another_order(tmp_
         ({"label": ["A", "B", "C"], "text": ["x", "y"]}, "C", "one of its own for each"),
         ({"label": None, "text": ["x", "y"]}, "A", "allowed: a list, a mapping"),
         ({"label": "AB", "text": "xy"}, "A", "allowed: a list, a mapping"),
+        ([{"aid": 1, "atext": "x"}, {"aid": 2, "atext": "y"}], "1", "found dict, allowed: a text or a number; reach inside"),
         ([["A", "x"], ["B", "y"]], "A", "found list, allowed: a text or a number; reach inside with dots"),
         (["x", float("nan")], "A", "an option is empty"),
         (["x", "y"], "\u00b2", "names none of its 2 options"),
@@ -407,6 +417,13 @@ def test_what_is_no_option_or_answer_is_a_fault_and_never_a_guess(tmp_path, opti
 
 def test_labels_with_points_or_brackets_are_their_letters(tmp_path):
     rows = quiz(options={"B.": "w", "A.": "x"}, right="(A)")
+    assert {*gold(tmp_path, rows).values()} == {"x"}
+
+
+@pytest.mark.parametrize("key", ["id", "label"])
+def test_a_key_of_options_that_holds_their_letters_is_their_label(tmp_path, key):
+    """In any order; by its place, another option would be the right one."""
+    rows = quiz(options=[{key: "B", "text": "w", "more": "A"}, {key: "A", "text": "x", "more": ""}], right="A")
     assert {*gold(tmp_path, rows).values()} == {"x"}
 
 
@@ -430,7 +447,7 @@ def test_a_folder_may_hold_other_files_and_no_two_of_one_name(tmp_path):
     (tmp_path / "x.json").mkdir()
     assert len(load(tmp_path)) == 30
     write(tmp_path / "train.jsonl.gz")
-    with refused(TaskError, "several files called train"):
+    with refused(TaskError, r"has for split train train.jsonl, train.jsonl.gz; allowed: one file, or all its parts"):
         load(tmp_path)
 
 
@@ -464,7 +481,7 @@ def test_strategyqa_as_its_publishers_release_it_is_a_benchmark_of_ones_own(tmp_
         tasks.load("StrategyQA", dataset_path=str(tmp_path), sizes={}, seed=0)
 
 
-@pytest.mark.parametrize("form", ["{}){}", "({}) {}", "{}. {}", "{} ) {}"])
+@pytest.mark.parametrize("form", ["{}){}", "({}) {}", "{}. {}", "{} ) {}", "{}．{}", "{}、{}", "（{}）{}"])
 def test_labels_in_the_texts_of_options_are_no_part_of_them(tmp_path, form):
     """Prompts would list them twice, and an answer in an option's words would not be read."""
     for right in (lambda row: "B", lambda row: form.format("B", row["options"][1])):
@@ -591,6 +608,9 @@ def test_a_few_numbers_that_count_from_0_or_1_may_stand_for_words(tmp_path):
     path = write(tmp_path / "a.jsonl", right=lambda row: int(row["n"][1:]) % 3)
     with pytest.raises(TaskError, match="its answers are 0, 1, 2 alone; say with answers what they are"):
         load(path, options="")
+    eleven = write(tmp_path / "b.jsonl", [row | {"n": f"{n}", "right": n % 11} for n in range(110) for row in ROWS[:1]])
+    with pytest.raises(TaskError, match="its answers are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 alone; say with answers"):
+        load(eleven, options="")
     first = {kind: load(path, options="", answers=kind)[0] for kind in ("number", "so, open, not so")}
     assert first["number"]["id"] == "q1" and first["number"]["answer"] == "1"
     assert first["so, open, not so"]["choices"]["text"][1] == "open" and first["so, open, not so"]["answer"] == "B"
@@ -622,3 +642,228 @@ def test_what_a_mapping_has_no_text_for_is_no_option(tmp_path):
             "q1": 3,
             "q7": 2,
         }
+
+
+# Folders and files as publishers lay them out
+
+
+def folder_of(folder, *names, content=ROWS):
+    """Files of these names, each with its own part of the rows."""
+    for first, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / name, content[first :: len(names)])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test")],
+        [f"{split}/0000.parquet" for split in ("train", "validation", "test")],
+        [f"{split}/{name}.jsonl" for split in ("train", "dev", "test") for name in ("physics", "history")],
+        [*(f"train-0000{part}-of-00002.jsonl" for part in range(2)), "dev.jsonl", "test.jsonl"],
+    ],
+    ids=lambda names: names[0],
+)
+def test_files_of_splits_may_be_parts_or_lie_in_folders(tmp_path, names):
+    """As on the hub and in its Parquet branch, or in AGIEval, with a file a subject in a folder a split."""
+    folder = folder_of(tmp_path, *names)
+    (folder / "README.md").write_text("x")
+    rows = load(folder, id="")
+    assert {row["question"] for row in rows} == {row["asked"] for row in ROWS}
+    assert len({row["id"] for row in rows}) == 30 and {row["split"] for row in rows} == {*tasks.SPLITS}
+
+
+def test_of_several_files_the_one_that_is_called_like_the_split_is_read(tmp_path):
+    """As in GSM8K (train_socratic) and AQuA (train.tok): another form of the same questions."""
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl", "test_no_answers.jsonl")
+    for name in ("train_socratic.jsonl", "train.tok.jsonl"):
+        write(folder / name)
+    assert len(load(folder)) == 20
+    (folder / "train.jsonl").rename(folder / "train_more.jsonl")
+    with refused(
+        TaskError, "has for split train train.tok.jsonl, train_more.jsonl, train_socratic.jsonl; allowed: one file"
+    ):
+        load(folder)
+
+
+def test_a_part_of_a_split_that_is_not_there_is_missed(tmp_path):
+    folder = folder_of(tmp_path, *(f"data/train-0000{part}-of-00003.jsonl" for part in range(3)), "data/test.jsonl")
+    assert len(load(folder)) == 30
+    (folder / "data" / "train-00001-of-00003.jsonl").unlink()
+    with refused(
+        TaskError, "has for split train train-00000-of-00003.jsonl, train-00002-of-00003.jsonl; .* all its parts"
+    ):
+        load(folder)
+
+
+def test_the_split_that_a_folder_lacks_is_named(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "dev.jsonl", "test_no_answers.jsonl")
+    with refused(
+        TaskError, "no file of split test beside train.jsonl, dev.jsonl at own path .* call the validation file"
+    ):
+        load(folder)
+
+
+def test_a_column_that_is_not_there_is_told_with_what_it_may_mean(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl")
+    write(folder / "test.jsonl", [{"n": row["n"], "asked": row["asked"], "options": row["options"]} for row in ROWS])
+    with refused(TaskError, r"test.jsonl, row 1: no column 'right'.*; if they are not published, leave it out"):
+        load(folder)
+    (tmp_path / "a.csv").write_text("Which flies?,a raft,a robin,B\n" * 3, encoding="utf-8")
+    with refused(
+        TaskError,
+        "no column 'asked'.*; its first line must name the columns, with commas or tabs between",
+    ):
+        load(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("right", [0, 2])
+def test_options_of_which_one_column_is_always_right_get_another_order(tmp_path, right):
+    """As in GPQA, SciQ and TruthfulQA's CSV file: the right one is a column of its own."""
+    columns = ["a", "b", "c"]
+    rows = quiz(a=lambda i: f"x{i}", b=lambda i: f"y{i}", c=lambda i: f"{i % 3}")
+    questions = load(write(tmp_path / "a.csv", rows), options=", ".join(columns), answer=columns[right])
+    assert {question["answer"] for question in questions} == {"A", "B", "C"}
+    for question in questions:
+        row = rows[int(question["id"][1:])]
+        assert question["choices"]["text"]["ABC".index(question["answer"])] == row[columns[right]]
+        assert {*question["choices"]["text"]} == {row[column] for column in columns}
+
+
+def test_an_answer_may_be_the_name_of_its_column(tmp_path):
+    rows = quiz(option_a="w", option_b="x", right=lambda i: f"option_{'ab'[i % 2]}")
+    questions = load(write(tmp_path / "a.csv", rows), options="option_a, option_b")
+    assert {row["id"]: row["answer"] for row in questions} == {row["n"]: "AB"[i % 2] for i, row in enumerate(rows)}
+
+
+def test_labels_in_a_question_may_be_numbers_where_no_letters_are(tmp_path):
+    """As in ARC's CSV files, in which some questions have (A) … and others (1) …."""
+    marks = ("(A) {} (B) {} (C) {}", "(1) {} (2) {} (3) {}")
+    rows = [row | {"asked": f"{row['asked']} {marks[i % 2].format(*row['options'])}", "right": ("B", "2")[i % 2]} for i, row in enumerate(ROWS)]  # fmt: skip
+    for question in load(write(tmp_path / "a.csv", rows), options="asked"):
+        n = int(question["id"][1:])
+        assert (question["question"], question["answer"]) == (f"What is {n} and {n}?", "B")
+        assert question["choices"]["text"] == [str(2 * n), str(2 * n + 1), f"{n}0"]
+    of_statements = "(1) It flies. (2) It swims. Which holds? (A) 1 (B) 2 (C) both"
+    assert own.split_listed(of_statements) == ("(1) It flies. (2) It swims. Which holds?", [*"ABC"], ["1", "2", "both"])
+    with refused(own.RowFault, "nor listed"):
+        own.split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
+
+
+@pytest.mark.parametrize(("options", "right", "read"), [("options", 2, "C"), ("options", "B", "B"), ("", 7.0, "7")])
+def test_a_list_with_one_answer_is_that_answer(tmp_path, options, right, read):
+    """As `gold` in the hub's AGIEval, or `lSolutions` in MAWPS."""
+    path = write(tmp_path / "a.jsonl", [row | {"options": [*"wxyz"], "right": [right]} for row in ROWS])
+    assert {row["answer"] for row in load(path, options=options, answer_is="place" if right == 2 else "")} == {read}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_question_may_be_a_list_of_texts_and_an_open_answer_may_not(tmp_path, name):
+    """As PubMedQA's contexts, FOLIO's premises, or DREAM's dialogues."""
+    rows = quiz(options=["x", "y"], right="x", contexts=["A.", "B.\nC."], spans=["x", "y"], turns=[["A."], ["B."]])
+    path = write(tmp_path / name, rows)
+    assert load(path, question=["contexts", "asked"])[0]["question"].startswith("A. B. C. Which")
+    assert load(path, question=["contexts.1", "asked"])[0]["question"].startswith("B. C. Which")
+    for columns in ({"question": "turns"}, {"answer": "spans", "options": ""}):
+        with refused(TaskError, "row 1: found list, allowed: a text or a number; reach inside with dots"):
+            load(path, **columns)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", encoding="utf-8")
+    with refused(
+        TaskError, f"own-mine: {name} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
+    ):
+        load(tmp_path / name)
+
+
+def test_a_json_file_may_be_one_row_or_hold_columns_or_a_page_of_rows(tmp_path):
+    """One of texts alone was taken for texts by their ids."""
+    row = {"asked": "Which flies?", "options": "a ) raft , b ) robin", "right": "b"}
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(row | {"asked": f"{name}: which flies?"}), encoding="utf-8")
+    rows = load(tmp_path, id="")
+    assert [(row["question"], row["answer"]) for row in rows] == [
+        (f"{name}: which flies?", "B") for name in ("train", "dev", "test")
+    ]
+    contents = {
+        "columns": {name: [row[name] for row in ROWS] for name in ROWS[0]},
+        "page": {"features": [{"name": "n"}, {"name": "asked"}], "rows": ROWS, "partial": False},
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        assert load(tmp_path / f"{name}.json") == load(write(tmp_path / "reference.jsonl"))
+
+
+# The same for the declared benchmarks
+
+
+def arc(folder, pattern, suffix="jsonl"):
+    """ARC's questions of each split in a file so named, as its publishers have them, or with another suffix as text."""
+    for split in ("Train", "Dev", "Test"):
+        for name in ("ARC-Easy", "ARC-Challenge"):
+            texts = {"text": ["raft", "robin"], "label": ["1", "2"]}
+            question = {"id": f"{split}{name}", "question": f"What flies, {name}?", "choices": texts, "answerKey": "2"}
+            path = folder / pattern.format(name=name, split=split)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, [question | ({"choices": str(texts)} if suffix == "csv" else {})])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{name}/{name}-{split}.jsonl", "{name}/{split}/0000.parquet", "arc-easy/{split}-00000-of-00001.parquet"]
+)
+def test_a_benchmark_is_found_by_its_files_whatever_else_is_beside(tmp_path, pattern):
+    """A README that is no card of the hub, and code, as in a clone of the publishers' repository."""
+    folder = arc(tmp_path, pattern)
+    (folder / "README.md").write_text("# ARC\n", encoding="utf-8")
+    (folder / "dataset.py").write_text("", encoding="utf-8")
+    rows = tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
+    assert [(row["split"], row["answer"]) for row in rows] == [(split, "2") for split in tasks.SPLITS]
+    assert pattern.startswith("arc") or {row["question"] for row in rows} == {"What flies, ARC-Easy?"}
+
+
+def test_another_benchmarks_folder_is_never_taken(tmp_path):
+    arc(tmp_path, "openbookqa/{split}.jsonl")
+    with refused(TaskError, r"ARC-Easy: could not be read from .*a folder with a file for each split, named after it"):
+        tasks.load("ARC-Easy", dataset_path=str(tmp_path), sizes=WHOLE, seed=0)
+
+
+def test_a_declared_benchmark_in_several_files_or_as_text_is_refused_with_what_to_do(tmp_path):
+    """As in a folder of ARC's translations, and in CSV files of the hub's rows."""
+    with refused(TaskError, "has for split train ARC-Challenge-Train.jsonl, ARC-Easy-Train.jsonl; allowed: one file"):
+        tasks.load("ARC-Easy", dataset_path=str(arc(tmp_path / "a", "{name}-{split}.jsonl")), sizes=WHOLE, seed=0)
+    with refused(TaskError, "its choices are a text: declare such a file as a benchmark of your own, own/…"):
+        folder = arc(tmp_path / "b", "{name}/{split}.csv", "csv")
+        tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "final"),
+    [
+        ("It is 3.\n#### 1,234", "1,234"), ("##### 7", "7"), (r"First $\boxed{x}$, then it is $\boxed {18}$.", "18"), ("#### 5} .", "5"),
+        (r"\boxed{\frac{1}{2}}", r"\boxed{\frac{1}{2}}"), ("#### 5 {x}", "#### 5 {x}"), ("robin", "robin"), ("", ""),
+        ("#" * 200_000 + "{", "#" * 200_000 + "{"), ("#### 1" * 50_000 + "}}", "#### 1" * 50_000 + "}}"), ("####\n" * 50_000 + "7", "7"),
+    ],
+)  # fmt: skip
+def test_the_answer_of_a_worked_solution_is_what_follows_its_last_mark_however_long_it_is(answer, final):
+    assert own._final(answer) == final
+
+
+@pytest.mark.parametrize(
+    ("text", "is_listed"),
+    [
+        ("Which? (A) x (B) y", True), ("Which? (1) x (2) y", True), ("A. x\nB. y", True), ("Which?\nA) x B) y", True), ("a, b", False),
+        ("(A) x", False), ("(B) x (A) y", False), ("(A)(B)", False), ("B. x A. y", False), ("(A)" * 100_000, False), (" a) " * 100_000 + "x", False),
+        ("(A)" * 100_000 + "(B)", True), (" A." * 100_000 + " x B.", True),
+    ],
+)  # fmt: skip
+def test_options_in_a_questions_text_are_seen_however_long_it_is(text, is_listed):
+    assert (own.LISTED.search(text) is not None) == is_listed
+
+
+def test_white_space_within_a_question_does_not_slow_the_search_for_its_options():
+    question, _, options = own.split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
+    assert (question[-2:], options) == (" y", ["a", "b"])

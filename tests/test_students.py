@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import pretraining, probing
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import answering, building, encoding, loading, training
+from scicot_utils.students import building, encoding, generation, loading, training
 from scicot_utils.tasks import symbolic
 
 KINDS = ("random/micro", "random/gpt2-tiny")
@@ -555,6 +555,34 @@ def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_o
     assert rows == ({1, 4} if kind in WINDOWED else {1})  # a cache of a window keeps no opening
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND])
+def test_waiting_inputs_take_the_places_of_ended_texts_and_no_text_changes(monkeypatch, kind):
+    monkeypatch.setattr(generation, "SEGMENT", 4)
+    run = decoder_of(kind)
+    for weights in run.model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.5)  # so that texts differ
+    nouns = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
+    inputs = [f"{noun} " * (1 + number % 4) + nouns[-number] for number, noun in enumerate(nouns)]
+    limits = {"max_new_tokens": 20}
+    whole = [students.generate(run, [text], batch_size=1, **limits)[0].text for text in inputs]
+
+    def ends(word):
+        return {len(text.partition(word)[0].split()) // 4 for text in whole}
+
+    limits["stop"] = max({*" ".join(whole).split()}, key=lambda word: (len(ends(word)), word))
+    alone = [students.generate(run, [text], batch_size=1, **limits)[0] for text in inputs]
+    steps = []
+    run.model.get_input_embeddings().register_forward_pre_hook(lambda _, arguments: steps.append(len(arguments[0])))
+    assert students.generate(run, inputs, batch_size=3, **limits) == alone
+    together = len(steps)
+    for batch in encoding.by_length([len(ids) for ids in encoding.to_generate(run, inputs)], 3):
+        students.generate(run, [inputs[index] for index in batch], batch_size=3, **limits)
+    assert max(steps) == 3
+    assert (together < len(steps) - together) == (kind not in WINDOWED)  # a cache of a window takes in no other text
+
+
 def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, decoder):
     """So that the test above can fail: Fine-tune-CoT's released code generates without a mask."""
     masked = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
@@ -563,7 +591,7 @@ def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, de
         inputs = encoding.batch(*args, **kwargs)
         return inputs | {"attention_mask": torch.ones_like(inputs["attention_mask"])}
 
-    monkeypatch.setattr(answering, "batch", unmasked)
+    monkeypatch.setattr(generation, "batch", unmasked)
     outputs = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
     assert outputs[:3] != masked[:3] and outputs[3] == masked[3]  # the longest has no padding
 
@@ -702,7 +730,8 @@ def test_generation_beyond_the_positions_of_a_student_is_refused(kind, text, max
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
+def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})  # elsewhere it is emulated
     runs = {precision: students.load(kind) for precision in ("fp32", "bf16", "auto")}
     logs = {precision: train(run, tmp_path, precision=precision, dropout=0.0) for precision, run in runs.items()}
     assert {tensor.dtype for tensor in weights(runs["bf16"]).values()} == {torch.float32}
@@ -712,6 +741,13 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, kind):
     if not torch.cuda.is_available():
         assert same(weights(runs["auto"]), weights(runs["fp32"]))
         assert [logs[precision].precision for precision in logs] == ["fp32", "bf16", "fp32"]
+
+
+def test_bf16_is_refused_where_a_processor_could_only_emulate_it(student, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_bf16": False})
+    with refused(students.StudentError, "precision: found bf16, but this processor has no bf16 instructions"):
+        train(student, tmp_path, precision="bf16")
 
 
 def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, tmp_path, monkeypatch):

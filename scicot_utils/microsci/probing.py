@@ -5,7 +5,7 @@ from typing import Any
 
 from scicot_utils.microsci import pretraining
 from scicot_utils.microsci.facts import load_world
-from scicot_utils.students.answering import is_greedy
+from scicot_utils.students.likelihood import is_greedy
 from scicot_utils.students.loading import Student
 
 

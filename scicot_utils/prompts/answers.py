@@ -7,8 +7,10 @@ with all its pitfalls, for comparison with its figures.
 
 from __future__ import annotations
 
+import functools
 import re
 import string
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -164,7 +166,8 @@ CERTAINTY = re.compile(
     r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
 REASON = re.compile(
-    r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason)\b|[,;:.(] ?(?:即|因为|由于)",
+    r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|weil|parce que|puisque|porque|perché|poiché)\b|"
+    r"[,;:.(] ?(?:即|因为|由于)",
     re.IGNORECASE,
 )
 CORRECTED = re.compile(
@@ -177,6 +180,14 @@ RETRACTED = re.compile(
 LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
 NUMBERED = re.compile(r"\(?(\d{1,2})[.:)] +(?=[^\W\d])")  # an option's number before its words
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
+
+
+SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
+MATH = {  # LaTeX → plain characters
+    r"\\(?:text|math)\w* ?\{([^{}]*)\}": r"\1", r"[−–](?=\d)": "-",
+    r"\\[dt]?frac ?\{([^{}]*)\}\{([^{}]*)\}?": r"\1/\2", r"\\sqrt": "√", r"\^?\{?\\circ\}?": "°",
+    r"(?<=\d) ?(?:\\times|\\cdot|[x*]) ?(?=10\b)": " × ", r"\\(?:times|cdot|left|right|[,;:! ])|[{}~]": " ", r"\\(?=[A-Za-z%])": "",
+}  # fmt: skip
 
 
 def _without_certainty(words: str) -> str:
@@ -220,11 +231,14 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
         return "a letter in brackets" if bracketed else "a letter"
     if "?" in remainder:
         return ""
-    option, words = squeeze(texts[mark]), squeeze(bare)
+    option, words = _form(texts[mark])[0], _form(bare)[0]
     other_named = _names_other(bare, texts, mark)
     if option and (words == option or (words.startswith(f"{option} ") and not other_named)):
         return "a letter before its option's words"
-    contrast = re.match(r"[,;]? ?(?:not|rather than|instead of)\b", remainder)
+    comma = "," if mark in "AI" else ",?"  # `a car` is no reason
+    contrast = re.match(
+        rf"[,;]? ?(?:not|rather than|instead of)\b|{comma} ?(?:da|denn|car)\b(?! (?:or|and) )", remainder
+    )
     if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
         return "a letter with a reason"
     sentence = re.match(
@@ -239,9 +253,24 @@ def _same(text: str, words: str) -> bool:
     """Whether two texts are one option's words. A leading article and punctuation do not count; signs and digits do."""
     if text.strip().casefold() == words.strip().rstrip(".").casefold():
         return True
-    forms = [squeeze(re.sub(r"^(?:the|a|an) (?=\w\w)", "", side.strip())) for side in (text, words)]
-    signs = [re.findall(r"[-+*/%=<>^√°]", side) for side in (text, words)]
-    return bool(forms[0]) and forms[0] == forms[1] and signs[0] == signs[1]
+    forms = [_form(text), _form(words)]
+    return bool(forms[0][0]) and forms[0] == forms[1]
+
+
+@functools.lru_cache(4096)
+def _form(text: str) -> tuple[str, str]:
+    """(words, signs) of a text, the same in LaTeX, with Unicode's superscripts and in plain characters."""
+    text = re.sub(r"^(?:the|a|an) (?=\w\w)", "", text.strip())
+    text = SUPERSCRIPT.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]), text)
+    for pattern, replacement in MATH.items():
+        text = re.sub(pattern, replacement, text)
+    return re.sub(r"(?<=\d) (?=[^\W\d_])", "", squeeze(text)), "".join(re.findall(r"[-+*/%=<>^√°]", text))
+
+
+def adds_words(text: str, answer: str) -> bool:
+    """Whether a text says more than some of the words of an answer."""
+    words = re.sub(r"^\W*[a-z]\W+(?=\w\w)", "", text.lower())  # without a letter before them
+    return len(text) > LONGEST or _form(words)[0] not in _form(answer)[0]
 
 
 def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:

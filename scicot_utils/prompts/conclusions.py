@@ -36,6 +36,7 @@ NAMED_ANSWER = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 BRACED = r"(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*"  # what stands in braces, with two more pairs inside
+REASONS = "weil|da|denn|parce que|puisque|car|porque|perché|poiché"  # because, in other languages
 CHINESE_LEAD = r"(?:(?:因此|所以|综上(?:所述)?|故)[,:]? ?)"
 CHINESE_WRONG = r"(?<!错误)(?<!错误的)(?<!不正确)(?<!不正确的)"  # before `answer`
 CHINESE_NOUNS = r"(?![择项题手民举拔修用])"  # not an option, a multiple-choice question, a player, an election, …
@@ -63,7 +64,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "tag",
-            r"[<\[]answer[>\]]\s*(?P<answer>(?:(?!\[/?answer\])[^<\n])*?)\s*[<\[]/answer[>\]]",
+            r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*(?P<answer>(?:(?!\[/?(?P=tag)\])[^<\n])*?)\s*[<\[]/(?P=tag)[>\]]",
             "<answer>B</answer>",
             "models trained by rewards",
         ),
@@ -75,7 +76,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "choice",
-            rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:option|choice){IS}{answer}",
+            rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:(?:option|choice){IS}|solution is:){answer}",
             "The correct choice is (B).",
             "chat models",
         ),
@@ -95,15 +96,9 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "heading",
-            rf"^#{{1,6}} {QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
+            rf"^(?:#{{1,6}} )?{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
             "### Answer\nB",
-            "chat models that write Markdown",
-        ),
-        _rule(
-            "heading",
-            rf"^{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
-            "**Final answer**\nB",
-            "the same, with a bold line",
+            "chat models that write Markdown, a heading or a bold line",
         ),
         _rule(
             "option",
@@ -119,6 +114,12 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
             "chat models",
         ),
         _rule(
+            "letter first",
+            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b)|,? (?:because|since)\b[^\n]*))",
+            "B, weil es brennt.",
+            "chat models that give the answer first",
+        ),
+        _rule(
             "last line",
             rf"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>(?:[(\[]|\[\[){letters}[)\]]{{1,2}}[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
             "It has feathers.\nB",
@@ -126,8 +127,6 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
     )
 
-
-RULES = _rules("H")  # if nothing is known about the options
 
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
 SAID = r"(?:says|said|claims|claimed|thinks|thought|believes|believed|assumed|argues|argued|wrote)\b"
@@ -151,23 +150,36 @@ SUPPOSED = re.compile(
 )  # the same, before `would be`
 CONCEDED = re.compile(r"^(?:even )?(?:although|though|while|whereas|despite|contrary to)\b[^,.;]*, ", re.IGNORECASE)
 BOX = re.compile(rf"\\boxed ?\{{({BRACED})\}}")
-SENTENCE = re.compile(
-    r"(?:[.!?][*_\"')\]]*[ \t]+|(?<=[\u3001-\u9fff][.!?])|\n[ \t]*)"
-)  # Chinese ones end without a space
+# The end of a sentence; a Chinese one ends without a space
+SENTENCE = re.compile(r"(?:[.!?][*_\"')\]]*[ \t]+|(?<=[\u3001-\u9fff][.!?])|\n[ \t]*)")
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")  # a Chinese character counts as one
 NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|(?:end\w*|return)\|>|</s>",
+    r"\n[^\S\n]*(?:#{1,6} ?)?(?:Q|Question|Human|User|Problem)(?: \d+)?:|<\|im_(?:end|start)\|>|<\|eot_id\|>|<\|(?:end\w*|return)\|>|</s>",
     re.IGNORECASE,
 )  # a question that a model goes on to ask itself
 ITEM = r"(?:[-*•]|\d{1,2}[.)]) "  # the start of a list's item
+AFTER_ANSWER = re.compile(  # what stands between an answer and its reasons in the same line
+    r'\b(?i:yes|no),[ \t]+|[.!](?:[ \t]+(?=[A-Z"“(])|(?=[\u3001-\u9fff]))|[,;:.]?[ \t]+(?=(?i:because|since|due to)\b)'
+)
+COURTESY = re.compile(  # what opens such reasons, and how a chat model ends
+    r"\Abecause\b:?\s*|(?:\A|(?<=[.!?])\s|\n)(?:I hope|(?:please )?let me know|feel free|would you like)\b[^\n]*\Z",
+    re.IGNORECASE,
+)
+HEDGE = re.compile(r"\b(?:most|very|likely|probably|therefore|that|option)\b", re.IGNORECASE)  # beside an answer
 GAP = re.compile(r"[\s.:]*")
 
 PAIRED = re.compile(
     r"(?<![\w*_`])(\*{1,3}|__?|`{1,3})(?=\S)(?P<inside>[^\n]{0,300}?\S)\1(?![\w*_`])"
 )  # Markdown's emphasis
-LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=\d)\\,(?=\d)")
-TAG = re.compile(r"</?(?:b|i|u|em|strong|mark|font|span|div|p|br|h\d|eo\w)(?: [^<>\n]*)?/?>(?P<inside>)", re.IGNORECASE)
-TAGS_AT_END = re.compile(rf"(?:{TAG.pattern}\s*)+\Z", re.IGNORECASE)
+LATEX = re.compile(r"\\(?:text|math)(?:bf|rm)? ?\{(?P<inside>[^{}]*)\}|\\[()\[\]]|\$(?!\d)|(?<=[\d,])\\[,!](?=\d)")
+PARTS = "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # of a text, in tags
+TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
+OPENING = " \n#>-*_{$[(\\`"  # characters that open markup
+LEFT_OVER = re.compile(
+    r"(?:\\(?:text|mathbf|textbf)|\n[#* \t]*(?:\d{1,2}[.)]|(?:step \d+|conclusion)\b[:.*]*))\Z", re.IGNORECASE
+)
+TAG = re.compile(rf"{TAGS}(?P<inside>)", re.IGNORECASE)
+TAGS_AROUND = re.compile(rf"\A(?:\s*<(?:{PARTS}|start_working_out)>)+\s*|(?<![>\s])(?:\s*{TAGS})+\s*\Z", re.IGNORECASE)
 GROUPED = re.compile(r"(?<=\d)\{(?P<inside>,)\}(?=\d)")  # 1{,}234
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): "."}
 MINUS = re.compile(r"(?<!\d)[\u2212\u2013](?=\d)")
@@ -203,6 +215,7 @@ def conclude(text: str, last_letter: str = "H") -> Conclusion:
     head, *others = map(str.rstrip, NEXT_QUESTION.split(text))
     if others and (last := _last(head, last_letter)):
         return last
+    text = text if any(others) else head
     last = _last(text, last_letter) or Conclusion(text, "", "", "")
     answers = [answer.words for other in others if (answer := _last(other, last_letter))]
     differ = any(not _alike(words, last.words) for words in answers)
@@ -238,27 +251,27 @@ TAKEN_BACK = re.compile(
 )
 
 
-THOUGHTS = (  # (before, after) the thoughts of reasoning models, in order of frequency
-    ("<think>", "</think>"),
-    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),  # gpt-oss, and what is
-    ("analysis", "assistantfinal"),  # left of its marks in a text without special tokens
-    ("[THINK]", "[/THINK]"),
-    ("<seed:think>", "</seed:think>"),
-    ("◁think▷", "◁/think▷"),
+# Marks before the thoughts of reasoning models, and behind them
+THINKING = r"<(?:seed:)?think>|\[THINK\]|◁think▷|<\|(?:channel\|>analysis<\|message|begin_of_thought|START_THINKING)\|>|<\|channel>thought"
+THOUGHT = (
+    r"</(?:seed:)?think>|</thought>(?!\s*<(?:final_)?answer>)|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>|<channel\|>|"
+    r"<\|(?:end_of_thought|END_THINKING)\|>(?:\s*<\|(?:begin_of_solution|START_RESPONSE)\|>)?"
+)
+THOUGHTS = re.compile(  # in the second line the marks are words, which may stand in any text: they must begin it
+    rf"(?:{THINKING}|<thought>)?(.*)(?:{THOUGHT})|"
+    r"(?:analysis|Here(?: is|'s) my thought process:|## Thinking)(.*)(?:assistantfinal|Here(?: is|'s) my response:|## Final Response)|"
+    rf"(?:{THINKING})(.*)",
+    re.DOTALL,
 )
 
 
 def split_thinking(text: str) -> tuple[str, str]:
     """(thoughts, answer) of a text that begins with thoughts (THOUGHTS). A template may have written the opening mark."""
     begin = text.strip().removeprefix("<|start|>assistant")
-    for opening, closing in THOUGHTS:
-        thoughts, found, answer = begin.rpartition(closing)
-        if not found and begin.startswith(opening) and not opening.isalpha():
-            thoughts, answer = begin, ""
-        elif not found or (opening.isalpha() and not begin.startswith(opening)):  # a plain word may stand in any text
-            continue
-        return thoughts.strip().removeprefix(opening).strip(), answer.strip()
-    return "", text
+    if not (match := THOUGHTS.match(begin)):
+        return "", text
+    thoughts = next(group for group in match.groups() if group is not None)
+    return thoughts.removesuffix("<|end|><|start|>assistant").strip(), begin[match.end() :].strip()
 
 
 def _last(text: str, last_letter: str) -> Conclusion | None:
@@ -269,24 +282,17 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         if not last:
             return None
         before_end = start + text[start:].find(last.before)
-        return replace(last, before=f"{text[:before_end]}{last.before}".strip())
+        return replace(last, before=_trimmed(f"{text[:before_end]}{last.before}").strip())
     bare, positions = _bare(text)
     positions.append(len(text))  # of the end of `bare`
-    matches = [
-        (rule, match)
-        for rule in _rules(last_letter)
-        for match in rule.pattern.finditer(bare)
-        if not _is_hypothetical(bare, match)
-    ]
+    pairs = ((rule, match) for rule in _rules(last_letter) for match in rule.pattern.finditer(bare))
+    matches = [(rule, match) for rule, match in pairs if not _is_hypothetical(bare, match)]
     if not matches:
         return None
     rule, match = _choose(bare, matches)
     words, end = _words_and_end(bare, rule, match)
-    earlier = [
-        answer
-        for earlier_rule, earlier_match in matches
-        if earlier_rule.name not in ("last line", "option") and (answer := earlier_match["answer"].strip())
-    ]
+    answers = [match["answer"].strip() for rule, match in matches if rule.name not in ("last line", "option")]
+    earlier = [*filter(None, answers)]
     if rule.name == "last line" and earlier and not _alike(earlier[-1], words):
         words = f"{earlier[-1]} or {words}"  # two conclusions; the second is not a sentence
     if TAKEN_BACK.search(bare[end : end + 200]):
@@ -296,12 +302,14 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         adjacent = repetition.start() < start <= GAP.match(bare, repetition.end()).end()
         if adjacent and _alike(repetition["answer"], words):
             start = _sentence_start(bare, repetition)
-    before = TAGS_AT_END.sub("", text[: positions[start]]).rstrip(" \n#>-*_{$[(\\`").rstrip()
+    before = _trimmed(text[: positions[start]])
     first = min((match for _, match in matches), key=re.Match.start)
-    if first.start() == 0 and first.end() < start and _alike(first["answer"], words):
-        before = before[positions[first.end()] :].strip(" \n*_`.")  # the answer comes first, then its reasons
+    first_end = first.end() if _alike(first["answer"], words) else _answer_end(bare, first, first.end())
+    first_words = first["answer"][: first_end - first.start("answer")]
+    if first.start() == 0 and first_end < start and _alike(first_words, words):  # it comes first, then its reasons
+        before = _reasons(_trimmed(text[positions[first_end] : positions[start]]))
     if not before:
-        before = text[positions[end] :].strip(" \n*_`.")
+        before = _reasons(text[positions[_answer_end(bare, match, end)] :])
         before = before if len(before.split()) > 2 else ""
     cut = text.replace(before, "", 1).strip()
     return Conclusion(before, cut, _unboxed(words), rule.name)
@@ -328,8 +336,7 @@ def _words_and_end(bare: str, rule: Rule, match: re.Match[str]) -> tuple[str, in
     """(words of a conclusion, where it ends), with the lines below its cue that belong to it."""
     words, end = match["answer"].strip(), match.end()
     if rule.name == "boxed":  # other boxes in the same line are answers, too
-        line = bare[bare.rfind("\n", 0, match.start()) + 1 : end]
-        words = " or ".join(dict.fromkeys(BOX.findall(line)))
+        words = _unboxed(bare[bare.rfind("\n", 0, match.start()) + 1 : end])
     if not words and (below := re.search(r"[^\n]*\S[^\n]*", bare[end:])):  # the answer is on the line below its cue
         words, end = below[0].strip(), end + below.end()
     if re.match(ITEM, words) and (more_items := re.match(rf"(?:\n[ \t]*{ITEM}[^\n]*)+", bare[end:])):
@@ -359,14 +366,33 @@ def _sentence_start(bare: str, match: re.Match[str]) -> int:
     begin = _sentence_begin(bare, start)
     lead_in = bare[begin:start].strip(" \t*_>#-")
     is_box = BOX.match(bare, start) is not None  # a box stands at the end of its computation
-    return begin if lead_in and (is_box or (len(WORD.findall(lead_in)) <= 5 and lead_in[-1] not in ",;:)—–")) else start
+    return (
+        begin if lead_in and (is_box or (len(WORD.findall(lead_in)) <= 5 and lead_in[-1] not in ",;:)—–.")) else start
+    )
+
+
+def _answer_end(bare: str, match: re.Match[str], end: int) -> int:
+    """Where the reasons of an answer begin, if they follow it in the line of its conclusion; else `end`."""
+    answer = match.span("answer")
+    reasons = AFTER_ANSWER.search(bare, *answer) if answer[1] == match.end() else None
+    return reasons.end() if reasons else end
+
+
+def _reasons(text: str) -> str:
+    """The reasons in a text that begins behind an answer, without what a chat model says to end a talk."""
+    return COURTESY.sub("", text.lstrip("*_`.,;:)").lstrip(" \n.,;:)")).strip()
+
+
+def _trimmed(text: str) -> str:
+    """A text without tags around it, and without what opens the markup, or is the number or heading, of what follows."""
+    return LEFT_OVER.sub("", TAGS_AROUND.sub("", text).rstrip(OPENING)).rstrip(OPENING).rstrip()
 
 
 def _alike(earlier: str, words: str) -> bool:
     """Whether an earlier conclusion says the same as the last one, or only its letter, or says nothing and so leads up
     to it.
     """
-    earlier, words = (BOX.sub(r"\1", answer).casefold() for answer in (earlier, words))
+    earlier, words = (HEDGE.sub("", BOX.sub(r"\1", answer)).casefold() for answer in (earlier, words))
     letter = re.match(r"\W*([a-z])(?![\w'’])", words)
     said = re.sub(r"\W", "", earlier)
     return said in ("", re.sub(r"\W", "", words), letter and letter[1])

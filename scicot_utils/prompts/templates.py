@@ -15,6 +15,7 @@ from scicot_utils.prompts.answers import (
     NO_CONCLUSION,
     NOT_UNDERSTOOD,
     PromptError,
+    adds_words,
     answer_text,
     cleanse,
     format_answer,
@@ -166,7 +167,7 @@ def _split_last(cue: str, text: str) -> tuple[str, str]:
     return (rationale.strip(), answer.strip()) if separator else (text.strip(), "")
 
 
-def _split_first_block(text: str) -> tuple[str, str]:
+def _split_block(text: str) -> tuple[str, str]:
     """The first block only: after few-shot examples, a language model may go on with a question of its own."""
     return _split_last(FINAL, text.split("\n\nQ:")[0])
 
@@ -181,29 +182,15 @@ def _split_recorded(text: str) -> tuple[str, str]:
     return rationale.strip(), answer.strip()
 
 
-_split_final = functools.partial(_split_last, FINAL)
+_split_cue, _split_final = functools.partial(_split_last, CUE), functools.partial(_split_last, FINAL)
 
 TEACHER_PROMPTS = {
     prompt.name: prompt
     for prompt in (
-        TeacherPrompt(
-            "zero_shot_cot",
-            1,
-            _zero_shot_cot,
-            CUE,
-            functools.partial(_split_last, CUE),
-            "Kojima et al. 2022; Ho et al., 3.1",
-        ),
+        TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_cue, "Kojima et al. 2022; Ho et al., 3.1"),
         TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_final, "one-call form of the same", cue=FINAL),
         TeacherPrompt(
-            "few_shot_cot",
-            1,
-            ask,
-            "",
-            _split_first_block,
-            "Wei et al. 2022, arXiv 2201.11903",
-            few_shot=True,
-            cue=FINAL,
+            "few_shot_cot", 1, ask, "", _split_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True, cue=FINAL
         ),
         TeacherPrompt(
             "gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL
@@ -273,7 +260,8 @@ def read_free(question: Row, text: str) -> Completion:
     if conclusion.rule:
         answer, rule = read_conclusion(question, conclusion.words)
         rule = f"{conclusion.rule}: {rule}" if answer else rule
-        return Completion(conclusion.before, answer, rule, conclusion.cut)
+        says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
+        return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
     before, _, last_line = conclusion.before.rpartition("\n")
     if before and has_options(question):
         answer, rule = read_conclusion(question, plain(last_line))

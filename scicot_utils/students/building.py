@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from string import ascii_lowercase, digits, punctuation
 from typing import Any
 
@@ -30,9 +30,7 @@ GPT2_POSITIONS = 1024  # as in every published GPT-2
 
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """A lower-casing tokenizer with one token per word, label ("(a)") or mark in `words`. Anything else is unknown."""
-    tokens = [*SPECIAL_TOKENS.values(), *words]
-    model = WordLevel({token: index for index, token in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, WORD.pattern, tokens)
+    return _lower_cased(WordLevel, WORD.pattern, words)
 
 
 def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -40,13 +38,13 @@ def spelling_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     letters = [*ascii_lowercase, *digits]
     inner = [f"##{letter}" for letter in letters]  # inside a word
     unique = dict.fromkeys([*letters, *inner, *punctuation, SEPARATOR.strip(), *words])
-    tokens = [*SPECIAL_TOKENS.values(), *unique]
-    model = WordPiece({token: index for index, token in enumerate(tokens)}, unk_token=SPECIAL_TOKENS["unk"])
-    return _lower_cased(model, f"{SEPARATOR.strip()}|{WORD.pattern}", tokens)
+    return _lower_cased(WordPiece, f"{SEPARATOR.strip()}|{WORD.pattern}", unique)
 
 
-def _lower_cased(model: Model, pattern: str, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(model)
+def _lower_cased(kind: type[Model], pattern: str, words: Iterable[str]) -> PreTrainedTokenizerFast:
+    tokens = [*SPECIAL_TOKENS.values(), *words]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(kind(vocabulary, unk_token=SPECIAL_TOKENS["unk"]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # no space before "." or ","

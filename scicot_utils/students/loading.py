@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import string
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    T5Config,
-)
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, T5Config
 from transformers.utils import logging as transformers_logging
 
 from scicot_utils import ScicotError, hub, paths
@@ -33,7 +21,6 @@ from scicot_utils.students.building import ARCHITECTURES, built, own_tokenizer
 
 LARGE_VOCABULARY = 8192  # tokens from which logits are computed only where they are needed
 GENERATION_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-DAMAGED = ": the weights are cut short, or an LFS pointer stands in their place; fetch them again."
 
 
 class StudentError(ScicotError):
@@ -70,30 +57,8 @@ def load(student: str, tokenizer: str = "", seed: int = 0) -> Student:
         return _random(student, tokenizer, seed)
     source = paths.source(student)
     with _one_line("student", source), no_progress_bars():
-        folder, gguf = _resolve(source)
-        config = AutoConfig.from_pretrained(folder, **gguf)
-        auto_model = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        if not config.is_encoder_decoder and not _writes_text(config):
-            raise ValueError(f"its config names {', '.join(config.architectures)}, which writes no text.")
-        model, report = auto_model.from_pretrained(
-            folder, use_safetensors=not gguf, dtype=torch.float32, output_loading_info=True, **gguf
-        )
-        if missing := sorted(report["missing_keys"]):
-            raise ValueError(
-                f"{len(missing)} of its weights, such as {missing[0]}, are not in its files and would stay random."
-            )
-        if gguf:  # the weights are dequantised now, and are saved so
-            del model.config.quantization_config
-            model.hf_quantizer = None
+        model = hub.model(hub.folder(source), trainable=True)
     return assemble(model, _tokenizer(tokenizer or source), student)
-
-
-def _resolve(source: str) -> tuple[Path, dict[str, str]]:
-    """(folder of a model, arguments for transformers). The arguments make it read a GGUF file there, as fp32."""
-    path = hub.folder(source)
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        raise ValueError("it is an adapter without its base model: merge the two first.")
-    return (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
 
 
 def _random(student: str, tokenizer: str, seed: int) -> Student:
@@ -105,13 +70,6 @@ def _random(student: str, tokenizer: str, seed: int) -> Student:
     family = None if architecture.startswith("micro") else T5Config()
     loaded = _tokenizer(tokenizer, family) if tokenizer else own_tokenizer(architecture)
     return assemble(built(architecture, loaded, seed), loaded, student)
-
-
-def _writes_text(config: PreTrainedConfig) -> bool:
-    """Whether the saved weights have a causal head. A masked language model would see the tokens that it must predict
-    in training.
-    """
-    return not config.architectures or bool({*config.architectures} & {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()})
 
 
 def assemble(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
@@ -126,6 +84,8 @@ def assemble(model: PreTrainedModel, tokenizer: Any, name: str) -> Student:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if model.config.is_encoder_decoder and getattr(model.config, "decoder_start_token_id", None) is None:
+        raise StudentError(f"student {name!r}: its config.json needs decoder_start_token_id, so that a text can begin")
     vocabulary = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > vocabulary:
         raise StudentError(
@@ -148,26 +108,22 @@ def max_positions(student: Student, side: str) -> int:
 def _tokenizer(source: str, config: PreTrainedConfig | None = None) -> Any:
     """Load a tokenizer. `config` tells the model family if the folder has no config.json."""
     with _one_line("tokenizer", source):
-        folder, gguf = _resolve(source)
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **gguf)
-        words = len(tokenizer) - len(tokenizer.all_special_tokens)
-        if words < len(string.ascii_lowercase):  # the library makes an empty one where the files are missing
-            raise ValueError(f"its tokenizer knows {words} tokens, so its files are not there.")
-        return tokenizer
+        return hub.tokenizer(hub.folder(source), config=config)
 
 
 @contextmanager
 def _one_line(kind: str, source: str) -> Iterator[None]:
-    """Turn the libraries' long errors into a StudentError of one line; the cause stays attached."""
+    """Turn an error of reading into a StudentError of one line; the cause stays attached."""
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         offline = ", offline (HF_HUB_OFFLINE=1)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
-        location = "a folder" if Path(source).is_dir() else f"no folder, nor on the hub or in its cache{offline}"
+        location = f"no folder, nor on the hub or in its cache{offline}"
+        if isinstance(error, hub.Unreadable):
+            location = "a file" if source.endswith(".gguf") else "a folder"
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-        damage = DAMAGED if isinstance(error, SafetensorError) else ""
         raise StudentError(
-            f"{kind} {source!r} cannot be read ({location}): {reason}{damage} Needed are config.json, a tokenizer and "
+            f"{kind} {source!r} cannot be read ({location}): {reason} Needed are config.json, a tokenizer and "
             f"safetensors weights: name such a folder, download the model first, or use 'micro'."
         ) from error
 

@@ -71,6 +71,12 @@ def _card(student: Student, provenance: Row, results: list[Row], example: tuple[
     }
     reads = f"{example[0]}{student.separator}" if student.decoder_only else example[0]
     writes = " and writes, after a space," if student.decoder_only else " and writes"
+    head = f"| questions | scored | value | {settings['confidence']:.0%} from | to | n |"
+    table = [head, "| --- | --- | --- | --- | --- | --- |"] + [
+        f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
+        for r in results
+        if ":" not in r["metric"]  # a metric of a single form has too few questions
+    ]
     lines = [
         f"# A student of {provenance['dataset']}, arm {provenance['arm']}",
         f"A {kind} of {parameters(student):,} parameters, fine-tuned from `{settings['student']}` on what a teacher wrote "
@@ -82,17 +88,7 @@ def _card(student: Student, provenance: Row, results: list[Row], example: tuple[
         f"{FENCE}text\n{reads}\n{FENCE}",
         f"{FENCE}text\n{example[1]}\n{FENCE}",
         "## Results",
-        "\n".join(
-            [
-                f"| questions | scored | value | {settings['confidence']:.0%} from | to | n |",
-                "| --- | --- | --- | --- | --- | --- |",
-            ]
-            + [
-                f"| {r['split']} | {r['metric']} | {r['value']:.3f} | {r['low']:.3f} | {r['high']:.3f} | {r['n']} |"
-                for r in results
-                if ":" not in r["metric"]  # a metric of a single form has too few questions
-            ]
-        )
+        "\n".join(table)
         if results
         else "A first stage writes rationales; its answers are measured with the second stage's.",
         "## Limits",

@@ -24,8 +24,8 @@ from transformers import (
 )
 
 from scicot_utils.students import checkpoints
-from scicot_utils.students.answering import score
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
+from scicot_utils.students.likelihood import score
 from scicot_utils.students.loading import Student, StudentError, has_large_head, no_progress_bars, parameters
 
 GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
@@ -161,7 +161,7 @@ def fine_tune(
     part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a beginning of the target,
     which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
     `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: "fp32", "bf16" (fp32
-    weights, multiplied in bf16), or "auto", which is bf16 if a GPU supports it.
+    weights, multiplied in bf16), or "auto", which is bf16 if a GPU supports it and fp32 on a CPU.
 
     Every `checkpoint_steps` steps (0: never), all that the training needs to resume is saved under `output_dir`. After
     a kill, the same call resumes there and reaches the same weights, bit for bit. The end of the training deletes the
@@ -174,6 +174,7 @@ def fine_tune(
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     _check(pairs, steps, batch_size, micro_batches, processes, choose_by, checkpoint_steps, validation_pairs)
+    in_bf16 = _in_bf16(precision)
     rows, cut = encode(
         student,
         [source for source, _ in pairs],
@@ -241,7 +242,7 @@ def fine_tune(
         gradient_accumulation_steps=micro_batches // processes,
         learning_rate=learning_rate, lr_scheduler_type=schedule, warmup_steps=round(warmup_ratio * steps),
         weight_decay=weight_decay, max_grad_norm=max_grad_norm, adam_beta2=adam_beta2,
-        optim="adamw_torch_fused", seed=seed, bf16=_in_bf16(precision),
+        optim="adamw_torch_fused", seed=seed, bf16=in_bf16,
         data_seed=seed, train_sampling_strategy=_sampling(examples, micro_batches), remove_unused_columns=False,
         save_strategy="steps" if checkpoint_steps else "no", save_steps=checkpoint_steps or 500, save_total_limit=1,
         eval_strategy="steps" if choosing else "no", eval_steps=checkpoint_steps or 500,
@@ -291,7 +292,7 @@ def fine_tune(
         steps=done,
         kept_step=trainer.state.best_global_step if choosing else done,
         resumed_from=recorder.resumed_from,
-        precision="bf16" if arguments.bf16 else "fp32",
+        precision="bf16" if in_bf16 else "fp32",
         processes=processes,
         trainable_parameters=trainable,
         total_parameters=parameters(student),
@@ -336,8 +337,14 @@ def _check_cut(cut: Cut, count: int, max_input_tokens: int, max_target_tokens: i
 
 
 def _in_bf16(precision: str) -> bool:
-    if precision == "auto":
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    """Whether to multiply in bf16. Raises StudentError if this processor could only emulate it."""
+    if torch.cuda.is_available():
+        return precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
+    if precision == "bf16" and not any(found for name, found in torch.cpu.get_capabilities().items() if "bf16" in name):
+        raise StudentError(
+            "precision: found bf16, but this processor has no bf16 instructions (AVX-512 BF16, AMX) and would take over "
+            "ten times as long as with fp32; allowed here: auto, fp32"
+        )
     return precision == "bf16"
 
 

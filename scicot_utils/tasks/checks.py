@@ -65,18 +65,13 @@ def deduplicate(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def overlaps(rows: list[Row]) -> list[Row]:
     """Pairs of equal questions: {first, first_place, second, second_place}. A place is dataset/split."""
     seen: dict[tuple[str, ...], Row] = {}
-    pairs = []
+    pairs, place = [], "{dataset}/{split}".format_map
     for row in rows:
         first = seen.setdefault(content_key(row), row)
         if first is not row:
-            pairs.append(
-                {"first": first["id"], "first_place": _place(first), "second": row["id"], "second_place": _place(row)}
-            )
+            places = {"first_place": place(first), "second": row["id"], "second_place": place(row)}
+            pairs.append({"first": first["id"]} | places)
     return pairs
-
-
-def _place(row: Row) -> str:
-    return f"{row['dataset']}/{row['split']}"
 
 
 def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:

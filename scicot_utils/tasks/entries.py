@@ -69,6 +69,8 @@ def _arc(row: Row) -> Row:
     fields = row["question"] if isinstance(row.get("question"), Mapping) else row
     question = next((fields[name] for name in ("question_stem", "stem", "question") if name in fields), None)
     choices = fields["choices"]
+    if isinstance(choices, str):  # as pandas writes them into CSV files
+        raise TypeError("its choices are a text: declare such a file as a benchmark of your own, own/…")
     if isinstance(choices, Mapping):
         labels, texts = list(choices["label"]), list(choices["text"])
     elif all(isinstance(choice, Mapping) for choice in choices):

@@ -34,16 +34,19 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 LABELS = string.ascii_uppercase
+SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 # Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
-LISTED = re.compile(r"\([A1]\).+\([B2]\)|(?:^|\s)[Aa] ?[).．、:].+\s[Bb] ?[).．、:]", re.DOTALL)
-OPTIONS_CUE = re.compile(r"\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
+LISTED = re.compile(  # from the first A to the last B, with no way back, since a text may be long
+    r"\A(?>.*?\([A1]\)).+\([B2]\)|\A(?>.*?(?:^|\s)[Aa] ?[).．、:]).+\s[Bb] ?[).．、:]", re.DOTALL
+)
+OPTIONS_CUE = re.compile(r"(?<!\s)\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
 ANSWER_CUE = re.compile(r"(?<!\s)\s+(?:a|answer) ?:\s*$", re.IGNORECASE)  # after the options, as in a prompt
-# An option with its label: "A)21", "(B) No", "C. fish".
-LABELLED = re.compile(r"\(?([A-Za-z]) ?[).:]\s*(.+)", re.DOTALL)
-# Before each option of a text: "a ) 38 , b ) 27.5"
+# An option with its label: "A)21", "(B) No", "C. fish", "D、魚".
+LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
+# Before each option of a text: "a ) 38 , b ) 27.5"; or, where no letters are, numbers as in "(1) 38 (2) 27.5"
 LETTERED = re.compile(r"(?<![^\s,])(\(?)([A-Za-z]) ?([).．、])\s*")
-# A worked solution, to the answer at its end
-WORKED = re.compile(r".*(?:####|\\boxed ?\{)([^{}]*)(?:\}[^{}]*)?", re.DOTALL)
+NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
+ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
@@ -89,18 +92,19 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     instead and counts them in `left_out`.
     """
     questions: list[RawQuestion] = []
+    folder = paths.expand(own.path)
     for file, file_split in _files(name, own):
         try:
-            numbered = list(rows.read(file))
+            numbered = list(rows.read(file, _question_columns(own)))
         except ValueError as error:
             raise TaskError(f"{name}: {error}") from None
+        place = "-".join((*file.relative_to(folder).parts[:-1], file.stem, "")) if file_split else ""
         for number, row in numbered:
             source, split = f"{name}: {file.name}, row {number}", file_split
-            default_id = f"{file.stem}-{number:05d}" if file_split else f"{number:05d}"
-            _check_columns(source, own, row)
+            _check_columns(source, own, row, is_table=rows.kind(file) in (".csv", ".tsv"))
             try:
                 split = file_split or _split_of(own, row)
-                questions.append(_parse_row(source, own, row, default_id, split))
+                questions.append(_parse_row(source, own, row, f"{place}{number:05d}", split))
             except RowFault as fault:
                 _reject(source, str(fault), own, left_out, split)
     for split in SPLITS:
@@ -136,20 +140,46 @@ def _files(name: str, own: Own) -> list[tuple[Path, str]]:
     path = paths.expand(own.path)
     if path.is_file() and rows.kind(path):
         return [(path, "")]
-    files = [
-        (file, split)
-        for file in (sorted(path.iterdir()) if path.is_dir() else [])
-        if file.is_file() and rows.kind(file) and not file.name.startswith(".") and (split := _split_in(_stem(file)))
-    ]
-    stems = Counter(_stem(file) for file, _ in files)
-    if repeated := [stem for stem, count in stems.items() if count > 1]:
-        raise TaskError(f"{name}: {own.path} holds several files called {repeated[0]}; allowed: one of each")
-    if not {"train", "test"} <= {split for _, split in files}:
+    by_split = split_files(name, path)
+    if missing := {"train", "test"} - by_split.keys():
+        found = ", ".join(file.name for files in by_split.values() for file in files)
+        what = f"no file of split {min(missing)} beside {found[:200]}" if found else "no file"
+        hint = "; if test's answers are not published, call the validation file test" if missing == {"test"} else ""
         raise TaskError(
-            f"{name}: no file at own path '{own.path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
-            "or not, or a folder with one for each split, named after it (train, validation or dev, test)"
+            f"{name}: {what} at own path '{own.path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
+            f"or not, or a folder with one for each split, named after it (train, validation or dev, test){hint}"
         )
-    return files
+    return [(file, split) for split, files in by_split.items() for file in files]
+
+
+def split_files(name: str, folder: Path, suffixes: Sequence[str] = rows.SUFFIXES) -> dict[str, list[Path]]:
+    """Split → its files in a folder: those named after it, there or in `data/`, or all in a folder named after it; {} if
+    there are none. Several are parts of one, told apart by numbers (`train-00000-of-00002`). If one is called like the
+    split alone (`train`), others (`train_socratic`) are none of its files. Raises TaskError for any other,
+    and for a missing part.
+    """
+    for pattern, place in (("*", _stem), ("data/*", _stem), ("*/*", lambda file: file.parent.name)):
+        files = [
+            file
+            for file in sorted(folder.glob(pattern))
+            if file.is_file() and rows.kind(file) in suffixes and file.name[0] != "." and "no_answers" not in file.name
+        ]
+        by_split = {split: [file for file in files if _split_in(place(file)) == split] for split in SPLITS}
+        by_split = {split: several for split, several in by_split.items() if several}
+        for split, several in by_split.items():
+            alone = [file for file in several if SPLIT_NAMES[split].fullmatch(place(file))]
+            by_split[split] = several = alone or several
+            parts = {re.sub(r"\d+", "", place(file)) for file in several}
+            all_parts = re.search(r"-of-(\d+)$", place(several[0]))
+            is_whole = not all_parts or len(several) == int(all_parts[1])
+            if len(parts) > 1 or len({_stem(file) for file in several}) < len(several) or not is_whole:
+                raise TaskError(
+                    f"{name}: {folder} has for split {split} {', '.join(file.name for file in several)[:200]}; allowed: one "
+                    "file, or all its parts, as train-00000-of-00002 and train-00001-of-00002"
+                )
+        if by_split:
+            return by_split
+    return {}
 
 
 def _stem(file: Path) -> str:
@@ -171,16 +201,19 @@ def _split_of(own: Own, row: Any) -> str:
     return split
 
 
-def _check_columns(source: str, own: Own, row: Any) -> None:
+def _check_columns(source: str, own: Own, row: Any, is_table: bool) -> None:
     """Raise TaskError if a column that the recipe names is missing."""
     for column in filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own))):
         try:
             rows.at(row, column)
         except KeyError:
             columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
-            columns = f"{columns[:300]} …" if len(columns) > 300 else columns  # e.g. of a file without a header
+            columns = f"{columns[:300]} …" if len(columns) > 300 else columns
+            hint = "; its first line must name the columns, with commas or tabs between" if is_table else ""
+            if column == own.answer:
+                hint = "; if its answers are in another file, join the two; if they are not published, leave it out"
             raise TaskError(
-                f"{source}: no column '{column}', found {columns}; name it in the recipe under own"
+                f"{source}: no column '{column}', found {columns}; name it in the recipe under own{hint}"
             ) from None
 
 
@@ -194,7 +227,9 @@ def _option_columns(own: Own) -> list[str]:
 
 def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> RawQuestion:
     """A row as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
-    cells = {column: _text(rows.at(row, column)) for column in _question_columns(own)}
+    cells = {column: rows.as_list(rows.at(row, column)) for column in _question_columns(own)}
+    # A list of texts is a passage in parts, or a dialogue.
+    cells = {column: " ".join(map(_text, cell if isinstance(cell, list) else [cell])) for column, cell in cells.items()}
     if own.options in cells:  # listed in the question's text
         cells[own.options], labels, texts = split_listed(cells[own.options])
     else:
@@ -205,9 +240,13 @@ def _parse_row(source: str, own: Own, row: Any, default_id: str, split: str) -> 
     question = " ".join(" ".join(cells.values()).split())
     if not question:
         raise RowFault("the question is empty")
-    if (scores := _scores(rows.at(row, own.answer), texts)) is not None:
-        return RawQuestion(source, identifier, question, "", split, labels, texts, _only_one(scores, texts))
-    answer = _text(rows.at(row, own.answer))
+    answer, columns = rows.as_list(rows.at(row, own.answer)), _option_columns(own) if "," in own.options else []
+    answer = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
+    gold = columns.index(own.answer) if own.answer in columns else _scored(answer, texts)
+    if gold is not None:
+        return RawQuestion(source, identifier, question, "", split, labels, texts, gold)
+    answer = _text(answer)
+    answer = labels[columns.index(answer)] if answer in columns else answer
     if own.answer_set:
         names = (answer.casefold(), TRUTH.get(answer.casefold()))
         answer = next((text for text in own.answer_set if text.casefold() in names), answer)
@@ -256,13 +295,15 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     elif isinstance(value, Mapping):
         value = {label: text for label, text in value.items() if text is not None}  # as Parquet fills shorter ones
         labels, texts = list(value.keys()), list(value.values())
-    elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
-        labels, texts = [option.get("label") for option in value], [option.get("text") for option in value]
+    elif value and rows.are_objects(value, list) and all("text" in option for option in value):
+        letters, keys = {*LABELS[: len(value)]}, [] if "label" in value[0] else value[0].keys() - {"text"}
+        lettered = [key for key in keys if {_bare(str(option.get(key))).upper() for option in value} == letters]
+        key = min(lettered, default="label")
+        labels, texts = [option.get(key) for option in value], [option["text"] for option in value]
     if not isinstance(texts, list) or not isinstance(labels, list):
         raise RowFault(f"its options are {type(value).__name__}; allowed: a list, a mapping, or columns by comma")
     labels, texts = [_bare(_text(label)) for label in labels], [_text(text) for text in texts]
-    if not any(labels):
-        labels = []
+    labels = labels if any(labels) else []
     if labels and ("" in labels or not len({label.casefold() for label in labels}) == len(labels) == len(texts)):
         raise RowFault(
             f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
@@ -270,12 +311,11 @@ def _options(own: Own, row: Any) -> tuple[list[str], list[str]]:
     return labels, texts
 
 
-def _scores(value: Any, texts: list[str]) -> list[Any] | None:
-    """The scores of a row's options: a list, a mapping's values, {choices, labels}, or a text of one of these; None for
-    any other answer, such as an option that is an interval, `[0, 1]`.
+def _scored(value: Any, texts: list[str]) -> int | None:
+    """The index of the only 1 among the scores of a row's options: a list, a mapping's values, {choices, labels}, or a
+    text of one of these; None for any other answer, such as an option that is an interval, `[0, 1]`. Raises RowFault for
+    scores that are not one 1, and 0 for every other option.
     """
-    if not texts:
-        return None
     if isinstance(value, str):
         if not value.strip().startswith(("[", "{")) or value.strip() in texts:
             return None
@@ -285,12 +325,9 @@ def _scores(value: Any, texts: list[str]) -> list[Any] | None:
             return None
     if isinstance(value, Mapping):
         value = value.get("labels", list(value.values()))
-    value = rows.as_list(value)
-    return value if isinstance(value, list) and all(isinstance(score, int | float) for score in value) else None
-
-
-def _only_one(scores: list[Any], texts: list[str]) -> int:
-    """The index of the only 1 among scores of 0 and 1. Raises RowFault if there is none, or not one score an option."""
+    scores = rows.as_list(value)
+    if not texts or not isinstance(scores, list) or not all(isinstance(score, int | float) for score in scores):
+        return None
     if len(scores) != len(texts) or not {*map(str, scores)} <= {"0", "1", "0.0", "1.0"} or scores.count(1) != 1:
         raise RowFault(f"its {len(texts)} options have the scores {scores}, allowed: one 1, and 0 for every other")
     return scores.index(1)
@@ -322,23 +359,26 @@ def _without_arrays(text: str) -> str:
 
 
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
-    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`. A letter A
-    before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none,
+    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`, or if it has
+    no letters as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none,
     or one kind of letters stands among those of another.
     """
-    of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
-    for mark in LETTERED.finditer(text):
-        marks = of_style.setdefault((mark[1], mark[3]), [])
-        follows = marks and marks[-1].end() == mark.start()
-        is_initial = follows and ord(mark[2].upper()) != ord(marks[-1][2].upper()) + 1  # A. I. Newton
-        marks += [] if is_initial else [mark]
-    lists = []
-    for marks in of_style.values():
-        marks = marks[max((i for i, mark in enumerate(marks) if mark[2] in "Aa"), default=0) :]
-        letters = "".join(mark[2] for mark in marks).upper()
-        if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == LABELS[: len(marks)]:
-            lists.append(marks)
-    last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
+    for pattern, labels in ((LETTERED, LABELS), (NUMBERED, string.digits[1:])):
+        of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
+        for mark in pattern.finditer(text):
+            marks = of_style.setdefault((mark[1], mark[3]), [])
+            follows = marks and marks[-1].end() == mark.start()
+            is_initial = follows and ord(mark[2].upper()) != ord(marks[-1][2].upper()) + 1  # A. I. Newton
+            marks += [] if is_initial else [mark]
+        lists = []
+        for marks in of_style.values():
+            marks = marks[max((i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]), default=0) :]
+            letters = "".join(mark[2] for mark in marks).upper()
+            if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == labels[: len(marks)]:
+                lists.append(marks)
+        last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
+        if last:
+            break
     if not last or any(marks[-1].start() > last[0].start() for marks in lists if marks is not last):
         raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
     ends = [mark.start() for mark in last[1:]]
@@ -357,7 +397,7 @@ def _without_labels(labels: list[str], texts: list[str]) -> tuple[list[str], lis
 
 
 def _bare(label: str) -> str:
-    return label.strip("().: ")
+    return label.strip("().:（）．、： ")
 
 
 # Each of these returns the index of the right option; None if the answer names none in this form.
@@ -376,8 +416,8 @@ def _by_text(question: RawQuestion) -> int | None:
 
 
 def _by_place(question: RawQuestion, first: int = 0) -> int | None:
-    is_number = question.answer.isdecimal() and len(question.answer) < 4
-    index = int(question.answer) - first if is_number else -1
+    number = question.answer.removesuffix(".0")  # as pandas writes numbers of a column with a missing one
+    index = int(number) - first if number.isdecimal() and len(number) < 4 else -1
     return index if 0 <= index < len(question.texts) else None
 
 
@@ -390,13 +430,12 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
     """(split, row) of each question whose answer is one of its options."""
     named = [question for question in questions if question.gold is None]
     gold_index = ANSWER_FORMS[own.answer_is or _answer_form(named, are_columns=len(_option_columns(own)) > 1)]
-    if {question.gold for question in questions} == {0}:
+    if not named and max(Counter(question.gold for question in questions).values(), default=0) >= SAME * len(questions):
         questions = [*map(_shuffled, questions)]
     converted = []
     for question in questions:
         gold = gold_index(question) if question.gold is None else question.gold
-        # An empty column is no option.
-        texts = question.texts if len(_option_columns(own)) == 1 else [*filter(None, question.texts)]
+        texts = question.texts if len(_option_columns(own)) == 1 else [*filter(None, question.texts)]  # of columns
         if gold is None and question.answer and question.texts.count(question.answer) > 1:
             fault = f"two equal options, '{question.answer}'"
         elif gold is None:
@@ -419,10 +458,10 @@ def _with_options(own: Own, questions: Sequence[RawQuestion], left_out: Counter[
 
 
 def _shuffled(question: RawQuestion) -> RawQuestion:
-    """A question with its options in an order drawn from its id, where a file scores the first one right in every row."""
+    """A question with its options in an order drawn from its id."""
     order = list(range(len(question.texts)))
     random.Random(f"own/{question.id}").shuffle(order)
-    return replace(question, labels=[], texts=[question.texts[index] for index in order], gold=order.index(0))
+    return replace(question, texts=[question.texts[index] for index in order], gold=order.index(question.gold))
 
 
 def _row(question: RawQuestion, answer: str, labels: Sequence[str] = (), texts: Sequence[str] = ()) -> Row:
@@ -434,24 +473,18 @@ def _answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:
     """The form in which the answers of a file name their options: the one that fits most rows. Raises TaskError if
     several fit equally well and disagree. Numbers may be places even if the options' columns end in numbers.
     """
-    fits = {
-        form: sum(gold_index(question) is not None for question in questions)
-        for form, gold_index in ANSWER_FORMS.items()
-    }
+    fits = {form: sum(index(question) is not None for question in questions) for form, index in ANSWER_FORMS.items()}
     most = max(fits.values())
     if fits["label"] == most and not are_columns and all(question.labels for question in questions):
-        # Numbers are then labels, not places.
-        fits |= {"place": 0, "place_from_1": 0}
+        fits |= {"place": 0, "place_from_1": 0}  # numbers are then labels, not places
     best = [form for form, count in fits.items() if count == most]
     for question in questions:
         golds = {form: ANSWER_FORMS[form](question) for form in best}
         if len(set(golds.values())) > 1 and most:
-            forms = " or ".join(
-                f"{form} ({question.texts[gold]!r})" for form, gold in golds.items() if gold is not None
-            )
+            forms = [f"{form} ({question.texts[gold]!r})" for form, gold in golds.items() if gold is not None]
             raise TaskError(
-                f"{question.source} (id {question.id}): its answer '{question.answer}' could be a {forms}; say which with "
-                "answer_is"
+                f"{question.source} (id {question.id}): its answer '{question.answer}' could be a {' or '.join(forms)}; "
+                "say which with answer_is"
             )
     return best[0]
 
@@ -462,11 +495,8 @@ def _answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:
 def _open(
     name: str, own: Own, questions: Sequence[RawQuestion], left_out: Counter[str] | None
 ) -> list[tuple[str, Row]]:
-    """(split, row) of each question with an open answer of the file's kind. Of a worked solution as GSM8K's, `… #### 18`,
-    or MATH's, `… \\boxed{18}.`, the answer is what follows the last mark.
-    """
-    worked = [(question, WORKED.fullmatch(question.answer)) for question in questions]
-    questions = [replace(question, answer=match[1].strip()) if match else question for question, match in worked]
+    """(split, row) of each question with an open answer of the file's kind."""
+    questions = [replace(question, answer=_final(question.answer)) for question in questions]
     labels = {*LABELS, *"12345678"}
     if questions and all(
         _bare(question.answer) in labels and LISTED.search(question.question) for question in questions
@@ -483,10 +513,11 @@ def _open(
             f"{name}: its answers look like {' and '.join(sorted(kinds))}; say which with answers{few}, or give them as options"
         )
     places = [str(place) for place in range(len(answers) + 1)]
-    if not own.answers and 1 < len(answers) <= len(questions) / 10 and answers in (places[:-1], places[1:]):
+    if not own.answers and 1 < len(answers) <= len(questions) / 10 and {*answers} in ({*places[:-1]}, {*places[1:]}):
+        answers.sort(key=int)
         raise TaskError(
-            f"{name}: its answers are {', '.join(answers)} alone; say with answers what they are: number, yes_no, or the words "
-            "that they stand for, in this order, as in answers: yes, no, maybe"
+            f"{name}: its answers are {', '.join(answers)[:80]} alone; say with answers what they are: number, yes_no, or the "
+            "words that they stand for, in this order, as in answers: yes, no, maybe"
         )
     kind, converted = own.answers or next(iter(kinds), ""), []
     for question in questions:
@@ -501,6 +532,15 @@ def _open(
         answer = TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer
         converted.append((question.split, _row(question, answer)))
     return converted
+
+
+def _final(answer: str) -> str:
+    """What follows the last mark of a worked solution as GSM8K's, `… #### 18`, or MATH's, `… \\boxed{18}.`, without a line
+    that says it once more, as in MetaMathQA; any other answer as it is.
+    """
+    *before, last = ANSWER_MARK.split(answer)
+    final = last.partition("}")[0].strip().partition("\n")[0].strip()
+    return final if before and "{" not in last and last.count("}") < 2 else answer
 
 
 def _assign_splits(own: Own, questions: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:

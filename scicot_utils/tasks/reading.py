@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,13 +14,11 @@ from scicot_utils.recipe import ELSEWHERE, MAIN, OWN, TRANSFER, Own, Questions
 from scicot_utils.tables import Row
 from scicot_utils.tasks.checks import fault, splits_of
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, Task, TaskError
-from scicot_utils.tasks.own import LABELS, kind_of
+from scicot_utils.tasks.own import LABELS, kind_of, split_files
 from scicot_utils.tasks.own import read as read_own
 from scicot_utils.tasks.own import task as entry
 
 FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
-# A split, as the hub calls it → what its files are called, or what a word in their names begins with.
-FILE_STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 COMPLETIONS_PREFIX = "D_"  # prefix of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
@@ -81,36 +78,31 @@ def _check_unique_ids(name: str, rows: Sequence[Row]) -> None:
             )
 
 
-def _plain_files(folder: Path, task: Task) -> dict[str, Path]:
-    """Split, as the hub calls it → file, for a folder that is not in the hub's layout; {} for one that is.
+def _plain_files(folder: Path, task: Task) -> tuple[str, dict[str, list[Path]]]:
+    """(format, split, as the hub calls it → files) of a folder that is not in the hub's layout; ("", {}) for one that is.
 
     Accepted are Parquet, JSON-lines and CSV files named after their split in any case, as publishers name them
     (`ARC-Challenge-Train.jsonl`, `dev_rand_split.jsonl`). They are looked for in the folder of the configuration, if
-    there is one.
+    there is one. Of the same questions in several formats, one is taken.
     """
-    if (folder / "README.md").is_file() or any(folder.glob("*.py")):
-        return {}
-    if task.config and (folder / task.config).is_dir():
-        folder = folder / task.config
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in FORMATS and "no_answers" not in file.name]
-    matches: dict[str, list[Path]] = {}
-    for split in task.splits.values():
-        exact = [file for file in files if file.stem.lower() in FILE_STEMS[split]]  # preferred to e.g. test_socratic
-        word = re.compile(rf"(?i)(?:\b|[-_])(?:{'|'.join(FILE_STEMS[split])})")
-        matches[split] = exact or [file for file in files if word.search(file.stem)]
-    missing = [split for split, candidates in matches.items() if not candidates]
-    if missing and len(missing) < len(matches):
+    card, some = folder / "README.md", {}
+    if card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith("---"):  # the hub's metadata
+        return "", {}
+    named = [path for path in folder.iterdir() if path.is_dir() and path.name.lower() == task.config.lower()]
+    folder = named[0] if named else folder
+    for suffix, form in FORMATS.items():
+        found = split_files(task.name, folder, (suffix,))
+        files = {split: found[split] for split in task.splits.values() if split in found}
+        if len(files) == len(task.splits):
+            return form, files
+        some = some or files
+    if some:
+        missing = ", ".join(split for split in task.splits.values() if split not in some)
+        needed = ", ".join(task.splits.values())
         raise TaskError(
-            f"{task.name}: no file of split {', '.join(missing)} in {folder}; needed: one for each of "
-            f"{', '.join(matches)}, named after it"
+            f"{task.name}: no file of split {missing} in {folder}; needed: one for each of {needed}, named after it"
         )
-    for suffix in FORMATS:  # some publishers give the same questions in several formats
-        files_of = {
-            split: [file for file in candidates if file.suffix == suffix] for split, candidates in matches.items()
-        }
-        if all(len(candidates) == 1 for candidates in files_of.values()):
-            return {split: file for split, [file] in files_of.items()}
-    return {}
+    return "", {}
 
 
 def _normalise(task: Task, split: str, row: Row) -> Row | None:
@@ -305,8 +297,9 @@ def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
         return "made here"
     if not dataset_path and hub.here(f"{hub.BENCHMARK}{task.hub}") is None:
         return f"{task.hub} of the hub, not fetched yet"
-    files = _plain_files(_folder(task, dataset_path), task)
-    return f"files by split, {', '.join(file.name for file in files.values())}" if files else "the hub's layout"
+    _, files = _plain_files(_folder(task, dataset_path), task)
+    names = ", ".join(file.name for of_split in files.values() for file in of_split)
+    return f"files by split, {names}" if files else "the hub's layout"
 
 
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
@@ -314,17 +307,20 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
 
     try:
         folder = _folder(task, dataset_path)
-        files = _plain_files(folder, task)
-        source = (FORMATS[next(iter(files.values())).suffix],) if files else (str(folder), task.config or None)
-        data_files = {split: str(file) for split, file in files.items()} or None
+        form, files = _plain_files(folder, task)
+        source = (form,) if files else (str(folder), task.config or None)
+        data_files = {split: [*map(str, of_split)] for split, of_split in files.items()} or None
         # The library caches a local folder under its name, and would serve old rows of an edited or equally named one.
         cache = str(paths.CACHE / "datasets" / tables.digest(folder)[:16])
         splits = load_dataset(*source, data_files=data_files, cache_dir=cache)
+    except TaskError:
+        raise
     except Exception as error:  # the library raises many kinds; each means that the data could not be loaded
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
         raise TaskError(
-            f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; "
-            "set dataset_path to a local copy in the hub's layout"
+            f"{task.name}: could not be read from {dataset_path or 'the hub, ' + task.hub}: {reason}; set dataset_path to a "
+            f"local copy of {task.hub} in the hub's layout, or to a folder with a file for each split, named after it "
+            f"({', '.join(task.splits.values())})"
         ) from error
     if missing := [split for split in task.splits.values() if split not in splits]:
         needed = ", ".join(task.splits.values())

@@ -52,7 +52,7 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[Completion]:
         yield from _logged(path.read_text(encoding="utf-8", errors="replace"))
         return
     try:
-        numbered = list(rows.read(path))
+        numbered = list(rows.read(path, [columns.get(part, part) for part in ("text", "rationale")]))
     except ValueError as error:
         raise TeacherError(f"teacher_path {one_line(error)}; allowed: {ALLOWED}") from None
     match numbered:
@@ -95,16 +95,24 @@ def _from_columns(row: Any, columns: Mapping[str, str]) -> list[Completion]:
 
 
 def _with_answers(values: Mapping[str, Any]) -> list[str]:
-    """Whole completions of rationales and answers from columns of their own; lists of both are samples."""
-    rationales = _samples(values["rationale"])
+    """Whole completions of rationales and answers from columns of their own; lists of both are samples. A list of
+    rationales without one of answers holds the sentences of a single rationale.
+    """
+    answers = rows.as_list(values.get("answer"))
+    are_samples = isinstance(answers, list)
+    rationales = _samples(values["rationale"]) if are_samples else [_joined(values["rationale"])]
     if "answer" not in values:
-        return [_without_answer(_text(rationale)) for rationale in rationales]
-    answers = rows.as_list(values["answer"])
-    answers = answers if isinstance(answers, list) else [answers] * len(rationales)
+        return [_without_answer(rationales[0])]
+    answers = answers if are_samples else [answers]
     if len(answers) != len(rationales):
         raise TypeError(f"{len(rationales)} rationales and {len(answers)} answers")
     pairs = zip(rationales, answers, strict=True)
     return [f"{_text(rationale).rstrip()}{CUE} {_answer(answer)}".rstrip() for rationale, answer in pairs]
+
+
+def _joined(content: Any) -> str:
+    """A text, or the lines of a list of texts, as StrategyQA's `facts`."""
+    return "\n".join(map(_text, _samples(content)))
 
 
 def _answer(value: Any) -> str:
@@ -166,10 +174,10 @@ def _plain(row: dict[str, Any]) -> list[Completion]:
     """A row with a whole completion as `text`, or with a `rationale`."""
     if "rationale" not in row:
         return [_completion(text, _id(row["id"])) for text in _samples(row["text"])]
-    rationale = row["rationale"]
-    if not isinstance(rationale, str):
+    rationale = rows.as_list(row["rationale"])
+    if not isinstance(rationale, str | list):
         raise TypeError("its rationale is no text")
-    return [_completion(_without_answer(rationale), _id(row["id"]))]
+    return [_completion(_without_answer(_joined(rationale)), _id(row["id"]))]
 
 
 def _batched(row: dict[str, Any]) -> list[Completion]:

@@ -12,14 +12,7 @@ import time
 from concurrent.futures import Future
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    LogitsProcessor,
-    LogitsProcessorList,
-)
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from scicot_utils import hub, paths
 from scicot_utils.cache import Response
@@ -39,18 +32,15 @@ class Local(Teacher):
 
     def __init__(self, settings: Settings):
         try:
-            source = hub.folder(paths.source(settings.teacher_model))
-            config = AutoConfig.from_pretrained(source)
-            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            model, report = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True)
-            if missing := sorted(report["missing_keys"]):
-                raise ValueError(f"{len(missing)} of its weights, such as {missing[0]}, are not in its files")
-            self._tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-        except (OSError, ValueError, KeyError) as error:
+            path = hub.folder(paths.source(settings.teacher_model))
+            model = hub.model(path)
+            self._tokenizer = hub.tokenizer(path, padding_side="left")
+        except (OSError, ValueError) as error:
             raise TeacherError(
                 f"teacher_model '{settings.teacher_model}' cannot be read as a transformers model ({one_line(error)}); "
-                "allowed: a name of the hub, or a folder with config, tokenizer and safetensors"
+                "allowed: a name of the hub, or a folder with config, tokenizer and safetensors, or a GGUF file"
             ) from None
+        config = model.config
         self._model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

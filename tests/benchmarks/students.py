@@ -7,6 +7,9 @@ ratios of two ways that are measured in turn in one run, on the same pairs, mode
 - fine-tuning against three loops of others, rebuilt from their descriptions: every input and target padded to 512 tokens
   (Fine-tune-CoT's released code), the Trainer of transformers with its collator for sequence pairs, and two forward
   passes a batch, one for answers and one for rationales (Distilling step-by-step's released code);
+- fine-tuning in fp32 against bf16, on a processor with bf16 instructions;
+- generation in batches of a quarter of the questions, where waiting questions take the places of ended texts, against
+  one batch after the other (decoder-only students);
 - generation against the library's `generate` on the same batches, also after four exemplars that all prompts share, and
   against one question at a time, with the same texts;
 - the scores of options after a rationale of the student's own, with what they share read once, against every option as a
@@ -120,8 +123,12 @@ def step_by_step(student: Student, pairs: Pairs, steps: int, batch_size: int) ->
         optimizer.zero_grad()
 
 
-def fine_tune(student: Student, pairs: Pairs, steps: int, batch_size: int, weigh: str = "token") -> None:
-    settings = SETTINGS.model_copy(update={"batch_size": batch_size, "micro_batches": batch_size // PART})
+def fine_tune(
+    student: Student, pairs: Pairs, steps: int, batch_size: int, weigh: str = "token", precision: str = "fp32"
+) -> None:
+    settings = SETTINGS.model_copy(
+        update={"batch_size": batch_size, "micro_batches": batch_size // PART, "precision": precision}
+    )
     keys = {key: getattr(settings, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
     with tempfile.TemporaryDirectory() as folder:
         students.fine_tune(student, pairs, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **keys)
@@ -133,6 +140,18 @@ def one_at_a_time(student: Student, inputs: list[str]) -> list[students.Generate
 
 def in_batches(student: Student, inputs: list[str], tokens: int = NEW_TOKENS) -> list[students.Generated]:
     return students.generate(student, inputs, max_new_tokens=tokens, batch_size=QUESTIONS)
+
+
+def joining(student: Student, inputs: list[str], tokens: int, size: int) -> list[students.Generated]:
+    return students.generate(student, inputs, max_new_tokens=tokens, batch_size=size)
+
+
+def one_after_the_other(student: Student, inputs: list[str], tokens: int, size: int) -> list[students.Generated]:
+    """In the same small batches, each of which is ended before the next begins."""
+    outputs = {}
+    for batch in encoding.by_length([len(ids) for ids in encoding.to_generate(student, inputs)], size):
+        outputs |= zip(batch, joining(student, [inputs[index] for index in batch], tokens, size), strict=True)
+    return [outputs[index] for index in range(len(inputs))]
 
 
 @torch.inference_mode()
@@ -206,6 +225,8 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         timed("padded to 512", plain_loop, fresh(), pairs, steps, batch_size)
         timed("plain Trainer", plain_trainer, fresh(), pairs, steps, batch_size)
         timed("fine_tune", fine_tune, fresh(), pairs, steps, batch_size)
+        if any(found for capability, found in torch.cpu.get_capabilities().items() if "bf16" in capability):
+            timed("fine_tune, bf16", fine_tune, fresh(), pairs, steps, batch_size, "token", "bf16")
         timed("two passes", step_by_step, fresh(), two_maps, steps, batch_size)
         timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, batch_size, "pair")
         alone, together = timed("one", one_at_a_time, student, inputs), timed("batches", in_batches, student, inputs)
@@ -214,6 +235,11 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         ours = timed("ours", in_batches, student, inputs, long)
         assert library == [output.text for output in ours], "leaving the batch changes what is written"
         if student.decoder_only:
+            separate, joined = (
+                timed(method, function, student, inputs, long, max(4, count // 4))
+                for method, function in (("small batches", one_after_the_other), ("joining", joining))
+            )
+            assert separate == joined, "joining a batch changes what is written"
             library = timed("generate, few-shot", by_the_library, student, few_shot, NEW_TOKENS)
             ours = timed("ours, few-shot", in_batches, student, few_shot)
             assert library == [output.text for output in ours], "reading exemplars once changes what is written"
@@ -227,9 +253,14 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     def ratio(other: str, own: str) -> str:
         return f"{other} {best[other]:.2f} s, {own} {best[own]:.2f} s, ratio {best[other] / best[own]:.2f}"
 
-    few = ""
+    few = bf16 = ""
+    if "fine_tune, bf16" in best:
+        bf16 = f"    {ratio('fine_tune', 'fine_tune, bf16')}\n"
     if student.decoder_only:
-        few = f"    {NEW_TOKENS} tokens at most after four exemplars: {ratio('generate, few-shot', 'ours, few-shot')}\n"
+        few = f"    the same in quarters: {ratio('small batches', 'joining')}\n"
+        few += (
+            f"    {NEW_TOKENS} tokens at most after four exemplars: {ratio('generate, few-shot', 'ours, few-shot')}\n"
+        )
     tokens = steps * batch_size * statistics.mean(lengths) / best["fine_tune"]
     print(
         f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average "
@@ -237,6 +268,7 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         f"  {steps} steps of {batch_size}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
         f"    {ratio('plain Trainer', 'fine_tune')}\n"
         f"    {ratio('two passes', 'fine_tune, two maps')}\n"
+        f"{bf16}"
         f"  {count} questions, {long} tokens at most: {ratio('generate', 'ours')}\n"
         f"    {NEW_TOKENS} tokens at most: {ratio('one', 'batches')}\n"
         f"{few}"
