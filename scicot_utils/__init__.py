@@ -1,7 +1,5 @@
 """The thin package behind the notebooks of the Sci-CoT companion."""
 
-from __future__ import annotations
-
 __version__ = "0.1.0"
 
 

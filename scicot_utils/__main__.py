@@ -2,8 +2,6 @@
 also shows, cleans, exports and imports a teacher's cache, and exports the results of a finished run.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json
@@ -183,10 +181,8 @@ def publish(arguments: argparse.Namespace) -> str:
             raise ScicotError(f"--{option}: found '{value}', allowed: {', '.join(allowed)}")
     arm, _, stage = arguments.arm.partition("/")
     settings = planned.settings(arm, arguments.variant)
-    questions, rationales = (
-        tables.read(kind, path(planned.name, dataset, planned.variant_at(kind, arguments.variant)))
-        for kind, path in (("questions", paths.questions), ("rationales", paths.rationales))
-    )
+    part = (dataset, arguments.variant)
+    questions, rationales = (tables.read(kind, planned.table(kind, *part)) for kind in ("questions", "rationales"))
     if arguments.what == "rationales":
         return publish_rationales(arguments.path, questions, rationales, settings, dataset)
     pairs = arms.pairs(maps[arguments.arm], arms.training_examples(questions, rationales, settings), settings)
@@ -215,15 +211,8 @@ def publish_rationales(
     if folder.exists():
         raise ScicotError(f"{folder} is there already; name a new folder")
     by_id = {row["id"]: row for row in questions}
-    columns = ("id", "split", "question", "choices", "answer")
-    rows = [
-        {key: by_id[row["question_id"]][key] for key in columns}
-        | {key: row[key] for key in row if key != "question_id"}
-        for row in rationales
-    ]
-    splits: dict[str, list[dict]] = {}
-    for row in rows:
-        splits.setdefault(row["split"], []).append(row)
+    known = [by_id[row["question_id"]] | row for row in rationales]
+    rows = [{name: row[name] for name in tables.COLUMNS["published_rationales"]} for row in known]
     number_kept = sum(row["kept"] for row in rows)
     prompt = prompts.TEACHER_PROMPTS[settings.prompt].label
     teacher = f"{settings.teacher}{f', {settings.teacher_model}' if settings.teacher_model else ''}"
@@ -239,7 +228,7 @@ def publish_rationales(
         "language": ["en"],
         "tags": ["distillation", "chain-of-thought"],
     }
-    tables.write_dataset("published_rationales", splits, folder, metadata, card)
+    tables.write_dataset("published_rationales", rows, folder, metadata, card)
     return f"{len(rows)} rationales, {number_kept} of them kept, are in {folder}"
 
 

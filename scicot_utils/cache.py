@@ -5,8 +5,6 @@ so none is paid for twice, even after a crash. The file also counts what was spe
 processes together.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3
@@ -17,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock
 
@@ -112,7 +110,7 @@ class Cache:
                 raise self._unusable(str(state).splitlines()[0], damaged=True)
             self.closing = stack.pop_all()
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,8 +3,6 @@
 After fetching, hub content is read, hashed and recorded like any other folder.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import string
@@ -15,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from scicot_utils import paths
+from scicot_utils import paths, tables
 
 PINS = paths.CACHE / "hub.json"  # delete it to move to the hub's newest commits
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # no pickled weights
@@ -60,9 +58,7 @@ def folder(source: str, *, fetch: bool = True) -> Path:
     if fetch and pinned != snapshot.name:  # the download is complete
         PINS.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{PINS}.lock"):
-            partial = PINS.with_suffix(".part")
-            partial.write_text(json.dumps(_pins() | {source: snapshot.name}, indent=1), encoding="utf-8")
-            partial.replace(PINS)
+            tables.write_json(PINS, _pins() | {source: snapshot.name})
     return snapshot / file
 
 

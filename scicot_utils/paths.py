@@ -1,7 +1,5 @@
 """Locations of the repository's files and folders. Only this module builds paths. No file is read or written here."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -80,33 +78,24 @@ def forgotten(recipe: str) -> Path:
     return CACHE / f"{recipe}.forgotten"
 
 
-def executed(recipe: str) -> Path:
-    """Folder of the notebooks that the pipeline has run."""
-    return OUTPUTS / recipe / "notebooks"
-
-
 def benchmarks(recipe: str) -> Path:
     """Folder of the run time and memory of every job: one folder or file per notebook."""
     return OUTPUTS / recipe / "benchmarks"
 
 
 def site(recipe: str) -> Path:
-    """Folder of the built book."""
     return OUTPUTS / recipe / "site"
 
 
 def questions(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the questions table."""
     return OUTPUTS / recipe / "questions" / dataset / f"{variant}.parquet"
 
 
 def completions(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the completions table."""
     return OUTPUTS / recipe / "completions" / dataset / f"{variant}.parquet"
 
 
 def rationales(recipe: str, dataset: str, variant: str) -> Path:
-    """Parquet file of the rationales table."""
     return OUTPUTS / recipe / "rationales" / dataset / f"{variant}.parquet"
 
 
@@ -149,20 +138,16 @@ def student(recipe: str, name: str) -> str:
 
 
 def metrics(recipe: str) -> Path:
-    """CSV file of the metrics of all runs of a recipe."""
     return OUTPUTS / recipe / "metrics.csv"
 
 
 def figures(recipe: str) -> Path:
-    """Folder of a recipe's figures."""
     return OUTPUTS / recipe / "figures"
 
 
 def tables(recipe: str) -> Path:
-    """Folder of a recipe's result tables."""
     return OUTPUTS / recipe / "tables"
 
 
 def notebook(name: str) -> Path:
-    """File of the notebook called `name`."""
     return NOTEBOOKS / f"{name}.ipynb"

@@ -3,31 +3,22 @@
 Many are functions of wildcards, as Snakemake's input functions are. The flow, which rule follows which, is in the Snakefile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scicot_utils import ScicotError, hub, paths, provenance
+from scicot_utils import paths, provenance, tables
 from scicot_utils import recipe as recipes
-from scicot_utils.recipe import MAIN, Recipe
+from scicot_utils.recipe import MAIN, Recipe, Settings
 
 Wildcards = Any  # Snakemake's, with an attribute for each; those that a rule has
 SHIPPED = [paths.relative(paths.MICRO_STUDENT / name) for name in ("model.safetensors", "tokenizer.json")]
 
 SHOWN_RECORDS = (  # the recipes whose shipped records notebook A3 shows
-    "arc_gemini_thin",
-    "arc_entailment_thin",
-    "arc_tuning",
-    "finetune_cot_davinci_thin",
-    "symbolic",
-    "micro_full",
-    "micro_ablations",
-    "micro_students",
-    "micro_tuning",
-)
+    "arc_gemini_thin", "arc_entailment_thin", "arc_tuning", "finetune_cot_davinci_thin", "symbolic",
+    "micro_full", "micro_ablations", "micro_students", "micro_tuning",
+)  # fmt: skip
 
 
 def code(notebook: str) -> dict[str, Any]:
@@ -42,11 +33,9 @@ def files(*folders: Path) -> list[str]:
 
 
 def records(*names: str) -> list[str]:
-    """The files of these recipes' shipped records, and the recipes themselves. Raises ScicotError for a missing record."""
+    """The files of these recipes' shipped records, and the recipes themselves. Raises TableError for a missing record."""
     for name in names:
-        if not (paths.record(name) / "metrics.csv").is_file():
-            folder = paths.relative(paths.record(name))
-            raise ScicotError(f"{folder}: no shipped record; restore it from the repository: git checkout -- {folder}")
+        tables.shipped(name, "metrics.csv")
     declared = (paths.relative(paths.RECIPES / f"{name}.yaml") for name in names)
     return [*files(*map(paths.record, names)), *declared]
 
@@ -60,7 +49,6 @@ class Pipeline:
 
     @property
     def out(self) -> str:
-        """The folder of the recipe's outputs."""
         return paths.relative(paths.OUTPUTS / self.recipe.name)
 
     @property
@@ -92,7 +80,6 @@ class Pipeline:
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics of all runs."""
         return [f"{self.folder(run)}/metrics.json" for run in self.recipe.runs()]
 
     def parameters(self, notebook: str, **scope: str) -> dict[str, Any]:
@@ -106,54 +93,49 @@ class Pipeline:
             return recipes.as_yaml(recipes.parameters(self.recipe, name, recipe=self.reference, **filled))
 
         about = self.recipe.description + self.recipe.plumbing  # shown at the top of every notebook
-        return {"failed": f"{self.out}/logs/failed.txt", "about": about, "settings": settings}
+        return {"about": about, "settings": settings}
 
-    def table(self, kind: str, stage: str) -> Callable[[Wildcards], str]:
+    def table(self, kind: str) -> Callable[[Wildcards], str]:
         """The table that a variant reads: its own if it changes that stage, else the main variant's."""
-
-        def path(wildcards: Wildcards) -> str:
-            variant = self.recipe.variant_at(stage, wildcards.get("variant", MAIN))
-            return paths.relative(getattr(paths, kind)(self.recipe.name, wildcards.dataset, variant))
-
-        return path
+        return lambda wildcards: paths.relative(
+            self.recipe.table(kind, wildcards.dataset, wildcards.get("variant", MAIN))
+        )
 
     def stage1(self, name: str) -> Callable[[Wildcards], str]:
         """An output of stage 1. Variants that change only stage 2 share the main variant's."""
+        return lambda wildcards: paths.relative(
+            self.recipe.stage1(wildcards.dataset, wildcards.variant, wildcards.seed) / name
+        )
 
-        def path(wildcards: Wildcards) -> str:
-            variant = self.recipe.variant_at("stage1", wildcards.variant)
-            return f"{self.folder((wildcards.dataset, 'two_stage', variant, wildcards.seed))}/stage1/{name}"
-
-        return path
+    def settings(self, wildcards: Wildcards) -> Settings:
+        """The settings of a job. A job whose wildcards have no arm is of two_stage, or of what all arms share."""
+        return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.get("variant", MAIN))
 
     def estimate(self, wildcards: Wildcards) -> list[str]:
         """Notebook 02 with what the full run will take comes first where the teacher is paid for."""
-        paid = self.recipe.settings(variant=wildcards.variant).teacher == "openai"
+        paid = self.settings(wildcards).teacher == "openai"
         return [self.executed(f"02_teacher_prompting/{wildcards.dataset}")] if paid else []
 
     def student(self, wildcards: Wildcards) -> list[str]:
         """The files of the student that a run starts from, or the folder of one that another rule makes. [] for random
         weights."""
-        variant = wildcards.get("variant", MAIN)
-        name = self.recipe.settings(wildcards.get("arm", "two_stage"), variant).student
+        name = self.settings(wildcards).student
         if name == "micro":
             return SHIPPED
         if folders := paths.pretrained(self.recipe.name, name):
             return [paths.relative(folder) for folder in folders]
-        path: Path | None = Path(paths.source(name))
-        if not path.exists():
-            path = None if name.startswith("random/") else hub.here(name)
+        path = None if name.startswith("random/") else provenance.locate(name)
         if path and path.is_file():
             return [str(path)]
         return sorted(map(str, path.glob("*.*"))) if path else []
 
     def threads(self, wildcards: Wildcards) -> int:
         """The cores that a training uses, so that parallel jobs never use more than there are."""
-        return self.recipe.settings(wildcards.get("arm", "two_stage"), wildcards.variant).threads
+        return self.settings(wildcards).threads
 
     def completions(self, wildcards: Wildcards) -> str:
         """Digest of the completions that a variant's recorded teacher replays."""
-        return provenance.content([self.recipe.settings(variant=wildcards.get("variant", MAIN)).teacher_path])
+        return provenance.content([self.settings(wildcards).teacher_path])
 
     def teacher_variants(self) -> dict[str, Any]:
         """The variants that need further teacher completions, with the keys that they change."""

@@ -1,7 +1,5 @@
 """Read rows from common table files: JSON lines, JSON, Parquet, CSV and TSV, with or without gzip or a BOM."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import gzip

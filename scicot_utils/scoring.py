@@ -2,8 +2,6 @@
 files, no clocks, no global randomness.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np

@@ -1,13 +1,11 @@
 """Columns of all tables, and the only functions that write and read them. The meaning of rows is not known here."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,78 +22,37 @@ texts = pa.list_(text)
 choices = pa.struct({"label": texts, "text": texts})
 
 
-def _columns(**types: pa.DataType) -> pa.Schema:
-    return pa.schema(types)
-
-
+_QUESTION = {"question": text, "choices": choices, "answer": text}
 _RATIONALE = {
     "sample": count, "rationale": text, "teacher_answer": text, "correct": flag, "kept": flag, "drop_reason": text,
     "rule": text, "cut": text,
 }  # fmt: skip
-TABLES: dict[str, pa.Schema] = {
-    "questions": _columns(
-        id=text,
-        dataset=text,
-        split=text,
-        question=text,
-        choices=choices,
-        answer=text,
-        group=text,
-        proof=texts,  # the facts that prove the answer, in order; empty where the benchmark gives none
-    ),
-    "completions": _columns(
-        question_id=text,
-        sample=count,
-        prompt=text,
-        prompt_version=text,
-        teacher=text,
-        temperature=number,  # NaN: not sent, so the model's default
-        text=text,
-        finish_reason=text,
-        prompt_tokens=count,
-        completion_tokens=count,
-        usd=number,  # NaN: the price is unknown
-        created=text,
-    ),
-    "rationales": _columns(question_id=text, **_RATIONALE),
+COLUMNS = {
+    # `proof`: the facts that prove the answer, in order; empty where the benchmark gives none.
+    "questions": {"id": text, "dataset": text, "split": text, **_QUESTION, "group": text, "proof": texts},
+    # NaN as `temperature`: not sent, so the model's default; as `usd`: the price is unknown.
+    "completions": {
+        "question_id": text, "sample": count, "prompt": text, "prompt_version": text, "teacher": text,
+        "temperature": number, "text": text, "finish_reason": text, "prompt_tokens": count, "completion_tokens": count,
+        "usd": number, "created": text,
+    },
+    "rationales": {"question_id": text, **_RATIONALE},
     # Rationales with their questions, for publishing.
-    "published_rationales": _columns(id=text, split=text, question=text, choices=choices, answer=text, **_RATIONALE),
+    "published_rationales": {"id": text, "split": text, **_QUESTION, **_RATIONALE},
     # Stage 1's output, which stage 2 reads. `truncated`: no end-of-sequence token within the token limit.
-    "generations": _columns(question_id=text, split=text, text=text, truncated=flag),
-    "predictions": _columns(
-        run=text,
-        dataset=text,
-        arm=text,
-        variant=text,
-        seed=count,
-        question_id=text,
-        split=text,
-        rationale=text,
-        text=text,
-        answer=text,
-        gold=text,
-        correct=flag,
-        option_scores=pa.list_(number),
-        truncated=flag,
-    ),
-}
+    "generations": {"question_id": text, "split": text, "text": text, "truncated": flag},
+    "predictions": {
+        "run": text, "dataset": text, "arm": text, "variant": text, "seed": count, "question_id": text, "split": text,
+        "rationale": text, "text": text, "answer": text, "gold": text, "correct": flag,
+        "option_scores": pa.list_(number), "truncated": flag,
+    },
+}  # fmt: skip
+TABLES: dict[str, pa.Schema] = {table: pa.schema(columns) for table, columns in COLUMNS.items()}
 
 # Columns of metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` describe inference.
 METRICS = (
-    "recipe",
-    "dataset",
-    "arm",
-    "variant",
-    "student",
-    "parameters",
-    "seed",
-    "split",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-)
+    "recipe", "dataset", "arm", "variant", "student", "parameters", "seed", "split", "metric", "value", "low", "high", "n",
+)  # fmt: skip
 
 
 class TableError(ScicotError):
@@ -133,10 +90,8 @@ def write(table: str, rows: Iterable[Row], path: Path) -> Path:
             raise TableError(
                 f"table {table}: column(s) {', '.join(wrong)} missing or unknown; allowed: {_names(table)}"
             )
-    content = pa.Table.from_arrays(
-        [_column(table, field, [row[field.name] for row in rows]) for field in schema],
-        schema=schema,
-    )
+    columns = [_column(table, field, [row[field.name] for row in rows]) for field in schema]
+    content = pa.Table.from_arrays(columns, schema=schema)
     buffer = io.BytesIO()
     pq.write_table(content, buffer)
     return _write_whole(path, buffer.getvalue())
@@ -155,14 +110,15 @@ def _column(table: str, field: pa.Field, values: list[Any]) -> pa.Array:
     return column
 
 
-def write_dataset(table: str, splits: Mapping[str, Iterable[Row]], folder: Path, front: Row, card: str) -> list[Path]:
+def write_dataset(table: str, rows: Iterable[Row], folder: Path, front: Row, card: str) -> list[Path]:
     """Write a Hugging Face dataset folder: one Parquet file per split and a card. `datasets.load_dataset` reads it.
 
     `front`: the card's front matter, to which the list of files is added. `card`: the README below it, in Markdown.
     """
-    files = {split: folder / "data" / f"{split}.parquet" for split in splits}
-    for split, file in files.items():
-        write(table, splits[split], file)
+    splits: dict[str, list[Row]] = {}
+    for row in rows:
+        splits.setdefault(row["split"], []).append(row)
+    files = {split: write(table, splits[split], folder / "data" / f"{split}.parquet") for split in splits}
     data_files = [{"split": split, "path": f"data/{file.name}"} for split, file in files.items()]
     front = front | {"configs": [{"config_name": "default", "data_files": data_files}]}
     readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{card}"
@@ -220,6 +176,17 @@ def read(table: str, path: Path) -> list[Row]:
     if types:
         raise TableError(f"table {table}: {paths.relative(path)}: unknown column(s) {', '.join(types)}")
     return content.to_pylist()
+
+
+def shipped(recipe: str, name: str) -> Path:
+    """The path of a file in a recipe's shipped record. Raises TableError, one line, if it is missing."""
+    folder = paths.record(recipe)
+    if not (folder / name).is_file():
+        raise TableError(
+            f"{paths.relative(folder / name)}: missing from the shipped record; restore it from the repository: "
+            f"git checkout -- {paths.relative(folder)}"
+        )
+    return folder / name
 
 
 def _names(table: str) -> str:

@@ -110,8 +110,8 @@ def test_a_shipped_record_that_is_not_there_is_told_before_anything_runs(monkeyp
     monkeypatch.setattr(paths, "REFERENCE", tmp_path / "reference")
     folder = paths.record("micro_tuning")
     (folder / "metrics.csv").unlink()
-    advice = "no shipped record; restore it from the repository: git checkout --"
-    assert refusal("smoke") == f"{folder}: {advice} {folder}"
+    advice = "missing from the shipped record; restore it from the repository: git checkout --"
+    assert refusal("smoke") == f"{folder}/metrics.csv: {advice} {folder}"
 
 
 def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(write_recipe, monkeypatch):

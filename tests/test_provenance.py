@@ -193,7 +193,7 @@ def test_a_package_that_a_notebook_reaches_counts_with_all_its_files():
 
 
 EMBEDDED = {  # notebook → modules of the embedded world that it runs, and some that it does not
-    "01_questions": ("benchmark facts questions reasoning statistics", "teacher probing"),
+    "01_questions": ("facts questions reasoning statistics", "teacher probing"),
     "02_teacher_prompting": ("facts reasoning teacher", "pretraining probing"),
     "03_rationale_generation": ("facts reasoning teacher", "pretraining probing"),
     "04_stage1_rationales": ("facts pretraining", "teacher probing"),

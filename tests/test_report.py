@@ -1294,7 +1294,7 @@ def test_a_table_that_a_shipped_record_lacks_is_one_line(monkeypatch, tmp_path):
     message = (
         "arc/tables/01_splits.csv: missing from the shipped record; restore it from the repository: git checkout --"
     )
-    with pytest.raises(report.ReportError, match=re.escape(message)):
+    with pytest.raises(tables.TableError, match=re.escape(message)):
         report.Record("arc").table("01_splits")
 
 

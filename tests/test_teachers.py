@@ -14,7 +14,7 @@ from conftest import read_completion, refused
 
 from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
-from scicot_utils.microsci import benchmark, facts
+from scicot_utils.microsci import facts
 from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
 from scicot_utils.prompts import TEACHER_PROMPTS, PromptError
 from scicot_utils.recipe import Settings
@@ -26,7 +26,7 @@ STYLES = ("walk", "verdict", "justify", "terse")
 NAMES = ("zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "few_shot_cot")
 SIZES = {"train": 200, "test_forms": 40, "test_domain": 40}
 WORLD = microsci.load_world()
-ROWS = benchmark.rows(SIZES, 0)
+ROWS = microsci.questions(WORLD, SIZES, 0)
 PROMPTS = {name: teachers.prompt_of(Settings(), ROWS, name=name) for name in (*NAMES, "gold_shown")}
 
 

@@ -2,7 +2,7 @@
 
 The core opens it at three places: `tasks.entries` the benchmark, `teachers.choosing` the simulated teacher, and
 `students.building` the words. The names below are of pure functions: `teacher`, `probing` and `statistics` are imported
-by their own names. Layers: facts, then reasoning, then questions and pretraining, then the benchmark, then the rest.
+by their own names. Layers: facts, then reasoning, then questions and pretraining, then the rest.
 """
 
 # fmt: off

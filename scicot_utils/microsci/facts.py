@@ -3,8 +3,6 @@
 Questions are generated in `questions` and answered in `reasoning`.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import random
@@ -80,8 +78,8 @@ class Consequence:
 class Value:
     """A value of a relation, such as the ocean. `rule`: what is true of it and of no other value of that relation."""
 
-    name: str
     relation: str
+    name: str
     article: str
     rule: str
     event: str  # an event that would remove it; empty for none
@@ -89,7 +87,7 @@ class Value:
 
 @dataclass(frozen=True)
 class World:
-    """All facts, in the order of the files. `attributes`: entity → relation → value."""
+    """All facts, in the order of the files. `attributes`: entity → relation → value; the first relation is its kind."""
 
     entities: dict[str, Entity]
     kinds: dict[str, Kind]
@@ -105,7 +103,7 @@ class World:
 
     def value(self, name: str, relation: str) -> str:
         """What the tables say of an entity: its kind or the value of an attribute. KeyError if they say nothing."""
-        return self.entities[name].kind if relation == "kind" else self.attributes[name][relation]
+        return self.attributes[name][relation]
 
     def groups(self, kind: str) -> tuple[str, str]:
         """The kind and its class, the groups that a member of `kind` belongs to."""
@@ -115,66 +113,62 @@ class World:
         """The domain of an entity, such as animals."""
         return self.kinds[self.entities[name].kind].domain
 
-    def size(self) -> int:
-        """Number of atomic facts: the rows of all tables, and the two orders."""
-        events = sum(bool(value.event) for value in self.values.values())
-        attributes = sum(map(len, self.attributes.values()))
-        tables = (self.entities, self.kinds, self.properties, self.consequences, self.values, ORDERED)
-        return attributes + events + sum(len(table) for table in tables)
+    def counts(self) -> dict[str, int]:
+        """Number of atomic facts by table: its rows, and the two orders."""
+        return {
+            "kinds of things": len(self.entities),
+            "attributes of things": sum(map(len, self.attributes.values())) - len(self.entities),
+            "classes of kinds": len(self.kinds),
+            "properties of kinds and classes": len(self.properties),
+            "consequences of properties": len(self.consequences),
+            "values of attributes": len(self.values),
+            "events": sum(bool(value.event) for value in self.values.values()),
+            "orders of units": len(ORDERED),
+        }
 
 
 def load_world(folder: Path = paths.MICROSCI) -> World:
     """Read and check the fact tables. Raises ValueError, one line that names file and value."""
-    columns = ("kind", "article", "class", "class_article", "domain")
-    kinds = {row["kind"]: Kind(*row.values()) for row in _rows(folder / "kinds.csv", columns)}
+    kind_rows = _rows(folder / "kinds.csv", ("kind", "article", "class", "class_article", "domain"))
+    kinds = {row[0]: Kind(*row) for row in kind_rows}
+    members: dict[str, set[str]] = {}  # kind or class → the kinds in it
+    for kind in kinds.values():
+        members.setdefault(kind.name, set()).add(kind.name)
+        members.setdefault(kind.class_name, set()).add(kind.name)
     entity_rows = _rows(folder / "entities.csv", ("entity", "article", "kind"))
-    for row in entity_rows:
-        _require("entities.csv", row["entity"], row["kind"], kinds, "kinds.csv")
-    groups = {*kinds, *(kind.class_name for kind in kinds.values())}
-    events = {
-        (row["relation"], row["value"]): row["event"]
-        for row in _rows(folder / "events.csv", ("relation", "value", "event"), key=2)
-    }
-    values = {
-        (row["relation"], row["value"]): Value(
-            row["value"], row["relation"], row["article"], row["rule"], events.get((row["relation"], row["value"]), "")
-        )
-        for row in _rows(folder / "values.csv", ("relation", "value", "article", "rule"), key=2)
-    }
-    for relation, name in events:
-        _require("events.csv", relation, (relation, name), values, "values.csv")
-    attributes: dict[str, dict[str, str]] = {row["entity"]: {} for row in entity_rows}
-    for row in _rows(folder / "attributes.csv", ("entity", "relation", "value"), key=2):
-        name, relation, value = row.values()
+    for name, _, kind_name in entity_rows:
+        _require("entities.csv", name, kind_name, kinds, "kinds.csv")
+    event_rows = _rows(folder / "events.csv", ("relation", "value", "event"), key=2)
+    events = {(relation, value): event for relation, value, event in event_rows}
+    value_rows = _rows(folder / "values.csv", ("relation", "value", "article", "rule"), key=2)
+    values = {row[:2]: Value(*row, events.get(row[:2], "")) for row in value_rows}
+    for key in events:
+        _require("events.csv", key[0], key, values, "values.csv")
+    attributes = {name: {"kind": kind_name} for name, _, kind_name in entity_rows}
+    for name, relation, value in _rows(folder / "attributes.csv", ("entity", "relation", "value"), key=2):
         _require("attributes.csv", relation, name, attributes, "entities.csv")
         _require("attributes.csv", name, relation, RELATIONS[1:], "the relations")
         allowed = ORDERED.get(relation) or [v for r, v in values if r == relation]
         if relation == "diet":
-            allowed = [eaten(group) for group in groups]
+            allowed = [eaten(group) for group in members]
         _require("attributes.csv", name, value, allowed, f"the values of {relation}")
         attributes[name][relation] = value
-    split_of = _splits(kinds, [(row["entity"], row["kind"]) for row in entity_rows], attributes)
-    entities = {row["entity"]: Entity(*row.values(), split_of[row["entity"]]) for row in entity_rows}
+    split_of = _splits(kinds, attributes)
+    entities = {row[0]: Entity(*row, split_of[row[0]]) for row in entity_rows}
     properties = {}
-    for row in _rows(folder / "properties.csv", ("property", "holder", "contrast")):
-        contrast = tuple(row["contrast"].split(";"))
-        for group in (row["holder"], *contrast):
-            _require("properties.csv", row["property"], group, groups, "kinds.csv")
-        members = {
-            group: {name for name, kind in kinds.items() if group in (name, kind.class_name)}
-            for group in (row["holder"], *contrast)
-        }
+    for text, holder, groups in _rows(folder / "properties.csv", ("property", "holder", "contrast")):
+        contrast = tuple(groups.split(";"))
+        for group in (holder, *contrast):
+            _require("properties.csv", text, group, members, "kinds.csv")
         for group in contrast:
-            if members[row["holder"]] & members[group]:
-                raise ValueError(f"properties.csv: {row['property']!r}: {group!r} is holder and contrast")
-        properties[row["property"]] = Property(row["property"], row["holder"], contrast)
+            if members[holder] & members[group]:
+                raise ValueError(f"properties.csv: {text!r}: {group!r} is holder and contrast")
+        properties[text] = Property(text, holder, contrast)
     consequences = {}
-    for row in _rows(folder / "consequences.csv", ("property", "need_or_effect", "consequence")):
-        _require("consequences.csv", row["consequence"], row["property"], properties, "properties.csv")
-        _require("consequences.csv", row["property"], row["need_or_effect"], ("need", "effect"), "need, effect")
-        consequences[row["consequence"]] = Consequence(
-            row["consequence"], row["property"], row["need_or_effect"] == "need"
-        )
+    for holder, sort, text in _rows(folder / "consequences.csv", ("property", "need_or_effect", "consequence")):
+        _require("consequences.csv", text, holder, properties, "properties.csv")
+        _require("consequences.csv", holder, sort, ("need", "effect"), "need, effect")
+        consequences[text] = Consequence(text, holder, sort == "need")
     return World(entities, kinds, attributes, properties, consequences, values)
 
 
@@ -186,9 +180,7 @@ def fingerprint(folder: Path = paths.MICROSCI) -> str:
     return digest.hexdigest()
 
 
-def _splits(
-    kinds: dict[str, Kind], members: Sequence[tuple[str, str]], attributes: dict[str, dict[str, str]]
-) -> dict[str, str]:
+def _splits(kinds: dict[str, Kind], attributes: dict[str, dict[str, str]]) -> dict[str, str]:
     """Entity → split. Of each kind, a quarter, and at least two, go to validation and to test; the rest go to training.
 
     Within a kind, an entity goes to the split in which its values are rarest so far, so that every split has some
@@ -197,7 +189,7 @@ def _splits(
     split_of: dict[str, str] = {}
     taken: Counter[tuple[str, str, str]] = Counter()
     for kind, entry in kinds.items():
-        names = [name for name, kind_of_name in members if kind_of_name == kind]
+        names = [name for name, values in attributes.items() if values["kind"] == kind]
         quarter = max(2, round(len(names) / 4))
         if len(names) < 3 * 2:
             raise ValueError(f"entities.csv: kind {kind!r} has {len(names)} entities; 6 are needed, 2 for each split")
@@ -207,7 +199,7 @@ def _splits(
         free = {"validation": quarter, "test": quarter, "train": len(names) - 2 * quarter}
         random.Random(f"microsci split of {kind}").shuffle(names)  # string seeds ignore PYTHONHASHSEED
         for name in names:
-            values = [item for item in attributes[name].items() if item[0] not in ORDERED]
+            values = [item for item in attributes[name].items() if item[0] not in ("kind", *ORDERED)]
             crowding = {  # training takes twice the share of the others
                 split: sum(taken[split, *item] for item in values) / (2 if split == "train" else 1)
                 for split, places in free.items()
@@ -225,22 +217,19 @@ def _require(file: str, row: str, name: object, allowed: Container[object], sour
         raise ValueError(f"{file}: {row!r} names {name!r}, which is not in {source}")
 
 
-def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[dict[str, str]]:
+def _rows(file: Path, columns: Sequence[str], key: int = 1) -> list[tuple[str, ...]]:
     """Rows of a table with these columns. The first `key` columns together identify a row."""
     with file.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != tuple(columns):
-            raise ValueError(f"{file.name}: columns {reader.fieldnames}; needed are {list(columns)}")
-        rows = list(reader)
+        header, *rows = list(filter(None, csv.reader(stream))) or [[]]
+    if tuple(header) != tuple(columns):
+        raise ValueError(f"{file.name}: columns {header}; needed are {list(columns)}")
     seen: set[tuple[str, ...]] = set()
     for row in rows:
-        identifier = tuple(row[column] for column in columns[:key])
-        if None in row.values() or None in row or not all(identifier) or identifier in seen:
-            raise ValueError(
-                f"{file.name}: {', '.join(map(str, identifier))!r} is empty, given twice or of wrong length"
-            )
+        identifier = tuple(row[:key])
+        if len(row) != len(columns) or not all(identifier) or identifier in seen:
+            raise ValueError(f"{file.name}: {', '.join(identifier)!r} is empty, given twice or of wrong length")
         seen.add(identifier)
-    return rows
+    return [tuple(row) for row in rows]
 
 
 # Sentences
@@ -271,20 +260,18 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def saying(world: World, relation: str, value: str, wording: int = 0) -> str:
-    """What is said of an entity that has this value: "is a bird", "lives in the ocean"."""
+def saying(world: World, relation: str, value: str, wording: int = 0, *, with_class: bool = False) -> str:
+    """What is said of an entity that has this value: "is a bird", "lives in the ocean". `with_class`: what is said of a
+    member of a kind, with its class: "is a bird, a vertebrate".
+    """
     if relation == "kind":
         text = group_noun(world, value)
     elif (relation, value) in world.values:
         text = noun(world.values[relation, value].article, value)
     else:
         text = value
-    return SAYINGS[relation][wording].format(text)
-
-
-def kind_and_class(world: World, kind: str) -> str:
-    """What is said of a member of `kind`, with its class: "is a bird, a vertebrate"."""
-    return f"{saying(world, 'kind', kind)}, {group_noun(world, world.kinds[kind].class_name)}"
+    more = f", {group_noun(world, world.kinds[value].class_name)}" if with_class else ""
+    return f"{SAYINGS[relation][wording].format(text)}{more}"
 
 
 def fact(world: World, name: str, relation: str, wording: int = 0) -> str:

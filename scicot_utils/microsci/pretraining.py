@@ -4,10 +4,8 @@ They stand for what a pretrained language model already has. No task is a form o
 facts: where two facts are to be combined, both are given.
 """
 
-from __future__ import annotations
-
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,16 +15,8 @@ from scicot_utils.microsci.reasoning import CRITERIA, FORMS
 from scicot_utils.students.words import MASK, WORD
 
 KNOWING = {
-    "infill": 5,
-    "tell": 6,
-    "rule": 2,
-    "copy": 1,
-    "look_up": 0.5,
-    "check": 3,
-    "member": 3,
-    "join": 1,
-    "order": 0.5,
-}
+    "infill": 5, "tell": 6, "rule": 2, "copy": 1, "look_up": 0.5, "check": 3, "member": 3, "join": 1, "order": 0.5,
+}  # fmt: skip
 READING = {"read": 1, "read_back": 1, "read_own": 1, "find": 3, "find_back": 3, "find_own": 3}
 
 
@@ -55,6 +45,7 @@ PHASES = (
     Phase("own", 0.2, {"read": 1, "read_back": 1, "read_own": 1}, 2 / 3, "constant_with_warmup", until=0.97),
     Phase("all", 0.272, KNOWING | READING, 1, "cosine"),
 )
+DOMAIN_OF_VALUES = {"place": "earth", "material": "materials", "power": "energy", "measures": "measurement"}
 OTHER_WORDS = (
     "answer: solution: fill: tell: rule: copy: find: check: member: join: order: most least class so yes no --> "
     "wanted is what of these are the only one them an a none stands alone and "
@@ -71,21 +62,55 @@ def vocabulary(world: World) -> list[str]:
     texts += [value for values in ORDERED.values() for value in values]
     texts += [saying for sayings in SAYINGS.values() for saying in sayings]
     texts += [value for attributes in world.attributes.values() for value in attributes.values()]
-    texts += _rules(world)
-    texts += [wording.replace("{0}", "") for form in FORMS.values() for wording in form.wordings]
+    texts += [rule.target for rule in _rules(world)]
+    texts += [wording for form in FORMS.values() for wording in form.wordings]
     return sorted({word for text in texts for word in WORD.findall(text.replace("{}", "").lower())})
 
 
-def _rules(world: World) -> list[str]:
-    """Every fact that is not about one entity, as a sentence."""
-    return [
-        *(facts.class_fact(world, kind) for kind in world.kinds),
-        *(facts.rule(world, text) for text in world.properties),
-        *(facts.consequence_rule(world, text) for text in world.consequences),
-        *(facts.value_rule(world, *key) for key in world.values),
-        *(facts.event_rule(world, *key) for key, value in world.values.items() if value.event),
-        *map(facts.order_rule, ORDERED),
-    ]
+class Probe(NamedTuple):
+    """A single fact as a test item with one right answer. `domain`: the domain of the fact. `about`: the relation or the
+    table that it is of.
+    """
+
+    domain: str
+    about: str
+    input: str
+    target: str
+
+
+def probes(world: World) -> list[Probe]:
+    """One test item for every atomic fact of the world."""
+    items = []
+    for name in world.entities:
+        for relation, value in world.attributes[name].items():
+            whole = facts.fact(world, name, relation)
+            before, _, after = whole.rpartition(value)
+            items.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
+    return items + _rules(world)
+
+
+def _rules(world: World) -> list[Probe]:
+    """One test item for every fact that is not about one entity: the part that identifies it → the fact."""
+    items = []
+    for kind, entry in world.kinds.items():
+        whole = facts.class_fact(world, kind)
+        items.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
+    domain_of = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
+    for text, entry in world.properties.items():
+        items.append(Probe(domain_of[entry.holder], "property", f"Rule: {text}", facts.rule(world, text)))
+    for text, entry in world.consequences.items():
+        domain = domain_of[world.properties[entry.property].holder]
+        items.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
+    for key, value in world.values.items():
+        rule = facts.value_rule(world, *key)
+        items.append(Probe(DOMAIN_OF_VALUES[value.relation], "value", f"Rule: {value.rule}", rule))
+    for key, value in world.values.items():
+        if value.event:
+            rule = facts.event_rule(world, *key)
+            items.append(Probe(DOMAIN_OF_VALUES[value.relation], "event", f"Rule: {value.event}", rule))
+    for relation in ORDERED:
+        items.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
+    return items
 
 
 def options_line(options: Sequence[str]) -> str:
@@ -110,8 +135,7 @@ class Lessons:
         self.words = vocabulary(world)
         self.rules = _rules(world)
         self.names = {
-            relation: [name for name in world.entities if relation == "kind" or relation in world.attributes[name]]
-            for relation in RELATIONS
+            relation: [name for name in world.entities if relation in world.attributes[name]] for relation in RELATIONS
         }
         self.sizes = [len(self.names[relation]) for relation in RELATIONS]
 
@@ -120,7 +144,7 @@ class Lessons:
         for task in mix:
             if task not in TASKS:
                 raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
-        return [TASKS[task](self) for task in self.rng.choices(list(mix), weights=list(mix.values()), k=size)]
+        return [getattr(self, task)() for task in self.rng.choices(list(mix), weights=list(mix.values()), k=size)]
 
     def _count(self) -> int:
         return self.rng.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 8, 1))[0]
@@ -146,7 +170,7 @@ class Lessons:
             whole = facts.fact(self.world, name, relation, self.rng.randrange(len(SAYINGS[relation])))
             before, _, after = whole.rpartition(self.world.value(name, relation))
         else:
-            whole = self.rng.choice(self.rules)
+            whole = self.rng.choice(self.rules).target
             words = whole[:-1].split(" ")
             start = self.rng.randrange(1, len(words))
             end = start + self.rng.randint(1, 6)
@@ -167,25 +191,11 @@ class Lessons:
 
     def rule(self) -> Lesson:
         """The part of a rule that identifies it → the rule."""
-        world = self.world
-        table = self.rng.choices(
-            ("property", "consequence", "value", "event", "order"),
-            weights=(len(world.properties), len(world.consequences), len(world.values), 12, 2),
-        )[0]
-        if table == "property":
-            text = self.rng.choice(list(world.properties))
-            return Lesson(f"Rule: {text}", facts.rule(world, text))
-        if table == "consequence":
-            text = self.rng.choice(list(world.consequences))
-            return Lesson(f"Rule: {text}", facts.consequence_rule(world, text))
-        if table == "order":
-            relation = self.rng.choice(list(ORDERED))
-            return Lesson(f"Rule: {relation}", facts.order_rule(relation))
-        keys = [key for key, value in world.values.items() if value.event or table == "value"]
-        key = self.rng.choice(keys)
-        if table == "event":
-            return Lesson(f"Rule: {world.values[key].event}", facts.event_rule(world, *key))
-        return Lesson(f"Rule: {world.values[key].rule}", facts.value_rule(world, *key))
+        sizes = {"property": len(self.world.properties), "consequence": len(self.world.consequences)}
+        sizes |= {"value": len(self.world.values), "event": 12, "order": 2}
+        [about] = self.rng.choices(list(sizes), weights=list(sizes.values()))
+        rule = self.rng.choice([rule for rule in self.rules if rule.about == about])
+        return Lesson(rule.input, rule.target)
 
     def copy(self) -> Lesson:
         """Words → the same words."""
@@ -210,7 +220,7 @@ class Lessons:
             chain = entry.holder not in self.world.kinds
             covered = [kind for kind in self.world.kinds if entry.holder in self.world.groups(kind)]
             near = [kind for kind in self.world.kinds if {*self.world.groups(kind)} & {*entry.contrast}]
-            sayings = {kind: self._groups(kind, chain=chain) for kind in (*covered, *near)}
+            sayings = {kind: facts.saying(self.world, "kind", kind, with_class=chain) for kind in (*covered, *near)}
         else:
             key = self.rng.choice(list(self.world.values))
             rule = facts.value_rule(self.world, *key)
@@ -245,7 +255,7 @@ class Lessons:
         kind = self.rng.choice(list(self.world.kinds))
         first = f"{name} {facts.saying(self.world, 'kind', kind)}"
         if self.rng.random() < 0.6:
-            joined = f"{name} {self._groups(kind, chain=True)}"
+            joined = f"{name} {facts.saying(self.world, 'kind', kind, with_class=True)}"
             return Lesson(f"{facts.sentence(first)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined))
         relation = self._relation()
         value = self.world.value(self.rng.choice(self.names[relation]), relation)
@@ -296,21 +306,11 @@ class Lessons:
     def _any_statements(self) -> tuple[str, str, str, str]:
         """(statements, the entities as options, a description, the only entity that it fits)."""
         names = self.rng.sample(list(self.world.entities), max(2, self._count()))
-        sayings, query = self._statements(names, self._relation(), chain=self.rng.random() < 0.5)
-        options = self.rng.sample([name for name, _ in sayings], len(sayings))
-        return self._sentences(sayings), options_line(options), query, names[0]
-
-    def _sentences(self, sayings: Iterable[tuple[str, str]]) -> str:
-        return " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}") for name, saying in sayings)
-
-    def _statements(
-        self, names: Sequence[str], relation: str, *, chain: bool = False
-    ) -> tuple[list[tuple[str, str]], str]:
-        """What is said of each name, shuffled, and a description that fits the first name only."""
+        relation, chain = self._relation(), self.rng.random() < 0.5
         if relation == "kind":
             kinds = self.rng.sample(list(self.world.kinds), len(names))
             classes = [self.world.groups(kind)[1] for kind in kinds]
-            sayings = [self._groups(kind, chain=chain) for kind in kinds]
+            sayings = [facts.saying(self.world, "kind", kind, with_class=chain) for kind in kinds]
             by_class = chain and classes.count(classes[0]) == 1 and self.rng.random() < 0.7
             query = f"is {facts.group_noun(self.world, classes[0] if by_class else kinds[0])}"
         else:
@@ -320,7 +320,11 @@ class Lessons:
             sayings = [query, *(facts.saying(self.world, relation, self.rng.choice(values[1:])) for _ in names[1:])]
         statements = list(zip(names, sayings, strict=True))
         self.rng.shuffle(statements)
-        return statements, query
+        options = self.rng.sample([name for name, _ in statements], len(statements))
+        return self._sentences(statements), options_line(options), query, names[0]
+
+    def _sentences(self, sayings: Iterable[tuple[str, str]]) -> str:
+        return " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}") for name, saying in sayings)
 
     def order(self) -> Lesson:
         """Units → the largest or the smallest of them."""
@@ -330,69 +334,14 @@ class Lessons:
         answer = extreme(drawn, key=units.index)
         return Lesson(f"{', '.join(drawn)} Order: {word}", f"Of these {answer} are the {word}.")
 
-    def _groups(self, kind: str, *, chain: bool) -> str:
-        return facts.kind_and_class(self.world, kind) if chain else facts.saying(self.world, "kind", kind)
 
-
-TASKS: dict[str, Callable[[Lessons], Lesson]] = {
-    "infill": Lessons.infill,
-    "tell": Lessons.tell,
-    "rule": Lessons.rule,
-    "copy": Lessons.copy,
-    "look_up": Lessons.look_up,
-    "check": Lessons.check,
-    "member": Lessons.member,
-    "join": Lessons.join,
-    "read": Lessons.read,
-    "read_back": Lessons.read_back,
-    "read_own": Lessons.read_own,
-    "find": Lessons.find,
-    "find_back": Lessons.find_back,
-    "find_own": Lessons.find_own,
-    "order": Lessons.order,
-}
+# Each is a method of Lessons.
+TASKS = (
+    "infill", "tell", "rule", "copy", "look_up", "check", "member", "join", "read", "read_back", "read_own",
+    "find", "find_back", "find_own", "order",
+)  # fmt: skip
 
 
 def lessons(world: World, size: int, stream: int | str, mix: Mapping[str, float]) -> list[Lesson]:
     """`size` lessons of the tasks in `mix`, drawn by its weights. Raises ValueError for an unknown task."""
     return Lessons(world, stream).draw(size, mix)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A single fact as a test item with one right answer. `domain`: the domain of the fact."""
-
-    domain: str
-    about: str
-    input: str
-    target: str
-
-
-def probes(world: World) -> list[Probe]:
-    """One test item for every atomic fact of the world."""
-    items = []
-    for name in world.entities:
-        for relation in ("kind", *world.attributes[name]):
-            whole = facts.fact(world, name, relation)
-            before, _, after = whole.rpartition(world.value(name, relation))
-            items.append(Probe(world.domain(name), relation, f"Fill: {before}{MASK}{after}", whole))
-    for kind, entry in world.kinds.items():
-        whole = facts.class_fact(world, kind)
-        items.append(Probe(entry.domain, "class", f"Fill: {whole.rpartition(entry.class_name)[0]}{MASK}.", whole))
-    domain_of = {group: entry.domain for kind, entry in world.kinds.items() for group in world.groups(kind)}
-    for text, rule in world.properties.items():
-        items.append(Probe(domain_of[rule.holder], "property", f"Rule: {text}", facts.rule(world, text)))
-    for text, consequence in world.consequences.items():
-        domain = domain_of[world.properties[consequence.property].holder]
-        items.append(Probe(domain, "consequence", f"Rule: {text}", facts.consequence_rule(world, text)))
-    for key, value in world.values.items():
-        domain = DOMAIN_OF_VALUES[key[0]]
-        items.append(Probe(domain, "value", f"Rule: {value.rule}", facts.value_rule(world, *key)))
-        if value.event:
-            items.append(Probe(domain, "event", f"Rule: {value.event}", facts.event_rule(world, *key)))
-    for relation in ORDERED:
-        items.append(Probe("measurement", "order", f"Rule: {relation}", facts.order_rule(relation)))
-    return items
-
-
-DOMAIN_OF_VALUES = {"place": "earth", "material": "materials", "power": "energy", "measures": "measurement"}

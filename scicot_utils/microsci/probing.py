@@ -1,7 +1,5 @@
 """Probe the embedded student: which single facts it knows, and how well it does the tasks of pretraining."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +28,7 @@ def skills(
     *,
     count: int,
     stream: int | str,
-    tasks: Iterable[str] = tuple(pretraining.TASKS),
+    tasks: Iterable[str] = pretraining.TASKS,
     batch_size: int = 100,
 ) -> list[dict[str, Any]]:
     """How many new lessons of each pretraining task a student completes word for word: {task, n, right, share}.

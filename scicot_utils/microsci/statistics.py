@@ -1,13 +1,11 @@
 """Statistics of MicroSci's questions and facts, and its export as a dataset folder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from scicot_utils import tables
-from scicot_utils.microsci.facts import ORDERED, load_world
+from scicot_utils.microsci.facts import load_world
 from scicot_utils.microsci.pretraining import options_line
 from scicot_utils.microsci.reasoning import FORMS, Solver
 from scicot_utils.tables import Row
@@ -29,8 +27,7 @@ def entities(rows: Iterable[Row]) -> set[str]:
     names = set()
     for row in rows:
         query = solver.read(row["question"])
-        subjects = {name for slot, name in zip(FORMS[query.form].slots, query.slots, strict=True) if slot == "entity"}
-        names |= subjects | (world.entities.keys() & {*row["choices"]["text"]})
+        names |= world.entities.keys() & {query.about, *row["choices"]["text"]}
     return names
 
 
@@ -70,25 +67,15 @@ def forms(rows: list[Row]) -> list[Row]:
 def facts() -> list[Row]:
     """Number of facts in MicroSci by table, and number of entities by domain."""
     world = load_world()
-    counts = {
-        "kinds of things": len(world.entities),
-        "attributes of things": sum(map(len, world.attributes.values())),
-        "classes of kinds": len(world.kinds),
-        "properties of kinds and classes": len(world.properties),
-        "consequences of properties": len(world.consequences),
-        "values of attributes": len(world.values),
-        "events": sum(bool(value.event) for value in world.values.values()),
-        "orders of units": len(ORDERED),
-    }
+    counts = world.counts()
     domains = Counter(map(world.domain, world.entities))
     return [
         *({"what": "facts", "of": table, "number": number} for table, number in counts.items()),
         *({"what": "things", "of": domain, "number": number} for domain, number in domains.items()),
-        {"what": "facts", "of": "all", "number": world.size()},
+        {"what": "facts", "of": "all", "number": sum(counts.values())},
     ]
 
 
 def export_dataset(rows: list[Row], folder: Path, card: str) -> list[Path]:
     """Write the embedded benchmark as a Hugging Face dataset folder. `card`: its README without front matter."""
-    splits = {split: [row for row in rows if row["split"] == split] for split in splits_of(rows)}
-    return tables.write_dataset("questions", splits, folder, FRONT_MATTER, card)
+    return tables.write_dataset("questions", rows, folder, FRONT_MATTER, card)

@@ -4,13 +4,12 @@ errs at declared rates.
 It reads prompt text and writes completion text as an LLM would, and sees only what the prompt shows.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 from scicot_utils.cache import Response
 from scicot_utils.microsci import facts
@@ -48,7 +47,7 @@ class Habits:
     seed: int = 0
 
     @classmethod
-    def of(cls, settings: Settings) -> Habits:
+    def of(cls, settings: Settings) -> Self:
         """The habits in a recipe's settings."""
         keys = {field.name: f"teacher_{field.name}" for field in fields(cls)} | {"style": "rationale_style"}
         return cls(**{name: getattr(settings, key) for name, key in keys.items()})
@@ -103,15 +102,12 @@ class Simulated(Teacher):
         }
         self._solver = _solver()
         self._world = self._solver.world
-        self._values: dict[str, list[str]] = {"kind": list(self._world.kinds)}
+        attributes = self._world.attributes.values()
+        self._values = {"kind": list(self._world.kinds)}
         for relation in facts.RELATIONS[1:]:
-            attributes = self._world.attributes.values()
             self._values[relation] = sorted({values[relation] for values in attributes if relation in values})
-        self._eaten = {
-            kind
-            for kind in self._world.kinds
-            if {facts.eaten(group) for group in self._world.groups(kind)} & set(self._values["diet"])
-        }
+        foods = {*self._values["diet"]}
+        self._eaten = {kind for kind in self._world.kinds if foods & {*map(facts.eaten, self._world.groups(kind))}}
         self._sayings = {
             facts.saying(self._world, relation, value, wording): (relation, value)
             for relation, values in self._values.items()
@@ -126,18 +122,18 @@ class Simulated(Teacher):
         question that it does not know.
         """
         case = self._read(prompt)
-        is_puzzle = isinstance(case, _PuzzleCase)
-        reason, conclude = (
-            (self._puzzle_rationale, self._puzzle_answer) if is_puzzle else (self._rationale, self._answer)
-        )
+        reason, conclude = self._rationale, self._answer
+        if isinstance(case, _PuzzleCase):
+            reason, conclude = self._puzzle_rationale, self._puzzle_answer
         occasion = f"{sample if temperature else 0}/{prompt}"
+        malformed = self._happens("malformed", occasion)
         if prompt.endswith(CUE):
-            return free(prompt, conclude(case, case.continuation, occasion))
+            return free(prompt, UNSURE if malformed else conclude(case, case.continuation, occasion))
         if self._happens("refusal", occasion):
             return free(prompt, REFUSAL, "content_filter")
         text = reason(case, occasion, temperature)
         if FINAL in prompt:
-            text += f"\n{FINAL} {conclude(case, text, occasion)}"
+            text += f"\n{FINAL} {UNSURE if malformed else conclude(case, text, occasion)}"
         if self._happens("truncation", occasion):
             words = text.split(" ")
             length = self._rng("cut", occasion).randrange(1, len(words))
@@ -171,9 +167,9 @@ class Simulated(Teacher):
             raise TeacherError(
                 f"teacher 'simulated' knows only questions of microsci and the symbolic tasks; found: {prompt[:80]!r}"
             ) from None
-        names = tuple(name for name in (*options, *query.slots) if name in self._world.entities)
+        names = tuple(name for name in (*options, query.about) if name in self._world.entities)
         claims = () if set(options) <= set(names) else reasoning.lines
-        gold = LETTERS.index(parsed.gold) if gold_shown else next(iter(_fitting(reasoning)), None)
+        gold = LETTERS.index(parsed.gold) if gold_shown else next(iter(reasoning.fitting), None)
         unfaithful = gold is not None and self._happens("wrong_rationale", parsed.question, *options)
         return _Case(query, options, gold, gold_shown, unfaithful, parsed.rest, names, claims)
 
@@ -233,16 +229,16 @@ class Simulated(Teacher):
     def _rationale(self, case: _Case, occasion: str, temperature: float) -> str:
         memory, gold = self._memory(occasion), case.gold
         reasoning = self._solver.reason(case.query, case.options, memory)
-        candidates = _fitting(reasoning) or list(range(len(case.options)))
+        candidates = reasoning.fitting or list(range(len(case.options)))
         if case.unfaithful:
             reasoning = self._steered(case, memory, lambda changed: not changed.fits[gold], occasion)
             sound = self._solver.reason(case.query, case.options)
             if reasoning.lines[gold : gold + 1] != sound.lines[gold : gold + 1]:
                 candidates = [gold]  # its rationale argues for it with the wrong fact
             else:
-                candidates = _fitting(reasoning) or [index for index in range(len(case.options)) if index != gold]
+                candidates = reasoning.fitting or [index for index in range(len(case.options)) if index != gold]
         elif case.gold_shown:
-            if _fitting(reasoning) != [gold]:  # it reasons again, and changes a fact if necessary
+            if reasoning.fitting != [gold]:  # it reasons again, and changes a fact if necessary
                 reasoning = self._steered(case, self._world.value, lambda changed: changed.fits[gold], occasion)
             candidates = [gold]
         chosen = self._rng("guess", occasion).choice(candidates)
@@ -274,19 +270,21 @@ class Simulated(Teacher):
         def saying(match: re.Match[str]) -> str:
             return match[1] + facts.saying(self._world, *self._sayings[match[2]], vary())
 
+        name, subject = self._subject(case, sentence)
+        return f"{subject}{self._saying_pattern.sub(saying, sentence[len(subject) : -1])}." if name else sentence
+
+    def _subject(self, case: _Case, sentence: str) -> tuple[str, str]:
+        """(entity that a sentence is about, its beginning that names it); ('', '') if it is about none of the case."""
         for name in case.names:
             subject = f"{facts.entity_noun(self._world, name)} "
             if sentence.lower().startswith(subject.lower()):
-                predicate = self._saying_pattern.sub(saying, sentence[len(subject) : -1])
-                return f"{sentence[: len(subject)]}{predicate}."
-        return sentence
+                return name, sentence[: len(subject)]
+        return "", ""
 
     # Concluding
 
     def _answer(self, case: _Case, text: str, occasion: str) -> str:
-        """The text after the cue: the option that `text` leads to, a guess among several, or a declared fault."""
-        if self._happens("malformed", occasion):
-            return UNSURE
+        """The text after the cue: the option that `text` leads to, a guess among several, or a declared wrong one."""
         if case.gold_shown or case.unfaithful:
             chosen = case.gold
         else:
@@ -309,14 +307,13 @@ class Simulated(Teacher):
         for sentence in re.split(r"(?<=\.)\s+", text):
             statement, _, verdict = sentence.rstrip(".").partition(", so ")
             index = case.claims.index(f"{statement}.") if f"{statement}." in case.claims else None
-            for name in case.names:
-                subject = f"{facts.entity_noun(self._world, name)} "
-                if statement.lower().startswith(subject.lower()):
-                    matches = self._saying_pattern.finditer(statement[len(subject) :])
-                    values = {(name, relation): value for relation, value in (self._sayings[m[2]] for m in matches)}
-                    stated |= values
-                    if values and name in case.options:
-                        index = case.options.index(name)
+            name, subject = self._subject(case, statement)
+            if name:
+                matches = self._saying_pattern.finditer(statement[len(subject) :])
+                values = {(name, relation): value for relation, value in (self._sayings[m[2]] for m in matches)}
+                stated |= values
+                if values and name in case.options:
+                    index = case.options.index(name)
             if index is not None:
                 discussed.add(index)
                 if verdict:
@@ -325,7 +322,8 @@ class Simulated(Teacher):
             return [index for index, verdict in verdicts.items() if verdict == "yes"] or every_option
         if len(discussed) == 1:
             return list(discussed)
-        fitting = _fitting(self._solver.reason(case.query, case.options, _overriding(stated, self._memory(occasion))))
+        memory = _overriding(stated, self._memory(occasion))
+        fitting = self._solver.reason(case.query, case.options, memory).fitting
         return [index for index in fitting if index in discussed] or fitting or every_option
 
     # Puzzles
@@ -350,9 +348,7 @@ class Simulated(Teacher):
         return " ".join(filter(None, [opening, *lines]))
 
     def _puzzle_answer(self, case: _PuzzleCase, text: str, occasion: str) -> str:
-        """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared fault."""
-        if self._happens("malformed", occasion):
-            return UNSURE
+        """The text after the cue: the answer that `text` leads to, a guess if it leads to none, or a declared wrong one."""
         puzzle = case.puzzle
         led_to = puzzles.led_to(puzzle, text) or puzzles.wrong_answer(puzzle, "", self._rng("guess", occasion))
         answer = case.gold or (puzzle.answer if case.unfaithful else led_to)
@@ -364,7 +360,3 @@ class Simulated(Teacher):
 def _overriding(stated: dict[tuple[str, str], str], memory: Recall) -> Recall:
     """A memory in which stated facts override recalled ones."""
     return lambda *key: stated[key] if key in stated else memory(*key)
-
-
-def _fitting(reasoning: Reasoning) -> list[int]:
-    return [index for index, fits in enumerate(reasoning.fits) if fits]

@@ -8,6 +8,6 @@ from outside (`outside`), the package's files that a notebook runs (`imports`), 
 # fmt: off
 from scicot_utils.provenance.imports import code, modules
 from scicot_utils.provenance.opening import begin
-from scicot_utils.provenance.outside import InputError, benchmarks, content, fetch, sources
+from scicot_utils.provenance.outside import InputError, benchmarks, content, fetch, locate, sources
 from scicot_utils.provenance.records import commit
 from scicot_utils.provenance.study import ENGINE, Study

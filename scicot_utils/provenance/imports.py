@@ -1,7 +1,5 @@
 """The package's files that a notebook runs, found by walking over its imports. Nothing is imported or run here."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json
@@ -40,7 +38,7 @@ def modules(*names: str) -> list[str]:
 
 
 @functools.cache
-def _import_graph() -> grimp.ImportGraph:
+def _import_graph() -> "grimp.ImportGraph":
     import grimp  # only the pipeline needs it
 
     return grimp.build_graph(paths.PACKAGE.name, cache_dir=None)

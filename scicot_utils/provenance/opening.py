@@ -1,7 +1,5 @@
 """How a notebook opens: which of its parameters count, and what they lead to."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 from collections.abc import Mapping

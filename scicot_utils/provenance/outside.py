@@ -1,7 +1,5 @@
 """What a recipe reads from outside the package: files, folders, models and data sets, by name and by content."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

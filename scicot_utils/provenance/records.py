@@ -1,7 +1,5 @@
 """The parts of a record that are the same for all notebooks of a checkout: the machine, the versions, the commit."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import subprocess
@@ -14,18 +12,9 @@ import psutil
 from scicot_utils import paths
 
 PACKAGES = (
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "accelerate",
-    "openai",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "snakemake",
+    "torch", "transformers", "datasets", "tokenizers", "accelerate", "openai", "numpy", "scipy", "pyarrow", "snakemake",
     "papermill",
-)
+)  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

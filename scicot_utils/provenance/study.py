@@ -1,7 +1,5 @@
 """One notebook's part of a recipe: its settings, its paths, what it shows and saves, and the record that it leaves."""
 
-from __future__ import annotations
-
 import html
 import os
 import subprocess
@@ -51,14 +49,13 @@ class Study:
         return {"recipe": self.name} | {key: getattr(self, key) for key in SCOPE[1:]}
 
     def questions(self) -> Path:
-        return paths.questions(self.name, self.dataset, self.recipe.variant_at("questions", self.variant))
+        return self.recipe.table("questions", self.dataset, self.variant)
 
     def completions(self) -> Path:
-        """Beside the rationales that are read from them: a variant that changes the filter alone has both of its own."""
-        return paths.completions(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+        return self.recipe.table("completions", self.dataset, self.variant)
 
     def rationales(self) -> Path:
-        return paths.rationales(self.name, self.dataset, self.recipe.variant_at("rationales", self.variant))
+        return self.recipe.table("rationales", self.dataset, self.variant)
 
     def student(self) -> list[Path]:
         """The folder of the student, where appendix notebook A1 makes it."""
@@ -80,8 +77,7 @@ class Study:
 
     def stage1(self) -> Path:
         """The folder of the rationale student that this run's answer student goes with; variants may share one."""
-        variant = self.recipe.variant_at("stage1", self.variant)
-        return paths.run(self.name, self.dataset, self.arm, variant, self.seed) / "stage1"
+        return self.recipe.stage1(self.dataset, self.variant, self.seed)
 
     def tables(self) -> Path:
         """The folder of this notebook's tables: values changed by hand never overwrite the recipe's."""

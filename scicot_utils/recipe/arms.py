@@ -1,7 +1,5 @@
 """Every arm and baseline by name, in the order of tables and figures. `scicot_utils.arms` defines how they learn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

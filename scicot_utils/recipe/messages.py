@@ -1,7 +1,5 @@
 """Validation errors as one line: which key, what was found, what is allowed."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from typing import Any

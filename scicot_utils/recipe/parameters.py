@@ -1,7 +1,5 @@
 """A recipe's values as papermill parameters of notebooks, and names of variants that were changed by hand."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import json

@@ -1,48 +1,25 @@
 """A recipe as a whole: the runs that it asks for, and how its variants relate to each other."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from scicot_utils import paths
+from scicot_utils.recipe import schema
 from scicot_utils.recipe.arms import ARMS, REGISTRY
 from scicot_utils.recipe.messages import checked
-from scicot_utils.recipe.schema import (
-    AFTER_STAGE1,
-    NOT_LEARNED,
-    OWN,
-    SECTION_OF,
-    STAGES,
-    Evidence,
-    Own,
-    Pretraining,
-    Questions,
-    Rationales,
-    RecipeError,
-    Scalar,
-    Section,
-    Settings,
-    Teacher,
-    Training,
-)
+from scicot_utils.recipe.schema import OWN, SECTION_OF, STAGES, Own, RecipeError, Scalar, Section, Settings, wrong
 
 TRANSFER = ("test_forms", "test_domain")  # splits of MicroSci with question forms and domains that are not in training
 ELSEWHERE = "test_"  # prefix of splits: test_<benchmark> holds the questions of a benchmark in `tested_on`
 MAIN = "main"  # the variant without changes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # names become folders; = , + are reserved for changes made by hand
 RESERVED = ("cache", "reference")  # folders of outputs/ that belong to no recipe
-SAME_FOR_ALL = (
-    "train_pool",
-    "train_size",
-    "steps",
-    "epochs",
-    "batch_size",
-    "micro_batches",
-)  # keys in which arms may not differ (one budget rule)
+# Keys in which arms may not differ (one budget rule).
+SAME_FOR_ALL = ("train_pool", "train_size", "steps", "epochs", "batch_size", "micro_batches")
 
 
 class Recipe(Section):
@@ -50,30 +27,25 @@ class Recipe(Section):
 
     name: str
     description: str = Field(min_length=1)
-    plumbing: str = Field("", description="why this run shows no result, only that the code runs; empty: it does")
-    datasets: list[str] = Field(min_length=1, description="all that notebook 01 reads")
-    distill: list[str] = Field(min_length=1, description="those that students are trained on")
-    tested_on: list[str] = Field(
-        [], description="benchmarks whose test questions each student answers, too, in splits test_<benchmark>"
-    )
+    plumbing: str = ""  # why this run shows no result, only that the code runs; empty: it does
+    datasets: list[str] = Field(min_length=1)  # all that notebook 01 reads
+    distill: list[str] = Field(min_length=1)  # those that students are trained on
+    # benchmarks whose test questions each student answers, too, in splits test_<benchmark>
+    tested_on: list[str] = Field([])
     arms: list[Literal[ARMS]] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
-    gpu_gib: int = Field(
-        0, ge=0, description="GPU memory of one training, GiB, by which a card is shared; 0: not known"
-    )
-    own: dict[str, Own] = Field({}, description="benchmarks of one's own, by name; `own/<name>` in datasets")
-    questions: Questions = Questions()
-    teacher: Teacher = Teacher()
-    rationales: Rationales = Rationales()
-    pretraining: Pretraining = Pretraining()
-    training: Training = Training()
-    evidence: Evidence = Evidence()
+    gpu_gib: int = Field(0, ge=0)  # GPU memory of one training, GiB, by which a card is shared; 0: not known
+    own: dict[str, Own] = Field({})  # benchmarks of one's own, by name; `own/<name>` in datasets
+    questions: schema.Questions = schema.Questions()
+    teacher: schema.Teacher = schema.Teacher()
+    rationales: schema.Rationales = schema.Rationales()
+    pretraining: schema.Pretraining = schema.Pretraining()
+    training: schema.Training = schema.Training()
+    evidence: schema.Evidence = schema.Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = Field({})
     variants: dict[str, dict[str, Scalar]] = Field({})
-    variant_seeds: int = Field(0, ge=0, description="seeds that variants are run with, the first ones; 0: all")
-    variant_arms: dict[str, list[str]] = Field(
-        {}, description="variant → arms it is run for; missing: all trained ones"
-    )
+    variant_seeds: int = Field(0, ge=0)  # seeds that variants are run with, the first ones; 0: all
+    variant_arms: dict[str, list[str]] = Field({})  # variant → arms it is run for; missing: all trained ones
 
     @field_validator("datasets", "distill", "tested_on")
     @classmethod
@@ -90,44 +62,34 @@ class Recipe(Section):
     # Each of these validators runs only if those above it raised nothing.
 
     @model_validator(mode="after")
-    def _names_and_seeds(self) -> Recipe:
+    def _names_and_seeds_are_allowed(self) -> Self:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
-            raise ValueError(
-                f"name: found '{self.name}', allowed: letters, digits, _ . - and not {' or '.join(RESERVED)}"
-            )
+            raise wrong("name", self.name, f"letters, digits, _ . - and not {' or '.join(RESERVED)}")
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
-                raise ValueError(f"seeds: found {seed}, allowed: whole numbers from 0 to 2**32 - 1")
+                raise wrong("seeds", seed, "whole numbers from 0 to 2**32 - 1")
         if self.variant_seeds > len(self.seeds):
-            raise ValueError(
-                f"variant_seeds: found {self.variant_seeds}, allowed: at most {len(self.seeds)}, the seeds"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _benchmarks_exist(self) -> Recipe:
+            raise wrong("variant_seeds", self.variant_seeds, f"at most {len(self.seeds)}, the seeds")
         for name in self.datasets:
             if name.startswith(OWN) and (own := name.removeprefix(OWN)) not in self.own:
-                raise ValueError(
-                    f"datasets: found 'own/{own}', allowed: one declared under own ({', '.join(self.own)})"
-                )
+                raise wrong("datasets", f"own/{own}", f"one declared under own ({', '.join(self.own)})")
         for name in self.own:
             if not NAME.fullmatch(name):
-                raise ValueError(f"own: found '{name}', allowed: letters, digits, _ . -")
+                raise wrong("own", name, "letters, digits, _ . -")
         for key in ("distill", "tested_on"):
             for name in getattr(self, key):
                 _need_one_of(key, name, "datasets", self.datasets)
         return self
 
     @model_validator(mode="after")
-    def _changes_are_allowed(self) -> Recipe:
+    def _changes_are_allowed(self) -> Self:
         for variant, names in self.variant_arms.items():
             _need_one_of("variant_arms", variant, "variants", self.variants)
             for name in names:
                 _need_one_of(f"variant_arms.{variant}", name, "arms", self.arms)
         for name, changes in self.arm_settings.items():
             if name not in ARMS:
-                raise ValueError(f"arm_settings: found '{name}', allowed: {', '.join(ARMS)}")
+                raise wrong("arm_settings", name, ", ".join(ARMS))
             for key in changes:
                 if key in SAME_FOR_ALL:
                     raise ValueError(
@@ -140,26 +102,24 @@ class Recipe(Section):
                 if SECTION_OF.get(key) in ("questions", "pretraining", "evidence"):
                     raise ValueError(f"variants.{name}.{key}: belongs to '{SECTION_OF[key]}', which all variants share")
             if not NAME.fullmatch(name) or name == MAIN:
-                raise ValueError(f"variants: found '{name}', allowed: letters, digits, _ . - and not '{MAIN}'")
+                raise wrong("variants", name, f"letters, digits, _ . - and not '{MAIN}'")
         for name, changes in [*self.arm_settings.items(), *self.variants.items()]:
             checked(changes, f"change '{name}'", base=self.flat())
         return self
 
     @model_validator(mode="after")
-    def _variants_can_be_run(self) -> Recipe:
+    def _variants_can_be_run(self) -> Self:
         splits = ["train", "validation", "test", *TRANSFER, *(f"{ELSEWHERE}{name}" for name in self.tested_on)]
         for variant in [MAIN, *self.variants]:
             for split in self.settings(variant=variant).teacher_splits.split(","):
                 if split not in splits:
-                    raise ValueError(f"teacher_splits: found '{split}', allowed: {', '.join(splits)}")
+                    raise wrong("teacher_splits", split, ", ".join(splits))
         for variant in [MAIN, *self.variants]:
             for arm in self.trained_arms(variant):
                 settings = self.settings(arm, variant)
                 for key, most, label in _limits(settings):
                     if (size := getattr(settings, key)) > most:
-                        raise ValueError(
-                            f"{key} of {arm}, {variant}: found {size}, allowed: at most {most}, {label}, or 0 for all"
-                        )
+                        raise wrong(f"{key} of {arm}, {variant}", size, f"at most {most}, {label}, or 0 for all")
                 if REGISTRY[arm].writes_two and settings.template == "finetune_cot":
                     raise ValueError(
                         f"template: found 'finetune_cot' with arm {arm}, allowed: one that tells a student what to write "
@@ -188,7 +148,7 @@ class Recipe(Section):
         """
         last = STAGES.index("training" if stage == "stage1" else stage)
         reached = {key for key, section in SECTION_OF.items() if STAGES.index(section) <= last}
-        reached -= {*AFTER_STAGE1} if stage == "stage1" else set()
+        reached -= {*schema.AFTER_STAGE1} if stage == "stage1" else set()
         parts = []
         for part in variant.split("+"):
             if "=" in part:
@@ -198,13 +158,23 @@ class Recipe(Section):
             parts.append(part)
         return "+".join(filter(None, parts)) or MAIN
 
+    def table(self, kind: Literal["questions", "completions", "rationales"], dataset: str, variant: str = MAIN) -> Path:
+        """The file of the table that a variant reads: its own if it changes that stage or an earlier one. Completions lie
+        beside the rationales that are read from them: a variant that changes the filter alone has both of its own.
+        """
+        stage = "questions" if kind == "questions" else "rationales"
+        return getattr(paths, kind)(self.name, dataset, self.variant_at(stage, variant))
+
+    def stage1(self, dataset: str, variant: str, seed: int) -> Path:
+        """The folder of the rationale student that an answer student of two_stage goes with; variants may share one."""
+        return paths.run(self.name, dataset, "two_stage", self.variant_at("stage1", variant), seed) / "stage1"
+
     def trained_arms(self, variant: str) -> list[str]:
         """Arms with a trained student that `variant` is run for, in the recipe's order."""
         arms = self.variant_arms.get(variant, self.arms)
         return [arm for arm in arms if REGISTRY[arm].kind == "trained"]
 
     def seeds_of(self, variant: str) -> list[int]:
-        """The seeds that a variant is run with."""
         return self.seeds if variant == MAIN else self.seeds[: self.variant_seeds or None]
 
     def students(self) -> list[str]:
@@ -221,7 +191,7 @@ class Recipe(Section):
         values = self.flat()
         changes = {MAIN: {}}
         for name, changed in self.variants.items():
-            if learned := {k: v for k, v in changed.items() if v != values[k] and k not in NOT_LEARNED}:
+            if learned := {k: v for k, v in changed.items() if v != values[k] and k not in schema.NOT_LEARNED}:
                 changes[name] = learned
         sweeps = {}
         for key in dict.fromkeys(key for changed in changes.values() for key in changed):
@@ -281,7 +251,7 @@ class Recipe(Section):
 
 def _need_one_of(key: str, name: str, collection: str, allowed: Collection[str]) -> None:
     if name not in allowed:
-        raise ValueError(f"{key}: found '{name}', allowed: one of {collection} ({', '.join(allowed)})")
+        raise wrong(key, name, f"one of {collection} ({', '.join(allowed)})")
 
 
 def _limits(settings: Settings) -> list[tuple[str, int, str]]:

@@ -1,7 +1,5 @@
 """Read recipe files and validate them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

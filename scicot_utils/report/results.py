@@ -147,13 +147,8 @@ class Record:
         return pd.read_csv(paths.record(self.recipe) / "metrics.csv", keep_default_na=False)
 
     def table(self, name: str) -> list[Row]:
-        """The rows of one of its tables. Raises ReportError, one line, where it is missing."""
-        file = paths.record(self.recipe) / "tables" / f"{name}.csv"
-        if not file.is_file():
-            raise ReportError(
-                f"{paths.relative(file)}: missing from the shipped record; restore it from the repository: git checkout -- "
-                f"{paths.relative(paths.record(self.recipe))}"
-            )
+        """The rows of one of its tables. Raises TableError, one line, where it is missing."""
+        file = tables.shipped(self.recipe, f"tables/{name}.csv")
         missing = {column: ["", "nan"] for column in MAY_LACK}
         return pd.read_csv(file, keep_default_na=False, na_values=missing).to_dict("records")
 

@@ -2,8 +2,6 @@
 benchmarks. Pure functions: rows in, rows out.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -86,12 +84,10 @@ def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
     """
     words = [set(squeeze(" ".join([row["question"], *row["choices"]["text"]])).split()) for row in rows]
     counts = Counter(word for row_words in words for word in row_words)
-    rarest = [
-        sorted(row_words, key=lambda word: (counts[word], word))[
-            : len(row_words) - math.ceil(threshold * len(row_words)) + 1
-        ]
-        for row_words in words
-    ]
+    rarest = []
+    for row_words in words:
+        number = len(row_words) - math.ceil(threshold * len(row_words)) + 1
+        rarest.append(sorted(row_words, key=lambda word: (counts[word], word))[:number])
     train_index: dict[str, list[int]] = {}  # rare word → training rows with it
     for i, row in enumerate(rows):
         if row["split"] == "train":

@@ -1,14 +1,11 @@
 """Read a benchmark's source into rows of the questions table: load, check, split, sample. `entries` declares them."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -33,7 +30,7 @@ def load(
     sizes: dict[str, int],
     seed: int,
     left_out: Counter | None = None,
-    own: Mapping[str, Own] = MappingProxyType({}),
+    own: Mapping[str, Own] = {},
 ) -> list[Row]:
     """All splits of a benchmark as rows of the questions table, in a fixed order.
 
@@ -160,15 +157,19 @@ def sample(rows: list[Row], sizes: dict[str, int], seed: int) -> list[Row]:
         split_rows = [row for row in rows if row["split"] == split]
         size = sizes.get(split, sizes["test"])
         if size and size < len(split_rows):
-            order = list(range(len(split_rows)))
-            random.Random(f"{seed}/{split}").shuffle(order)
-            # A prefix of the order is taken, so that larger samples contain smaller ones.
-            split_rows = [split_rows[i] for i in sorted(order[:size])]
+            split_rows = [split_rows[i] for i in _drawn(len(split_rows), size, f"{seed}/{split}")]
         sampled += split_rows
     return sampled
 
 
-def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> None:
+def _drawn(n: int, size: int, seed: int | str) -> list[int]:
+    """`size` random indices of `n`, in order. A prefix of one random order, so that larger draws contain smaller ones."""
+    order = list(range(n))
+    random.Random(seed).shuffle(order)
+    return sorted(order[:size])
+
+
+def preflight(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> None:
     """Raise TaskError if a benchmark is unknown, or its local folder or file is missing."""
     if own_task := _own_declaration(name, own):
         _check_unique_ids(name, [row for rows in read_own(name, own_task).values() for row in rows])
@@ -218,9 +219,7 @@ def paper_draw(n: int, size: int) -> list[int]:
 
 def _with_validation(rows: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
     """Split → rows. Validation is a fixed sample of the training rows, since nothing is ever chosen on test."""
-    order = list(range(len(rows)))
-    random.Random(SPLIT_SEED).shuffle(order)
-    chosen = {*order[: max(1, round(HELD_OUT * len(rows)))]}
+    chosen = {*_drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED)}
     return {
         "train": [row for i, row in enumerate(rows) if i not in chosen],
         "validation": [row for i, row in enumerate(rows) if i in chosen],
@@ -278,12 +277,12 @@ def _question_and_answer(task: Task, number: int, row: Row) -> Row:
 
 def _folder(task: Task, dataset_path: str) -> Path:
     folder = paths.expand(dataset_path) if dataset_path else hub.folder(f"{hub.BENCHMARK}{task.hub}")
-    names = (Path(task.hub).name, task.kojima, f"dataset/{task.kojima}") if task.kojima else (Path(task.hub).name,)
+    names = [Path(task.hub).name, *((task.kojima, f"dataset/{task.kojima}") if task.kojima else ())]
     candidates = (folder / name for name in names)  # a folder with several benchmarks, each in a folder of its own
     return next((path for path in candidates if path.is_dir()), folder)
 
 
-def layout(name: str, dataset_path: str, own: Mapping[str, Own] = MappingProxyType({})) -> str:
+def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
     """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
     if own_task := _own_declaration(name, own):

@@ -5,8 +5,6 @@ are from a package of names, ours are listed below. Tracking three shuffled obje
 three swaps, a question about each person), in five scenes. Worked solutions are in `teachers.puzzles`.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from dataclasses import dataclass
@@ -86,17 +84,14 @@ class LastLetters:
 
     @property
     def question(self) -> str:
-        """The question's text."""
         return f'Take the last letters of each words in "{" ".join(self.names)}" and concatenate them.'
 
     @property
     def answer(self) -> str:
-        """The right answer."""
         return "".join(name[-1] for name in self.names)
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The name that each step of the solution is about."""
         return self.names
 
 
@@ -108,7 +103,6 @@ class CoinFlip:
 
     @property
     def question(self) -> str:
-        """The question's text."""
         acts = " ".join(f"{name} {FLIP if flips else NO_FLIP} the coin." for name, flips in self.acts)
         return f'A coin is heads up. {acts} Is the coin still heads up? Note that "flip" here means "reverse".'
 
@@ -119,7 +113,6 @@ class CoinFlip:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The name that each step of the solution is about."""
         return tuple(name for name, _ in self.acts)
 
 
@@ -134,7 +127,6 @@ class Shuffle:
 
     @property
     def question(self) -> str:
-        """The question's text, without its options."""
         scene = self.scene
         start = [f"{person} {scene.start} {item}" for person, item in zip(PEOPLE, self.objects, strict=True)]
         swaps = [f"{when}, {a} and {b} {scene.swap}." for when, (a, b) in zip(ORDER, self.swaps, strict=True)]
@@ -145,7 +137,6 @@ class Shuffle:
 
     @property
     def answer(self) -> str:
-        """The text of the right option."""
         holding = dict(zip(PEOPLE, self.objects, strict=True))
         for a, b in self.swaps:
             holding[a], holding[b] = holding[b], holding[a]
@@ -153,10 +144,11 @@ class Shuffle:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The two people that each step of the solution is about."""
         return tuple(" and ".join(sorted(pair)) for pair in self.swaps)
 
 
+# `question`: its text, without options. `answer`: the right one. `steps`: the name, or the two people, that each step of
+# its solution is about.
 Puzzle = LastLetters | CoinFlip | Shuffle
 
 
