@@ -1,7 +1,5 @@
 """Filter and measure rationales, and alter them for controls. Pure functions: rows in, rows out."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections import Counter

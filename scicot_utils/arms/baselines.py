@@ -1,7 +1,5 @@
 """Baselines without a student: none of them reasons."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import re

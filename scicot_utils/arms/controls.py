@@ -1,7 +1,5 @@
 """What students are asked beside the test questions: with other rationales, and with their options in another order."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What the students of the arms learn: the mappings, and the training pairs of each."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

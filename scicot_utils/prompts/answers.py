@@ -5,8 +5,6 @@ exactly one. `read_conclusion` reads the conclusion of another model's text. `cl
 with all its pitfalls, for comparison with its figures.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import string

@@ -4,8 +4,6 @@ The last conclusion of a text counts, and only its own words are returned. `answ
 mean for a question: one answer, several, a denial, or nothing known.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

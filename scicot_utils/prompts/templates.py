@@ -2,8 +2,6 @@
 defined in `answers`.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import re

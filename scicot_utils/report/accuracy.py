@@ -1,7 +1,5 @@
 """How often each arm is right: the headline's figure, tables over seeds, and one study on several tests."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The papers' claims and the headline: what was published, what was measured here, and the verdict."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Differences between arms: tested, as a table, a figure and a sentence; and those of one study beside another's."""
 
-from __future__ import annotations
-
 import itertools
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence

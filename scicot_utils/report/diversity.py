@@ -1,7 +1,5 @@
 """What is published, beside what was measured; and what more rationales a question bring, Fine-tune-CoT's ground."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -3,8 +3,6 @@
 They have no ground of their own and lines that stand out from white and from black, so one file serves both themes.
 """
 
-from __future__ import annotations
-
 import textwrap
 import tomllib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What one change does to the accuracy: another value of a key, a larger student, another order of options."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """How good the rationales are that students write, what came of them, and what that has to do with their answers."""
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """From runs to metrics.csv, and the small records of finished runs."""
 
-from __future__ import annotations
-
 import json
 import operator
 from collections.abc import Iterable, Mapping, Sequence

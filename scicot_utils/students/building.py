@@ -1,7 +1,5 @@
 """Build students here: small architectures with random weights, and tokenizers of the words that they need."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from string import ascii_lowercase, digits, punctuation
 from typing import Any

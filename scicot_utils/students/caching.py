@@ -1,7 +1,5 @@
 """Caches of keys and values: what a decoder has read of a sequence, so that it is read once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Checkpoints from which a killed training resumes. Weights are safetensors, the rest are the Trainer's own files."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ An encoder-decoder reads the input in its encoder and writes the target in its d
 sequence, "input separator target", and learns the target only (Ho et al. 2023, arXiv 2212.10071, section 3.1).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

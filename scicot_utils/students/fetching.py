@@ -3,8 +3,6 @@
 Models on the hub or on disk are loaded by name in `loading` and need none of this.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

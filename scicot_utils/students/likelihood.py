@@ -1,7 +1,5 @@
 """Log-likelihoods of given texts, and whether a student would write them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Load and save students: a model with its tokenizer, from the hub, a folder or random weights."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid

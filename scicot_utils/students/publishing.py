@@ -1,7 +1,5 @@
 """Export results in common forms: training pairs as a provider's fine-tuning file, students as Hugging Face folders."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

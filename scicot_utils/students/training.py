@@ -1,7 +1,5 @@
 """Fine-tune a student of either kind on (input, target) texts, with the Trainer of transformers."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Sequence

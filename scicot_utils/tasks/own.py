@@ -5,8 +5,6 @@ the one way that fits its rows. If two ways fit and disagree on the right option
 (`answer_is`).
 """
 
-from __future__ import annotations
-
 import ast
 import datetime
 import functools

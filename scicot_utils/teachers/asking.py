@@ -4,8 +4,6 @@ Requests run in as many threads as the teacher may have in flight; rows come out
 How one request is sent, retried, stored and paid for is in `sending`.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator

@@ -5,8 +5,6 @@ two calls takes two rounds, since the second call holds the first one's answer. 
 cache, and its worst-case price is reserved, until its result is read.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator

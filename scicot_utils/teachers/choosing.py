@@ -1,7 +1,5 @@
 """The teacher and the prompt that a recipe names, and the exemplars that a few-shot prompt needs."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Commands on a recipe's cache: show it, delete failures, export and import it, write and read batch files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial

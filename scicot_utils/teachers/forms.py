@@ -5,8 +5,6 @@ them (D_….json); a log of zero_shot_cot, or a folder with `log/`. For rows wit
 (`teacher_columns`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Its chat template is used if it has one. The noise of sampling comes from a gene
 answer does not depend on the other prompts in its batch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 import time

@@ -1,7 +1,5 @@
 """The number of requests that a recipe will make. Notebook 02 estimates their cost from a sample."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The protocol of teachers: from prompt text to completion text, and the errors that may occur."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from typing import Any, Self

@@ -5,8 +5,6 @@ A wrong step is written as it was made, and the steps after it follow from it. T
 defined in `tasks.symbolic`.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Callable

@@ -4,8 +4,6 @@ It reads an export of this project's cache (JSON lines with key, request, respon
 (`forms`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ Transient errors are retried, and no request is sent that would exceed a cap. A 
 time until it has answered, so that one that answers nothing costs a few requests only.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 import time

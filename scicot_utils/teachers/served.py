@@ -4,8 +4,6 @@ One method call is one request; `sending` does retries, caching and the budget. 
 data, its structure is checked, and a completion counts as whole only if the reply says so.
 """
 
-from __future__ import annotations
-
 import asyncio
 import email.utils
 import json
