@@ -51,7 +51,7 @@ def test_what_the_pipeline_passes_changes_nothing():
     which = {"recipe": "smoke", "dataset": "microsci", "arm": "answer_only", "variant": "train_60", "seed": 1}
     study = opened(injected=recipes.parameters(recipe, NOTEBOOK, **which))
     assert study.changed == study.unused == {} and study.variant == "train_60" and study.seed == 1
-    assert study.settings.train_size == 60
+    assert study.settings.train_size == 60 and "Not used" not in study._repr_markdown_()
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))

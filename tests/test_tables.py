@@ -112,13 +112,14 @@ def full_disk(self, content):
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "md"])
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch, kind):
     path = tmp_path / "new" / f"t.{kind}"
     write = {
         "parquet": lambda rows: tables.write("rationales", rows, path),
         "csv": lambda rows: tables.write_csv(list(RATIONALE), rows, path),
         "json": lambda rows: tables.write_json(path, rows),
+        "md": lambda rows: tables.write_text(path, "\n".join(row["rationale"] for row in rows)),
     }[kind]
     write([RATIONALE])
     old = path.read_bytes()
@@ -126,10 +127,10 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch, kin
         patch.setattr("pathlib.Path.write_bytes", full_disk)
         with pytest.raises(OSError, match="No space left"):
             write([RATIONALE] * 100)
-    assert path.read_bytes() == old
     if kind == "json":
         with pytest.raises(TypeError):
             write({"a": object()})
+    assert path.read_bytes() == old
     write([RATIONALE | {"rationale": "– ü"}] * 2)
     assert path.read_bytes() != old and (kind == "parquet" or "– ü" in path.read_text(encoding="utf-8"))
     assert [*path.parent.iterdir()] == [path]
