@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import browser as browsing
@@ -58,14 +59,12 @@ def test_students_of_the_main_variant_and_no_others_are_asked_in_other_orders(sm
 
 
 def test_every_arm_is_scored_on_the_same_questions(smoke):
-    asked_ids, recipe = {}, recipes.load("smoke")
+    asked_ids, recipe = defaultdict(lambda: defaultdict(list)), recipes.load("smoke")
     splits = recipe.teacher.teacher_splits.split(",")  # the teacher answers nothing else
     for dataset, arm, variant, seed in recipe.runs():
         rows = tables.read("predictions", paths.run("smoke", dataset, arm, variant, seed) / "predictions.parquet")
         for row in rows:
-            asked_ids.setdefault((row["arm"], variant, seed), {}).setdefault(row["split"], []).append(
-                row["question_id"]
-            )
+            asked_ids[row["arm"], variant, seed][row["split"]].append(row["question_id"])
     for split in {split for ids_of_split in asked_ids.values() for split in ids_of_split}:
         id_lists = [
             ids_of_split[split]

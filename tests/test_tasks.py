@@ -80,6 +80,7 @@ NOT_THERE = {
     "an unknown benchmark": ("ARC", "", "found 'ARC', allowed: microsci, ARC-Easy"),
     "a missing folder": ("ARC-Easy", "/no/such/folder", "no folder at dataset_path '/no/such/folder'"),
     "an unset environment variable": ("ARC-Easy", "${SCICOT_DATA}/ai2_arc", r"'\$\{SCICOT_DATA\}/ai2_arc'; set it \(or the environment variable in it\)"),
+    "all of what is made": ("microsci", "", r"microsci is generated, so 'all' \(0\) has no meaning"),
     "a file in no folder": ("SVAMP", "", NO_FILE),
     "a file in a missing folder": ("SVAMP", "/no/such/folder", NO_FILE),
 }  # fmt: skip
@@ -107,11 +108,6 @@ def test_a_folder_that_does_not_hold_the_benchmark_is_refused_with_what_is_wrong
     path = hub({split: rows for split, rows in splits(**changed).items() if rows})
     with refused(TaskError, message):
         load(name, path)
-
-
-def test_a_generated_benchmark_has_no_all():
-    with refused(TaskError, r"microsci is generated, so 'all' \(0\) has no meaning"):
-        tasks.load("microsci", dataset_path="", sizes={"train": 10, "validation": 0, "test": 10}, seed=0)
 
 
 def test_the_embedded_benchmark_has_the_sizes_asked_for_and_its_transfer_tests_change_no_other_split(tmp_path):
