@@ -397,15 +397,16 @@ def test_malformed_answers_name_no_option(rows, style, name):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_refusal_and_a_text_cut_midway_are_dropped_for_their_own_reasons_and_name_no_option(rows, name):
-    whole, refused_, cut = (
+def test_a_refusal_which_names_no_option_and_a_text_cut_midway_are_dropped_for_their_own_reasons(rows, name):
+    whole, refusals, cut = (
         ask(simulated(**habits), name, rows[:30]) for habits in ({}, {"refusal_rate": 1.0}, {"truncation_rate": 1.0})
     )
-    assert {(row["text"], row["finish_reason"]) for row in refused_} == {(REFUSAL, "content_filter")}
+    assert {(row["text"], row["finish_reason"]) for row in refusals} == {(REFUSAL, "content_filter")}
+    judged = judge(name, rows, refusals)
+    assert {(row["drop_reason"], row["teacher_answer"]) for row in judged} == {("content_filter", "")}
     for uncut, short in zip(whole, cut, strict=True):
         assert uncut["text"].startswith(short["text"]) and 0 < len(short["text"]) < len(uncut["text"])
-    for found, reason in ((refused_, "content_filter"), (cut, "length")):
-        assert {(row["drop_reason"], row["teacher_answer"]) for row in judge(name, rows, found)} == {(reason, "")}
+    assert {row["drop_reason"] for row in judge(name, rows, cut)} == {"length"}
 
 
 @pytest.mark.parametrize(("style", "name"), [*itertools.product(STYLES, NAMES)])
