@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from scicot_utils import prompts
+from scicot_utils import prompts, recipe
 from scicot_utils.cache import Cache
 
 # No deadline, since a machine may be busy; the same examples each time, so that a change is what breaks a test.
@@ -47,6 +47,31 @@ def judged(**columns):
     return row | {"kept": True, "drop_reason": "", "rule": "", "cut": ""} | columns
 
 
+def prediction(**columns):
+    """A row of the predictions table: of one option chosen and ranked first, the right one unless said otherwise."""
+    row = {
+        "run": "r", "dataset": "microsci", "arm": "two_stage", "variant": "main", "seed": 0, "question_id": "q1",
+        "split": "test", "rationale": "", "text": "", "answer": "B", "gold": "B", "truncated": False,
+        "option_scores": [0.0, 1.0, 0.0, 0.0],
+    } | columns  # fmt: skip
+    return {"correct": row["answer"] == row["gold"]} | row
+
+
+def completion(**columns):
+    """A row of the completions table."""
+    return {
+        "question_id": "q1", "sample": 0, "prompt": "", "prompt_version": "zero_shot_cot/1", "teacher": "t",
+        "temperature": 0.0, "text": "", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "usd": 0.0,
+        "created": "",
+    } | columns  # fmt: skip
+
+
+def planned(arms=("answer_only",), seeds=(0, 1), datasets=("microsci",), **changes):
+    """A recipe named mine, with changes of its keys that are not checked."""
+    columns = {"datasets": [*datasets], "distill": [*datasets], "arms": [*arms], "seeds": [*seeds]}
+    return recipe.Recipe(name="mine", description="d", **columns).model_copy(update=changes)
+
+
 def read_completion(prompt, row, text, reading="conclusion"):
     """(rationale, answer) of a completion."""
     read = prompts.read_completion(prompt, row, text, reading)
@@ -65,6 +90,18 @@ def refused(error, match=None):
 def cache(tmp_path):
     with Cache(tmp_path / "cache.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture
+def write_recipe(tmp_path):
+    """Writes a recipe and gives its path."""
+
+    def write(text, name="mine.yaml"):
+        file = tmp_path / name
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(file)
+
+    return write
 
 
 @pytest.fixture

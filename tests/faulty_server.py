@@ -93,67 +93,58 @@ class FaultyServer:
         self.requests[key] += 1
         if self.latency:
             await asyncio.sleep(self.latency)
-        if self.key and headers.get("authorization") != f"Bearer {self.key}":
-            header = headers.get("authorization", "")
-            return await self._send(
-                writer, 401, {"error": {"message": f"Bad key: {header}", "code": "invalid_api_key"}}
-            )
+        if self.key and (header := headers.get("authorization", "")) != f"Bearer {self.key}":
+            return await self._refuse(writer, 401, f"Bad key: {header}", code="invalid_api_key")
         for name in self.refused:
             if name in body:
-                error = {"message": f"'{name}' is not supported with this model.", "code": "unsupported_parameter"}
-                return await self._send(writer, 400, {"error": error})
+                message = f"'{name}' is not supported with this model."
+                return await self._refuse(writer, 400, message, code="unsupported_parameter")
         for words, (status, reply) in self.special.items():
             if words in prompt:
                 return await self._send(writer, status, reply)
         draws = random.Random(f"{self.seed}/{key}/{self.requests[key]}")
         fault = draws.choice(self.faults) if draws.random() < self.rate else ""
         self.faulted[fault] += 1
+        if fault[:3].isdigit():  # 504: as a gateway says it that waited in vain for a server that works on it
+            self.charged += fault == "504"
+            return await self._refuse(writer, int(fault[:3]), "oops", wait=fault == "429 wait")
+        self.charged += 1
         text = f"Because of {prompt[-40:]!r}. The answer is (B)." if self.reply is None else self.reply
-        choice = {"index": 0, "finish_reason": "stop"}
-        choice |= (
-            {"message": text if isinstance(text, dict) else {"role": "assistant", "content": text}}
-            if chat
-            else {"text": text}
-        )
+        message = text if isinstance(text, dict) else {"role": "assistant", "content": text}
+        choice = {"index": 0, "finish_reason": "length" if fault == "truncated" else "stop"}
+        choice |= {"message": message} if chat else {"text": text}
         usage = dict(zip(("prompt_tokens", "completion_tokens"), self.tokens, strict=True))
         content = {"id": "c", "object": "x", "model": body["model"], "choices": [choice], "usage": usage}
-        if fault.startswith("429"):
-            return await self._send(writer, 429, {"error": {"message": "slow down"}}, wait=fault == "429 wait")
-        if fault in ("500", "503"):
-            return await self._send(writer, int(fault), {"error": {"message": "oops"}})
-        self.charged += 1
-        if fault == "504":  # as a gateway says it that waited in vain for a server that works on it
-            await self._send(writer, 504, {"error": {"message": "gateway time-out"}})
-        elif fault == "hang":
+        if fault == "hang":
             self.at_once -= 1  # for the client it will be over before
             try:
                 await asyncio.sleep(3600)
             finally:
                 self.at_once += 1
         elif fault == "reset":
-            writer.write(
-                b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"choices": ['
-            )
-            await writer.drain()
+            await self._send(writer, 200, '{"choices": [', length=999)
             writer.transport.abort()
             raise ConnectionResetError
         elif fault == "not json":
-            await self._send(writer, 200, '{"choices": [{"message": {"content": "cut', raw=True)
+            await self._send(writer, 200, '{"choices": [{"message": {"content": "cut')
         elif fault == "no choices":
             await self._send(writer, 200, content | {"choices": []})
-        elif fault == "truncated":
-            choice["finish_reason"] = "length"
-            await self._send(writer, 200, content)
-            self.whole[key] += 1
         else:
             await self._send(writer, 200, content)
             self.whole[key] += 1
 
-    async def _send(
-        self, writer: asyncio.StreamWriter, status: int, body: Any, *, wait: bool = False, raw: bool = False
+    async def _refuse(
+        self, writer: asyncio.StreamWriter, status: int, message: str, *, wait: bool = False, **more: str
     ):
-        content = (body if raw else json.dumps(body)).encode()
-        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        await self._send(writer, status, {"error": {"message": message} | more}, wait=wait)
+
+    async def _send(
+        self, writer: asyncio.StreamWriter, status: int, body: dict | str, *, wait: bool = False, length: int = 0
+    ):
+        """`body`: a text is sent as it is. `length`: the one that is told, if it is not the body's own."""
+        content = (body if isinstance(body, str) else json.dumps(body)).encode()
+        length = length or len(content)
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
         writer.write((head + ("retry-after: 0.2\r\n" if wait else "") + "\r\n").encode() + content)
         await writer.drain()
 

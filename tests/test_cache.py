@@ -79,27 +79,28 @@ def test_what_was_put_is_got_again(tmp_path_factory, text, reason, usd):
         assert opened.get(turned(REQUEST)) == stored
 
 
-def test_a_response_outlives_the_process(path):
-    with Cache(path) as opened:
-        opened.put(REQUEST, response())
-    with Cache(path) as opened:
-        assert opened.get(REQUEST) == response() and len(opened) == 1
-
-
-def test_the_first_answer_stays(path):
+def test_the_first_answer_stays_outlives_the_process_and_its_request_can_be_read_in_the_file(path):
     with Cache(path) as opened:
         opened.put(REQUEST, response("first"))
         stored = opened.put(REQUEST, response("second"))
-        assert stored == opened.get(REQUEST) == response("first") and len(opened) == 1, "and is handed back"
+        assert stored == opened.get(REQUEST) == response("first"), "and is handed back"
+    with Cache(path) as opened:
+        assert opened.get(REQUEST) == response("first") and len(opened) == 1
+    with database(path) as connection:
+        assert json.loads(connection.execute("SELECT request FROM responses").fetchone()[0]) == REQUEST
 
 
-def test_hits_and_misses_are_counted(path):
+def test_hits_misses_and_the_price_of_what_is_put_in_are_counted(path):
     with Cache(path) as opened:
         assert opened.get(REQUEST) is None
         opened.put(REQUEST, response())
         opened.get(REQUEST)
         opened.get(REQUEST)
-        assert (opened.hits, opened.misses) == (2, 1)
+        assert (opened.hits, opened.misses, opened.usd) == (2, 1, 0.25)
+        fill(opened, 3)
+        assert opened.usd == 1.0
+        opened.put({"i": 5}, response(usd=None))
+        assert opened.usd is None
 
 
 def test_of_a_request_that_is_no_json_nothing_is_stored_or_counted(path):
@@ -107,13 +108,6 @@ def test_of_a_request_that_is_no_json_nothing_is_stored_or_counted(path):
         with pytest.raises(TypeError):
             opened.put({"prompt": object()}, response(), reserved=0.5)
         assert len(opened) == 0 and opened.spent() == (0.0, 0)
-
-
-def test_the_request_can_be_read_in_the_file(path):
-    with Cache(path) as opened:
-        opened.put(REQUEST, response())
-    with database(path) as connection:
-        assert json.loads(connection.execute("SELECT request FROM responses").fetchone()[0]) == REQUEST
 
 
 def test_threads_may_share_one(path):
@@ -230,14 +224,6 @@ def test_a_file_that_cannot_be_read_for_another_reason_than_damage_is_not_taken_
             cache.export(path)
 
 
-def test_a_row_whose_price_is_no_number_is_left_out_of_what_is_saved(path, other):
-    with Cache(path) as opened:
-        fill(opened, 3)
-    with database(path) as connection:
-        connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
-    assert other.take_in(cache.export(path), "saved.jsonl") == 2
-
-
 def test_a_cache_is_exported_and_built_again_from_the_export(path, other):
     answers = [({"i": i, "text": "é\u2028\0"}, response("\u2028\x00é\n", usd=None, reasoning="why")) for i in range(9)]
     with Cache(path) as opened:
@@ -247,11 +233,13 @@ def test_a_cache_is_exported_and_built_again_from_the_export(path, other):
     assert other.take_in(lines, "x") == 9 and other.take_in(lines, "x") == 0
     assert cache.export(path.with_name("other.sqlite")) == lines
     assert all(other.get(request) == stored for request, stored in answers)
+    with database(path) as connection:  # a row whose price is no number is left out
+        connection.execute("UPDATE responses SET response = json_set(response, '$.usd', '1') WHERE rowid = 2")
+    assert len(cache.export(path)) == 8
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None],
+    "change", [{"key": "0"}, {"request": {}}, {"response": {}}, {"response": None}, {"response": {"text": 1}}, None]
 )
 def test_a_line_that_is_no_export_is_named_and_nothing_is_taken_in(path, other, change):
     with Cache(path) as opened:
@@ -283,15 +271,7 @@ def test_a_reservation_is_refused_where_it_would_pass_a_cap(path):
         assert not opened.reserve(0.0, 0.0, 2) and opened.reserve(5.0, 0.0, 0)
 
 
-def test_the_price_of_what_is_put_in_is_counted(path):
-    with Cache(path) as opened:
-        fill(opened, 4)
-        assert opened.usd == 1.0
-        opened.put({"i": 5}, response(usd=None))
-        assert opened.usd is None
-
-
-def test_a_cache_of_the_first_version_is_read(path):
+def test_a_cache_of_the_first_version_is_read_and_a_database_of_something_else_or_a_folder_is_none(path):
     path.parent.mkdir()
     old = {"text": "a", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "usd": 0.0, "created": ""}
     columns = "key TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL"
@@ -300,19 +280,12 @@ def test_a_cache_of_the_first_version_is_read(path):
         connection.execute("INSERT INTO responses VALUES (?, '{}', ?)", (cache.key(REQUEST), json.dumps(old)))
     with Cache(path) as opened:
         assert opened.get(REQUEST) == Response(**old)
-
-
-def test_a_database_of_something_else_is_no_cache(path):
-    path.parent.mkdir()
-    with database(path) as connection:
+    other = path.with_name("other.sqlite")
+    with database(other) as connection:
         connection.execute("CREATE TABLE responses (id TEXT)")
-    with refused(CacheError, "no usable cache"), Cache(path) as opened:
-        opened.get(REQUEST)
-
-
-def test_a_folder_is_no_cache(tmp_path):
-    with refused(CacheError, "no usable cache"):
-        Cache(tmp_path)
+    for no_cache in (other, path.parent):
+        with refused(CacheError, "no usable cache"), Cache(no_cache) as opened:
+            opened.get(REQUEST)
 
 
 def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
@@ -321,17 +294,13 @@ def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
         theirs.put({"free": 1}, response(usd=0.0))
         theirs.put({"of unknown price": 1}, response(usd=None))
     lines = cache.export(tmp_path / "theirs.sqlite")
+    lines += ['{"spent": {"cache": "a", "usd": 1.0, "requests": 1}}']  # which an earlier version wrote
+    exported = [*cache.exported(lines, "x")]
+    assert len(exported) == 3 and (REQUEST, response()) in exported
     for paid_here, spent in ((True, (0.25, 2)), (False, (0.0, 0))):
         with Cache(tmp_path / f"ours{paid_here}.sqlite") as ours:
             assert ours.take_in(lines, "export", paid_here=paid_here) == 3
             assert ours.spent() == spent
-
-
-def test_an_export_of_an_earlier_version_is_taken_in_without_its_lines_of_spending(path, other):
-    with Cache(path) as opened:
-        opened.put(REQUEST, response())
-    lines = [*cache.export(path), '{"spent": {"cache": "a", "usd": 1.0, "requests": 1}}']
-    assert other.take_in(lines, "x") == 1 and list(cache.exported(lines, "x")) == [(REQUEST, response())]
 
 
 def test_one_process_at_a_time_has_its_turn_and_a_killed_one_gives_it_up(path):

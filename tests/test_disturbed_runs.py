@@ -15,7 +15,7 @@ import psutil
 import pytest
 from project_copies import MINI, call, copy_of_the_project, environment, run
 
-from scicot_utils import microsci, tables
+from scicot_utils import microsci, tables, tasks
 
 pytestmark = pytest.mark.pipeline
 
@@ -97,7 +97,6 @@ def test_two_runs_in_one_folder_do_not_meet(undisturbed):
     [
         ("# 1 core, 1 minutes\nsteps: 3\n", ["bad.yaml", "unknown key 'steps'"]),
         (MINI.replace("steps: 60", "steps: many"), ["bad.yaml", "training.steps", "'many'"]),
-        (MINI.replace("steps: 60", "stepz: 60"), ["bad.yaml", "stepz", "did you mean steps?"]),
         (None, ["no recipe at", "bad.yaml"]),
     ],
 )
@@ -196,13 +195,9 @@ def split_sizes(folder):
 def test_the_plumbing_of_arc_runs_and_its_tables_are_right(root):
     prompting = "outputs/arc_plumbing/notebooks/02_teacher_prompting/ARC-Challenge.ipynb"
     done = plumbing(root, "arc_plumbing", prompting)
+    sizes = {"ARC-Easy": ((2251, 3), (570, 0), (2376, 0)), "ARC-Challenge": ((1119, 1), (299, 0), (1172, 0))}
     assert split_sizes(done) == {
-        ("ARC-Easy", "train"): (2251, 3),
-        ("ARC-Easy", "validation"): (570, 0),
-        ("ARC-Easy", "test"): (2376, 0),
-        ("ARC-Challenge", "train"): (1119, 1),
-        ("ARC-Challenge", "validation"): (299, 0),
-        ("ARC-Challenge", "test"): (1172, 0),
+        (name, split): size for name in sizes for split, size in zip(tasks.SPLITS, sizes[name], strict=True)
     }
 
     questions = tables.read("questions", done / "questions/ARC-Challenge/main.parquet")

@@ -2,19 +2,18 @@
 
 import pandas as pd
 import pytest
-from conftest import make_question
+from conftest import completion, judged, make_question, prediction
+from conftest import planned as planned_of
 
-from scicot_utils import paths, prompts, recipe, report, tables
+from scicot_utils import paths, prompts, report, tables
 from scicot_utils.tasks import TASKS
 
 COLUMNS = ("arm", "variant", "seed", "split", "metric", "value", "n", "dataset")
 
 
 def planned(datasets=("CoinFlip",), variants=None):
-    return recipe.Recipe(
-        name="mine", description="x", datasets=[*datasets], distill=[*datasets], arms=["answer_only", "rationale_answer"],
-        seeds=[0, 1], variants=variants or {"d_4": {"samples": 4}},
-    )  # fmt: skip
+    of_arms = planned_of(("answer_only", "rationale_answer"), datasets=datasets)
+    return of_arms.model_copy(update={"variants": variants or {"d_4": {"samples": 4}}})
 
 
 def measured(*rows):
@@ -66,12 +65,11 @@ def test_the_yield_of_d_counts_questions_rationales_and_copies(tmp_path, monkeyp
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
     plan = planned()
 
-    def judged(name, sample, text, kept=True):
-        row = {"question_id": name, "sample": sample, "rationale": text, "teacher_answer": "yes", "correct": kept}
-        return row | {"kept": kept, "drop_reason": "" if kept else "wrong_answer", "rule": "", "cut": ""}
+    def said(name, sample, text, kept=True):
+        return judged(question_id=name, sample=sample, rationale=text, kept=kept)
 
-    single = [judged("a", 0, "Heads up."), judged("b", 0, "Tails.", kept=False), judged("t", 0, "Unseen.")]
-    several = [*single, judged("a", 1, "heads  UP."), judged("a", 2, "Up, heads."), judged("b", 1, "Heads.")]
+    single = [said("a", 0, "Heads up."), said("b", 0, "Tails.", kept=False), said("t", 0, "Unseen.")]
+    several = [*single, said("a", 1, "heads  UP."), said("a", 2, "Up, heads."), said("b", 1, "Heads.")]
     tables.write("rationales", single, paths.rationales("mine", "CoinFlip", "main"))
     tables.write("rationales", several, paths.rationales("mine", "CoinFlip", "d_4"))
     questions = {"a": {"split": "train"}, "b": {"split": "train"}, "t": {"split": "test"}}
@@ -98,7 +96,7 @@ def test_what_d_brings_is_told_from_least_to_most():
 
 def test_answers_are_shown_with_either_reading_of_the_same_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
-    plan, names = planned(["ShuffledObjects"]), {"dataset": "ShuffledObjects", "variant": "main"}
+    plan = planned(["ShuffledObjects"])
     things = {"label": ["A", "B", "C"], "text": ["a red ball", "a blue ball", "a green ball"]}
     row = {"dataset": "ShuffledObjects", "split": "test", "question": "Which?", "choices": things, "answer": "B"}
     questions = {name: make_question(**row | {"id": name}) for name in "qr"}
@@ -108,26 +106,19 @@ def test_answers_are_shown_with_either_reading_of_the_same_texts(tmp_path, monke
     }
     for arm, by_question in texts.items():
         for seed in plan.seeds:
-            run = {"run": "x", "arm": arm, "seed": seed, "split": "test", "rationale": "", "answer": "", "gold": "B"}
-            scores = {"correct": False, "option_scores": [0.0] * 3, "truncated": False} | names
-            rows = [run | scores | {"question_id": name, "text": text} for name, text in by_question.items()]
-            tables.write(
-                "predictions", rows, paths.run("mine", "ShuffledObjects", arm, "main", seed) / "predictions.parquet"
-            )
+            run = {"dataset": "ShuffledObjects", "arm": arm, "seed": seed, "answer": "", "option_scores": [0.0] * 3}
+            rows = [prediction(question_id=name, text=text, **run) for name, text in by_question.items()]
+            folder = paths.run("mine", "ShuffledObjects", arm, "main", seed)
+            tables.write("predictions", rows, folder / "predictions.parquet")
     prompt = prompts.TEACHER_PROMPTS[plan.settings().prompt]
     cue = prompt.answer_cue or f"\n{prompts.FINAL}"
-    completion = {
-        "question_id": "q", "sample": 0, "prompt": "", "prompt_version": "", "teacher": "t", "temperature": 0.0,
-        "text": prompts.with_rationale(prompt, f"x{cue} (B)", "Bob has it."), "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
-        "usd": 0.0, "created": "",
-    }  # fmt: skip
-    tables.write("completions", [completion], paths.completions("mine", "ShuffledObjects", "main"))
+    file = paths.completions("mine", "ShuffledObjects", "main")
+    text = prompts.with_rationale(prompt, f"x{cue} (B)", "Bob has it.")
+    tables.write("completions", [completion(question_id="q", text=text)], file)
     by_name = {row["who"]: row for row in report.readings(plan, "ShuffledObjects", questions)}
     shares = {who: (row["strict"], row["paper"], row["differ"], row["texts"]) for who, row in by_name.items()}
     assert shares["answer only"] == (0.5, 1.0, 0.5, 4)
     assert shares["rationale + answer (Fine-tune-CoT)"] == (0.5, 1.0, 0.5, 4)
     assert shares["teacher"] == (1.0, 1.0, 0.0, 1)
-    tables.write(
-        "completions", [completion | {"text": "No answer"}], paths.completions("mine", "ShuffledObjects", "main")
-    )
+    tables.write("completions", [completion(question_id="q", text="No answer")], file)
     assert "teacher" not in {row["who"] for row in report.readings(plan, "ShuffledObjects", questions)}

@@ -7,7 +7,7 @@ import re
 
 import browser as browsing
 import pytest
-from conftest import judged, make_question
+from conftest import completion, judged, make_question, planned, prediction
 
 from scicot_utils import paths, prompts, recipe, report, tables
 
@@ -19,24 +19,23 @@ WHY = "A robin has feathers."
 def studied(tmp_path, monkeypatch):
     """A recipe with one finished run of two arms, and its questions."""
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
-    plan = recipe.Recipe(
-        name="mine", description="d", datasets=["microsci"], distill=["microsci"], seeds=[3, 4],
-        arms=["untrained", "two_stage", "answer_only"],
-    )  # fmt: skip
+    plan = planned(("untrained", "two_stage", "answer_only"), (3, 4))
     questions = {
         name: make_question(id=name, split=split, labels="1234")
         for name, split in (("q0", "train"), ("q1", "test"), ("q2", "test"), ("q3", "validation"))
     }
     for arm, answers in (("answer_only", "42"), ("two_stage", "2 ")):
+        run = {
+            "arm": arm,
+            "seed": 3,
+            "rationale": HOSTILE if arm == "two_stage" else "",
+            "text": "a robin",
+            "gold": "2",
+        }
         rows = [
-            {
-                "run": "r", "dataset": "microsci", "arm": arm, "variant": "main", "seed": 3, "question_id": name,
-                "split": questions[name]["split"], "rationale": HOSTILE if arm == "two_stage" else "", "text": "a robin",
-                "answer": answer.strip(), "gold": "2", "correct": answer == "2", "option_scores": [0.0, -1.0, -2.0, 1.0],
-                "truncated": False,
-            }
+            prediction(question_id=name, answer=answer.strip(), option_scores=[0.0, -1.0, -2.0, 1.0], **run)
             for name, answer in zip(("q1", "q2"), answers, strict=True)
-        ]  # fmt: skip
+        ]
         tables.write("predictions", rows, paths.run("mine", "microsci", arm, "main", 3) / "predictions.parquet")
     rows = [
         judged(rationale=WHY, teacher_answer="2"),
@@ -44,12 +43,8 @@ def studied(tmp_path, monkeypatch):
         judged(rationale=HOSTILE, teacher_answer="2", question_id="q0"),
     ]
     tables.write("rationales", rows, paths.rationales("mine", "microsci", "main"))
-    completion = {
-        "question_id": "q0", "sample": 0, "prompt": "Q: why?", "prompt_version": "zero_shot_cot/1", "teacher": "t",
-        "temperature": 0.0, "text": HOSTILE, "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
-        "usd": 0.0, "created": "",
-    }  # fmt: skip
-    tables.write("completions", [completion], paths.completions("mine", "microsci", "main"))
+    asked = completion(question_id="q0", prompt="Q: why?", text=HOSTILE)
+    tables.write("completions", [asked], paths.completions("mine", "microsci", "main"))
     return plan, questions
 
 
@@ -69,9 +64,8 @@ def test_every_test_question_stands_with_what_each_arm_wrote_of_it(studied):
     first, second = data["questions"]
     assert (first["id"], first["gold"], first["teacher"], second["teacher"]) == ("q1", "B", WHY, "")
     assert first["options"][1][0] == "B" and len(first["options"]) == 4
-    answers = [
-        [(answer["answer"], answer["ranked"], answer["right"]) for answer in row["answers"]] for row in (first, second)
-    ]
+    columns = ("answer", "ranked", "right")
+    answers = [[tuple(answer[name] for name in columns) for answer in row["answers"]] for row in (first, second)]
     assert answers == [[("D", "D", False), ("B", "D", True)], [("B", "D", True), ("", "D", False)]]
     texts = [(answer["rule"], answer["text"], answer["cut"]) for answer in (*first["answers"], *second["answers"])]
     assert texts[0][1:] == ("a robin", False) and texts[3][0] == "it names none of the options, or several"
@@ -82,9 +76,8 @@ def test_the_page_holds_all_of_it_as_data_and_nothing_of_it_as_html(studied):
     data = explored(studied)
     page = report.Explorer(data)._repr_html_()
     assert json.loads(unpacked(page, "data")) == data
-    assert (
-        "onerror" not in page and "DataTables" in unpacked(page, "library") and ".explorer" in unpacked(page, "style")
-    )
+    assert "DataTables" in unpacked(page, "library") and ".explorer" in unpacked(page, "style")
+    assert "onerror" not in page
     assert page == report.Explorer(data)._repr_html_()
     assert "http://" not in re.sub(r">[A-Za-z0-9+/=]+</script>", "", page) and "<noscript>" in page
 
@@ -106,19 +99,15 @@ def test_a_template_is_the_running_codes_text_around_placeholders(studied):
     assert prompt == prompts.TEACHER_PROMPTS["zero_shot_cot"].question(
         make_question(question="{question}", texts=["{option A}", "{option B}", "{option C}", "{option D}"])
     )
-    assert (
-        passages["Q + R → A must write"] == "{option A}"
-        and "{rationale}" in passages["Q + R → A reads (in: two-stage (Sci-CoT))"]
-    )
+    assert passages["Q + R → A must write"] == "{option A}"
+    assert "{rationale}" in passages["Q + R → A reads (in: two-stage (Sci-CoT))"]
     assert "Q → A must write" in passages and "Q → R A must write" not in passages  # of the recipe's arms only
 
 
 def test_a_training_question_is_followed_from_the_teacher_to_the_students(studied):
     passages = dict(report.training_followed(studied[0], "microsci", studied[1]))
-    assert (
-        passages["The teacher read, for question q0 (prompt zero_shot_cot/1)"] == "Q: why?"
-        and passages["It wrote"] == HOSTILE
-    )
+    assert passages["The teacher read, for question q0 (prompt zero_shot_cot/1)"] == "Q: why?"
+    assert passages["It wrote"] == HOSTILE
     assert passages["Q → R must write"] == HOSTILE and HOSTILE in passages["Q + R → A reads (in: two-stage (Sci-CoT))"]
     assert passages["Q → A must write"] == studied[1]["q0"]["choices"]["text"][1]
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import hosting
 import pytest
 
-GITHUB = {
-    "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_REPOSITORY": "Owner/book",
-    "GITHUB_REF_NAME": "main",
-}
+GITHUB = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "Owner/book", "GITHUB_REF_NAME": "main"}
 GITLAB = {"CI_PROJECT_URL": "https://gitlab.com/owner/book", "CI_COMMIT_REF_NAME": "main"}
 
 
@@ -25,24 +21,21 @@ def test_github_tells_repository_branch_and_address():
     assert theme["use_repository_button"] and theme["use_source_button"] and theme["use_edit_page_button"]
     assert set(theme["launch_buttons"]) == {"notebook_interface", "binderhub_url", "colab_url"}
     assert settings["ogp_site_url"] == settings["html_baseurl"] == "https://owner.github.io/book/"
-
-
-def test_a_repository_with_the_name_of_its_site_lies_at_the_root():
-    assert hosting.pages(GITHUB | {"GITHUB_REPOSITORY": "Owner/owner.github.io"}) == "https://owner.github.io/"
+    at_the_root = hosting.pages(GITHUB | {"GITHUB_REPOSITORY": "Owner/owner.github.io"})
+    assert at_the_root == "https://owner.github.io/"
 
 
 @pytest.mark.parametrize("missing", GITHUB)
-def test_half_a_repository_makes_no_button(missing):
+def test_half_a_repository_and_a_pull_request_without_a_branch_to_link_to_make_no_button(missing):
     assert hosting.buttons({key: value for key, value in GITHUB.items() if key != missing}) == {}
-
-
-def test_a_pull_request_names_no_branch_to_link_to():
     assert hosting.buttons(GITHUB | {"GITHUB_REF_NAME": "7/merge"}) == {}
 
 
-def test_a_branch_with_a_slash_is_linked_to_and_not_launched():
+def test_a_branch_with_a_slash_and_a_project_in_a_subgroup_are_linked_to_and_not_launched():
     theme = hosting.buttons(GITHUB | {"GITHUB_REF_NAME": "fix/typo"})
     assert theme["repository_branch"] == "fix/typo" and "launch_buttons" not in theme
+    theme = hosting.buttons(GITLAB | {"CI_PROJECT_URL": "https://gitlab.com/group/part/book"})
+    assert theme["repository_url"].endswith("/part/book") and "launch_buttons" not in theme
 
 
 def test_what_binder_and_colab_cannot_reach_is_not_launched():
@@ -55,11 +48,6 @@ def test_gitlab_is_launched_on_binder_alone_and_tells_its_address_itself():
     assert set(settings["html_theme_options"]["launch_buttons"]) == {"notebook_interface", "binderhub_url"}
     assert settings["ogp_site_url"] == "https://owner.gitlab.io/book/"
     assert "ogp_site_url" not in hosting.settings(GITLAB)
-
-
-def test_a_project_in_a_subgroup_is_linked_to_and_not_launched():
-    theme = hosting.buttons(GITLAB | {"CI_PROJECT_URL": "https://gitlab.com/group/part/book"})
-    assert theme["repository_url"].endswith("/part/book") and "launch_buttons" not in theme
 
 
 def test_the_site_may_be_named_or_denied():

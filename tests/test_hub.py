@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import gguf
 import numpy as np
 import pytest
-from conftest import refused
+from conftest import MINIMAL, refused
 from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
@@ -46,14 +46,10 @@ def cached(tmp_path, monkeypatch):
 
 def arc(folder, word):
     """A folder of ARC's files as the hub has them."""
-    template = {
-        "question": f"Which one {word}?",
-        "choices": {"label": ["A", "B"], "text": ["x", "y"]},
-        "answerKey": "B",
-    }
+    template = {"choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"}
     (folder / "ARC-Easy").mkdir(parents=True)
     for split in ("train", "validation", "test"):
-        row = template | {"id": split, "question": f"{template['question']} {split}"}
+        row = template | {"id": split, "question": f"Which one {word}? {split}"}
         (folder / "ARC-Easy" / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     return folder
 
@@ -85,9 +81,7 @@ def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path
     planned = recipes.load("arc")
     before = provenance.sources(planned)
     assert {row["sha256"] for row in before} == {"–"}
-    with pytest.raises(
-        provenance.InputError, match="datasets: 'datasets/allenai/ai2_arc' could not be fetched from the hub"
-    ):
+    with refused(provenance.InputError, "datasets: 'datasets/allenai/ai2_arc' could not be fetched from the hub"):
         provenance.fetch(planned)
     cached("datasets/allenai/ai2_arc", FIRST, arc(tmp_path / "one", "first"))
     for row in before:
@@ -106,9 +100,8 @@ def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path
 
 
 def test_a_name_that_nobody_has_is_one_line(cached):
-    with pytest.raises(students.StudentError, match="student 'org/none' cannot be read") as error:
+    with refused(students.StudentError, "student 'org/none' cannot be read"):
         students.load("org/none")
-    assert "\n" not in str(error.value)
 
 
 def test_several_processes_pin_what_each_fetched(cached, tmp_path):
@@ -127,12 +120,9 @@ def test_what_was_not_fetched_to_its_end_is_not_here(cached, tmp_path):
     assert hub.commit(tmp_path / "snapshots" / "2024-05" / "model") == ""
 
 
-def test_a_teacher_of_the_hub_is_among_what_a_recipe_reads(cached, tmp_path):
-    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only]\nseeds: [0]\n"
-    (tmp_path / "mine.yaml").write_text(
-        f"{text}teacher: {{teacher: local, teacher_model: org/teacher}}\n", encoding="utf-8"
-    )
-    assert [row["named"] for row in provenance.sources(recipes.load(str(tmp_path / "mine.yaml")))] == ["org/teacher"]
+def test_a_teacher_of_the_hub_is_among_what_a_recipe_reads(cached, write_recipe):
+    file = write_recipe(f"{MINIMAL}teacher: {{teacher: local, teacher_model: org/teacher}}\n")
+    assert [row["named"] for row in provenance.sources(recipes.load(file))] == ["org/teacher"]
 
 
 # Models that others made: what the library would load without a word, or refuse in many lines

@@ -5,37 +5,24 @@ import shutil
 import sys
 
 import pytest
+from conftest import MINIMAL, refused
 
 from scicot_utils import ScicotError, __main__, paths, recipe
 
-RECIPE = """# two cores, a minute
-description: a test
-datasets: [{dataset}]
-distill: [{dataset}]
-arms: [answer_only]
-seeds: [0]
-"""
 NO_PROOFS = (
     "'few_shot_cot' needs exemplars with rationales, and none are known for ARC-Challenge; allowed: it with microsci"
 )
 
 
 @pytest.fixture
-def write_recipe(tmp_path):
+def on(write_recipe):
     """Writes a recipe on a dataset and gives its path."""
-
-    def write(dataset, more=""):
-        file = tmp_path / "mine.yaml"
-        file.write_text(RECIPE.format(dataset=dataset) + more, encoding="utf-8")
-        return str(file)
-
-    return write
+    return lambda dataset, more="": write_recipe(MINIMAL.replace("microsci", dataset) + more)
 
 
 def refusal(reference):
-    with pytest.raises(ScicotError) as error:
+    with refused(ScicotError) as error:
         __main__.preflight(recipe.load(reference))
-    assert "\n" not in str(error.value)
     return str(error.value)
 
 
@@ -47,36 +34,32 @@ FEW_SHOT = {
 
 
 @pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
-def test_a_few_shot_prompt_is_refused_for_a_benchmark_without_proofs(write_recipe, more):
-    assert NO_PROOFS in refusal(write_recipe("ARC-Challenge", more))
-
-
-@pytest.mark.parametrize("more", FEW_SHOT.values(), ids=FEW_SHOT)
-def test_a_few_shot_prompt_is_taken_for_a_benchmark_with_proofs(write_recipe, more):
-    __main__.preflight(recipe.load(write_recipe("microsci", more)))
+def test_a_few_shot_prompt_is_refused_for_a_benchmark_without_proofs_and_taken_for_one_with(on, more):
+    assert NO_PROOFS in refusal(on("ARC-Challenge", more))
+    __main__.preflight(recipe.load(on("microsci", more)))
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompts_compared"])
-def test_a_prompt_that_walks_options_is_refused_where_answers_are_open(write_recipe, key):
+def test_a_prompt_that_walks_options_is_refused_where_answers_are_open(on, key):
     more = f"teacher: {{{key}: options_walked}}\n"
     reason = (
         "prompt 'options_walked': CoinFlip has open answers, so there are no options to walk; allowed: zero_shot_cot"
     )
-    assert reason in refusal(write_recipe("CoinFlip", more))
-    __main__.preflight(recipe.load(write_recipe("ShuffledObjects", more)))
+    assert reason in refusal(on("CoinFlip", more))
+    __main__.preflight(recipe.load(on("ShuffledObjects", more)))
 
 
-def test_a_benchmark_that_is_only_read_needs_no_proofs(write_recipe):
-    read_too = write_recipe("microsci", FEW_SHOT["as the recipe's prompt"])
+def test_a_benchmark_that_is_only_read_needs_no_proofs(on):
+    read_too = on("microsci", FEW_SHOT["as the recipe's prompt"])
     planned = recipe.load(read_too)
     __main__.preflight(planned.model_copy(update={"datasets": ["microsci", "ARC-Challenge"]}))
 
 
-def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(write_recipe, tmp_path):
+def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(on, tmp_path):
     file = tmp_path / "rationales.jsonl"
     file.write_text('{"id": "a", "rationale": "b"}\n', encoding="utf-8")
     recorded = f"{{teacher: recorded, teacher_path: '{file}', prompt: recorded, prompts_compared: few_shot_cot}}"
-    __main__.preflight(recipe.load(write_recipe("ARC-Challenge", f"teacher: {recorded}\n")))
+    __main__.preflight(recipe.load(on("ARC-Challenge", f"teacher: {recorded}\n")))
 
 
 @pytest.mark.parametrize(
@@ -87,18 +70,23 @@ def test_a_recorded_teacher_is_compared_with_no_prompt_so_it_needs_no_proofs(wri
         ("microsci", "teacher: {prompt: recorded}\n", "allowed: prompt 'recorded' with teacher 'recorded'"),
         ("microsci", "training: {student: '${NOWHERE}/model'}\n", "student: no folder at '${NOWHERE}/model'"),
         ("microsci", "training: {student: /no/such/model}\n", "student: no folder at '/no/such/model'"),
+        (
+            "microsci",
+            "variants: {a: {student: $NOWHERE/model}}\n",
+            "student: no folder at '$NOWHERE/model'; set it, or",
+        ),
     ],
 )
-def test_what_is_not_there_is_named(write_recipe, dataset, more, reason):
-    assert reason in refusal(write_recipe(dataset, more))
+def test_what_is_not_there_is_named_and_what_is_made_first_need_not_be_there(monkeypatch, on, dataset, more, reason):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    assert reason in refusal(on(dataset, more))
+    __main__.preflight(recipe.load(on("microsci", "variants: {a: {student: micro-small/seed0}}\n")))
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, write_recipe, command):
+def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, on, command):
     monkeypatch.setattr(__main__, "run", lambda *_: pytest.fail("it ran"))
-    monkeypatch.setattr(
-        sys, "argv", ["scicot_utils", command, write_recipe("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])]
-    )
+    monkeypatch.setattr(sys, "argv", ["scicot_utils", command, on("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])])
     with pytest.raises(SystemExit) as stop:
         __main__.main()
     assert str(stop.value).startswith("error: ") and NO_PROOFS in str(stop.value) and "\n" not in str(stop.value)
@@ -112,13 +100,6 @@ def test_a_shipped_record_that_is_not_there_is_told_before_anything_runs(monkeyp
     (folder / "metrics.csv").unlink()
     advice = "missing from the shipped record; restore it from the repository: git checkout --"
     assert refusal("smoke") == f"{folder}/metrics.csv: {advice} {folder}"
-
-
-def test_a_student_of_a_variant_that_is_not_there_is_told_before_anything_runs(write_recipe, monkeypatch):
-    monkeypatch.delenv("NOWHERE", raising=False)
-    reference = write_recipe("microsci", "variants:\n  other: { student: $NOWHERE/model }\n")
-    assert refusal(reference) == ("student: no folder at '$NOWHERE/model'; set it, or the environment variable in it")
-    __main__.preflight(recipe.load(write_recipe("microsci", "variants:\n  other: { student: micro-small/seed0 }\n")))
 
 
 @pytest.fixture

@@ -82,6 +82,11 @@ def test_every_kind_gives_each_split_two_things_or_all_to_the_domain_that_is_hel
             assert all(counts[kind, split] >= 2 for split in facts.SPLITS) and not counts[kind, facts.HELD_OUT]
 
 
+def read_csv(name):
+    with (paths.MICROSCI / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 FAULTS = {  # file, what its first row becomes, what the message says
     "a thing of no kind": ("entities", {"kind": "brid"}, "names 'brid', which is not in kinds.csv"),
     "a thing without a name": ("entities", {"entity": ""}, "is empty, given twice or of wrong length"),
@@ -90,16 +95,16 @@ FAULTS = {  # file, what its first row becomes, what the message says
     "an attribute of no value": ("attributes", {"value": "cheesy"}, "names 'cheesy', which is not in the values of"),
     "a property of nothing": ("properties", {"holder": "brid"}, "names 'brid', which is not in kinds.csv"),
     "a contrast with nothing": ("properties", {"contrast": "fsh"}, "names 'fsh', which is not in kinds.csv"),
+    "a contrast that is the holder": (
+        "properties",
+        {"contrast": read_csv("properties")[0]["holder"]},
+        "is holder and contrast",
+    ),
     "what follows from nothing": ("consequences", {"property": "hums"}, "names 'hums', which is not in properties.csv"),
     "neither need nor effect": ("consequences", {"need_or_effect": "use"}, "names 'use', which is not in need, effect"),
     "an event of no value": ("events", {"value": "cheesy"}, "'cheesy'), which is not in values.csv"),
     "a value without a name": ("values", {"value": ""}, "is empty, given twice or of wrong length"),
 }
-
-
-def read_csv(name):
-    with (paths.MICROSCI / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def changed_world(folder, columns=None, **tables):
@@ -132,13 +137,6 @@ def test_a_row_given_twice_a_cell_too_few_and_another_column_are_named(tmp_path,
             microsci.load_world(changed_world(tmp_path, columns, **{file: rows}))
 
 
-def test_a_property_that_its_contrast_has_too_is_named(tmp_path):
-    first, *others = read_csv("properties")
-    rows = [first | {"contrast": first["holder"]}, *others]
-    with refused(ValueError, "is holder and contrast"):
-        microsci.load_world(changed_world(tmp_path, properties=rows))
-
-
 def test_a_kind_with_too_few_things_is_named(tmp_path):
     entities = read_csv("entities")
     kind = entities[0]["kind"]
@@ -168,36 +166,27 @@ def test_every_wording_of_a_form_is_read_as_what_it_asks(world, solver, rows, fo
         assert [solver.read(solver.text(query, wording)) for wording in range(4)] == [query] * 4
 
 
-def test_a_question_in_no_wording_is_refused(solver):
-    with refused(ValueError, r"'Which of these is best\?' is in none of the wordings"):
-        solver.read("Which of these is best?")
-
-
-def test_forms_that_are_held_out_and_domains_that_are_held_out_are_in_their_test_only(world, rows):
+def test_every_split_has_all_forms_that_it_may_have_and_what_is_held_out_is_in_its_own_test_only(world, rows):
     held_out = {*microsci.HELD_OUT_FORMS}
-    for split in ("train", "validation", "test", "test_domain"):
-        assert not held_out & {row["group"] for row in of_split(rows, split)}
-    assert {row["group"] for row in of_split(rows, "test_forms")} == held_out
-    for split in microsci.SPLITS:
+    for split, (_, forms) in microsci.SPLITS.items():
+        counts = Counter(row["group"] for row in of_split(rows, split))
+        assert set(counts) == set(forms)
+        assert held_out == {*counts} if split == "test_forms" else not held_out & {*counts}
+        assert max(counts.values()) - min(counts.values()) <= 0.5 * max(counts.values()), "forms come in turn"
         names = statistics.entities(of_split(rows, split))
         of_held_out_domains = [world.domain(name) in facts.HELD_OUT_DOMAINS for name in names]
         assert all(of_held_out_domains) if split == "test_domain" else not any(of_held_out_domains)
 
 
-def test_every_form_is_in_every_split_that_may_have_it(rows):
-    for split, (_, forms) in microsci.SPLITS.items():
-        counts = Counter(row["group"] for row in of_split(rows, split))
-        assert set(counts) == set(forms)
-        assert max(counts.values()) - min(counts.values()) <= 0.5 * max(counts.values()), "forms come in turn"
-
-
 # Questions
 
 
-def test_sizes_and_ids_are_as_asked(rows):
+def test_sizes_and_ids_are_as_asked_and_another_seed_gives_other_questions(world, rows):
     assert Counter(row["split"] for row in rows) == SIZES
     assert len({row["id"] for row in rows}) == len(rows)
     assert rows[12]["id"] == "microsci-train-00012"
+    other = microsci.questions(world, SIZES, seed=1)
+    assert [options(row) for row in rows] != [options(row) for row in other]
 
 
 def test_exactly_the_gold_option_is_right_by_the_fact_tables(solver, rows):
@@ -268,17 +257,16 @@ def test_no_option_is_a_word_of_its_question(rows):
         assert not words & {text.lower() for text in options(row)}, row["question"]
 
 
-def test_seeds_give_different_questions(world, rows):
-    other = microsci.questions(world, SIZES, seed=1)
-    assert [options(row) for row in rows] != [options(row) for row in other]
-
-
-def test_what_cannot_be_made_is_refused_in_one_line(world, monkeypatch):
+def test_what_cannot_be_made_or_read_is_refused_in_one_line(world, solver, monkeypatch):
     monkeypatch.setitem(microsci.SPLITS, "test", ("test", ("measured_in",)))  # a form with few questions
     with refused(ValueError, r"2000 asked for in 'test'; \d+ are possible$"):
         microsci.questions(world, {"test": 2000}, seed=0)
     with refused(ValueError, "unknown split 'dev'; allowed are train, validation, test, test_forms"):
         microsci.questions(world, {"dev": 10}, seed=0)
+    with refused(ValueError, r"'Which of these is best\?' is in none of the wordings"):
+        solver.read("Which of these is best?")
+    with refused(ValueError, "unknown task 'chat'; allowed are infill"):
+        microsci.lessons(world, 1, 0, {"chat": 1})
 
 
 # Proofs
@@ -373,11 +361,8 @@ def test_vocabulary_covers_questions_proofs_and_pretraining(world, solver, rows,
 
 
 def test_no_pretraining_pair_holds_a_form_of_question(pairs):
-    wordings = [
-        re.compile(re.escape(wording).replace(r"\{\}", ".+"))
-        for form in microsci.FORMS.values()
-        for wording in form.wordings
-    ]
+    texts = [wording for form in microsci.FORMS.values() for wording in form.wordings]
+    wordings = [re.compile(re.escape(text).replace(r"\{\}", ".+")) for text in texts]
     for task, lessons in pairs.items():
         if task != "copy":  # single words in no order
             for source, target, prefix in lessons:
@@ -506,11 +491,6 @@ def test_order_and_look_up_have_right_targets(pairs):
         assert target == by_label.get(query) or by_label[target] == query
 
 
-def test_an_unknown_task_is_refused(world):
-    with refused(ValueError, "unknown task 'chat'; allowed are infill"):
-        microsci.lessons(world, 1, 0, {"chat": 1})
-
-
 def test_the_shares_of_the_phases_make_a_whole_and_every_task_is_practised_in_some_phase():
     assert sum(phase.share for phase in microsci.PHASES) == pytest.approx(1)
     for phase in microsci.PHASES:
@@ -521,7 +501,7 @@ def test_the_shares_of_the_phases_make_a_whole_and_every_task_is_practised_in_so
 # Probes
 
 
-def test_probes_ask_for_every_atomic_fact_once(world, rules):
+def test_probes_ask_for_every_atomic_fact_once_and_are_told_apart_by_domain_and_by_what_they_are_about(world, rules):
     expected = rules | {
         facts.fact(world, name, relation) for name in world.entities for relation in world.attributes[name]
     }
@@ -530,6 +510,9 @@ def test_probes_ask_for_every_atomic_fact_once(world, rules):
     assert {probe.target for probe in probes} == expected
     assert len(probes) == len(expected) == sum(world.counts().values())
     assert len({probe.input.lower() for probe in probes}) == len(probes), "each input has one right completion"
+    assert {probe.domain for probe in probes} <= {entry.domain for entry in world.kinds.values()}
+    rules_about = {"class", "property", "consequence", "value", "event", "order"}
+    assert {probe.about for probe in probes} == {*facts.RELATIONS, *rules_about}
 
 
 def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
@@ -541,13 +524,6 @@ def test_a_probe_shows_the_fact_with_a_hole_or_what_its_rule_is_about(world):
         else:
             about = probe.input.removeprefix("Rule: ")
             assert probe.about == "order" or about.lower() in probe.target.lower()
-
-
-def test_probes_are_told_apart_by_domain_and_by_what_they_are_about(world):
-    probes = microsci.probes(world)
-    assert {probe.domain for probe in probes} <= {entry.domain for entry in world.kinds.values()}
-    rules_about = {"class", "property", "consequence", "value", "event", "order"}
-    assert {probe.about for probe in probes} == {*facts.RELATIONS, *rules_about}
 
 
 def streams(seed):

@@ -46,15 +46,14 @@ def test_which_students_are_made_first_and_where(name, folders):
 
 
 @pytest.mark.parametrize("home", ["/dev/null", "/no/such/folder", ""])
-def test_without_a_home_one_among_the_outputs_stands_in(tmp_path, monkeypatch, home):
+def test_without_a_home_one_among_the_outputs_stands_in_and_one_that_can_be_written_to_stays(
+    tmp_path, monkeypatch, home
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths.have_a_home()
+    assert paths.os.environ["HOME"] == str(tmp_path)
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(paths.os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", home)
     paths.have_a_home()
     assert paths.os.environ["HOME"] == str(tmp_path / "cache" / "home") and (tmp_path / "cache" / "home").is_dir()
-
-
-def test_a_home_that_can_be_written_to_stays(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    paths.have_a_home()
-    assert paths.os.environ["HOME"] == str(tmp_path)

@@ -11,8 +11,8 @@ import json
 import os
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import browser as browsing
 import pytest
@@ -59,14 +59,12 @@ def test_students_of_the_main_variant_and_no_others_are_asked_in_other_orders(sm
 
 
 def test_every_arm_is_scored_on_the_same_questions(smoke):
-    asked_ids, recipe = {}, recipes.load("smoke")
+    asked_ids, recipe = defaultdict(lambda: defaultdict(list)), recipes.load("smoke")
     splits = recipe.teacher.teacher_splits.split(",")  # the teacher answers nothing else
     for dataset, arm, variant, seed in recipe.runs():
         rows = tables.read("predictions", paths.run("smoke", dataset, arm, variant, seed) / "predictions.parquet")
         for row in rows:
-            asked_ids.setdefault((row["arm"], variant, seed), {}).setdefault(row["split"], []).append(
-                row["question_id"]
-            )
+            asked_ids[row["arm"], variant, seed][row["split"]].append(row["question_id"])
     for split in {split for ids_of_split in asked_ids.values() for split in ids_of_split}:
         id_lists = [
             ids_of_split[split]
@@ -101,12 +99,10 @@ def test_executed_notebooks_print_no_warning(smoke):
 def test_the_book_has_no_dead_link_no_image_without_alt_no_raw_markup(smoke):
     site = smoke / "site"
     pages = {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
-    prose = {
-        f"{name}.html" for name in ("index", "method", "results", "dataset_card", "model_card", "run", "developer")
-    }
-    assert prose | {"A2_what_it_knows.html"} <= {path.name for path in pages}
+    prose = {"index", "method", "results", "dataset_card", "model_card", "run", "developer", "A2_what_it_knows"}
+    assert prose <= {path.stem for path in pages}
     for path, page in pages.items():
-        assert all(image.get("alt") for image in page.images), path.name
+        assert all((image.get("alt") or "").strip() for image in page.images), path.name
         text = " ".join(page.words)
         assert not re.search(r"\{glue|\{cite|:::|```|\bnan\b|\bNone\b", text), path.name
         for link in page.links:
@@ -157,37 +153,14 @@ def test_every_page_opens_offline_without_errors_or_barriers(smoke, browser, the
     assert problems == {}
 
 
-def test_no_page_scrolls_sideways_on_a_phone_and_every_image_tells_what_it_shows(smoke, browser):
-    opened, wide, mute = browsing.Opened(browser, "light", browsing.PHONE), {}, {}
+def test_no_page_scrolls_sideways_on_a_phone(smoke, browser):
+    opened, wide = browsing.Opened(browser, "light", browsing.PHONE), {}
     for file in pages_of(smoke / "site"):
         opened.go(file)
         if (width := opened.page.evaluate("document.documentElement.scrollWidth")) > browsing.PHONE["width"]:
             wide[file.name] = width
-        if number := opened.page.evaluate("[...document.images].filter((image) => !image.alt.trim()).length"):
-            mute[file.name] = number
     opened.close()
-    assert (wide, mute) == ({}, {})
-
-
-def test_no_link_leads_to_a_page_or_a_place_that_is_not_there(smoke, browser):
-    site, opened, anchors, links = smoke / "site", browsing.Opened(browser, "light"), {}, []
-    for file in pages_of(site):
-        opened.go(file)
-        anchors[file.as_uri()] = set(
-            opened.page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
-        )
-        links += [(file.name, link) for link in opened.page.evaluate("[...document.links].map((link) => link.href)")]
-    opened.close()
-    dead = []
-    for where, link in links:
-        page, _, anchor = link.partition("#")
-        if not page.startswith("file:"):
-            continue
-        target = Path(unquote(urlsplit(page).path))
-        inside = anchor and page in anchors and not anchor.startswith("q=") and unquote(anchor) not in anchors[page]
-        if not target.is_file() or inside:
-            dead.append((where, link.removeprefix(site.as_uri())))
-    assert dead == []
+    assert wide == {}
 
 
 def test_the_explorer_filters_searches_and_leads_to_one_question(smoke, browser):
@@ -281,11 +254,8 @@ TRAINED = jobs_of("smoke")
 
 
 def test_one_arms_learning_rate_reruns_that_arm_and_what_depends_on_it(finished_copy):
-    jobs = changed(
-        finished_copy,
-        "notebooks/recipes/smoke.yaml",
-        lambda text: text + "arm_settings: {rationale_answer: {learning_rate: 1.0e-3}}\n",
-    )
+    more = "arm_settings: {rationale_answer: {learning_rate: 1.0e-3}}\n"
+    jobs = changed(finished_copy, "notebooks/recipes/smoke.yaml", lambda text: text + more)
     assert jobs == {"baseline": 2} | AFTER  # two seeds
 
 
@@ -302,12 +272,8 @@ def test_a_comment_in_a_module_reruns_the_notebooks_that_import_it(finished_copy
 
 
 def test_what_a_recipe_declares_of_its_benchmarks_reruns_what_reads_them(finished_copy):
-    jobs = changed(
-        finished_copy,
-        "notebooks/recipes/smoke.yaml",
-        lambda text: text + "own: {mine: {path: notebooks/recipes/own_example/questions.csv}}\n",
-    )
-    assert jobs["questions"] == 1
+    more = "own: {mine: {path: notebooks/recipes/own_example/questions.csv}}\n"
+    assert changed(finished_copy, "notebooks/recipes/smoke.yaml", lambda text: text + more)["questions"] == 1
 
 
 def test_prose_rebuilds_the_book_only(finished_copy):
@@ -315,14 +281,7 @@ def test_prose_rebuilds_the_book_only(finished_copy):
 
 
 def test_the_slurm_profile_plans_the_same_jobs(finished_copy):
-    done = call(
-        finished_copy,
-        "snakemake",
-        "--workflow-profile",
-        "notebooks/profiles/slurm",
-        "--config",
-        "recipe=micro",
-        "--dry-run",
-    )
+    words = "snakemake --workflow-profile notebooks/profiles/slurm --config recipe=micro --dry-run"
+    done = call(finished_copy, *words.split())
     assert done.returncode == 0, done.stderr
     assert rules_of(done.stdout).items() >= jobs_of("micro").items()

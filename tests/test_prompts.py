@@ -3,12 +3,13 @@
 import functools
 import re
 
+import datasets
 import pytest
 from conftest import TEXTS, make_question, read_completion
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from scicot_utils import prompts
+from scicot_utils import prompts, tasks
 from scicot_utils.prompts import (
     LETTERS,
     STUDENT_TEMPLATES,
@@ -30,12 +31,8 @@ NASTY = (
     "水", "“quoted”", "D.", "none of the above", "{question}", "\\(x\\)",
 )  # fmt: skip
 TEXT = st.sampled_from(NASTY) | st.text(min_size=1, max_size=12)
-EXEMPLARS = [
-    Exemplar(
-        make_question(("robin", "ant", "raft", "oak"), id=f"t{i}", answer="A", question=f"Which {i}?"), f"Why {i}."
-    )
-    for i in range(3)
-]
+SHOWN = {"texts": ("robin", "ant", "raft", "oak"), "answer": "A"}
+EXEMPLARS = [Exemplar(make_question(**SHOWN, id=f"t{i}", question=f"Which {i}?"), f"Why {i}.") for i in range(3)]
 TEACHERS = {
     name: TEACHER_PROMPTS[name] for name in ("zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "gold_shown")
 } | {"few_shot_cot": prompts.few_shot(TEACHER_PROMPTS["few_shot_cot"], EXEMPLARS)}
@@ -46,42 +43,32 @@ strictly = functools.partial(read_completion, reading="strict")  # (rationale, a
 
 
 @st.composite
-def questions(draw):
+def questions(draw, options=TEXT):
     """Questions of 2 to 8 options, no two of them with the very same words."""
-    texts = draw(st.lists(TEXT, min_size=2, max_size=8, unique_by=str.strip))
+    texts = draw(st.lists(options, min_size=2, max_size=8, unique_by=str.strip))
     assume(all(text.strip() for text in texts))
     labels = list(draw(st.sampled_from(list(LABEL_SETS.values())))[: len(texts)])
     answer = draw(st.sampled_from(labels))
-    return {
-        "id": "q1",
-        "question": draw(TEXT),
-        "choices": {"label": labels, "text": texts},
-        "answer": answer,
-    }
+    return {"id": "q1", "question": draw(TEXT), "choices": {"label": labels, "text": texts}, "answer": answer}
 
 
 # Rendering
 
 
-@pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
+def asked(template, row):
+    """Every way in which a template or a teacher's prompt asks a question."""
+    if isinstance(template, prompts.TeacherPrompt):
+        return [template.question(row)]
+    of_rationale = [template.ask_answer_from(row, "Why so.", order) for order in ("rationale_first", "question_first")]
+    return [template.ask_answer(row), template.ask_rationale(row), *of_rationale]
+
+
+@pytest.mark.parametrize("template", (ALL := STUDENT_TEMPLATES | TEACHERS).values(), ids=ALL)
 @given(row=questions())
-def test_a_students_prompt_shows_the_question_and_every_option_with_its_letter(template, row):
-    for text in (
-        template.ask_answer(row),
-        template.ask_rationale(row),
-        template.ask_answer_from(row, "why", "rationale_first"),
-        template.ask_answer_from(row, "why", "question_first"),
-    ):
+def test_a_prompt_shows_the_question_and_every_option_with_its_letter(template, row):
+    for text in asked(template, row):
         assert row["question"] in text
         assert all(f"({mark}) {option}" in text for mark, option in prompts.options(row))
-
-
-@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
-@given(row=questions())
-def test_a_teachers_prompt_shows_the_question_and_every_option_with_its_letter(prompt, row):
-    text = prompt.question(row)
-    assert row["question"] in text
-    assert all(f"({mark}) {option}" in text for mark, option in prompts.options(row))
 
 
 @pytest.mark.parametrize("name", [*STUDENT_TEMPLATES, *BLIND])
@@ -93,24 +80,15 @@ def test_the_benchmarks_labels_and_its_gold_answer_never_show(question, name):
     assert len(prompts_shown) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in STUDENT_TEMPLATES if name != "finetune_cot"])
-def test_the_three_tasks_of_a_student_read_differently(question, name):
-    row, template = question(), STUDENT_TEMPLATES[name]
-    inputs = {
-        template.ask_answer(row),
-        template.ask_rationale(row),
-        *(template.ask_answer_from(row, "why", order) for order in ("rationale_first", "question_first")),
-    }
-    assert len(inputs) == 4
-
-
 @pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
-def test_stage_two_reads_rationale_and_question_in_the_declared_order(question, template):
+def test_the_tasks_of_a_student_read_differently_and_stage_two_in_the_declared_order(question, template):
     row = question()
-    first = template.ask_answer_from(row, "Birds have wings.", "rationale_first")
-    second = template.ask_answer_from(row, "Birds have wings.", "question_first")
-    assert first.index("Birds have wings.") < first.index(row["question"])
-    assert second.index(row["question"]) < second.index("Birds have wings.")
+    texts = *_, first, second = asked(template, row)
+    assert len({*texts}) == (
+        3 if template is STUDENT_TEMPLATES["finetune_cot"] else 4
+    )  # which never says what to write
+    assert first.index("Why so.") < first.index(row["question"])
+    assert second.index(row["question"]) < second.index("Why so.")
     assert first.endswith(template.answer_cue) and second.endswith(template.answer_cue)
 
 
@@ -126,6 +104,7 @@ def test_the_templates_read_as_published(question):
     assert template.ask_rationale(row) == f"{block}\nSolution:"
     assert template.ask_answer_from(row, "Birds fly.", "question_first") == f"{block}\nSolution: Birds fly.\nAnswer:"
     assert write_answer(row, "B", "label") == "The answer is (B)."
+    assert all(prompt.label == f"{name}/{prompt.version}" for name, prompt in TEACHER_PROMPTS.items())
 
 
 OPEN = make_question(dataset="SVAMP", choices={"label": [], "text": []}, answer="39", question="How many are left?")
@@ -145,18 +124,12 @@ def test_fine_tune_cots_students_read_and_write_as_published(question):
     ("name", "text"),
     [
         ("zero_shot_cot", "Q: How many are left?\nA: Let's think step by step."),
-        (
-            "zero_shot_cot_one_call",
-            "Question: How many are left?\nThink step by step, then end with one line of the form 'The answer is X.'\nReasoning:",
-        ),
-        (
-            "gold_shown",
-            "Question: How many are left?\nThe correct answer is 39. Explain step by step why, then end with one line of the "
-            "form 'The answer is X.'\nReasoning:",
-        ),
+        ("zero_shot_cot_one_call", "Question: How many are left?\nThink step by step, then end"),
+        ("gold_shown", "Question: How many are left?\nThe correct answer is 39. Explain step by step why, then end"),
     ],
 )
 def test_an_open_question_is_asked_without_options_and_read_back(name, text):
+    text += " with one line of the form 'The answer is X.'\nReasoning:" if text.endswith("then end") else ""
     assert TEACHERS[name].question(OPEN) == text
     parsed = read_prompt(text)
     assert (parsed.question, parsed.options) == ("How many are left?", ())
@@ -165,7 +138,7 @@ def test_an_open_question_is_asked_without_options_and_read_back(name, text):
 
 @pytest.mark.parametrize("template", STUDENT_TEMPLATES.values(), ids=STUDENT_TEMPLATES)
 def test_a_student_is_shown_an_open_question_without_options(template):
-    for text in (template.ask_answer(OPEN), template.ask_answer_from(OPEN, "why", "rationale_first")):
+    for text in asked(template, OPEN):
         assert OPEN["question"] in text and "(A)" not in text and "Options" not in text and "39" not in text
 
 
@@ -278,23 +251,15 @@ def test_the_ways_to_name_an_option(question, text):
     assert read_answer(question(labels="1234"), text) == "2"
 
 
-def test_an_empty_answer_is_not_an_option_made_of_signs(question):
+def test_an_empty_answer_is_not_an_option_made_of_signs_nor_equal_words_one_of_two_options(question):
     row = question(("×", "sum", "part", "whole"))
     assert read_answer(row, "") == read_answer(row, "...") == ""
     assert read_answer(row, "×") == "A"
-
-
-def test_two_options_with_the_same_words_cannot_be_told_apart_by_them(question):
     row = question(("robin", "robin", "ant", "raft"))
-    assert read_answer(row, "robin") == ""
-    assert read_answer(row, "(B)") == "B"
+    assert (read_answer(row, "robin"), read_answer(row, "(B)")) == ("", "B")
 
 
 def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
-    import datasets
-
-    from scicot_utils import tasks
-
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     for name in ("ARC-Easy", "ARC-Challenge"):
         rows = tasks.load(name, dataset_path=str(real_data / "ai2_arc"), sizes=dict.fromkeys(tasks.SPLITS, 0), seed=0)
@@ -323,18 +288,13 @@ RATIONALE = st.sampled_from(("A robin is a bird.", "So (A) it is --> (C).", "Lin
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
 @given(row=questions(), rationale=RATIONALE)
-def test_a_completion_falls_into_rationale_and_answer(prompt, row, rationale):
+def test_a_completion_falls_into_rationale_and_answer_at_its_last_cue(prompt, row, rationale):
     for label in row["choices"]["label"]:
         answered = f"{rationale}{cue_of(prompt)} ({prompts.letter(row, label)})"
         for text in (f"{answered}.", f"{answered} and so on.\nQ: (A)"):
             assert strictly(prompt, row, text) == (rationale.strip(), label)
-
-
-@pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
-def test_the_last_cue_counts(question, prompt):
-    cue = cue_of(prompt)
-    rationale, answer = strictly(prompt, question(), f"Hm.{cue} (A).\nNo.{cue} (B).")
-    assert answer == "B" and rationale.endswith("No.")
+        first, answer = strictly(prompt, row, f"Hm.{cue_of(prompt)} (A).\n{answered}.")  # the last cue counts
+        assert answer == label and first.startswith("Hm.") and first.endswith(rationale.strip())
 
 
 @given(row=questions(), rationale=RATIONALE)
@@ -360,15 +320,14 @@ def test_a_completion_without_a_cue_or_with_nothing_after_it_has_no_answer(quest
     assert strictly(prompt, question(), text) == (text.strip(), "")
 
 
-def test_a_recorded_rationale_has_no_answer_and_is_looked_up_by_its_id(question):
+def test_a_recorded_rationale_is_looked_up_by_its_id_and_has_an_answer_where_a_whole_cue_stands(question):
     prompt = TEACHER_PROMPTS["recorded"]
     assert strictly(prompt, question(), " It flies. (B) ") == ("It flies. (B)", "")
     assert prompt.question(question(id="x/7")).splitlines()[0] == "x/7"
-
-
-def test_a_recorded_answer_stands_after_the_whole_cue_and_nowhere_else(question):
-    prompt = TEACHER_PROMPTS["recorded"]
-    assert strictly(prompt, question(), f"It flies.{prompts.CUE} (B).") == ("It flies.", "B")
+    assert strictly(prompt, question(), f"It flies.{prompts.CUE} (B).") == (
+        "It flies.",
+        "B",
+    )  # behind the whole cue only
     assert strictly(prompt, question(), "It flies. Therefore, the answer is (B).")[1] == ""
 
 
@@ -383,18 +342,13 @@ def test_another_rationale_takes_the_place_of_a_completions_own_and_its_answer_s
 
 
 @pytest.mark.parametrize("prompt", TEACHERS.values(), ids=TEACHERS)
-@given(row=questions())
+@given(row=questions(TEXT.filter(lambda text: len(re.sub(r"\W", "", text)) != 1)))
 def test_by_its_conclusion_a_completion_is_read_whatever_the_prompt_asked_for(prompt, row):
-    assume(not any(len(re.sub(r"\W", "", text)) == 1 for text in row["choices"]["text"]))
     joint = prompt.answer_cue or "\n"
     for label in row["choices"]["label"]:
         mark = prompts.letter(row, label)
-        for ending in (
-            f"The best answer is {mark}.",
-            f"**Answer:** ({mark})",
-            f"### Answer\n{mark}",
-            rf"\boxed{{{mark}}}",
-        ):
+        for ending in ("The best answer is {}.", "**Answer:** ({})", "### Answer\n{}", r"\boxed{{{}}}"):
+            ending = ending.format(mark)
             completion = prompts.read_completion(prompt, row, f"It is so.{joint}\n{ending}")
             assert (completion.rationale, completion.answer) == ("It is so.", label)
             assert mark in completion.cut and completion.rule.endswith(("a letter in brackets", "a letter"))
@@ -434,20 +388,11 @@ def test_how_an_answer_was_read_or_why_not_is_told(question, text, rule):
     assert completion.rule == rule and (completion.answer == "B") == (rule not in prompts.UNREAD_REASONS)
 
 
-def test_labels_carry_the_version():
-    assert {prompt.label for prompt in TEACHER_PROMPTS.values()} == {
-        f"{name}/{prompt.version}" for name, prompt in TEACHER_PROMPTS.items()
-    }
-
-
 @given(rationale=RATIONALE, answer=TEXT.filter(lambda text: prompts.ARROW.strip() not in text))
 def test_rationale_and_answer_in_one_text_come_apart_again(rationale, answer):
     assume(not answer.strip().startswith(">"))
     text = write_rationale_answer(rationale, answer)
     assert split_rationale_answer(text) == (rationale.strip(), answer.strip())
-
-
-def test_a_text_without_arrow_is_all_rationale():
     assert split_rationale_answer(" It flies. (B) ") == ("It flies. (B)", "")
 
 

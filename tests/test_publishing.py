@@ -6,7 +6,7 @@ import sys
 import datasets
 import pytest
 import yaml
-from conftest import judged
+from conftest import MINIMAL, judged, refused
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from scicot_utils import __main__, arms, paths, provenance, students, tables
@@ -14,29 +14,15 @@ from scicot_utils import recipe as recipes
 from scicot_utils.students import PROVIDER_FORMS
 
 PAIR = ("Which? (A) raft (B) robin", "It has feathers. --> robin")
-RECIPE = """# two cores, a minute
-description: a test
-plumbing: too small
-datasets: [microsci]
-distill: [microsci]
-arms: [rationale_answer, two_stage]
-seeds: [3]
-training: {{student: {student}}}
-"""
+RECIPE = MINIMAL.replace("answer_only", "rationale_answer, two_stage").replace("[0]", "[3]") + "plumbing: too small\n"
 
 
 @pytest.mark.parametrize(
     ("form", "line"),
     [
-        (
-            "chat",
-            {"messages": [{"role": "user", "content": PAIR[0]}, {"role": "assistant", "content": PAIR[1]}]},
-        ),
+        ("chat", {"messages": [{"role": "user", "content": PAIR[0]}, {"role": "assistant", "content": PAIR[1]}]}),
         ("completion", {"prompt": f"{PAIR[0]} ###", "completion": f" {PAIR[1]}"}),
-        (
-            "gpt3",
-            {"prompt": f"{PAIR[0]}\n\n###\n\n", "completion": " It has feathers.\n\n-->\n\nrobin END"},
-        ),
+        ("gpt3", {"prompt": f"{PAIR[0]}\n\n###\n\n", "completion": " It has feathers.\n\n-->\n\nrobin END"}),
     ],
 )
 def test_a_pair_in_a_providers_form(form, line):
@@ -52,14 +38,14 @@ def test_a_pairs_file_is_never_overwritten(tmp_path):
 
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch, question):
+def finished(tmp_path, monkeypatch, question, write_recipe):
     """Makes a finished run of a recipe with a student of random weights, and gives a function that exports from it."""
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path / "outputs")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
     def make(student="random/micro", arm="rationale_answer"):
-        file = tmp_path / "mine.yaml"
-        file.write_text(RECIPE.format(student=student), encoding="utf-8")
+        file = write_recipe(f"{RECIPE}training: {{student: {student}}}\n")
+        planned = recipes.load(file)
         rows = [question(id=f"q{i}", split=split) for i, split in enumerate(("train", "train", "test"))]
         dropped = {"q1": {"kept": False, "drop_reason": "duplicate"}}
         rationales = [
@@ -68,21 +54,17 @@ def finished(tmp_path, monkeypatch, question):
         tables.write("questions", rows, paths.questions("mine", "microsci", "main"))
         tables.write("rationales", rationales, paths.rationales("mine", "microsci", "main"))
         run = paths.run("mine", "microsci", arm, "main", 3)
-        settings = recipes.load(str(file)).settings(arm)
+        settings = planned.settings(arm)
         for folder in (run, run / "stage1") if arm == "two_stage" else (run,):
             students.save(arms.load_student("mine", settings, 3), folder / "model")
-            study = provenance.Study(
-                "06_baselines", str(file), recipes.load(str(file)), settings, "microsci", arm, "main", 3, {}
-            )
+            study = provenance.Study("06_baselines", file, planned, settings, "microsci", arm, "main", 3, {})
             study.record(folder / "provenance.json", steps=4, inputs_cut=0, targets_cut=1)
         row = {"arm": arm, "split": "test", "metric": "generated", "value": 0.25, "low": 0.1, "high": 0.5, "n": 40}
-        tables.write_json(
-            run / "metrics.json",
-            [row, row | {"arm": f"{arm}_no_rationale", "value": 0.75}, row | {"metric": "generated:eats"}],
-        )
+        others = {"arm": f"{arm}_no_rationale", "value": 0.75}, {"metric": "generated:eats"}
+        tables.write_json(run / "metrics.json", [row, *(row | other for other in others)])
 
         def export(*arguments):
-            monkeypatch.setattr(sys, "argv", ["scicot_utils", "export", str(file), *map(str, arguments)])
+            monkeypatch.setattr(sys, "argv", ["scicot_utils", "export", file, *map(str, arguments)])
             __main__.main()
 
         return export
@@ -156,7 +138,6 @@ def test_both_students_of_two_stage_are_exported_one_by_one(finished, tmp_path):
 def test_what_cannot_be_exported_is_told_in_one_line_and_writes_nothing(finished, tmp_path, arguments, message):
     (tmp_path / "old").mkdir()
     arguments = [argument.format(new=tmp_path / "new", old=tmp_path / "old") for argument in arguments]
-    with pytest.raises(SystemExit, match=message) as caught:
+    with refused(SystemExit, message):
         finished()(*arguments)
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists() and not list((tmp_path / "old").iterdir())

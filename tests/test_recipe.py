@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
 
+import conftest
 import pytest
 import yaml
 from conftest import refused
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from papermill.iorw import NoDatesSafeLoader
 from papermill.translators import PythonTranslator
@@ -15,30 +15,12 @@ from papermill.translators import PythonTranslator
 from scicot_utils import paths, recipe, students
 from scicot_utils.recipe import MAIN, RecipeError
 
-MINIMAL = """# two cores, a minute
-description: a test
-datasets: [microsci]
-distill: [microsci]
-arms: [untrained, answer_only, two_stage]
-seeds: [0, 1]
-"""
+MINIMAL = conftest.MINIMAL.replace("[answer_only]", "[untrained, answer_only, two_stage]").replace("[0]", "[0, 1]")
 SHIPPED = sorted(path.stem for path in paths.RECIPES.glob("*.yaml"))
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 WHICH = {"recipe", "dataset", "datasets", "arm", "variant", "seed"}
 
 WRITE_TWO = [name for name, arm in recipe.REGISTRY.items() if arm.writes_two]
-
-
-@pytest.fixture
-def write_recipe(tmp_path):
-    """Writes a recipe and gives its path."""
-
-    def write(text, name="mine.yaml"):
-        file = tmp_path / name
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return str(file)
-
-    return write
 
 
 @pytest.fixture
@@ -58,7 +40,7 @@ def load(write_recipe):
 def planned(load):
     return load("""
 training: {learning_rate: 0.001, dropout: 0.1}
-arm_settings: {two_stage: {learning_rate: 0.002, dropout: 0.2}}
+arm_settings: {two_stage: {learning_rate: 0.002, dropout: 0.2, stage2_source: crossfit}}
 variants:
   noisy: {teacher_error_rate: 0.3}
   all_kept: {filter: all}
@@ -138,6 +120,9 @@ REFUSED = {
     "a price list of another form": ("teacher: {teacher_prices: 'm: 1, 2'}", "teacher_prices"),
     "too many requests under way": ("teacher: {teacher_in_flight: 5000}", "teacher_in_flight", "found 5000"),
     "broken YAML": ("variants: [", "not YAML"),
+    "a budget in neither steps nor epochs": ("training: {steps: 0}", "epochs: found 0 with steps 0, allowed: exactly one of the two above 0"),
+    "a budget in both": ("training: {steps: 3, epochs: 1}", "epochs: found 1 with steps 3, allowed: exactly one of the two above 0"),
+    "a checkpoint chosen of none": ("training: {choose_by: validation_loss}", "checkpoint_steps: found 0, allowed: from 1, since choose_by"),
     "more variant seeds than seeds": ("variant_seeds: 3", "variant_seeds: found 3, allowed: at most 2"),
     "a larger pool than is asked for": (
         "questions: {train_questions: 40}\ntraining: {train_pool: 41}",
@@ -169,11 +154,6 @@ def test_a_refusal_is_one_line_that_names_file_key_found_and_allowed(write_recip
         assert words in str(caught.value)
 
 
-def test_a_recipe_named_by_its_file_needs_a_name_that_can_be_a_folder(write_recipe):
-    with refused(RecipeError, r"my recipe\.yaml: name: found 'my recipe'"):
-        recipe.load(write_recipe(MINIMAL, "my recipe.yaml"))
-
-
 @pytest.mark.parametrize("key", ["description", "datasets", "distill", "arms", "seeds"])
 def test_what_has_no_default_is_asked_for(write_recipe, key):
     text = "\n".join(line for line in MINIMAL.splitlines() if not line.startswith(key))
@@ -203,10 +183,6 @@ def test_a_file_that_holds_no_recipe_is_refused(write_recipe, content, reason):
         recipe.load(write_recipe(content))
 
 
-def test_a_whole_number_serves_for_a_fraction(load):
-    assert type(load("teacher: {temperature: 0}").teacher.temperature) is float
-
-
 @pytest.mark.parametrize(
     ("model", "price"),
     [("m", (0.15, 0.6)), ("llama3.2:3b", (0.0, 0.0)), ("Qwen/Qwen2.5-7B", (10.0, 20.5)), ("other", None)],
@@ -226,35 +202,30 @@ def test_what_stands_in_the_place_of_a_keys_name_is_never_repeated(load, value):
     assert value not in str(in_a_recipe.value) + str(by_hand.value)
 
 
-def test_how_a_teacher_is_reached_belongs_to_the_teacher_section():
-    assert set(recipe.REACHED_BY) <= recipe.Teacher.model_fields.keys()
+@pytest.mark.parametrize(
+    "more",
+    [
+        "teacher: {temperature: 0}",  # a whole number for a fraction
+        *(f"teacher: {{teacher_splits: '{splits}'}}" for splits in ("train", "train,test_forms,test_domain")),
+        "tested_on: [microsci]\nteacher: {teacher_splits: 'train,test_microsci'}",
+        "training: {choose_by: validation_loss, checkpoint_steps: 9}",
+        "teacher: {prompt: gold_shown, teacher_splits: train}",  # right answers, where no other questions are asked
+        "variants: {hinted: {prompt: gold_shown, teacher_splits: train}}",
+        "teacher: {teacher_splits: train}\nvariants: {hinted: {prompt: gold_shown}}",
+        "questions: {train_questions: 40}\nteacher: {samples: 2}\ntraining: {train_size: 80}",  # two rationales of each
+    ],
+)
+def test_what_a_recipe_may_say(load, more):
+    planned = load(more)
+    for section, values in yaml.safe_load(more).items():
+        read = getattr(planned, section)
+        assert read == values if section in ("variants", "tested_on") else vars(read).items() >= values.items()
+    assert type(planned.teacher.temperature) is float
 
 
 def test_a_recipe_cannot_be_changed_after_it_was_read(planned):
     with pytest.raises(ValueError, match="frozen"):
         planned.name = "other"
-
-
-@pytest.mark.parametrize("splits", ["train", "train,test_forms,test_domain", "train,validation,test"])
-def test_a_teacher_may_be_asked_about_any_split_beside_train(load, splits):
-    assert load(f"teacher: {{teacher_splits: '{splits}'}}").teacher.teacher_splits == splits
-
-
-def test_a_teacher_may_be_asked_about_another_benchmark_that_students_are_tested_on(load):
-    tested = "tested_on: [ARC-Easy]\nteacher: {teacher_splits: 'train,test_ARC-Easy'}"
-    assert load(tested, datasets="[microsci, ARC-Easy]").tested_on == ["ARC-Easy"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "teacher: {prompt: gold_shown, teacher_splits: train}",
-        "variants: {hinted: {prompt: gold_shown, teacher_splits: train}}",
-        "teacher: {teacher_splits: train}\nvariants: {hinted: {prompt: gold_shown}}",
-    ],
-)
-def test_right_answers_may_be_shown_where_only_training_questions_are_asked(load, text):
-    assert load(text)
 
 
 # Which value holds
@@ -267,12 +238,7 @@ def test_right_answers_may_be_shown_where_only_training_questions_are_asked(load
 def test_a_variant_outranks_an_arm_which_outranks_the_recipe(planned, arm, variant, learning_rate, dropout):
     settings = planned.settings(arm, variant)
     assert (settings.learning_rate, settings.dropout) == (learning_rate, dropout)
-
-
-def test_an_arm_may_have_a_source_of_its_own_for_stage_two(load):
-    planned = load("arm_settings: {two_stage: {stage2_source: crossfit, crossfit_folds: 5}}")
-    for arm, source in (("answer_only", ("teacher", 2)), ("two_stage", ("crossfit", 5))):
-        assert (planned.settings(arm).stage2_source, planned.settings(arm).crossfit_folds) == source
+    assert settings.stage2_source == ("crossfit" if arm == "two_stage" else "teacher")
 
 
 def test_an_unknown_variant_is_refused_with_those_there_are(planned):
@@ -311,21 +277,12 @@ def test_stage_one_is_shared_by_variants_that_change_only_keys_it_does_not_know(
     assert set(recipe.notebook_defaults("05_stage2_answers")) >= set(recipe.AFTER_STAGE1)
 
 
-def test_a_checkpoint_can_only_be_chosen_among_checkpoints():
-    with refused(RecipeError, "checkpoint_steps: found 0, allowed: from 1, since choose_by"):
-        recipe.checked({"choose_by": "validation_loss"}, "here")
-    assert recipe.checked({"choose_by": "validation_loss", "checkpoint_steps": 9}, "here").checkpoint_steps == 9
-
-
 def test_changes_made_by_hand_name_a_variant_whatever_their_order():
     changes = {"steps": 3, "filter": "all"}
     assert recipe.ad_hoc(MAIN, changes) == "filter=all,steps=3"
     assert recipe.ad_hoc("noisy", dict(reversed(changes.items()))) == "noisy+filter=all,steps=3"
     assert recipe.ad_hoc("noisy", {}) == "noisy"
-
-
-def test_a_change_made_by_hand_never_names_another_folder():
-    assert "/" not in recipe.ad_hoc(MAIN, {"teacher_path": "../../etc/passwd"})
+    assert "/" not in recipe.ad_hoc(MAIN, {"teacher_path": "../../etc/passwd"})  # nor any other folder
 
 
 # What is run
@@ -383,19 +340,13 @@ def test_variants_are_run_with_the_first_seeds_if_fewer_are_asked_for(load):
     assert {(variant, seed) for *_, variant, seed in few.runs()} == {(MAIN, 4), (MAIN, 2), ("fast", 4)}
 
 
-def test_variants_are_run_for_the_arms_named_only(load):
-    runs = load("variants: {fast: {steps: 2}}\nvariant_arms: {fast: [two_stage]}").runs()
-    assert [arm for _, arm, variant, _ in runs if variant == "fast"] == ["two_stage", "two_stage"]
-
-
-def test_a_variant_that_names_no_arms_is_run_for_all_trained_ones(load):
-    planned = load("variants: {fast: {steps: 2}, slow: {steps: 9}}\nvariant_arms: {fast: [untrained, two_stage]}")
+def test_a_variant_is_run_for_the_arms_named_or_all_trained_ones_on_datasets_to_distill(load):
+    variants = "variants: {fast: {steps: 2}, slow: {steps: 9}}\nvariant_arms: {fast: [untrained, two_stage]}"
+    planned = load(variants, datasets="[ARC-Easy, microsci]")
     assert planned.trained_arms(MAIN) == planned.trained_arms("slow") == ["answer_only", "two_stage"]
     assert planned.trained_arms("fast") == ["two_stage"]  # untrained ones have nothing that a variant could change
-
-
-def test_only_datasets_to_distill_are_run(load):
-    assert {dataset for dataset, *_ in load(datasets="[ARC-Easy, microsci]").runs()} == {"microsci"}
+    runs = [run[:2] for run in planned.runs() if "fast" in run]
+    assert runs == [("microsci", "two_stage")] * 2 and {dataset for dataset, *_ in planned.runs()} == {"microsci"}
 
 
 # Recipes and notebooks say the same
@@ -431,24 +382,22 @@ def test_the_engine_passes_a_notebook_its_parameters_and_no_others(notebook):
     assert all(passed[key] == (which | settings)[key] for key in passed.keys() & (which | settings).keys())
 
 
-def test_every_key_belongs_to_one_section():
+def test_every_key_belongs_to_one_section_and_the_architectures_are_those_that_there_are():
     keys = [key for section in recipe.SECTIONS.values() for key in section.model_fields]
     assert len(keys) == len(set(keys)) == len(recipe.Settings.model_fields)
+    assert set(recipe.REACHED_BY) <= recipe.Teacher.model_fields.keys()
+    assert (*students.ARCHITECTURES,) == recipe.ARCHITECTURES
 
 
 def test_assigned_reads_literals_and_leaves_the_rest():
     assert recipe.assigned("a = 1  # why\nb = -0.5\nc = a\nd = print(1)\ne = 'x'") == {"a": 1, "b": -0.5, "e": "x"}
 
 
-def test_a_recipe_named_like_a_shipped_one_is_refused_since_both_would_share_a_folder(tmp_path):
-    shutil.copy(paths.RECIPES / "micro.yaml", tmp_path)
-    with refused(RecipeError, "rename it"):
-        recipe.load(str(tmp_path / "micro.yaml"))
-
-
-def test_several_rationales_a_question_allow_a_larger_training_set(load):
-    planned = load("questions: {train_questions: 40}\nteacher: {samples: 2}\ntraining: {train_size: 80}")
-    assert planned.settings("answer_only").train_size == 80
+def test_a_recipes_file_has_a_name_that_can_be_a_folder_and_not_that_of_a_shipped_one(write_recipe):
+    with refused(RecipeError, r"my recipe\.yaml: name: found 'my recipe'"):
+        recipe.load(write_recipe(MINIMAL, "my recipe.yaml"))
+    with refused(RecipeError, "rename it"):  # both would share a folder
+        recipe.load(write_recipe((paths.RECIPES / "micro.yaml").read_bytes(), "micro.yaml"))
 
 
 # The way of a value from a recipe into a notebook
@@ -461,6 +410,8 @@ VALUES = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, allo
 
 
 @given(st.dictionaries(st.sampled_from(sorted(recipe.SECTION_OF)), VALUES, min_size=1))
+@example({"learning_rate": 5e-05})
+@example({"learning_rate": 1e-6, "dropout": 3e-4})
 def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
     """By the parsers that are on the way: papermill's of `-y`, its writer of the injected cell, and Python."""
     parsed = yaml.load(recipe.as_yaml(values), Loader=NoDatesSafeLoader)
@@ -469,15 +420,3 @@ def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
     assert {key: (value, type(value)) for key, value in values.items()} == {
         key: (namespace[key], type(namespace[key])) for key in values
     }
-
-
-@pytest.mark.parametrize("rate", [5e-05, 1e-6, 2e-5, 3e-4])
-def test_a_low_learning_rate_reaches_the_notebook(rate):
-    planned = recipe.load("smoke")
-    training = planned.training.model_copy(update={"learning_rate": rate})
-    passed = recipe.parameters(planned.model_copy(update={"training": training}), "04_stage1_rationales")
-    assert yaml.load(recipe.as_yaml(passed), Loader=NoDatesSafeLoader)["learning_rate"] == rate
-
-
-def test_the_architectures_that_a_recipe_may_name_are_those_that_there_are():
-    assert (*students.ARCHITECTURES,) == recipe.ARCHITECTURES

@@ -1,6 +1,7 @@
 """Figures, tables and claims: escaped, repeatable, told in words, and no verdict that was not earned."""
 
 import html.parser
+import itertools
 import json
 import re
 
@@ -9,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import judged
+from conftest import judged, planned, prediction
 
 from scicot_utils import microsci, paths, rationales, recipe, report, scoring, tables
 from scicot_utils.recipe import MAIN
@@ -82,11 +83,6 @@ def test_a_folded_table_is_closed_at_first_and_says_how_long_it_is():
     assert repr(folded).startswith(HOSTILE)
 
 
-def test_a_paragraph_is_its_text_and_nothing_else():
-    seen = Reader(Paragraph(HOSTILE)._repr_html_())
-    assert (seen.tags, seen.words) == (["p"], HOSTILE)
-
-
 def test_a_picture_keeps_a_hostile_alt_text_inside_its_attribute():
     seen = Reader(Picture(tiny_figure(), HOSTILE)._repr_html_())
     assert seen.tags.count("img") == 1 and "script" not in seen.tags and not seen.words.strip()
@@ -120,6 +116,7 @@ def test_a_table_formats_numbers_and_leaves_texts_and_switches():
     row = {"share": 0.12345, "count": 1234567, "name": "0.5", "right": True, "none": float("nan")}
     words = Reader(Table([row], {"share": "{:.2f}"})._repr_html_()).words.split()
     assert words[-5:] == ["0.12", "1,234,567", "0.5", "True", "–"]
+    assert [report.percent(value) for value in (0.8125, 1, 0)] == ["81.2%", "100.0%", "0.0%"]
     assert "Why? ↵ Think." in Reader(Table([{"asked": "Why?\nThink."}])._repr_html_()).words
 
 
@@ -127,11 +124,6 @@ def test_a_table_formats_numbers_and_leaves_texts_and_switches():
 def test_a_saved_table_is_read_again(tmp_path, value):
     Table([{"text": value, "n": 1}]).save(tmp_path / "t.csv")
     assert pd.read_csv(tmp_path / "t.csv").to_dict("records") == [{"text": value, "n": 1}]
-
-
-def test_shares_are_told_in_percent():
-    assert [report.percent(value) for value in (0.8125, 1, 0)] == ["81.2%", "100.0%", "0.0%"]
-    assert report.interval(0.78, 0.8449) == "78.0–84.5%"
 
 
 # Figures
@@ -220,6 +212,12 @@ FIGURES = {
         key="train_size",
     ),
     "differences": lambda: report.differences_figure(DIFFERENCES, recipe.Settings()),
+    "differences of one scoring": lambda: report.differences_figure(
+        [row for row in DIFFERENCES if row["measure"] == "ranked"], recipe.Settings()
+    ),
+    "differences without variants, as `compare` gives them": lambda: report.differences_figure(
+        [{key: value for key, value in row.items() if key != "variant"} for row in DIFFERENCES[:4]], recipe.Settings()
+    ),
     "quality": lambda: report.quality_figure(quality_rows()),
     "orders": lambda: report.orders_figure(ordered()),
     "sizes": lambda: report.sizes_figure(sized()),
@@ -232,16 +230,10 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_same_figure_is_the_same_file(name, tmp_path):
-    first, second = FIGURES[name](), FIGURES[name]()
-    assert first.svg == second.svg
-    assert first.save(tmp_path / "a" / "f.svg") is first
-    assert (tmp_path / "a" / "f.svg").read_bytes() == first.svg
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_vector_and_tells_its_finding_in_words(name):
+def test_every_figure_is_vector_the_same_each_time_and_tells_its_finding_in_words(name, tmp_path):
     picture = FIGURES[name]()
+    assert picture.save(tmp_path / "a" / "f.svg") is picture
+    assert (tmp_path / "a" / "f.svg").read_bytes() == picture.svg == FIGURES[name]().svg
     assert b"<svg" in picture.svg and b"<image" not in picture.svg
     assert Reader(picture._repr_html_()).attributes["alt"] == picture.alt == repr(picture)
     assert len(picture.alt.split()) >= 5 and picture.alt.endswith(".") and not re.search(r"\bnan\b", picture.alt)
@@ -275,23 +267,19 @@ def test_without_rows_there_is_no_figure(draw):
 
 def test_the_difference_of_each_pair_is_told_by_variant():
     settings = recipe.load("micro").settings()
-    rows = DIFFERENCES
-    summary = report.variants_summary(rows, settings, report.HEADLINE)
-    assert "; terse -1.0 (-3.0 to +1.0), no different." in summary
-    assert (
-        summary.startswith(report.variants_summary(rows, settings))
-        and summary.count("Difference in generated accuracy by variant, ") == 2
+    first = report.variants_summary(DIFFERENCES, settings)
+    assert first == (
+        "Difference in generated accuracy by variant, two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), "
+        "in percentage points: main +16.0 (+14.0 to +18.0); terse -1.0 (-3.0 to +1.0), no different."
     )
+    summary = report.variants_summary(DIFFERENCES, settings, report.HEADLINE)
+    assert summary.startswith(first) and summary.count("Difference in generated accuracy by variant, ") == 2
     assert "minus answer only, in percentage points: main +26.0 (+24.0 to +28.0)." in summary
-    assert report.variants_summary(rows, settings, report.OTHER_ARMS) == ""
-
-
-@pytest.mark.parametrize("rows", [
-    [{key: value for key, value in row.items() if key != "variant"} for row in DIFFERENCES[:4]],  # of `compare`
-    [row for row in DIFFERENCES if row["measure"] == "ranked"],
-])  # fmt: skip
-def test_a_forest_plot_needs_neither_variants_nor_both_scorings(rows):
-    assert "nan" not in report.differences_figure(rows, recipe.Settings()).alt
+    for changed, words in (({"seeds": 2}, ", too few seeds"), ({"p corrected": 1.0, "low": -9.0}, ", not told apart")):
+        assert report.variants_summary([row | changed for row in DIFFERENCES], settings).count(words) == 2
+    assert (
+        report.variants_summary(DIFFERENCES, settings, report.OTHER_ARMS) == report.variants_summary([], settings) == ""
+    )
 
 
 @pytest.mark.parametrize("name", ["micro_full", "micro_ablations", "micro_students", "symbolic"])
@@ -300,7 +288,7 @@ def test_the_differences_of_a_record_are_tested_by_the_rule_from_what_the_record
     record = report.Record(name)
     accuracy = record.metrics.set_index(["dataset", "arm", "variant", "split", "metric", "seed"])["value"].to_dict()
     files = [file.stem for file in (paths.record(name) / "tables").glob("*.csv")]
-    for file in [file for file in files if re.match("07_diversity|08_carried|08_differences|09_comparisons", file)]:
+    for file in filter(re.compile("07_diversity|08_carried|08_differences|09_comparisons").match, files):
         rows = [row for row in record.table(file) if "first" in row]
         for row in rows:
             split, variant = row.get("split", "test"), row.get("variant", MAIN)
@@ -396,19 +384,13 @@ def test_every_arm_of_a_recipe_has_a_name_and_a_colour_of_its_own():
 # From runs to metrics
 
 
-def planned(arms=("answer_only",), seeds=(0, 1), **changes):
-    return recipe.Recipe(
-        name="mine", description="d", datasets=["microsci"], distill=["microsci"], arms=list(arms), seeds=list(seeds)
-    ).model_copy(update=changes)
-
-
 def put_metrics(plan):
     for dataset, arm, variant, seed in plan.runs():
         file = paths.run(plan.name, dataset, arm, variant, seed) / "metrics.json"
         tables.write_json(file, metric_rows((arm,), (seed,), variant))
 
 
-def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outputs):
+def test_metrics_are_those_of_the_planned_runs_in_their_order_and_a_missing_one_is_named_with_what_to_do(outputs):
     plan = planned(("answer_only", "two_stage"), (1, 0))
     put_metrics(plan)
     put_metrics(planned(seeds=(9,)))  # left by an earlier plan
@@ -419,11 +401,7 @@ def test_metrics_are_those_of_the_planned_runs_in_their_order_and_no_others(outp
     assert runs == [("answer_only", 1), ("answer_only", 0), ("two_stage", 1), ("two_stage", 0)]
     assert frame.to_dict("records")[0] == pytest.approx(metric_rows(("answer_only",), (1,))[0])
     assert report.collect(plan).read_bytes() == report.collect(plan).read_bytes()
-
-
-def test_a_missing_run_is_named_with_what_to_do(outputs):
-    plan = planned()
-    put_metrics(plan)
+    paths.metrics("mine").unlink()
     (paths.run("mine", "microsci", "answer_only", MAIN, 1) / "metrics.json").unlink()
     with pytest.raises(ReportError, match=r"runs/microsci/answer_only/main/seed1/metrics\.json; run the recipe"):
         report.collect(plan)
@@ -446,6 +424,9 @@ def test_chance_depends_on_the_number_of_options_of_the_test_questions(question)
     rows = [question(), question(("yes", "no"), answer="B"), question(("yes", "no"), answer="B", split="train")]
     assert report.chance(rows) == pytest.approx((1 / 4 + 1 / 2) / 2)
     assert report.chance(rows, "train") == 1 / 2
+    questions = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
+    assert report.fairness({"random": predicted(questions, lambda i: True)}, questions)[0]["chance"] == 3 / 8
+    assert report.fairness({}, []) == []
 
 
 def test_the_accuracy_table_shows_both_scorings_of_every_arm():
@@ -548,17 +529,14 @@ def test_no_record_is_kept_of_a_run_that_is_not_finished(outputs):
     assert not (outputs / "reference").exists()
 
 
-def put_predictions(names, right, *, arm="answer_only", variant=MAIN, seed=0, file="predictions", of=""):
+def put_predictions(names, right, *, arm="answer_only", variant=MAIN, seed=0, file="predictions", of="", wrote=""):
     """Predictions on `names`, in that order, in the folder of a run: those in `right` are right, all are ranked right."""
+    run = {"arm": of or arm, "variant": variant, "seed": seed, "rationale": wrote}
     rows = [
-        {
-            "run": "r", "dataset": "microsci", "arm": of or arm, "variant": variant, "seed": seed, "question_id": name,
-            "split": split, "rationale": "", "text": "", "answer": "B" if name in right else "C", "gold": "B",
-            "correct": name in right, "option_scores": [0.0, 1.0, 0.0, 0.0], "truncated": False,
-        }
+        prediction(question_id=name, split=split, answer="B" if name in right else "C", **run)
         for split in ("test", "validation")
         for name in names
-    ]  # fmt: skip
+    ]
     tables.write("predictions", rows, paths.run("mine", "microsci", arm, variant, seed) / f"{file}.parquet")
 
 
@@ -596,7 +574,7 @@ def varied(outputs, question):
     return plan, questions
 
 
-def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
+def test_outcomes_of_a_variant_are_its_own_with_controls_and_the_main_ones_of_arms_that_it_is_not_run_for(varied):
     for variant, two_stage in ((MAIN, 40), ("crossfit", 30)):
         outcomes = report.test_outcomes(varied[0], "microsci", varied[1], variant)
         right = {
@@ -604,6 +582,9 @@ def test_outcomes_of_a_variant_are_its_own_and_the_main_ones_of_arms_that_it_is_
         }
         assert right == {"answer_only": 10, "rationale_answer": 20, "two_stage": two_stage}
         assert all(values.shape == (2, 40) for values in outcomes.values())
+    put_runs(*varied, {("two_stage", MAIN): 0}, file="controls", of="two_stage_shuffled_rationale")
+    outcomes = report.test_outcomes(varied[0], "microsci", varied[1])  # a control stands beside the arm of its folder
+    assert not outcomes["two_stage_shuffled_rationale", "generated"].any() and outcomes["two_stage", "generated"].all()
 
 
 @pytest.fixture
@@ -627,7 +608,7 @@ def swept(outputs, question):
     return plan, questions
 
 
-def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep(swept):
+def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep_for_the_claim_of_diverse_reasoning(swept):
     rows = report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "samples")
     differences = [(row["first of"], row["second of"], round(row["difference"])) for row in generated(rows)]
     assert differences == [("d_16", MAIN, 50), ("small_d_16", "small", 0)]
@@ -635,13 +616,9 @@ def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep(swept):
     names = report.comparison_table(rows, SETTINGS).frame["arms"].tolist()
     assert names[-1] == "rationale + answer (Fine-tune-CoT) minus itself (of small)"
     assert report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "steps") == []
-
-
-def test_the_claim_of_diverse_reasoning_is_measured_in_the_first_sweep_and_held_against_the_others(swept):
-    rows = report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "samples")
-    row = of_claim(report.claims(swept[0], rows, SETTINGS), "diverse reasoning")
-    assert row["measured on microsci, points"].startswith("generated +50.0 (")
-    assert (row["in the variants"], row["verdict"]) == ("reproduced in 0 of 1; inconclusive: small_d_16", "partly")
+    claim = of_claim(report.claims(swept[0], rows, SETTINGS), "diverse reasoning")
+    assert claim["measured on microsci, points"].startswith("generated +50.0 (")  # in the first sweep
+    assert (claim["in the variants"], claim["verdict"]) == ("reproduced in 0 of 1; inconclusive: small_d_16", "partly")
 
 
 def test_the_published_side_of_the_claim_of_diverse_reasoning_is_in_the_published_table():
@@ -649,13 +626,6 @@ def test_the_published_side_of_the_claim_of_diverse_reasoning_is_in_the_publishe
     accuracy = frame[(frame["model"] == "Flan-T5") & (frame["size"] == "60M")].set_index(["method", "task"])["accuracy"]
     gained = (accuracy["Fine-tune-CoT, diverse"] - accuracy["Fine-tune-CoT"]).dropna()
     assert len(gained) == 9 and (gained > 0).sum() == 8 and gained["CoinFlip"] == 0
-
-
-def test_outcomes_hold_the_controls_beside_the_arm_that_they_belong_to(varied):
-    plan, questions = varied
-    put_runs(plan, questions, {("two_stage", MAIN): 0}, file="controls", of="two_stage_shuffled_rationale")
-    outcomes = report.test_outcomes(plan, "microsci", questions)
-    assert not outcomes["two_stage_shuffled_rationale", "generated"].any() and outcomes["two_stage", "generated"].all()
 
 
 def in_variants(plan, questions):
@@ -678,22 +648,18 @@ def test_the_headlines_comparisons_are_made_in_every_variant(varied):
     ]
     assert {row["comparisons"] for row in rows} == {len(rows)} == {10}  # corrected for their whole number
     assert [row["p corrected"] for row in rows] == pytest.approx(scoring.holm([row["p"] for row in rows]))
-    table = report.comparison_table(rows, SETTINGS).frame
+    alone = report.compare(report.test_outcomes(varied[0], "microsci", varied[1]), SETTINGS)
+    columns = ("first", "second", "measure", "difference")
+    assert [[row[name] for name in columns] for row in rows[:6]] == [
+        [row[name] for name in columns] for row in alone[:6]
+    ]
+    table = report.comparison_table(rows, SETTINGS)
+    assert "+50.0" in Reader(table._repr_html_()).words
+    table = table.frame
     assert dict(zip(table["variant"], table["arms"], strict=True)) == {  # the last of each
         MAIN: "rationale + answer (Fine-tune-CoT) minus answer only",
         "crossfit": "two-stage (Sci-CoT) minus answer only (of main)",
     }
-
-
-def test_the_headlines_difference_is_told_for_every_variant(varied):
-    rows = in_variants(*varied)
-    summary = report.variants_summary(rows, SETTINGS)
-    pair = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)"
-    assert summary.startswith(f"Difference in generated accuracy by variant, {pair}, in percentage points")
-    assert re.search(r"main \+50\.0 \([^,]*\), too few seeds; crossfit \+25\.0 \(", summary) and summary.count(";") == 1
-    undecided = [row | {"p corrected": 1.0, "seeds": 3} for row in rows]
-    assert report.variants_summary(undecided, SETTINGS).count(", not told apart") == 2
-    assert report.variants_summary([], SETTINGS) == ""
 
 
 def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant(outputs, question):
@@ -701,10 +667,7 @@ def test_rationales_are_held_against_the_proof_and_the_teachers_of_their_variant
     questions = {"q0": question(id="q0", proof=["Ants are small.", "A robin has feathers."]), "q1": question(id="q1")}
     texts = {("rationale_answer", MAIN): "A robin has feathers.", ("rationale_answer", "terse"): "Feathers."}
     for arm, variant in [(arm, variant) for arm in plan.arms for variant in (MAIN, "terse")]:
-        put_predictions(questions, ["q0"], arm=arm, variant=variant)
-        file = paths.run("mine", "microsci", arm, variant, 0) / "predictions.parquet"
-        rows = tables.read("predictions", file)
-        tables.write("predictions", [row | {"rationale": texts.get((arm, variant), "")} for row in rows], file)
+        put_predictions(questions, ["q0"], arm=arm, variant=variant, wrote=texts.get((arm, variant), ""))
     for variant, text in ((MAIN, "A robin has many feathers."), ("terse", "Feathers.")):
         rows = [judged(rationale=text, question_id="q0"), judged(rationale="", question_id="q0", sample=1)]
         tables.write("rationales", rows, paths.rationales("mine", "microsci", variant))
@@ -830,16 +793,6 @@ def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_va
     ]
     assert plan.students() == ["micro-large/seed0", "micro-small/seed0"]  # appendix A1 makes both first
     assert plan.settings("two_stage", MAIN).student == "micro"
-
-
-def test_a_recipe_without_variants_is_compared_in_its_main_one_only(varied):
-    plan = varied[0].model_copy(update={"variants": {}, "variant_arms": {}})
-    rows = in_variants(plan, varied[1])
-    assert {row["variant"] for row in rows} == {MAIN}
-    alone = report.compare(report.test_outcomes(plan, "microsci", varied[1]), SETTINGS)[:6]
-    assert all(
-        row[key] == one[key] for row, one in zip(rows, alone, strict=True) for key in ("first", "second", "difference")
-    )
 
 
 def test_the_headlines_differences_are_told_on_each_transfer_test_by_its_own_questions(varied):
@@ -980,24 +933,17 @@ def test_a_claim_is_shown_with_its_verdict_and_its_evidence_and_nothing_of_it_is
     assert seen.words.count("not run here") == len(rows) and seen.words.count("to settle it") == len(rows)
 
 
-def test_the_short_headline_holds_the_numbers_of_the_long_one():
+def test_the_short_headline_holds_the_numbers_of_the_long_one_and_both_are_of_one_benchmark():
     comparisons = compare_outcomes({"generated": 40, "ranked": 40})
     headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
-    *arms, difference = report.headline_short(planned(), FRAME, comparisons)
+    short = *arms, difference = report.headline_short(planned(), FRAME, comparisons)
     assert all(row[measure] in headline for row in arms for measure in ("generated", "ranked"))
     assert len(arms) == 2 and difference["generated"].replace(" (", " points (") in headline
+    both = pd.concat([FRAME, FRAME.assign(dataset="another", value=0.0)])
+    assert report.headline(planned(), both, comparisons, SETTINGS) == headline
+    assert report.headline_short(planned(), both, comparisons) == [*short]
     assert report.headline_short(planned(), FRAME, []) == []
     assert report.headline_short(planned(plumbing="p"), FRAME, comparisons) == []
-
-
-def test_the_headline_is_of_one_benchmark_whatever_others_were_measured():
-    comparisons = compare_outcomes({"generated": 40, "ranked": 40})
-    both = pd.concat([FRAME, FRAME.assign(dataset="another", value=0.0)])
-    for told in (
-        lambda frame: report.headline(planned(), frame, comparisons, SETTINGS),
-        lambda frame: report.headline_short(planned(), frame, comparisons),
-    ):
-        assert told(both) == told(FRAME)
 
 
 @pytest.mark.parametrize(
@@ -1009,12 +955,6 @@ def test_the_headline_says_what_came_out_whichever_way(lead, n, word):
     headline = report.headline(planned(), FRAME, comparisons, SETTINGS)
     assert headline.count(f" is {word} ") == 2
     assert "60 test questions, 3 seeds" in headline and "nan" not in headline
-
-
-def test_the_comparison_table_names_arms_for_readers():
-    comparisons = compare_outcomes({"generated": 30, "ranked": 0})
-    words = Reader(report.comparison_table(comparisons, SETTINGS)._repr_html_()).words
-    assert "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT)" in words and "+50.0" in words
 
 
 def test_what_arms_were_trained_with_is_told_of_each():
@@ -1068,27 +1008,16 @@ def predicted(questions, right):
     return [{"question_id": row["id"], "split": "test", "correct": right(i)} for i, row in enumerate(questions)]
 
 
-def test_fairness_tells_a_baseline_that_is_right_too_often_from_chance(question):
+def test_fairness_tells_a_baseline_that_is_right_too_often_from_chance_by_intervals_for_their_number(question):
     questions = [question(id=f"q{i}", answer="ABCD"[i % 4]) for i in range(200)]
     random, words = (predicted(questions, lambda i, every=every: i % every == 0) for every in (4, 2))
     fair, unfair = report.fairness({"random": random, "bag_of_words": words}, questions)
     assert (fair["baseline"], fair["accuracy"], fair["chance"], fair["within chance"]) == ("random", 0.25, 0.25, "yes")
     assert (unfair["baseline"], unfair["n"], unfair["within chance"]) == ("bag of words", 200, "no")
-
-
-def test_intervals_of_fairness_are_widened_for_their_number(question):
-    questions = [question(id=f"q{i}") for i in range(100)]
-    right = predicted(questions, lambda i: i < 30)
+    right = predicted(questions, lambda i: i < 60)
     single, family = (report.fairness(dict.fromkeys(names, right), questions)[0] for names in (["random"], "abcdefg"))
-    assert (single["low"], single["high"]) == scoring.wilson(30, 100, 0.95)
-    assert (family["low"], family["high"]) == pytest.approx(scoring.wilson(30, 100, 1 - 0.05 / 7))
-
-
-def test_chance_of_fairness_depends_on_the_number_of_options(question):
-    questions = [question(("a", "b"), id="q1", labels="12"), question(id="q2")]
-    answers = {"random": predicted(questions, lambda i: True)}
-    assert report.fairness(answers, questions)[0]["chance"] == (1 / 2 + 1 / 4) / 2
-    assert report.fairness({}, []) == []
+    assert (single["low"], single["high"]) == scoring.wilson(60, 200, 0.95)
+    assert (family["low"], family["high"]) == pytest.approx(scoring.wilson(60, 200, 1 - 0.05 / 7))
 
 
 def test_a_dataset_card_holds_what_the_books_page_pastes():
@@ -1136,15 +1065,9 @@ def test_a_sweep_takes_arms_and_seeds_that_all_its_variants_have():
     variants = {"fast": {"steps": 9}, "hot": {"temperature": 0.7}, "both": more, "label": {"answer_format": "label"}}
     plan = planned(["answer_only", "rationale_answer"], [0, 1], variants=variants)
     plan = recipe.Recipe(**plan.model_dump() | {"variant_seeds": 1, "variant_arms": {"fast": ["answer_only"]}})
-    frame = measured(
-        *[
-            (arm, variant, seed, split, "generated", 0.5, 9)
-            for arm in ("answer_only", "rationale_answer", "shuffled")
-            for variant in ("main", *variants)
-            for seed in (0, 1)
-            for split in ("test", "validation")
-        ]
-    )
+    arms = ("answer_only", "rationale_answer", "shuffled")
+    runs = itertools.product(arms, ("main", *variants), (0, 1), ("test", "validation"), ("generated",), (0.5,), (9,))
+    frame = measured(*runs)
     sweep, common = report.ablation(plan, frame, "steps")
     assert common == "" and {*sweep["split"]} == {"test"} and {*sweep["seed"]} == {0}
     rows = {*zip(sweep["arm"], sweep["variant"], sweep["level"], sweep["given"], strict=True)}
@@ -1226,16 +1149,12 @@ def test_failures_are_told_as_what_is_answered_with_the_proof_and_without():
     assert report.failures_summary([]) == ""
 
 
-def test_every_form_that_is_trained_on_can_be_learned_by_the_shipped_record():
+def test_every_form_that_is_trained_on_can_be_learned_by_the_record_of_the_shipped_student():
     ceilings = report.ceilings(pd.read_csv(paths.CEILING))
     assert ceilings.keys() == set(microsci.SPLITS["validation"][1])
     assert min(ceilings.values()) >= 0.9
-
-
-def test_the_record_of_the_ceilings_is_of_this_world_and_this_student():
-    record = provenance_of(paths.CEILING.parent)
     weights = paths.MICRO_STUDENT / "model.safetensors"
-    assert record["inputs"][paths.relative(weights)] == tables.digest(weights)
+    assert provenance_of(paths.CEILING.parent)["inputs"][paths.relative(weights)] == tables.digest(weights)
 
 
 @pytest.mark.parametrize("name", ["micro_tuning", "micro_full", "micro_ablations", "micro_students", "symbolic"])

@@ -83,16 +83,18 @@ def test_a_question_is_sent_and_its_answer_read_from_either_endpoint(cache, endp
     assert (row["prompt_tokens"], row["completion_tokens"], row["teacher"]) == (10, 20, "m")
 
 
-def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request(cache):
-    with FaultyServer() as server:
+def test_samples_have_seeds_of_their_own_and_greedy_ones_are_one_request_paid_for_once(cache):
+    with FaultyServer(latency=0.02) as server:
         warm = ask(served(server), rows(2), cache, samples=4, temperature=0.7)
         assert sorted(body["seed"] for body in server.bodies) == [0, 0, 1, 1, 2, 2, 3, 3]
         server.bodies.clear()
-        cold = ask(served(server), rows(2), cache, samples=4)
+        cold = ask(served(server, **PRICED), rows(2), cache, samples=4)
         assert len(server.bodies) == 2
     expected = [(f"q{question}", sample) for question in range(2) for sample in range(4)]
     for completions in (warm, cold):
         assert [(row["question_id"], row["sample"]) for row in completions] == expected
+    assert (cache.misses, cache.hits) == (8 + 2, 6)
+    assert sum(row["usd"] for row in cold) == pytest.approx(2 * PRICE)
 
 
 def test_a_model_that_refuses_parameters_is_asked_without_them_in_both_calls(cache):
@@ -114,14 +116,6 @@ def test_what_is_left_out_is_part_of_the_key_and_nothing_left_out_is_not(cache):
         ask(seedless, rows(1), cache)
         assert len(server.bodies) == 2
     assert "omitted" not in keep.identity and seedless.identity["omitted"] == "seed"
-
-
-def test_two_calls_are_two_requests_the_second_with_the_rationale(cache):
-    with FaultyServer(reply="Birds fly. (B)") as server:
-        [row] = ask(served(server), rows(1), cache, TWO_CALLS)
-    first, second = (body["messages"][0]["content"] for body in server.bodies)
-    assert second == f"{first} Birds fly. (B){prompts.CUE}"
-    assert row["text"] == f"Birds fly. (B){prompts.CUE} Birds fly. (B)"
 
 
 def parts(*texts):
@@ -150,16 +144,12 @@ def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, 
     assert '"reasoning": "Birds fly."' in export(cache._path)[0]
 
 
-def test_the_second_of_two_calls_goes_on_from_what_was_thought(cache):
+@pytest.mark.parametrize(("rationale", "first"), [("text", "It is (B)."), ("reasoning", "Birds fly.")])
+def test_two_calls_are_two_requests_the_second_with_the_rationale(cache, rationale, first):
     with FaultyServer(reply={"content": "It is (B).", "reasoning": "Birds fly."}) as server:
-        ask(served(server), rows(1), cache, TWO_CALLS, limits=Limits(rationale="reasoning"))
-    assert server.bodies[1]["messages"][0]["content"].endswith(f"step by step. Birds fly.{prompts.CUE}")
-
-
-def test_content_in_parts_of_text_is_a_text(cache):
-    with FaultyServer(reply={"content": parts("Birds fly. The answer is (B).")}) as server:
-        [row] = ask(served(server), rows(1), cache)
-    assert (row["text"], row["finish_reason"]) == ("Birds fly. The answer is (B).", "stop")
+        [row] = ask(served(server), rows(1), cache, TWO_CALLS, limits=Limits(rationale=rationale))
+    asked, again = (body["messages"][0]["content"] for body in server.bodies)
+    assert again == f"{asked} {first}{prompts.CUE}" and row["text"] == f"{first}{prompts.CUE} It is (B)."
 
 
 NOTHING = {
@@ -234,13 +224,6 @@ def test_a_server_that_is_not_there_ends_the_run(cache):
         pass
     with refused(TeacherError, r"answered none of the last .* no connection"):
         ask(served(server, teacher_tries=2), rows(200), cache)
-
-
-def test_a_long_quota_ends_the_run_with_what_to_do(cache, monkeypatch):
-    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda headers: 86400.0)
-    message = r"asks to wait 86400 s .* rerun later"
-    with FaultyServer(rate=1.0, faults=("429 wait",)) as server, refused(TeacherError, message):
-        ask(served(server), rows(5), cache)
 
 
 def test_retry_after_is_honoured_by_all(cache):
@@ -325,12 +308,13 @@ def test_an_error_in_a_reply_with_status_200_is_told_in_the_servers_words(error,
     ("reported", "finish"),
     [
         ("STOP", "stop"), ("Stop", "stop"), ("MAX_TOKENS", "length"), ("Length", "length"),
-        ("SAFETY", "content_filter"), ("RECITATION", "unfinished"),
+        ("SAFETY", "content_filter"), ("RECITATION", "unfinished"), (None, "unfinished"),
     ],
 )  # fmt: skip
-def test_a_finish_reason_counts_in_any_case(reported, finish):
+def test_a_finish_reason_counts_in_any_case_and_without_a_count_of_tokens_nothing_is_taken_for_free(reported, finish):
     reply = {"choices": [{"message": {"content": "x"}, "finish_reason": reported}]}
-    assert unserved().read(reply, "prompt").finish_reason == finish
+    response = unserved(teacher_prices="m=1/2").read(json.dumps(reply).encode(), "prompt")
+    assert (response.finish_reason, response.usd) == (finish, None)
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
@@ -351,12 +335,6 @@ def test_a_proxy_that_requests_go_through_is_named_where_the_connection_fails(mo
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert unserved()._through() == ""
-
-
-def test_without_a_finish_reason_or_a_count_nothing_is_taken_for_whole_or_free():
-    teacher = unserved(teacher_prices="m=1/2")
-    response = teacher.read(b'{"choices": [{"message": {"content": "It flies."}, "finish_reason": null}]}', "x")
-    assert (response.finish_reason, response.usd) == ("unfinished", None)
 
 
 @pytest.mark.parametrize("fault", ["hang", "not json", "no choices"])
@@ -520,13 +498,21 @@ def test_a_cap_on_requests_counts_tries(cache):
     assert sum(server.requests.values()) == 30
 
 
-@pytest.mark.parametrize("fault", ["reset", "hang", "504", "not json"])
-def test_what_may_have_been_charged_without_an_answer_stays_counted_and_its_price_is_unknown(cache, fault):
+@pytest.mark.parametrize(
+    ("fault", "charged"),
+    [
+        *dict.fromkeys(("reset", "hang", "504", "not json"), True).items(),
+        *dict.fromkeys(("429", "500", "503"), False).items(),
+    ],
+)
+def test_what_may_have_been_charged_without_an_answer_stays_counted_and_what_was_refused_costs_nothing(
+    cache, fault, charged
+):
     with FaultyServer(rate=1.0, faults=(fault,)) as server:
         teacher = served(server, teacher_tries=3, teacher_timeout=0.3, **PRICED)
         [row] = ask(teacher, rows(1), cache)
-    assert cache.spent() == (pytest.approx(3 * teacher.worst(row["prompt"])), 3)
-    assert row["finish_reason"] == "unanswered" and row["usd"] != row["usd"]
+    assert cache.spent() == (pytest.approx(3 * teacher.worst(row["prompt"]) * charged), 3)
+    assert row["finish_reason"] == "unanswered" and (math.isnan(row["usd"]) if charged else row["usd"] == 0.0)
 
 
 @pytest.mark.parametrize(
@@ -538,26 +524,11 @@ def test_behind_a_gateways_status_an_answer_may_be_lost_that_is_charged(status, 
     assert isinstance(error, TransientError) and error.sent == charged
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "503"])
-def test_what_was_refused_without_work_costs_nothing(cache, fault):
-    with FaultyServer(rate=1.0, faults=(fault,)) as server:
-        [row] = ask(served(server, teacher_tries=3, **PRICED), rows(1), cache)
-    assert cache.spent() == (pytest.approx(0.0), 3) and row["usd"] == 0.0
-
-
 def test_the_progress_counts_a_lost_try_at_its_worst(cache, capfd):
     with FaultyServer(rate=0.5, faults=("504",)) as server:
         ask(served(server, **PRICED), rows(20), cache, show_progress=True)
     assert server.charged > len(server.whole) == 20
     assert teachers.usd_text(cache.spent()[0]) in capfd.readouterr().err.rsplit("\r", 1)[-1]
-
-
-def test_greedy_samples_are_counted_and_paid_for_once(cache):
-    with FaultyServer(latency=0.02) as server:
-        completions = ask(served(server, **PRICED), rows(5), cache, samples=3)
-        assert server.charged == 5
-    assert (cache.misses, cache.hits) == (5, 10)
-    assert sum(row["usd"] for row in completions) == pytest.approx(cache.usd) == pytest.approx(5 * PRICE)
 
 
 PLANNED = (
@@ -575,11 +546,17 @@ variants:
 )
 
 
-def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
+@pytest.fixture
+def planned(tmp_path):
+    """A recipe whose variants ask the teacher for more, and its questions: (recipe, of train, of test)."""
     (tmp_path / "mine.yaml").write_text(PLANNED)
-    planned = recipe.load(str(tmp_path / "mine.yaml"))
-    questions = [row | {"split": "train"} for row in rows(4)] + [row | {"split": "test"} for row in rows(6)[4:]]
-    plans = teachers.full_run(planned, planned.settings(), questions, [], "main")
+    train = [row | {"split": "train"} for row in rows(4)]
+    return recipe.load(str(tmp_path / "mine.yaml")), train, rows(6)[4:]
+
+
+def test_what_the_variants_of_a_recipe_ask_is_counted_once(planned):
+    plan, train, test = planned
+    plans = teachers.full_run(plan, plan.settings(), [*train, *test], [], "main")
     assert [(row["variant"], row["prompt"], row["completions"], row["alike"]) for row in plans] == [
         ("more", "zero_shot_cot_one_call", 12, True),
         ("most", "zero_shot_cot_one_call", 8, True),
@@ -589,17 +566,15 @@ def test_what_the_variants_of_a_recipe_ask_is_counted_once(tmp_path):
     ]
 
 
-def test_a_full_run_asks_its_own_prompt_and_only_compares_the_others(tmp_path):
-    (tmp_path / "mine.yaml").write_text(PLANNED)
-    planned = recipe.load(str(tmp_path / "mine.yaml"))
-    questions = [row | {"split": "train"} for row in rows(4)]
+def test_a_full_run_asks_its_own_prompt_and_only_compares_the_others(planned):
+    plan, questions, _ = planned
     prompts_compared = ["zero_shot_cot", "zero_shot_cot_one_call"]
-    plans = teachers.full_run(planned, planned.settings(variant="more"), questions, prompts_compared, "main")
+    plans = teachers.full_run(plan, plan.settings(variant="more"), questions, prompts_compared, "main")
     own = [(row["variant"], row["prompt"], row["completions"], row["asked"]) for row in plans[:2]]
     assert own == [("main", "zero_shot_cot", 12, False), ("main", "zero_shot_cot_one_call", 12, True)]
-    greedy = teachers.full_run(planned, planned.settings(), questions, prompts_compared, "main")
+    greedy = teachers.full_run(plan, plan.settings(), questions, prompts_compared, "main")
     assert greedy[0]["completions"] == 4, "greedy samples are asked once"
-    assert greedy[2:] == teachers.full_run(planned, planned.settings(), questions, [], "main")
+    assert greedy[2:] == teachers.full_run(plan, plan.settings(), questions, [], "main")
     assert all(row["asked"] for row in greedy[2:])
 
 
@@ -697,12 +672,6 @@ def test_the_key_in_the_default_variable_is_sent_to_the_default_server(monkeypat
         assert teacher._client.auth_headers == {"Authorization": f"Bearer {KEY}"}
 
 
-def test_a_server_without_keys_needs_none(cache, monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with FaultyServer() as server:
-        assert ask(served(server), rows(1), cache)[0]["finish_reason"] == "stop"
-
-
 # Stopping
 
 
@@ -778,23 +747,6 @@ def test_processes_that_ask_the_same_pay_for_it_once(tmp_path):
         assert len(server.whole) == 150 and set(server.whole.values()) == {1}
 
 
-def test_what_a_killed_process_was_asking_is_asked_by_the_one_that_waits_for_it(tmp_path):
-    path = tmp_path / "c.sqlite"
-    with FaultyServer(special={"number 0?": (200, ANSWER)}, rate=1.0, faults=("hang",)) as server:
-        killed = start(server, path, count=20, teacher_timeout=300.0)
-        wait_for(lambda: server.charged == 19, killed)
-        waiting = start(server, path, count=20)
-        time.sleep(3.0)
-        server.rate = 0.0
-        assert waiting.poll() is None and server.charged == 19, "it waits for those, and asks nothing"
-        killed.kill()
-        killed.communicate()
-        began = time.monotonic()
-        _, errors = waiting.communicate(timeout=60)
-        assert waiting.returncode == 0, errors
-        assert time.monotonic() - began < 10 and len(stored(path)) == 20
-
-
 def test_two_runs_in_one_process_share_a_cache(cache):
     with FaultyServer(latency=0.01) as server:
         parts = rows(200)[:150], rows(200)[50:]
@@ -831,10 +783,13 @@ def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_ca
             ask(teacher, rows(20), cache, limits=Limits(max_usd=cap))
 
 
-@pytest.mark.parametrize(("status", "charged"), [(504, True), (503, False)])
-def test_a_long_wait_behind_a_gateway_ends_the_run_and_stays_counted(cache, monkeypatch, status, charged):
-    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda _: 1000.0)
-    with FaultyServer(special={"number": (status, {})}) as server, refused(TeacherError, "asks to wait 1000 s"):
+@pytest.mark.parametrize(("status", "charged"), [(504, True), (503, False), (429, False)])
+def test_a_long_wait_ends_the_run_with_what_to_do_and_stays_counted_behind_a_gateway(
+    cache, monkeypatch, status, charged
+):
+    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda _: 86400.0)
+    message = r"asks to wait 86400 s .* rerun later"
+    with FaultyServer(special={"number": (status, {})}) as server, refused(TeacherError, message):
         ask(served(server, teacher_prices="m=100/1000"), rows(1), cache)
     assert (cache.spent()[0] > 0) == charged
 

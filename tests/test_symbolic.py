@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scicot_utils import prompts, tables, tasks, teachers
-from scicot_utils.cache import Cache
 from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
@@ -86,18 +85,13 @@ def test_the_questions_read_as_published():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_question_is_read_back_and_its_gold_answer_is_the_right_one(name):
+def test_a_question_is_read_back_with_its_right_answer_and_what_is_none_of_these_tasks_is_not(name):
     for row in ROWS[name]:
         puzzle = symbolic.read(row["question"])
         assert puzzle.question == row["question"]
         assert puzzle.answer == prompts.answer_text(row, row["answer"])
-
-
-@pytest.mark.parametrize(
-    "text", ["", "What flies?", "A coin is heads up.", "Alice, Bob, and Claire are playing a game."]
-)
-def test_what_is_no_question_of_these_tasks_is_none(text):
-    assert symbolic.read(text) is None
+    for text in ("", "What flies?", "A coin is heads up.", "Alice, Bob, and Claire are playing a game."):
+        assert symbolic.read(text) is None
 
 
 def test_answers_are_spread_as_chance_has_it():
@@ -145,10 +139,8 @@ def test_a_raised_error_rate_adds_mistakes_and_moves_none(name):
         return [say(simulated(error_rate=rate), TEACHER_PROMPTS["zero_shot_cot"], row)[1] for row in ROWS[name]]
 
     gold = [row["answer"] for row in ROWS[name]]
-    few, many = answers(0.1), answers(0.4)
-    assert (
-        0 < sum(a != b for a, b in zip(few, gold, strict=True)) < sum(a != b for a, b in zip(many, gold, strict=True))
-    )
+    few, many = (sum(a != b for a, b in zip(answers(rate), gold, strict=True)) for rate in (0.1, 0.4))
+    assert 0 < few < many
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -160,9 +152,7 @@ def test_a_systematic_mistake_is_made_whenever_its_subject_comes_up(name):
         first_step = say(teacher, TEACHER_PROMPTS["zero_shot_cot"], row)[0].split(". ")[0]
         right = " ".join(puzzles.worked(puzzle, lambda _: None, lambda: 0)).split(". ")[0]
         wrong.setdefault(puzzle.steps[0], set()).add(first_step != right)
-    assert (
-        {len(outcomes) for outcomes in wrong.values()} == {1} and {True} in wrong.values() and {False} in wrong.values()
-    )
+    assert {frozenset(outcomes) for outcomes in wrong.values()} == {frozenset({True}), frozenset({False})}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,19 +196,3 @@ def test_whatever_goes_wrong_an_answer_follows_from_the_words(seed, rate):
         text = " ".join(puzzles.worked(puzzle, errs.__getitem__, lambda: rng.randrange(3)))
         answer = puzzles.led_to(puzzle, text)
         assert answer and (any(errs) or answer == puzzle.answer)
-
-
-def test_options_cannot_be_walked_where_there_are_none(tmp_path):
-    with pytest.raises(prompts.PromptError, match="prompt 'options_walked': CoinFlip has open answers"):
-        TEACHER_PROMPTS["options_walked"].question(ROWS["CoinFlip"][0])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_asking_in_two_calls_goes_through_cache_and_filter(name, tmp_path):
-    with Cache(tmp_path / "cache.sqlite") as cache:
-        completions = list(teachers.ask(simulated(), TEACHER_PROMPTS["zero_shot_cot"], ROWS[name][:5], cache))
-    by_id = {row["id"]: row for row in ROWS[name]}
-    assert len(completions) == 5
-    for completion in completions:
-        row = by_id[completion["question_id"]]
-        assert read_completion(TEACHER_PROMPTS["zero_shot_cot"], row, completion["text"])[1] == row["answer"]

@@ -16,7 +16,7 @@ from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
-from scicot_utils.prompts import TEACHER_PROMPTS, PromptError
+from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.students.words import WORD
 from scicot_utils.teachers import Recorded, TeacherError, protocol
@@ -184,6 +184,12 @@ def test_what_it_misremembers_still_makes_whole_sentences(rows):
         assert " ." not in text and "  " not in text
 
 
+def test_a_verdict_says_yes_of_the_answer_and_no_of_the_rest(rows):
+    for row in rows:
+        text = say(simulated("verdict"), "zero_shot_cot", row)
+        assert (text.count(", so yes."), text.count(", so no.")) == ((0, 0) if row["group"] == "classify" else (1, 3))
+
+
 # Its style and words
 
 
@@ -202,12 +208,6 @@ def test_without_errors_it_states_facts_of_the_proof(some, style):
                 "terse": chosen or reasoning.head,
             }[style]
         ]
-
-
-def test_a_verdict_says_yes_of_the_answer_and_no_of_the_rest(rows):
-    for row in rows:
-        text = say(simulated("verdict"), "zero_shot_cot", row)
-        assert (text.count(", so yes."), text.count(", so no.")) == ((0, 0) if row["group"] == "classify" else (1, 3))
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -236,24 +236,18 @@ def test_every_wording_of_every_fact_is_understood():
             assert match[0] == saying and teacher._sayings[saying] == (relation, value)
 
 
-def _distinct(rows, temperature, paraphrase, error_rate=0.0):
-    teacher = simulated(paraphrase=paraphrase, error_rate=error_rate)
-    return sum(len({say(teacher, "zero_shot_cot", row, i, temperature) for i in range(16)}) for row in rows) / len(rows)
+def test_samples_differ_more_with_temperature_and_paraphrase_and_by_errors_alone(some):
+    def distinct(temperature, paraphrase, error_rate=0.0):
+        teacher = simulated(paraphrase=paraphrase, error_rate=error_rate)
+        words = [{say(teacher, "zero_shot_cot", row, i, temperature) for i in range(16)} for row in some]
+        return sum(map(len, words)) / len(some)
 
-
-def test_samples_differ_more_with_temperature_and_paraphrase(some):
-    warmer = [_distinct(some, temperature, 2) for temperature in (0.0, 0.05, 0.3)]
-    richer = [_distinct(some, 0.1, paraphrase) for paraphrase in (1, 2, 3)]
+    warmer = [distinct(temperature, 2) for temperature in (0.0, 0.05, 0.3)]
+    richer = [distinct(0.1, paraphrase) for paraphrase in (1, 2, 3)]
     assert warmer == sorted(set(warmer)) and warmer[0] == 1
     assert richer == sorted(set(richer)) and richer[0] == 1
-
-
-def test_errors_alone_make_samples_differ(some):
-    assert _distinct(some, 0.7, 1, error_rate=0.3) > 3
-
-
-def test_at_temperature_0_words_and_order_are_the_usual_ones(some):
-    for row in some:
+    assert distinct(0.7, 1, error_rate=0.3) > 3
+    for row in some:  # at temperature 0 words and order are the usual ones
         assert say(simulated(paraphrase=3), "zero_shot_cot", row) == say(simulated(), "zero_shot_cot", row)
 
 
@@ -271,17 +265,13 @@ def test_it_is_not_shown_the_gold_answer(rows):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_shown_the_gold_answer_it_makes_a_case_for_it(rows, style):
-    found = ask(simulated(style, error_rate=0.5), "gold_shown", rows)
-    assert accuracy("gold_shown", rows, found) == 1
-    for question, rationale, answer in read("gold_shown", rows, found):
+def test_shown_an_answer_it_makes_a_case_for_it_right_or_wrong(rows, style):
+    for shown in ([row | {"answer": "A"} for row in rows], rows):
+        found = ask(simulated(style, error_rate=0.5), "gold_shown", shown)
+        assert accuracy("gold_shown", shown, found) == 1
+    for question, rationale, answer in read("gold_shown", shown, found):
         asked = f"{PROMPTS['zero_shot_cot'].question(question)} {rationale}{prompts.CUE}"
         assert read_completion(PROMPTS["zero_shot_cot"], question, asked + say_text(simulated(), asked))[1] == answer
-
-
-def test_shown_a_wrong_answer_it_still_agrees(rows):
-    asked = [row | {"answer": "A"} for row in rows]
-    assert accuracy("gold_shown", asked, ask(simulated(), "gold_shown", asked)) == 1
 
 
 FLIES = (
@@ -407,16 +397,13 @@ def test_malformed_answers_name_no_option(rows, style, name):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_refusal_is_dropped_for_its_own_reason_and_names_no_option(rows, name):
-    found = ask(simulated(refusal_rate=1.0), name, rows[:30])
-    assert {(row["text"], row["finish_reason"]) for row in found} == {(REFUSAL, "content_filter")}
-    judged = judge(name, rows, found)
+def test_a_refusal_which_names_no_option_and_a_text_cut_midway_are_dropped_for_their_own_reasons(rows, name):
+    whole, refusals, cut = (
+        ask(simulated(**habits), name, rows[:30]) for habits in ({}, {"refusal_rate": 1.0}, {"truncation_rate": 1.0})
+    )
+    assert {(row["text"], row["finish_reason"]) for row in refusals} == {(REFUSAL, "content_filter")}
+    judged = judge(name, rows, refusals)
     assert {(row["drop_reason"], row["teacher_answer"]) for row in judged} == {("content_filter", "")}
-
-
-@pytest.mark.parametrize("name", PROMPTS)
-def test_a_text_cut_midway_is_dropped_for_its_length(rows, name):
-    whole, cut = (ask(simulated(truncation_rate=rate), name, rows[:30]) for rate in (0.0, 1.0))
     for uncut, short in zip(whole, cut, strict=True):
         assert uncut["text"].startswith(short["text"]) and 0 < len(short["text"]) < len(uncut["text"])
     assert {row["drop_reason"] for row in judge(name, rows, cut)} == {"length"}
@@ -472,31 +459,19 @@ def test_exemplars_are_proved_training_questions_of_different_forms_whatever_the
     for one in chosen:
         proof = microsci.Solver(WORLD).proof(one.question["question"], one.question["choices"]["text"])
         assert one.rationale == " ".join(proof)
-
-
-def test_a_recipe_says_how_many_exemplars_are_shown(rows):
-    for count in (1, 3, 16):
+    for count in (1, 3, 16):  # as many are shown as the recipe says
         settings = Settings(prompt="few_shot_cot", few_shot_examples=count)
         text = teachers.prompt_of(settings, rows).question(rows[-1])
         assert text.count("\n\nQ: ") == text.count("The answer is") == count
 
 
-def test_exemplars_of_a_benchmark_without_rationales_are_refused(question):
+def test_exemplars_of_a_benchmark_without_rationales_or_of_too_few_questions_are_refused(question):
     rows = [question(id=str(i), split="train", dataset="ARC-Easy") for i in range(9)]
     with refused(TeacherError, "few_shot_cot' needs exemplars with rationales, and none are known for ARC"):
         teachers.prompt_of(Settings(prompt="few_shot_cot"), rows)
     assert teachers.prompt_of(Settings(), rows).name == "zero_shot_cot"
-
-
-def test_too_few_training_questions_for_exemplars_are_named(rows):
     with refused(TeacherError, "found 3 training questions, needed: 4"):
-        teachers.exemplars([row for row in rows if row["split"] == "train"][:3], 4)
-
-
-def test_a_few_shot_prompt_is_not_asked_without_exemplars(rows):
-    prompt = teachers.prompt_of(Settings(prompt="few_shot_cot"))
-    with refused(PromptError, "prompt_of"):
-        list(teachers.ask(simulated(), prompt, rows[:1], Forgetful()))
+        teachers.exemplars(ROWS[:3], 4)
 
 
 # Asking
@@ -510,12 +485,6 @@ def test_a_prompt_with_a_cue_takes_two_calls_the_second_greedy(rows, cache):
     assert second.startswith(first) and second.endswith("\nTherefore, the answer is")
     assert row["prompt"] == first and row["text"] in second + row["text"].rpartition(prompts.CUE)[2]
     assert row["prompt_tokens"] == len(first.split()) + len(second.split())
-
-
-def test_another_prompt_takes_one_call(rows, cache):
-    teacher = Counting(simulated())
-    ask(teacher, "zero_shot_cot_one_call", rows[:3], cache)
-    assert len(teacher.asked) == 3
 
 
 def test_what_was_cut_off_is_not_asked_for_its_answer(rows, cache):
@@ -548,12 +517,6 @@ def test_a_killed_run_asks_nothing_twice_and_ends_the_same(rows, tmp_path, dies_
     assert max(Counter(killed.asked).values()) == 1
 
 
-def test_two_teachers_share_a_cache_without_sharing_answers(rows, cache):
-    both = [texts(ask(simulated(error_rate=rate), "zero_shot_cot", rows[:40], cache)) for rate in (0.0, 0.9)]
-    assert both[0] != both[1]
-    assert both[0] == texts(ask(simulated(), "zero_shot_cot", rows[:40], cache))
-
-
 # The recorded teacher
 
 
@@ -575,6 +538,7 @@ def test_a_recorded_rationale_is_given_for_its_question_and_of_another_it_is_mis
     assert [(row["text"], row["finish_reason"]) for row in completions] == [
         ("It floats.", "stop"), ("It flies.", "stop"), ("", "missing"),
     ]  # fmt: skip
+    assert teacher.identity != recorded(("a", "It floats.")).identity  # another file is another teacher to the cache
 
 
 def test_a_rationale_may_hold_any_character_and_lines_may_be_empty(recorded, question):
@@ -594,10 +558,6 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
 def test_a_missing_file_is_named_with_what_to_do(path):
     with refused(TeacherError, "teacher 'recorded': no file at teacher_path"):
         Recorded(path)
-
-
-def test_another_file_is_another_teacher_to_the_cache(recorded):
-    assert recorded(("a", "x")).identity != recorded(("a", "y")).identity
 
 
 def test_the_recorded_rationales_at_hand_are_read(real_data):

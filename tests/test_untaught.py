@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import refused
+from conftest import planned, refused
 
 from scicot_utils import arms, prompts, recipe, scoring, students
 from scicot_utils.arms import untaught
@@ -105,13 +105,10 @@ def test_an_encoder_decoder_and_open_answers_are_asked_too(question):
     assert answer["option_scores"] == [] and answer["gold"] == "39"
 
 
-def test_each_is_run_once_and_in_no_variant(tmp_path):
-    file = tmp_path / "mine.yaml"
-    text = "# x\ndescription: a test\ndatasets: [microsci]\ndistill: [microsci]\narms: [answer_only, few_shot]\nseeds: [0, 1]\nvariants: {short: {steps: 5}}\n"
-    file.write_text(text, encoding="utf-8")
-    planned = recipe.load(str(file))
-    assert [run for run in planned.runs() if run[1] == "few_shot"] == [("microsci", "few_shot", "main", 0)]
-    assert planned.trained_arms("main") == ["answer_only"]
+def test_each_is_run_once_and_in_no_variant():
+    plan = planned(("answer_only", "few_shot"), variants={"short": {"steps": 5}})
+    assert [run for run in plan.runs() if run[1] == "few_shot"] == [("microsci", "few_shot", "main", 0)]
+    assert plan.trained_arms("main") == ["answer_only"]
 
 
 def test_an_option_is_read_in_the_students_own_spelling_and_a_thought_that_was_cut_is_told(
