@@ -13,12 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-ROWS_UNDER = (
-    "data",
-    "examples",
-    "Instances",
-    "rows",
-)  # keys under which a JSON object holds its rows, among other things
+# Keys under which a JSON object holds its rows, among other things
+ROWS_UNDER = ("data", "examples", "Instances", "rows")
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 

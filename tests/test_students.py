@@ -556,15 +556,19 @@ def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_o
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND])
-def test_waiting_inputs_take_the_places_of_ended_texts_and_no_text_changes(monkeypatch, kind):
+@pytest.mark.parametrize(
+    ("kind", "shots"),
+    [(kind, "") for kind in ("gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND)]
+    + [(kind, 6 * SENTENCE) for kind in ("gpt2", "llama", "bloom", "opt")],
+)
+def test_waiting_inputs_take_the_places_of_ended_texts_and_no_text_changes(monkeypatch, kind, shots):
     monkeypatch.setattr(generation, "SEGMENT", 4)
     run = decoder_of(kind)
     for weights in run.model.parameters():
         if weights.dim() > 1:
             torch.nn.init.normal_(weights, std=0.5)  # so that texts differ
     nouns = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
-    inputs = [f"{noun} " * (1 + number % 4) + nouns[-number] for number, noun in enumerate(nouns)]
+    inputs = [shots + f"{noun} " * (1 + number % 4) + nouns[-number] for number, noun in enumerate(nouns)]
     limits = {"max_new_tokens": 20}
     whole = [students.generate(run, [text], batch_size=1, **limits)[0].text for text in inputs]
 

@@ -44,16 +44,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for submodule in (
-            "building",
-            "loading",
-            "encoding",
-            "generation",
-            "likelihood",
-            "training",
-            "publishing",
-            "fetching",
-        ):
+        modules = ("building", "loading", "encoding", "generation", "likelihood", "training", "publishing", "fetching")
+        for submodule in modules:
             if hasattr(module := import_module(f"{__name__}.{submodule}"), name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
