@@ -94,7 +94,9 @@ def model(path: Path, trainable: bool = False) -> Any:
     gguf = path.suffix == ".gguf"
     with _readable(path) as (folder, how):
         if (folder / "adapter_config.json").is_file():
-            raise ValueError("it is an adapter without its base model: merge the two first.")
+            raise ValueError(
+                "it holds an adapter: merge it into its base model, or delete adapter_config.json if that is done."
+            )
         config = AutoConfig.from_pretrained(folder, **how)
         named = config.architectures or []
         # A base, or a model that also reads images, has a causal one; a masked one would see what it must predict.
@@ -107,9 +109,9 @@ def model(path: Path, trainable: bool = False) -> Any:
         options = {"use_safetensors": not gguf, "output_loading_info": True, "ignore_mismatched_sizes": True} | how
         loaded, report = kind.from_pretrained(folder, **options, **({"dtype": torch.float32} if trainable else {}))
         for keys, fault in (("missing_keys", "are not"), ("mismatched_keys", "have another shape")):
-            if names := sorted(report[keys]):
+            if names := sorted(key if isinstance(key, str) else key[0] for key in report[keys]):
                 raise ValueError(f"{len(names)} of its weights, such as {names[0]}, {fault} in its files.")
-        if names := [name for name, weights in loaded.named_parameters() if not torch.isfinite(weights).all()]:
+        if names := [name for name, weights in loaded.named_parameters() if not torch.isfinite(weights.float()).all()]:
             raise ValueError(
                 f"{len(names)} of its weights, such as {names[0]}, hold values that are no finite numbers."
             )

@@ -25,7 +25,7 @@ def kind(path: Path) -> str:
 
 
 def content(path: Path) -> bytes:
-    """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive
+    """A file's bytes, decompressed; text is re-encoded as UTF-8 without a BOM. Raises ValueError for a damaged archive,
     for an LFS pointer and for text that is neither UTF-8 nor UTF-16.
     """
     data = path.read_bytes()
@@ -56,8 +56,8 @@ def read(path: Path, columns: Iterable[str] = ()) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
     as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`, or columns
     of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
-    object, under one of ROWS_UNDER or as its only list of objects. An object that has a text in one of `columns` is a row; one with a
-    list there, as long as every other value, holds columns.
+    object, under one of ROWS_UNDER or as its only list of objects. An object that has a text in one of `columns` is a row.
+    One with a list there, as long as every other value, holds columns.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """

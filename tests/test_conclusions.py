@@ -571,3 +571,24 @@ def test_an_option_is_the_same_in_latex_and_in_plain_characters(question, option
     row = question(("none", option, "all"))
     for text in (rf"It is so. \boxed{{{words}}}", f"It is so.\nThe answer is {words}."):
         assert read(row, text) == ("B" if is_same else "")
+
+
+@pytest.mark.parametrize(("words", "answer"), [("H⁺", "A"), ("H^-", "B"), ("H", "C"), ("H2O", "E"), ("H2 O", "D")])
+def test_signs_and_spaces_tell_options_apart_that_are_else_the_same(question, words, answer):
+    assert read(question(("H^+", "H^-", "H", "H2 O", "H2O")), f"It is so. The answer is {words}.") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "rationale"),
+    [
+        ("A because it conducts. The correct answer is B.", "B", "A because it conducts."),
+        ("A, since it conducts. Final answer: B", "B", "A, since it conducts."),
+        ("(A) because it conducts. So the answer is (A).", "A", "(A) because it conducts."),
+        ("B because it is cold.", "B", "it is cold."),
+        ("B car is faster than A car, so it arrives first.", "", None),
+        ("A since iron conducts, B because ice is cold.", "", None),
+    ],
+)
+def test_a_later_conclusion_goes_before_a_letter_at_the_beginning(question, text, answer, rationale):
+    completion = prompts.read_free(question(("iron", "ice", "rain", "mud")), text)
+    assert completion.answer == answer and rationale in (None, completion.rationale)

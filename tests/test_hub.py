@@ -171,7 +171,7 @@ UNREADABLE = {
     "deeper": (lambda folder: edited(folder, encoder_layers=3), r"\d+ of its weights, such as .*, are not in its files"),
     "wider": (lambda folder: edited(folder, d_model=64), r"\d+ of its weights, such as .*, have another shape in its files"),
     "not a number": (not_a_number, "1 of its weights, such as model.shared.weight, hold values that are no finite numbers"),
-    "an adapter beside its base": (with_adapter, "an adapter without its base model: merge the two first"),
+    "an adapter beside its base": (with_adapter, "it holds an adapter: merge it into its base model, or delete adapter_config.json"),
     "masked": (masked, "its config names BertForMaskedLM, which writes no text"),
     "a file of it": (lambda folder: edited(folder) / "model.safetensors", "it is a file, but not of GGUF: name its folder"),
 }  # fmt: skip

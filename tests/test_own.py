@@ -166,9 +166,19 @@ def test_open_answers_are_of_the_kind_that_they_look_like(tmp_path, right, kind)
     assert completion.answer == row["answer"] and tasks.kind_of(row["answer"]) == kind
 
 
-@pytest.mark.parametrize("end", ["", "\nThe answer is: 7"], ids=["GSM8K", "MetaMathQA"])
+@pytest.mark.parametrize("answer", ["#### Step 1\nWe add.\n#### Answer\n18", "We add.\n#### 18\n#### Check\nfine"])
+def test_a_heading_is_no_answer_of_a_worked_solution(tmp_path, answer):
+    with refused(TaskError, "its answer '.*' is no word, number, or yes or no"):
+        load(write(tmp_path / "a.jsonl", right=lambda row: answer), options="")
+
+
+@pytest.mark.parametrize("end", ["", "\nThe answer is: {}"], ids=["GSM8K", "MetaMathQA"])
 def test_of_a_worked_solution_the_open_answer_is_what_follows_the_last_mark(tmp_path, end):
-    right = {"right": lambda row: f"It is <<2*9=18>>18 or so.\n#### 1,{row['options'][0]:0>3}{end}"}
+    def worked(row):
+        answer = f"1,{row['options'][0]:0>3}"
+        return f"It is <<2*9=18>>18 or so.\n#### {answer}{end.format(answer)}"
+
+    right = {"right": worked}
     questions = load(write(tmp_path / "a.jsonl", **right), options="")
     assert next(row["answer"] for row in questions if row["id"] == "q9") == "1,018"
 
@@ -687,6 +697,14 @@ def test_of_several_files_the_one_that_is_called_like_the_split_is_read(tmp_path
         load(folder)
 
 
+@pytest.mark.parametrize(
+    "parts", [("train", "train-2"), ("train-00000-of-00002-6f8c7e", "train-00001-of-00002-0c3d9a11ee")]
+)
+def test_numbered_parts_of_a_split_are_all_read(tmp_path, parts):
+    """The hub once named parts with a hash behind their number."""
+    assert len(load(folder_of(tmp_path, *(f"{part}.jsonl" for part in parts), "test.jsonl"))) == 30
+
+
 def test_a_part_of_a_split_that_is_not_there_is_missed(tmp_path):
     folder = folder_of(tmp_path, *(f"data/train-0000{part}-of-00003.jsonl" for part in range(3)), "data/test.jsonl")
     assert len(load(folder)) == 30
@@ -708,7 +726,9 @@ def test_the_split_that_a_folder_lacks_is_named(tmp_path):
 def test_a_column_that_is_not_there_is_told_with_what_it_may_mean(tmp_path):
     folder = folder_of(tmp_path, "train.jsonl", "test.jsonl")
     write(folder / "test.jsonl", [{"n": row["n"], "asked": row["asked"], "options": row["options"]} for row in ROWS])
-    with refused(TaskError, r"test.jsonl, row 1: no column 'right'.*; if they are not published, leave it out"):
+    with refused(
+        TaskError, r"test.jsonl, row 1: no column 'right'.*; if those of a split are not published, leave its file out"
+    ):
         load(folder)
     (tmp_path / "a.csv").write_text("Which flies?,a raft,a robin,B\n" * 3, encoding="utf-8")
     with refused(

@@ -587,6 +587,23 @@ def test_waiting_inputs_take_the_places_of_ended_texts_and_no_text_changes(monke
     assert (together < len(steps) - together) == (kind not in WINDOWED)  # a cache of a window takes in no other text
 
 
+def test_texts_that_join_others_need_no_more_positions_than_alone(monkeypatch):
+    """Its positions are as many as the longest input and its text need; columns that nobody uses are dropped."""
+    monkeypatch.setattr(generation, "SEGMENT", 4)
+    monkeypatch.setitem(OF_KIND, "gpt_neo", OF_KIND["gpt_neo"] | {"max_position_embeddings": 40})
+    run = decoder_of("gpt_neo")
+    for weights in run.model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.5)
+    nouns = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
+    inputs = [" ".join([noun, *nouns, *nouns[:number], noun]) for number, noun in enumerate(nouns)]
+    limits = {"max_new_tokens": 40 - max(len(ids) for ids in encoding.to_generate(run, inputs))}
+    whole = [students.generate(run, [text], batch_size=1, **limits)[0].text for text in inputs]
+    for stop in sorted({*" ".join(whole).split()})[:8]:
+        alone = [students.generate(run, [text], batch_size=1, stop=stop, **limits)[0] for text in inputs]
+        assert students.generate(run, inputs, batch_size=3, stop=stop, **limits) == alone
+
+
 def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, decoder):
     """So that the test above can fail: Fine-tune-CoT's released code generates without a mask."""
     masked = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
@@ -982,7 +999,7 @@ def test_a_folder_that_lacks_weights_or_tokens_is_no_student(tmp_path):
             students.load(str(folder))
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
-    with pytest.raises(students.StudentError, match="an adapter without its base model"):
+    with pytest.raises(students.StudentError, match="it holds an adapter: merge it into its base model"):
         students.load(str(adapter))
     run.model.save_pretrained(whole, max_shard_size="100KB")
     assert len(list(whole.glob("model-*.safetensors"))) > 1 and same(weights(students.load(str(whole))), weights(run))

@@ -180,7 +180,7 @@ NUMBERED = re.compile(r"\(?(\d{1,2})[.:)] +(?=[^\W\d])")  # an option's number b
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
 
 
-SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
+SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+[⁺⁻]?|[⁺⁻]")
 MATH = {  # LaTeX → plain characters
     r"\\(?:text|math)\w* ?\{([^{}]*)\}": r"\1", r"[−–](?=\d)": "-",
     r"\\[dt]?frac ?\{([^{}]*)\}\{([^{}]*)\}?": r"\1/\2", r"\\sqrt": "√", r"\^?\{?\\circ\}?": "°",
@@ -200,6 +200,8 @@ def _conclude_option(question: Row, words: str) -> Reading:
     number = NUMBERED.match(words)
     after_number = {LETTERS[int(number[1]) - 1 : int(number[1])]: words[number.end() :]} if number else {}
     matches = [mark for mark, text in texts.items() if _same(text, words) or _same(text, after_number.get(mark, words))]
+    exact = [mark for mark in matches if texts[mark].strip().casefold() == words.strip().rstrip(".").casefold()]
+    matches = exact or matches
     if len(matches) == 1 and (matches[0] == words.strip(" .").upper() or words.strip(" .()[]").upper() not in texts):
         return labels[matches[0]], "the option's words"
     first = LETTER_FIRST.fullmatch(words)

@@ -34,7 +34,7 @@ NAMED_ANSWER = r"\b(?:(?:the|my|our|final|correct|best|right|most|likely) ){1,4}
 IS = r"[ \t]*(?:\b(?:is|must be|should be|would be)\b[ \t]*:?|:|=)"
 START = r"(?:^|(?<=[.!?:] )|(?<=[.!?]  ))[ \t]*"  # start of a sentence
 BRACED = r"(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*"  # what stands in braces, with two more pairs inside
-REASONS = "weil|da|denn|parce que|puisque|car|porque|perché|poiché"  # because, in other languages
+REASONS = "weil|parce que|puisque|porque|perché|poiché"  # because, in other languages
 CHINESE_LEAD = r"(?:(?:因此|所以|综上(?:所述)?|故)[,:]? ?)"
 CHINESE_WRONG = r"(?<!错误)(?<!错误的)(?<!不正确)(?<!不正确的)"  # before `answer`
 CHINESE_NOUNS = r"(?![择项题手民举拔修用])"  # not an option, a multiple-choice question, a player, an election, …
@@ -62,7 +62,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "tag",
-            r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*(?P<answer>(?:(?!\[/?(?P=tag)\])[^<\n])*?)\s*[<\[]/(?P=tag)[>\]]",
+            r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*+(?P<answer>(?:(?:(?!\[/?(?P=tag)\])[^<\s])++(?:[^\S\n]++(?![<\[]/))?)*+)\s*+[<\[]/(?P=tag)[>\]]",
             "<answer>B</answer>",
             "models trained by rewards",
         ),
@@ -113,7 +113,8 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ),
         _rule(
             "letter first",
-            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b)|,? (?:because|since)\b[^\n]*))",
+            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b|,? (?:car|da|denn)\b(?! (?:is|was|has|had|and|or|can|will|would|goes|moves|travels|drives)\b))|,? (?:because|since)\b"
+            rf"(?![^\n]*(?-i:\b{letters}[)\]]?,?) (?:because|since)\b)[^\n]*))",
             "B, weil es brennt.",
             "chat models that give the answer first",
         ),
@@ -285,6 +286,10 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
     positions.append(len(text))  # of the end of `bare`
     pairs = ((rule, match) for rule in _rules(last_letter) for match in rule.pattern.finditer(bare))
     matches = [(rule, match) for rule, match in pairs if not _is_hypothetical(bare, match)]
+    starts = [match.start() for rule, match in matches if rule.name != "letter first"]
+    matches = [
+        pair for pair in matches if pair[0].name != "letter first" or pair[1].end() <= min(starts, default=len(bare))
+    ]
     if not matches:
         return None
     rule, match = _choose(bare, matches)

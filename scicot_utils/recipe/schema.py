@@ -65,7 +65,7 @@ class Teacher(Section):
             "id|question|text|rationale|answer|finish", r"[^\s,=]+( [^\s,=]+)*"
         ),
     )
-    # openai: as the server calls it; local: hub name or folder; recorded: one of several in an export
+    # openai: as the server calls it; local: hub name, folder or GGUF file; recorded: one of several in an export
     teacher_model: str = ""
     # openai: where the server is; a password or a key has no place in it
     teacher_base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://[^\s@?#]+$")

@@ -55,9 +55,16 @@ def empty_cache(student: Student) -> Any:
     return cache if student.decoder_only else EncoderDecoderCache(cache, DynamicCache(config=config))
 
 
+def keep_last(cache: Any, width: int) -> None:
+    """Drop all but the last `width` columns."""
+    for layer in cache.layers:
+        layer.keys, layer.values = (part[:, :, part.shape[-2] - width :] for part in (layer.keys, layer.values))
+        layer.buffers = None
+
+
 def add_rows(cache: Any, added: Any, width: int) -> None:
-    """Put the rows of a second cache behind those of the first. The last `width` columns of each are kept, or padded on
-    the left with zeros, which a mask must hide.
+    """Put the rows of a second cache behind those of the first. Both are padded to `width` columns with zeros on the
+    left, which a mask must hide.
     """
     for layer, other in zip(cache.layers, added.layers, strict=True):
         layer.keys, layer.values = (

@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
-from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, prefill_shared
+from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, keep_last, prefill_shared
 from scicot_utils.students.encoding import Encoded, batch, by_length, check_positions, to_generate
 from scicot_utils.students.loading import Student
 
@@ -128,19 +128,22 @@ class _Batch:
         self.states = None if self.states is None else self.states[kept]
         if self.cache is not None:
             self.cache.batch_select_indices(kept)
+        unused = int(self.mask.any(0).int().argmax()) if rows and self.can_grow else 0  # columns of padding alone
+        if unused:
+            self.ids, self.mask = self.ids[:, unused:], self.mask[:, unused:]
+            keep_last(self.cache, self.ids.shape[1] - 1)  # the last token is not read yet
 
     def join(self, added: _Batch) -> None:
-        """Take in the texts of another batch. Columns that are padding in every row are dropped."""
+        """Take in the texts of another batch, with padding on the left of the shorter ones."""
         if not added:
             return
-        used = self.mask.shape[1] - int(self.mask.any(0).int().argmax())
-        width = max(used, added.mask.shape[1])
+        width = max(self.mask.shape[1], added.mask.shape[1])
         self.ids, self.mask = (
             torch.cat([torch.nn.functional.pad(part, (width - part.shape[1], 0), value=value) for part in parts])
             for parts, value in (((self.ids, added.ids), self.pad_id), ((self.mask, added.mask), 0))
         )
         self.indices, self.counts = self.indices + added.indices, self.counts + added.counts
-        add_rows(self.cache, added.cache, width - 1)  # the last token is not read yet
+        add_rows(self.cache, added.cache, width - 1)
 
 
 def _eos_ids(student: Student) -> set[int]:

@@ -153,7 +153,7 @@ def _files(name: str, own: Own) -> list[tuple[Path, str]]:
 def split_files(name: str, folder: Path, suffixes: Sequence[str] = rows.SUFFIXES) -> dict[str, list[Path]]:
     """Split → its files in a folder: those named after it, there or in `data/`, or all in a folder named after it; {} if
     there are none. Several are parts of one, told apart by numbers (`train-00000-of-00002`). If one is called like the
-    split alone (`train`), others (`train_socratic`) are none of its files. Raises TaskError for any other,
+    split alone (`train`, `train-2`), others (`train_socratic`) are none of its files. Raises TaskError for any other,
     and for a missing part.
     """
     for pattern, place in (("*", _stem), ("data/*", _stem), ("*/*", lambda file: file.parent.name)):
@@ -165,10 +165,10 @@ def split_files(name: str, folder: Path, suffixes: Sequence[str] = rows.SUFFIXES
         by_split = {split: [file for file in files if _split_in(place(file)) == split] for split in SPLITS}
         by_split = {split: several for split, several in by_split.items() if several}
         for split, several in by_split.items():
-            alone = [file for file in several if SPLIT_NAMES[split].fullmatch(place(file))]
+            alone = [file for file in several if SPLIT_NAMES[split].fullmatch(re.sub(r"[-_.]?\d+$", "", place(file)))]
             by_split[split] = several = alone or several
-            parts = {re.sub(r"\d+", "", place(file)) for file in several}
-            all_parts = re.search(r"-of-(\d+)$", place(several[0]))
+            names = [re.sub(r"(-of-\d+)-[0-9a-f]+$", r"\1", place(file)) for file in several]  # the hub added a hash
+            all_parts, parts = re.search(r"-of-(\d+)$", names[0]), {re.sub(r"[-_.]?\d+", "", name) for name in names}
             is_whole = not all_parts or len(several) == int(all_parts[1])
             if len(parts) > 1 or len({_stem(file) for file in several}) < len(several) or not is_whole:
                 raise TaskError(
@@ -209,7 +209,7 @@ def _check_columns(source: str, own: Own, row: Any, is_table: bool) -> None:
             columns = f"{columns[:300]} …" if len(columns) > 300 else columns
             hint = "; its first line must name the columns, with commas or tabs between" if is_table else ""
             if column == own.answer:
-                hint = "; if its answers are in another file, join the two; if they are not published, leave it out"
+                hint = "; if its answers are in another file, join the two; if those of a split are not published, leave its file out"
             raise TaskError(
                 f"{source}: no column '{column}', found {columns}; name it in the recipe under own{hint}"
             ) from None
@@ -357,9 +357,9 @@ def _without_arrays(text: str) -> str:
 
 
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
-    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …`, or if it has
-    no letters as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may precede them. Raises RowFault if it lists none,
-    or one kind of letters stands among those of another.
+    """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …` or,
+    without letters, as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may
+    precede them. Raises RowFault if it lists none, or one kind of letters stands among those of another.
     """
     for pattern, labels in ((LETTERED, LABELS), (NUMBERED, string.digits[1:])):
         of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
@@ -537,8 +537,9 @@ def _final(answer: str) -> str:
     that says it once more, as in MetaMathQA; any other answer as it is.
     """
     *before, last = ANSWER_MARK.split(answer)
-    final = last.partition("}")[0].strip().partition("\n")[0].strip()
-    return final if before and "{" not in last and last.count("}") < 2 else answer
+    final, _, repetition = last.partition("}")[0].strip().partition("\n")
+    is_final = before and "{" not in last and last.count("}") < 2 and (not repetition or final.strip() in repetition)
+    return final.strip() if is_final else answer
 
 
 def _assign_splits(own: Own, questions: Sequence[tuple[str, Row]]) -> dict[str, list[Row]]:
