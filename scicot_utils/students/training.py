@@ -334,11 +334,16 @@ def _check_cut(cut: Cut, count: int, max_input_tokens: int, max_target_tokens: i
         )
 
 
+def has_bf16() -> bool:
+    """Whether this processor has bf16 instructions; others emulate them."""
+    return any(found for name, found in torch.cpu.get_capabilities().items() if "bf16" in name)
+
+
 def _in_bf16(precision: str) -> bool:
     """Whether to multiply in bf16. Raises StudentError if this processor could only emulate it."""
     if torch.cuda.is_available():
         return precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
-    if precision == "bf16" and not any(found for name, found in torch.cpu.get_capabilities().items() if "bf16" in name):
+    if precision == "bf16" and not has_bf16():
         raise StudentError(
             "precision: found bf16, but this processor has no bf16 instructions (AVX-512 BF16, AMX) and would take over "
             "ten times as long as with fp32; allowed here: auto, fp32"

@@ -356,27 +356,30 @@ def _without_arrays(text: str) -> str:
     return re.sub(arrays, r"\1", "\0".join(words), flags=re.DOTALL).replace("\0", " ")
 
 
+def _lists(text: str, pattern: re.Pattern[str], labels: str, alone: bool) -> list[list[re.Match[str]]]:
+    """The lists of options in a text: for each, the marks of `labels` from the first on, in one style."""
+    of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
+    for mark in pattern.finditer(text):
+        marks = of_style.setdefault((mark[1], mark[3]), [])
+        follows = marks and marks[-1].end() == mark.start()
+        is_initial = follows and ord(mark[2].upper()) != ord(marks[-1][2].upper()) + 1  # A. I. Newton
+        marks += [] if is_initial else [mark]
+    lists = []
+    for marks in of_style.values():
+        marks = marks[max((i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]), default=0) :]
+        letters = "".join(mark[2] for mark in marks).upper()
+        if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == labels[: len(marks)]:
+            lists.append(marks)
+    return lists
+
+
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
     """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …` or,
     without letters, as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may
     precede them. Raises RowFault if it lists none, or one kind of letters stands among those of another.
     """
-    for pattern, labels in ((LETTERED, LABELS), (NUMBERED, string.digits[1:])):
-        of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
-        for mark in pattern.finditer(text):
-            marks = of_style.setdefault((mark[1], mark[3]), [])
-            follows = marks and marks[-1].end() == mark.start()
-            is_initial = follows and ord(mark[2].upper()) != ord(marks[-1][2].upper()) + 1  # A. I. Newton
-            marks += [] if is_initial else [mark]
-        lists = []
-        for marks in of_style.values():
-            marks = marks[max((i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]), default=0) :]
-            letters = "".join(mark[2] for mark in marks).upper()
-            if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == labels[: len(marks)]:
-                lists.append(marks)
-        last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
-        if last:
-            break
+    lists = _lists(text, LETTERED, LABELS, alone) or _lists(text, NUMBERED, string.digits[1:], alone)
+    last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
     if not last or any(marks[-1].start() > last[0].start() for marks in lists if marks is not last):
         raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
     ends = [mark.start() for mark in last[1:]]

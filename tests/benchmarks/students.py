@@ -31,7 +31,7 @@ from transformers import DataCollatorForSeq2Seq, GenerationConfig, Trainer, Trai
 
 from scicot_utils import arms, paths, prompts, students, tasks
 from scicot_utils.recipe import Settings
-from scicot_utils.students import Student, encoding
+from scicot_utils.students import Student, encoding, training
 from scicot_utils.teachers import forms
 
 FIXED = 512  # tokens of every padded input and target
@@ -225,7 +225,7 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         timed("padded to 512", plain_loop, fresh(), pairs, steps, batch_size)
         timed("plain Trainer", plain_trainer, fresh(), pairs, steps, batch_size)
         timed("fine_tune", fine_tune, fresh(), pairs, steps, batch_size)
-        if any(found for capability, found in torch.cpu.get_capabilities().items() if "bf16" in capability):
+        if training.has_bf16():
             timed("fine_tune, bf16", fine_tune, fresh(), pairs, steps, batch_size, "token", "bf16")
         timed("two passes", step_by_step, fresh(), two_maps, steps, batch_size)
         timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, batch_size, "pair")
