@@ -235,7 +235,7 @@ class Fake:
     def __init__(self, monkeypatch, says, likes):
         self.inputs, self.scored = [], []
 
-        def generate(student, inputs, *, max_new_tokens, batch_size, stop):
+        def generate(student, inputs, *, max_new_tokens, batch_size, stop, precision):
             self.inputs += inputs
             return [Generated(says(text).partition(stop)[0] + stop if stop else says(text), False) for text in inputs]
 

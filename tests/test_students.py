@@ -764,11 +764,26 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, monkeypatch
         assert [logs[precision].precision for precision in logs] == ["fp32", "bf16", "fp32"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_writes_with_a_copy_in_bf16_and_leaves_the_student_in_fp32(monkeypatch, kind):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    run, limits = students.load(kind), {"max_new_tokens": 6, "batch_size": 4}
+    before, dtypes = weights(run), []
+    run.model.register_forward_hook(lambda module, *_: dtypes.append(module.dtype))
+    in_bf16 = students.generate(run, MIXED, precision="bf16", **limits)
+    assert {*dtypes} == {torch.bfloat16} and same(weights(run), before)
+    run.model.to(torch.bfloat16)
+    assert in_bf16 == students.generate(run, MIXED, **limits)
+
+
 def test_bf16_is_refused_where_a_processor_could_only_emulate_it(student, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_bf16": False})
-    with refused(students.StudentError, "precision: found bf16, but this processor has no bf16 instructions"):
+    message = "precision: found bf16, but this processor has no bf16 instructions"
+    with refused(students.StudentError, message):
         train(student, tmp_path, precision="bf16")
+    with refused(students.StudentError, message):
+        students.generate(student, ["a"], max_new_tokens=1, batch_size=1, precision="bf16")
 
 
 def test_parts_of_a_batch_that_cannot_be_shared_out_evenly_are_refused(student, tmp_path, monkeypatch):

@@ -244,9 +244,11 @@ def prediction(
 
 
 def write_texts(student: Student, inputs: Sequence[str], settings: Settings, stop: str = "") -> list[Generated]:
-    """What a student writes after `inputs`, within the recipe's limits."""
-    limits = {"max_new_tokens": settings.max_target_tokens, "batch_size": settings.evaluation_batch_size}
-    return students.generate(student, inputs, stop=stop, **limits)
+    """What a student writes after `inputs`, within the recipe's limits and in its precision."""
+    return students.generate(
+        student, inputs, stop=stop, max_new_tokens=settings.max_target_tokens,
+        batch_size=settings.evaluation_batch_size, precision=settings.precision,
+    )  # fmt: skip
 
 
 def score_options(

@@ -194,7 +194,7 @@ class Training(Section):
     max_target_tokens: int = Field(96, ge=2)  # longer targets are cut, and counted
     max_cut_share: Share = 0.0  # share of the training pairs that may be cut; more ends the training before it begins
     evaluation_batch_size: int = Field(128, ge=1)  # sequences per forward pass
-    # of multiplications in training; auto: bf16 if a GPU has it, else fp32; weights are fp32
+    # of training (weights stay fp32) and of writing; auto: bf16 if a GPU has it, else fp32. Options are scored in fp32
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     # optimiser steps between checkpoints, from which a killed training goes on; 0: none
     checkpoint_steps: int = Field(0, ge=0)

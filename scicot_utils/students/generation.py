@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, keep_last, prefill_shared
 from scicot_utils.students.encoding import Encoded, batch, by_length, check_positions, to_generate
 from scicot_utils.students.loading import Student
+from scicot_utils.students.precision import for_writing
 
 SEGMENT = 16  # number of generated tokens after which ended texts leave their batch
 MIN_ROOM = 0.25  # share of a batch that must be free before waiting texts join: joining copies the cache
@@ -28,15 +29,23 @@ class Generated:
 
 @torch.inference_mode()
 def generate(
-    student: Student, inputs: Sequence[str], *, max_new_tokens: int, batch_size: int, stop: str = ""
+    student: Student,
+    inputs: Sequence[str],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    stop: str = "",
+    precision: str = "fp32",
 ) -> list[Generated]:
     """Greedy continuations, in the order of `inputs`, up to their end or to `stop`, which is part of them.
 
     Texts that have ended leave their batch. Waiting inputs take their places where the student's cache allows it
     (continuous batching: Yu et al. 2022, Orca, section 3.2). The other texts in a batch do not change a text:
-    decoder-only inputs are padded on the left, and padding is masked. Raises StudentError if an input and
-    `max_new_tokens` exceed the student's positions.
+    decoder-only inputs are padded on the left, and padding is masked. In bf16, rounding may differ with the batch.
+    `precision`: as in `precision.uses_bf16`. Raises StudentError if an input and `max_new_tokens` exceed the student's
+    positions, and for bf16 on a processor without it.
     """
+    student = for_writing(student, precision)
     rows, new = to_generate(student, inputs), [0] * max_new_tokens
     whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
     check_positions(student, whole)

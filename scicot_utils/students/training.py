@@ -25,6 +25,7 @@ from scicot_utils.students import checkpoints
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
 from scicot_utils.students.likelihood import score
 from scicot_utils.students.loading import Student, StudentError, has_large_head, no_progress_bars, parameters
+from scicot_utils.students.precision import uses_bf16
 
 GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
 DROPOUTS = (  # names of dropout rates in configs, set together; the first group that a config has is used
@@ -158,8 +159,8 @@ def fine_tune(
     need less padding; the gradient is their mean. `weigh`: what has equal weight in the loss: each target "token" of a
     part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a beginning of the target,
     which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
-    `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: "fp32", "bf16" (fp32
-    weights, multiplied in bf16), or "auto", which is bf16 if a GPU supports it and fp32 on a CPU.
+    `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: of the
+    multiplications, as in `precision.uses_bf16`; weights are fp32.
 
     Every `checkpoint_steps` steps (0: never), all that the training needs to resume is saved under `output_dir`. After
     a kill, the same call resumes there and reaches the same weights, bit for bit. The end of the training deletes the
@@ -172,7 +173,7 @@ def fine_tune(
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     _check(pairs, steps, batch_size, micro_batches, processes, choose_by, checkpoint_steps, validation_pairs)
-    in_bf16 = _in_bf16(precision)
+    in_bf16 = uses_bf16(precision)
     rows, cut = encode(
         student,
         [source for source, _ in pairs],
@@ -332,23 +333,6 @@ def _check_cut(cut: Cut, count: int, max_input_tokens: int, max_target_tokens: i
             f"(max_input_tokens {max_input_tokens}), the longest target {cut.longest_target} (max_target_tokens "
             f"{max_target_tokens}); raise the limit, or allow it with max_cut_share {share:g} (now {max_cut_share:g})"
         )
-
-
-def has_bf16() -> bool:
-    """Whether this processor has bf16 instructions; others emulate them."""
-    return any(found for name, found in torch.cpu.get_capabilities().items() if "bf16" in name)
-
-
-def _in_bf16(precision: str) -> bool:
-    """Whether to multiply in bf16. Raises StudentError if this processor could only emulate it."""
-    if torch.cuda.is_available():
-        return precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
-    if precision == "bf16" and not has_bf16():
-        raise StudentError(
-            "precision: found bf16, but this processor has no bf16 instructions (AVX-512 BF16, AMX) and would take over "
-            "ten times as long as with fp32; allowed here: auto, fp32"
-        )
-    return precision == "bf16"
 
 
 def _collate(student: Student, weigh: str, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

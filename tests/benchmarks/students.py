@@ -2,12 +2,15 @@
 
 On one core, with untrained students and, where SmolLM2 was fetched, that one. Questions are ARC-Challenge's of
 `SCICOT_DATA` with an LLM's rationales, else the embedded benchmark's, whose proofs stand for rationales. Printed are
-ratios of two ways that are measured in turn in one run, on the same pairs, model, batch size, steps and precision:
+ratios of two ways that are measured in turn in one run, on the same pairs, model, batch size, steps and precision. Seconds
+are those of the core, so that other work on the machine does not count:
 
 - fine-tuning against three loops of others, rebuilt from their descriptions: every input and target padded to 512 tokens
   (Fine-tune-CoT's released code), the Trainer of transformers with its collator for sequence pairs, and two forward
   passes a batch, one for answers and one for rationales (Distilling step-by-step's released code);
-- fine-tuning in fp32 against bf16, on a processor with bf16 instructions;
+- three epochs with generation for the test questions after each, in the first of these loops as Fine-tune-CoT's released
+  code does, against `fine_tune` and one generation at the end, at its split of 70% and 30%;
+- fine-tuning and generation in fp32 against bf16, on a processor with bf16 instructions;
 - generation in batches of a quarter of the questions, where waiting questions take the places of ended texts, against
   one batch after the other (decoder-only students);
 - generation against the library's `generate` on the same batches, also after four exemplars that all prompts share, and
@@ -31,13 +34,14 @@ from transformers import DataCollatorForSeq2Seq, GenerationConfig, Trainer, Trai
 
 from scicot_utils import arms, paths, prompts, students, tasks
 from scicot_utils.recipe import Settings
-from scicot_utils.students import Student, encoding, training
+from scicot_utils.students import Student, encoding
+from scicot_utils.students.precision import has_bf16
 from scicot_utils.teachers import forms
 
 FIXED = 512  # tokens of every padded input and target
 BATCH, LARGE_BATCH, PART = 16, 8, 4  # pairs in a step, also of a large student, and in a part of ours
 QUESTIONS, NEW_TOKENS = 64, 32
-ROUNDS = 3
+ROUNDS, EPOCHS = 3, 3
 WORDS = str(paths.MICRO_STUDENT)  # a tokenizer of whole words: others spell what they do not know, in too many letters
 STUDENTS = {"random/t5-tiny": WORDS, "random/gpt2-tiny": WORDS, "smollm2-135m": ""}  # with the tokenizer of each
 LARGE = 10_000_000  # parameters from which one round, half a batch and a quarter of the questions must do
@@ -60,7 +64,9 @@ def examples() -> list[tuple[dict, str]]:
     return [(row, prompts.read_completion(recorded, row, text).rationale) for row, text in completions][:256]
 
 
-def plain_loop(student: Student, pairs: Pairs, steps: int, batch_size: int) -> None:
+def plain_loop(
+    student: Student, pairs: Pairs, steps: int, batch_size: int, after_epoch: Callable[[], object] = lambda: None
+) -> None:
     """Every input and target padded to FIXED tokens; a decoder-only student has both in one sequence of that length."""
     model, tokenizer = student.model.train(), student.tokenizer
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
@@ -86,6 +92,7 @@ def plain_loop(student: Student, pairs: Pairs, steps: int, batch_size: int) -> N
             done += 1
             if done == steps:
                 break
+        after_epoch()
 
 
 def tokenised(student: Student, pairs: Pairs) -> list[dict[str, list[int]]]:
@@ -134,23 +141,37 @@ def fine_tune(
         students.fine_tune(student, pairs, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **keys)
 
 
+def as_released(student: Student, pairs: Pairs, questions: list[str], steps: int, batch_size: int, tokens: int) -> None:
+    """`plain_loop`, which writes for all test questions after each epoch, in batches of the training's size."""
+
+    def write() -> None:
+        for start in range(0, len(questions), batch_size):
+            by_the_library(student, questions[start : start + batch_size], tokens)
+        student.model.train()
+
+    plain_loop(student, pairs, steps, batch_size, write)
+
+
+def whole_study(student: Student, pairs: Pairs, questions: list[str], steps: int, batch_size: int, tokens: int) -> None:
+    fine_tune(student, pairs, steps, batch_size)
+    in_batches(student, questions, tokens)
+
+
 def one_at_a_time(student: Student, inputs: list[str]) -> list[students.Generated]:
     return [students.generate(student, [text], max_new_tokens=NEW_TOKENS, batch_size=1)[0] for text in inputs]
 
 
-def in_batches(student: Student, inputs: list[str], tokens: int = NEW_TOKENS) -> list[students.Generated]:
-    return students.generate(student, inputs, max_new_tokens=tokens, batch_size=QUESTIONS)
-
-
-def joining(student: Student, inputs: list[str], tokens: int, size: int) -> list[students.Generated]:
-    return students.generate(student, inputs, max_new_tokens=tokens, batch_size=size)
+def in_batches(
+    student: Student, inputs: list[str], tokens: int = NEW_TOKENS, size: int = QUESTIONS, precision: str = "fp32"
+) -> list[students.Generated]:
+    return students.generate(student, inputs, max_new_tokens=tokens, batch_size=size, precision=precision)
 
 
 def one_after_the_other(student: Student, inputs: list[str], tokens: int, size: int) -> list[students.Generated]:
     """In the same small batches, each of which is ended before the next begins."""
     outputs = {}
     for batch in encoding.by_length([len(ids) for ids in encoding.to_generate(student, inputs)], size):
-        outputs |= zip(batch, joining(student, [inputs[index] for index in batch], tokens, size), strict=True)
+        outputs |= zip(batch, in_batches(student, [inputs[index] for index in batch], tokens, size), strict=True)
     return [outputs[index] for index in range(len(inputs))]
 
 
@@ -212,12 +233,15 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     few_shot = [f"{exemplars}{text}" for text in inputs]
     scored = [(source, f"option {number}", f"{target} =>") for source, target in pairs[:count] for number in range(4)]
     options = [list(texts) for texts in zip(*scored, strict=True)]
+    study_pairs = pairs[: 2 * batch_size]  # two steps an epoch
+    held_out = [source for source, _ in pairs[-round(len(study_pairs) * 3 / 7) :]]
+    study = (study_pairs, held_out, 2 * EPOCHS, batch_size, long)
     seconds: dict[str, list[float]] = {}
 
     def timed(method: str, function: Callable[..., object], *args: object) -> object:
-        start = time.perf_counter()
+        start = time.process_time()
         result = function(*args)
-        seconds.setdefault(method, []).append(time.perf_counter() - start)
+        seconds.setdefault(method, []).append(time.process_time() - start)
         print(f"  {name}, {method}: {seconds[method][-1]:.2f} s", file=sys.stderr, flush=True)
         return result
 
@@ -225,8 +249,10 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         timed("padded to 512", plain_loop, fresh(), pairs, steps, batch_size)
         timed("plain Trainer", plain_trainer, fresh(), pairs, steps, batch_size)
         timed("fine_tune", fine_tune, fresh(), pairs, steps, batch_size)
-        if training.has_bf16():
+        if has_bf16():
             timed("fine_tune, bf16", fine_tune, fresh(), pairs, steps, batch_size, "token", "bf16")
+        for method, function in (("as released", as_released), ("fine_tune, then generate", whole_study)):
+            timed(method, function, fresh(), *study)
         timed("two passes", step_by_step, fresh(), two_maps, steps, batch_size)
         timed("fine_tune, two maps", fine_tune, fresh(), two_maps, steps, batch_size, "pair")
         alone, together = timed("one", one_at_a_time, student, inputs), timed("batches", in_batches, student, inputs)
@@ -234,10 +260,12 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         library = timed("generate", by_the_library, student, inputs, long)
         ours = timed("ours", in_batches, student, inputs, long)
         assert library == [output.text for output in ours], "leaving the batch changes what is written"
+        if has_bf16():
+            timed("ours, bf16", in_batches, student, inputs, long, QUESTIONS, "bf16")
         if student.decoder_only:
             separate, joined = (
                 timed(method, function, student, inputs, long, max(4, count // 4))
-                for method, function in (("small batches", one_after_the_other), ("joining", joining))
+                for method, function in (("small batches", one_after_the_other), ("joining", in_batches))
             )
             assert separate == joined, "joining a batch changes what is written"
             library = timed("generate, few-shot", by_the_library, student, few_shot, NEW_TOKENS)
@@ -253,9 +281,10 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     def ratio(other: str, own: str) -> str:
         return f"{other} {best[other]:.2f} s, {own} {best[own]:.2f} s, ratio {best[other] / best[own]:.2f}"
 
-    few = bf16 = ""
-    if "fine_tune, bf16" in best:
-        bf16 = f"    {ratio('fine_tune', 'fine_tune, bf16')}\n"
+    few = trained_bf16 = written_bf16 = ""
+    if has_bf16():
+        trained_bf16 = f"    {ratio('fine_tune', 'fine_tune, bf16')}\n"
+        written_bf16 = f"    {ratio('ours', 'ours, bf16')}\n"
     if student.decoder_only:
         few = f"    the same in quarters: {ratio('small batches', 'joining')}\n"
         few += (
@@ -268,8 +297,11 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         f"  {steps} steps of {batch_size}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
         f"    {ratio('plain Trainer', 'fine_tune')}\n"
         f"    {ratio('two passes', 'fine_tune, two maps')}\n"
-        f"{bf16}"
+        f"{trained_bf16}"
+        f"  {EPOCHS} epochs of {len(study_pairs)} pairs, {len(held_out)} test questions: "
+        f"{ratio('as released', 'fine_tune, then generate')}\n"
         f"  {count} questions, {long} tokens at most: {ratio('generate', 'ours')}\n"
+        f"{written_bf16}"
         f"    {NEW_TOKENS} tokens at most: {ratio('one', 'batches')}\n"
         f"{few}"
         f"  four options each after a rationale: {ratio('whole', 'shared')}",
