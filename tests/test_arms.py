@@ -1,6 +1,6 @@
 """Arms: what each is trained on, how each answers, and that the way to a score is fair. Students are mostly fakes."""
 
-import inspect
+import dataclasses
 import random
 import re
 from collections import Counter
@@ -158,7 +158,7 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
     """Every student plants the markers of all questions that it was trained on into whatever it writes."""
     marked = [(row | {"question": f"What is marked <{row['id']}>?"}, rationale) for row, rationale in doubled]
 
-    def fine_tune(student, taught, **_):
+    def fine_tune(student, taught, options, **_):
         student.model = " ".join(re.search("<.*?>", text)[0] for text, _ in taught)
         return SimpleNamespace(seconds=1.0)
 
@@ -595,24 +595,26 @@ def test_a_checkpoint_is_chosen_on_the_kept_rationales_of_validation_questions(q
 @pytest.fixture
 def passed(monkeypatch):
     """What a training is called with."""
-    settings_passed = {}
-    monkeypatch.setattr(students, "fine_tune", lambda student, pairs, **kwargs: settings_passed.update(kwargs))
-    return settings_passed
+    arguments = {}
+    monkeypatch.setattr(
+        students, "fine_tune", lambda student, pairs, options, **others: arguments.update(vars(options) | others)
+    )
+    return arguments
 
 
 def test_every_key_of_training_reaches_the_training_or_the_arm():
-    taken = inspect.signature(students.fine_tune).parameters.keys()
-    assert set(arms.FINE_TUNE_KEYS) <= taken
     own = {"student", "tokenizer", "template", "answer_format", "stage2_order", "stage2_source", "crossfit_folds"}
-    own |= {"train_pool", "train_size", "evaluation_batch_size", "steps", "epochs"}
-    assert set(arms.FINE_TUNE_KEYS) | own == Training.model_fields.keys()
+    own |= {"train_pool", "train_size", "evaluation_batch_size", "epochs"}
+    options = {field.name for field in dataclasses.fields(students.TrainingOptions)} - {"seed", "weigh"}
+    assert options | own == Training.model_fields.keys()
 
 
 def test_a_training_is_called_with_the_keys_of_the_recipe_and_of_the_run(passed):
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
     arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
-    expected = {"steps": 7, "seed": 5, "output_dir": Path("here"), "weigh": "pair", "validation_pairs": [("c", "d")]}
-    assert passed == {key: getattr(chosen, key) for key in arms.FINE_TUNE_KEYS} | expected
+    own = {"steps": 7, "seed": 5, "output_dir": Path("here"), "weigh": "pair", "validation_pairs": [("c", "d")]}
+    assert passed == {key: getattr(chosen, key, None) for key in passed} | own
+    assert passed["threads"] == 3
 
 
 @pytest.mark.parametrize(("pairs", "steps"), [(64, 4), (65, 6), (1, 2)])

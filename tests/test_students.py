@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import pretraining, probing
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import building, encoding, generation, loading, training
+from scicot_utils.students import building, encoding, generation, loading, losses, training
 from scicot_utils.tasks import symbolic
 
 KINDS = ("random/micro", "random/gpt2-tiny")
@@ -36,9 +36,11 @@ def train(student, folder, pairs=PAIRS, **changes):
         "steps": 4, "batch_size": 4, "learning_rate": 1e-3, "schedule": "cosine", "warmup_ratio": 0.1,
         "weight_decay": 0.05, "max_grad_norm": 1.0, "dropout": 0.1, "freeze_embeddings": True,
         "max_input_tokens": 64, "max_target_tokens": 64, "seed": 0, "adam_beta2": 0.98, "threads": 1,
-        "show_progress": False,
     }  # fmt: skip
-    return students.fine_tune(student, pairs, output_dir=folder, **(settings | changes))
+    names = ("prefixes", "validation_pairs", "enough")
+    data = {name: changes.pop(name) for name in names if name in changes}
+    options = students.TrainingOptions(**settings | changes)
+    return students.fine_tune(student, pairs, options, output_dir=folder, show_progress=False, **data)
 
 
 LEARNING = {"steps": 60, "learning_rate": 3e-3, "freeze_embeddings": False}
@@ -289,8 +291,8 @@ CHOSEN = CHOICE | {"steps": 7, "checkpoint_steps": 3, "dropout": 0.0}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weigh", ["token", "pair"])
 def test_the_checkpoint_with_the_least_validation_loss_is_kept(tmp_path, monkeypatch, kind, weigh):
-    losses = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(training, "_loss", lambda *_: next(losses))
+    values = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(losses, "of_pairs", lambda *_: next(values))
     run, stopped = students.load(kind), students.load(kind)
     log = train(run, tmp_path, weigh=weigh, schedule="constant", **CHOSEN)
     assert log.validation == [(3, 3.0), (6, 1.0), (7, 2.0)] and log.kept_step == 6
@@ -323,7 +325,7 @@ def test_choosing_a_checkpoint_changes_no_step_and_survives_a_kill(tmp_path, mon
 
 
 def test_a_validation_loss_that_is_no_number_chooses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_loss", lambda *_: float("nan"))
+    monkeypatch.setattr(losses, "of_pairs", lambda *_: float("nan"))
     with refused(students.StudentError, "no validation loss was a number; look at the losses"):
         train(students.load("random/micro"), tmp_path, **CHOSEN)
 
@@ -374,16 +376,16 @@ def test_a_loss_is_on_what_follows_the_prefix_and_counts_tokens_or_pairs_alike(t
         assert min(means) < log.losses[0][1] < max(means)
 
 
-def test_training_ends_early_when_it_is_enough(tmp_path):
-    run = students.load("random/micro", seed=0)
-    training = []
+def test_training_ends_early_when_it_is_enough(tmp_path, monkeypatch):
+    run, modes = students.load("random/micro", seed=0), []
+    monkeypatch.setattr(training, "CHECK_STEPS", 2)
 
     def enough():
-        training.append(run.model.training)
-        return len(training) == 2
+        modes.append(run.model.training)
+        return len(modes) == 2
 
-    log = train(run, tmp_path, steps=9, enough=enough, check_steps=2)
-    assert log.steps == 4 and training == [False, False]
+    log = train(run, tmp_path, steps=9, enough=enough)
+    assert log.steps == 4 and modes == [False, False]
 
 
 def test_generated_texts_come_in_the_order_of_the_inputs(student):

@@ -14,4 +14,4 @@ from scicot_utils.arms.learned import (
     ANSWER, ANSWER_FROM, BOTH, RATIONALE, REVERSED, ArmError, InputTarget, chosen_on, folds, pairs, stage2_examples,
     training_examples,
 )
-from scicot_utils.arms.training import FINE_TUNE_KEYS, crossfit, load_student, load_trained, train
+from scicot_utils.arms.training import crossfit, load_student, load_trained, train, training_options

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scicot_utils import paths, students
 from scicot_utils.arms.answering import generations, write_rationales
 from scicot_utils.arms.learned import RATIONALE, Pair, folds, pairs, template
-from scicot_utils.recipe import Settings
+from scicot_utils.recipe import Settings, Training
 from scicot_utils.tables import Row
 
 if TYPE_CHECKING:  # importing them loads torch
-    from scicot_utils.students import Student, TrainingLog
-
-# Training keys of a recipe that are passed to `students.fine_tune` unchanged.
-FINE_TUNE_KEYS = (
-    "batch_size", "micro_batches", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "adam_beta2", "max_grad_norm",
-    "dropout", "freeze_embeddings", "max_input_tokens", "max_target_tokens", "max_cut_share", "threads", "precision",
-    "checkpoint_steps", "choose_by",
-)  # fmt: skip
+    from scicot_utils.students import Student, TrainingLog, TrainingOptions
 
 
 def load_student(recipe: str, settings: Settings, seed: int) -> Student:
@@ -56,11 +49,15 @@ def train(
     `folder`: for the trainer's own files. `weigh`: as in `OneStudent`. `validation`: the pairs that choose the
     checkpoint, see `chosen_on`.
     """
-    keys = {key: getattr(settings, key) for key in FINE_TUNE_KEYS}
-    keys["steps"] = settings.steps or settings.epochs * ceil(len(training_pairs) / settings.batch_size)
-    return students.fine_tune(
-        student, training_pairs, output_dir=folder, seed=seed, weigh=weigh, validation_pairs=validation, **keys
-    )
+    steps = settings.steps or settings.epochs * ceil(len(training_pairs) / settings.batch_size)
+    options = training_options(settings, steps=steps, seed=seed, weigh=weigh)
+    return students.fine_tune(student, training_pairs, options, output_dir=folder, validation_pairs=validation)
+
+
+def training_options(settings: Settings, **own: Any) -> TrainingOptions:
+    """A recipe's training keys, and those that are a run's own."""
+    keys = {field.name for field in fields(students.TrainingOptions)} & Training.model_fields.keys()
+    return students.TrainingOptions(**{key: getattr(settings, key) for key in keys} | own)
 
 
 def crossfit(

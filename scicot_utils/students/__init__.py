@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scicot_utils.students.likelihood import is_greedy, score
     from scicot_utils.students.loading import Student, StudentError, load, parameters, save
     from scicot_utils.students.publishing import PROVIDER_FORMS, publish, write_pairs
-    from scicot_utils.students.training import TrainingLog, fine_tune
+    from scicot_utils.students.training import TrainingLog, TrainingOptions, fine_tune
 
 __all__ = [
     "ARCHITECTURES",
@@ -27,6 +27,7 @@ __all__ = [
     "Student",
     "StudentError",
     "TrainingLog",
+    "TrainingOptions",
     "as_tokens",
     "fetch",
     "fine_tune",

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from transformers import (
     set_seed,
 )
 
-from scicot_utils.students import checkpoints
+from scicot_utils.students import checkpoints, losses
 from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
-from scicot_utils.students.likelihood import score
 from scicot_utils.students.loading import Student, StudentError, has_large_head, no_progress_bars, parameters
 from scicot_utils.students.precision import uses_bf16
 
+CHECK_STEPS = 250  # steps between calls of `enough`
 GROUPED_FROM = 256  # longest pair, in tokens of input and target, above which batches are formed by length
 DROPOUTS = (  # names of dropout rates in configs, set together; the first group that a config has is used
     ("dropout_rate",),  # T5
@@ -36,6 +36,33 @@ DROPOUTS = (  # names of dropout rates in configs, set together; the first group
     ("hidden_dropout", "attention_dropout"),  # Pythia, BLOOM
     ("attention_dropout",),  # Llama, Qwen
 )
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """All that determines a training apart from its texts. On one machine it then gives bit-identical weights."""
+
+    steps: int  # of the optimiser
+    batch_size: int  # pairs in a step
+    learning_rate: float  # of AdamW, at its peak
+    schedule: str  # a name of transformers' SchedulerType
+    warmup_ratio: float  # share of the steps in which the rate rises
+    weight_decay: float
+    adam_beta2: float
+    max_grad_norm: float
+    dropout: float
+    freeze_embeddings: bool
+    max_input_tokens: int  # longer texts are cut; 0 cuts nothing
+    max_target_tokens: int
+    seed: int
+    threads: int  # of PyTorch on a CPU; 0 leaves their number as it is
+    micro_batches: int = 1  # parts of similar length that a batch is divided into, which need less padding
+    max_cut_share: float = 0.0  # share of the pairs that may be cut; if more would be, nothing is trained
+    precision: str = "auto"  # of the multiplications, as in `precision.uses_bf16`; weights are fp32
+    checkpoint_steps: int = 0  # steps between checkpoints; 0: none
+    # "last" keeps the final weights, "validation_loss" those of the checkpoint, or of the end, with the least such loss
+    choose_by: str = "last"
+    weigh: str = "token"  # what has equal weight: each target "token" of a part, or each "pair", by its tokens' mean
 
 
 @dataclass(frozen=True)
@@ -66,8 +93,8 @@ class TrainingLog:
 class _Recorder(TrainerCallback):
     """Shows one progress bar in place of the Trainer's tables, and ends the training early once `enough` is true."""
 
-    def __init__(self, show: bool, enough: Callable[[], bool] | None, check_steps: int):
-        self.show, self.enough, self.check_steps = show, enough, check_steps
+    def __init__(self, show: bool, enough: Callable[[], bool] | None):
+        self.show, self.enough = show, enough
         self.resumed_from, self.bar = 0, tqdm(disable=True)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -80,7 +107,7 @@ class _Recorder(TrainerCallback):
         self.bar.update(1)
         if args.eval_strategy != "no" and state.global_step == state.max_steps:
             control.should_evaluate = True  # at the last step, too, whatever the interval of checkpoints
-        if self.enough and state.global_step % self.check_steps == 0:
+        if self.enough and state.global_step % CHECK_STEPS == 0:
             model.eval()
             control.should_training_stop = self.enough()
             model.train()
@@ -121,82 +148,49 @@ class _Trainer(Seq2SeqTrainer):
 def fine_tune(
     student: Student,
     pairs: Sequence[tuple[str, str]],
+    options: TrainingOptions,
     *,
     output_dir: Path,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    schedule: str,
-    warmup_ratio: float,
-    weight_decay: float,
-    max_grad_norm: float,
-    dropout: float,
-    freeze_embeddings: bool,
-    max_input_tokens: int,
-    max_target_tokens: int,
-    seed: int,
-    adam_beta2: float,
-    threads: int,
-    micro_batches: int = 1,
-    max_cut_share: float = 0.0,
-    precision: str = "auto",
-    choose_by: str = "last",
-    checkpoint_steps: int = 0,
-    weigh: str = "token",
     prefixes: Sequence[str] = (),
-    enough: Callable[[], bool] | None = None,
-    check_steps: int = 250,
     validation_pairs: Sequence[tuple[str, str]] = (),
+    enough: Callable[[], bool] | None = None,
     show_progress: bool = True,
 ) -> TrainingLog:
     """Train `student` in place on (input, target) texts with AdamW and the Trainer.
 
-    A decoder-only student learns the target only, not the input in front of it. `schedule`: a name of transformers'
-    SchedulerType. `warmup_ratio`: the share of `steps` in which the rate rises. `max_input_tokens`,
-    `max_target_tokens`: 0 cuts nothing. If more than `max_cut_share` of the pairs would be cut, or one is longer than
-    the student has positions, nothing is trained. `threads` > 0 fixes PyTorch's CPU threads; a seed then gives
-    bit-identical weights on one machine. `micro_batches` > 1 divides every batch into parts of similar length, which
-    need less padding; the gradient is their mean. `weigh`: what has equal weight in the loss: each target "token" of a
-    part, or each "pair" of the batch, by the mean of its tokens. `prefixes`, one per pair: a beginning of the target,
-    which is read but not learned. `enough` is called every `check_steps` steps and ends the training before
-    `steps` once it is true. It may ask the student, and must draw no random numbers. `precision`: of the
-    multiplications, as in `precision.uses_bf16`; weights are fp32.
+    A decoder-only student learns the target only, not the input in front of it. `prefixes`, one per pair: a beginning
+    of the target, which is read but not learned. `enough` is called every CHECK_STEPS steps and ends the training once
+    it is true. It may ask the student, and must draw no random numbers.
 
-    Every `checkpoint_steps` steps (0: never), all that the training needs to resume is saved under `output_dir`. After
-    a kill, the same call resumes there and reaches the same weights, bit for bit. The end of the training deletes the
-    checkpoint. `choose_by` "last" keeps the final weights. "validation_loss" keeps those of the checkpoint, or of the
-    end, with the least loss on `validation_pairs`, weighed as `weigh` says.
+    Checkpoints are saved under `output_dir`. After a kill, the same call resumes from the last one and reaches the same
+    weights, bit for bit on one machine; then the checkpoints are deleted.
 
     Under `accelerate launch` or `torchrun`, the processes share a batch's parts, so `micro_batches` must be a multiple
     of their number. The result is the same up to rounding, except for dropout, whose noise differs by process. Raises
-    StudentError, one line, if the data or settings do not allow training or choosing; it names what is allowed.
+    StudentError, one line, if the data or options do not allow training or choosing; it names what is allowed.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    _check(pairs, steps, batch_size, micro_batches, processes, choose_by, checkpoint_steps, validation_pairs)
-    in_bf16 = uses_bf16(precision)
+    _check(options, len(pairs), len(validation_pairs), processes)
+    in_bf16 = uses_bf16(options.precision)
     rows, cut = encode(
         student,
         [source for source, _ in pairs],
         [target for _, target in pairs],
         prefixes,
-        max_input_tokens=max_input_tokens,
-        max_target_tokens=max_target_tokens,
+        max_input_tokens=options.max_input_tokens,
+        max_target_tokens=options.max_target_tokens,
     )
-    _check_cut(cut, len(pairs), max_input_tokens, max_target_tokens, max_cut_share)
+    _check_cut(cut, len(pairs), options)
     check_positions(student, rows)
     folder = Path(output_dir)
-    if checkpoint_steps:
-        inputs = (
-            pairs, prefixes, validation_pairs, steps, batch_size, learning_rate, schedule, warmup_ratio, weight_decay,
-            max_grad_norm, dropout, freeze_embeddings, max_input_tokens, max_target_tokens, seed, adam_beta2, threads,
-            micro_batches, precision, choose_by, checkpoint_steps, weigh, processes, student.separator,
-        )  # fmt: skip
+    if options.checkpoint_steps:
+        inputs = (pairs, prefixes, validation_pairs, astuple(options), processes, student.separator)
         folder = checkpoints.folder(folder, student.model, inputs)
-    if threads > 0:
-        torch.set_num_threads(threads)
-    set_seed(seed)
-    student.model = _with_dropout(student, dropout)
-    if freeze_embeddings:
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    set_seed(options.seed)
+    student.model = _with_dropout(student, options.dropout)
+    if options.freeze_embeddings:
         student.model.get_input_embeddings().requires_grad_(False)
     examples = [
         {
@@ -207,71 +201,28 @@ def fine_tune(
         }
         for row in rows
     ]
-
-    def mean_over_batch(losses: torch.Tensor) -> torch.Tensor:
-        return losses.sum() / batch_size if micro_batches > 1 else losses.mean()  # parts of several sizes are summed up
-
-    def mean_of_pairs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits = outputs.logits
-        if student.decoder_only:
-            logits, labels = logits[:, :-1], labels[:, 1:]  # each position predicts the next token
-        return mean_over_batch(_loss_by_pair(logits, labels))
-
-    def loss_at_labels(model: Any, inputs: dict[str, torch.Tensor], by_pair: bool = weigh == "pair") -> torch.Tensor:
-        """The same losses, from logits only at positions with a label: the output layer sees no more."""
-        labels = inputs.pop("labels")
-        if student.decoder_only:
-            labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        labelled = labels != IGNORED
-        head = student.model.get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][labelled],))
-        try:
-            logits = model(**inputs).logits.float()
-        finally:
-            hook.remove()
-        if not by_pair:
-            return torch.nn.functional.cross_entropy(logits, labels[labelled])
-        losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
-        sums = losses.new_zeros(len(labels)).index_add(0, labelled.nonzero()[:, 0], losses)
-        return mean_over_batch(sums / labelled.sum(1).clamp(min=1))
-
-    choosing = choose_by == "validation_loss"
-    arguments = Seq2SeqTrainingArguments(
-        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=batch_size // micro_batches,
-        gradient_accumulation_steps=micro_batches // processes,
-        learning_rate=learning_rate, lr_scheduler_type=schedule, warmup_steps=round(warmup_ratio * steps),
-        weight_decay=weight_decay, max_grad_norm=max_grad_norm, adam_beta2=adam_beta2,
-        optim="adamw_torch_fused", seed=seed, bf16=in_bf16,
-        data_seed=seed, train_sampling_strategy=_sampling(examples, micro_batches), remove_unused_columns=False,
-        save_strategy="steps" if checkpoint_steps else "no", save_steps=checkpoint_steps or 500, save_total_limit=1,
-        eval_strategy="steps" if choosing else "no", eval_steps=checkpoint_steps or 500,
-        metric_for_best_model="loss" if choosing else None, greater_is_better=False,
-        logging_strategy="steps", logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
-        disable_tqdm=True, report_to="none", dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(), ddp_find_unused_parameters=False,
-    )  # fmt: skip
-    # the sampler takes lengths from a Dataset only
-    data = Dataset.from_list(examples) if micro_batches > 1 else examples
+    by_pair, choosing = options.weigh == "pair", options.choose_by == "validation_loss"
+    loss = losses.Loss(student, by_pair, options.batch_size, options.micro_batches)
+    collate = partial(_collate, student)
     trainer = _Trainer(
         model=student.model,
-        args=arguments,
-        train_dataset=data,
+        args=_arguments(options, folder, _sampling(examples, options.micro_batches), processes, in_bf16),
+        # the sampler takes lengths from a Dataset only
+        train_dataset=Dataset.from_list(examples) if options.micro_batches > 1 else examples,
         eval_dataset=list(validation_pairs) if choosing else None,
-        data_collator=partial(_collate, student, weigh),
-        compute_loss_func=mean_of_pairs if weigh == "pair" else None,
+        data_collator=partial(collate, by_pair=by_pair),
+        compute_loss_func=loss.from_logits if by_pair else None,
     )
-    if has_large_head(student) and _same_loss(
-        student, _collate(student, "pair", examples[:1]), partial(loss_at_labels, by_pair=False)
-    ):
-        trainer.loss_at_labels = loss_at_labels
-    trainer.validation_loss = lambda: _loss(student, validation_pairs, batch_size, weigh)
+    if has_large_head(student) and losses.has_plain_loss(student, collate(examples[:1], by_pair=True)):
+        trainer.loss_at_labels = loss.at_labels
+    trainer.validation_loss = lambda: losses.of_pairs(student, validation_pairs, options.batch_size, by_pair)
     trainer.model_accepts_loss_kwargs = False  # BART accepts the batch's token count but ignores it: average, not sum
     trainer.remove_callback(PrinterCallback)  # the Trainer's own log, in place of its progress bar
-    recorder = _Recorder(show_progress and trainer.is_world_process_zero(), enough, check_steps)
+    recorder = _Recorder(show_progress and trainer.is_world_process_zero(), enough)
     trainer.add_callback(recorder)
     start = time.perf_counter()
     with no_progress_bars():
-        trainer.train(resume_from_checkpoint=checkpoints.last(folder) if checkpoint_steps else None)
+        trainer.train(resume_from_checkpoint=checkpoints.last(folder) if options.checkpoint_steps else None)
     seconds = time.perf_counter() - start
     if choosing:
         _take_best(student, trainer.state)
@@ -281,7 +232,7 @@ def fine_tune(
     validation = [(entry["step"], float(entry["eval_loss"])) for entry in history if "eval_loss" in entry]
     if validation_pairs and not choosing:
         validation = [(done, trainer.validation_loss())]
-    if checkpoint_steps:
+    if options.checkpoint_steps:
         trainer.accelerator.wait_for_everyone()
         checkpoints.delete(folder)
     return TrainingLog(
@@ -300,64 +251,65 @@ def fine_tune(
     )
 
 
-def _check(
-    pairs: Sequence[Any],
-    steps: int,
-    batch_size: int,
-    micro_batches: int,
-    processes: int,
-    choose_by: str,
-    checkpoint_steps: int,
-    validation_pairs: Sequence[Any],
-) -> None:
-    if batch_size % micro_batches:
-        raise StudentError(f"fine_tune: a batch of {batch_size} cannot be cut into {micro_batches} equal parts")
-    if not pairs or steps < 1:
-        raise StudentError(f"fine_tune: {len(pairs)} pairs and {steps} steps; at least one of each is needed")
-    if micro_batches % processes:
+def _arguments(
+    options: TrainingOptions, folder: Path, sampling: str, processes: int, in_bf16: bool
+) -> Seq2SeqTrainingArguments:
+    """The options in the Trainer's terms."""
+    every, gpu = options.checkpoint_steps, torch.cuda.is_available()
+    choosing = options.choose_by == "validation_loss"
+    return Seq2SeqTrainingArguments(
+        output_dir=str(folder), max_steps=options.steps,
+        per_device_train_batch_size=options.batch_size // options.micro_batches,
+        gradient_accumulation_steps=options.micro_batches // processes,
+        learning_rate=options.learning_rate, lr_scheduler_type=options.schedule,
+        warmup_steps=round(options.warmup_ratio * options.steps), weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm, adam_beta2=options.adam_beta2, optim="adamw_torch_fused", bf16=in_bf16,
+        seed=options.seed, data_seed=options.seed, train_sampling_strategy=sampling, remove_unused_columns=False,
+        save_strategy="steps" if every else "no", save_steps=every or 500, save_total_limit=1,
+        eval_strategy="steps" if choosing else "no", eval_steps=every or 500,
+        metric_for_best_model="loss" if choosing else None, greater_is_better=False,
+        logging_strategy="steps", logging_steps=max(1, options.steps // 50), logging_nan_inf_filter=False,
+        disable_tqdm=True, report_to="none", dataloader_pin_memory=gpu, use_cpu=not gpu, ddp_find_unused_parameters=False,
+    )  # fmt: skip
+
+
+def _check(options: TrainingOptions, pairs: int, validation_pairs: int, processes: int) -> None:
+    batch_size, parts, every = options.batch_size, options.micro_batches, options.checkpoint_steps
+    if batch_size % parts:
+        raise StudentError(f"fine_tune: a batch of {batch_size} cannot be cut into {parts} equal parts")
+    if not pairs or options.steps < 1:
+        raise StudentError(f"fine_tune: {pairs} pairs and {options.steps} steps; at least one of each is needed")
+    if parts % processes:
         raise StudentError(
-            f"micro_batches: found {micro_batches}, allowed: a multiple of {processes}, the processes that share a batch"
+            f"micro_batches: found {parts}, allowed: a multiple of {processes}, the processes that share a batch"
         )
-    if choose_by == "validation_loss" and not (checkpoint_steps and validation_pairs):
+    if options.choose_by == "validation_loss" and not (every and validation_pairs):
         raise StudentError(
-            f"choose_by: found validation_loss with checkpoint_steps {checkpoint_steps} and {len(validation_pairs)} "
-            "validation pairs; both must be more than 0, or choose_by last"
+            f"choose_by: found validation_loss with checkpoint_steps {every} and {validation_pairs} validation pairs; "
+            "both must be more than 0, or choose_by last"
         )
 
 
-def _check_cut(cut: Cut, count: int, max_input_tokens: int, max_target_tokens: int, max_cut_share: float) -> None:
-    if cut.pairs > max_cut_share * count:
-        share = -(-1000 * cut.pairs // count) / 1000  # rounded up, so that it is enough
+def _check_cut(cut: Cut, pairs: int, options: TrainingOptions) -> None:
+    if cut.pairs > options.max_cut_share * pairs:
+        share = -(-1000 * cut.pairs // pairs) / 1000  # rounded up, so that it is enough
         raise StudentError(
-            f"{cut.pairs} of {count} training pairs would be cut: the longest input has {cut.longest_input} tokens "
-            f"(max_input_tokens {max_input_tokens}), the longest target {cut.longest_target} (max_target_tokens "
-            f"{max_target_tokens}); raise the limit, or allow it with max_cut_share {share:g} (now {max_cut_share:g})"
+            f"{cut.pairs} of {pairs} training pairs would be cut: the longest input has {cut.longest_input} tokens "
+            f"(max_input_tokens {options.max_input_tokens}), the longest target {cut.longest_target} (max_target_tokens "
+            f"{options.max_target_tokens}); raise the limit, or allow it with max_cut_share {share:g} "
+            f"(now {options.max_cut_share:g})"
         )
 
 
-def _collate(student: Student, weigh: str, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def _collate(student: Student, rows: list[dict[str, Any]], *, by_pair: bool) -> dict[str, torch.Tensor]:
     """A padded batch as the model takes it. Labels of the context are left out of the loss."""
     encoded = batch(student, [row["input_ids"] for row in rows])
     labels, context_lengths = padded([row["labels"] for row in rows], IGNORED), [row["context_length"] for row in rows]
-    if student.decoder_only or weigh == "pair" or has_large_head(student) or any(context_lengths):
+    if student.decoder_only or by_pair or has_large_head(student) or any(context_lengths):
         if not student.decoder_only and hasattr(student.model, "prepare_decoder_input_ids_from_labels"):
             encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
         labels = labels.masked_fill(~after(context_lengths, labels), IGNORED)
     return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
-
-
-@torch.inference_mode()
-def _same_loss(student: Student, batch: dict[str, torch.Tensor], loss_at_labels: Callable[..., Any]) -> bool:
-    """Whether a student's own loss of a pair equals the one at labels. Some models add terms, or have another head."""
-    model = student.model.eval()
-    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
-    try:
-        expected, loss = model(**inputs).loss, loss_at_labels(model, dict(inputs))
-    except (RuntimeError, IndexError, TypeError, ValueError):
-        return False
-    finally:
-        model.train()
-    return loss.shape == expected.shape and bool(torch.isclose(expected, loss, rtol=1e-3))
 
 
 def _take_best(student: Student, state: TrainerState) -> None:
@@ -372,14 +324,6 @@ def _take_best(student: Student, state: TrainerState) -> None:
         with no_progress_bars():
             best = type(student.model).from_pretrained(state.best_model_checkpoint, use_safetensors=True)
         student.model.load_state_dict(best.state_dict())
-
-
-def _loss_by_pair(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy (nats) of each row's own labels, shape (batch,)."""
-    losses = torch.nn.functional.cross_entropy(
-        logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-    )
-    return losses.sum(1) / (labels != IGNORED).sum(1).clamp(min=1)
 
 
 def _with_dropout(student: Student, dropout: float) -> PreTrainedModel:
@@ -407,13 +351,3 @@ def _sampling(rows: Sequence[dict[str, Any]], micro_batches: int) -> str:
     if micro_batches > 1:
         return "batch_rebalance"
     return "group_by_length" if max(row["length"] for row in rows) > GROUPED_FROM else "random"
-
-
-def _loss(student: Student, pairs: Sequence[tuple[str, str]], batch_size: int, weigh: str) -> float:
-    """Mean negative log-likelihood (nats) of a target token; with `weigh` "pair", the mean of the pairs' means."""
-    inputs, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    counts = [len(row.decoder_ids) - row.context_length for row in encode(student, inputs, targets)[0]]
-    sums = score(student, inputs, targets, batch_size=batch_size)
-    if weigh == "pair":
-        return -sum(total / count for total, count in zip(sums, counts, strict=True)) / len(counts)
-    return -sum(sums) / sum(counts)

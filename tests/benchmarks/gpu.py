@@ -50,13 +50,11 @@ def training(name: str, pairs: list[tuple[str, str]], batch_size: int, steps: in
         batch_size=batch_size, micro_batches=1, learning_rate=1e-5, freeze_embeddings=False, dropout=0.0,
         max_input_tokens=1024, max_target_tokens=1024,
     )  # fmt: skip
-    keys = {key: getattr(settings, key) for key in arms.FINE_TUNE_KEYS}
     _forget_peak()
     with tempfile.TemporaryDirectory() as folder:
         for count in (min(WARM_UP, steps), steps):
-            log = students.fine_tune(
-                student, pairs, output_dir=Path(folder), seed=0, show_progress=False, steps=count, **keys
-            )
+            options = arms.training_options(settings, steps=count, seed=0)
+            log = students.fine_tune(student, pairs, options, output_dir=Path(folder), show_progress=False)
     tokens = steps * batch_size * sum(lengths) / len(lengths)
     return {
         "batch": batch_size,

@@ -136,9 +136,9 @@ def fine_tune(
     settings = SETTINGS.model_copy(
         update={"batch_size": batch_size, "micro_batches": batch_size // PART, "precision": precision}
     )
-    keys = {key: getattr(settings, key) for key in arms.FINE_TUNE_KEYS} | {"steps": steps, "dropout": 0.0}
+    options = arms.training_options(settings, steps=steps, dropout=0.0, seed=0, weigh=weigh)
     with tempfile.TemporaryDirectory() as folder:
-        students.fine_tune(student, pairs, output_dir=Path(folder), seed=0, show_progress=False, weigh=weigh, **keys)
+        students.fine_tune(student, pairs, options, output_dir=Path(folder), show_progress=False)
 
 
 def as_released(student: Student, pairs: Pairs, questions: list[str], steps: int, batch_size: int, tokens: int) -> None:
