@@ -181,11 +181,16 @@ def padded(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> 
     return torch.tensor([[*pad, *row] if left else [*row, *pad] for row, pad in zip(rows, padding, strict=True)])
 
 
-def batch(student: Student, rows: Sequence[Sequence[int]], *, left: bool = False) -> dict[str, torch.Tensor]:
-    """`input_ids` and `attention_mask` of a padded batch, each of shape (rows, longest), on the student's device."""
+def batch(
+    student: Student, rows: Sequence[Sequence[int]], *, left: bool = False, device: torch.device | str | None = None
+) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask` of a padded batch, each of shape (rows, longest), by default on the student's
+    device.
+    """
     ids = padded(rows, student.tokenizer.pad_token_id, left=left)
     mask = padded([[1] * len(row) for row in rows], 0, left=left)
-    return {"input_ids": ids.to(student.model.device), "attention_mask": mask.to(student.model.device)}
+    device = device or student.model.device
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:

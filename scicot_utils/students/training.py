@@ -303,13 +303,13 @@ def _check_cut(cut: Cut, pairs: int, options: TrainingOptions) -> None:
 
 def _collate(student: Student, rows: list[dict[str, Any]], *, by_pair: bool) -> dict[str, torch.Tensor]:
     """A padded batch as the model takes it. Labels of the context are left out of the loss."""
-    encoded = batch(student, [row["input_ids"] for row in rows])
+    encoded = batch(student, [row["input_ids"] for row in rows], device="cpu")  # the Trainer moves it
     labels, context_lengths = padded([row["labels"] for row in rows], IGNORED), [row["context_length"] for row in rows]
     if student.decoder_only or by_pair or has_large_head(student) or any(context_lengths):
         if not student.decoder_only and hasattr(student.model, "prepare_decoder_input_ids_from_labels"):
             encoded["decoder_input_ids"] = student.model.prepare_decoder_input_ids_from_labels(labels)
         labels = labels.masked_fill(~after(context_lengths, labels), IGNORED)
-    return {**{name: tensor.cpu() for name, tensor in encoded.items()}, "labels": labels}
+    return encoded | {"labels": labels}
 
 
 def _take_best(student: Student, state: TrainerState) -> None:

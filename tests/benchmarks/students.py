@@ -6,7 +6,7 @@ ratios of two ways that are measured in turn in one run, on the same pairs, mode
 are those of the core, so that other work on the machine does not count:
 
 - fine-tuning against three loops of others, rebuilt from their descriptions: every input and target padded to 512 tokens
-  (Fine-tune-CoT's released code), the Trainer of transformers with its collator for sequence pairs, and two forward
+  (Fine-tune-CoT's released code; also on answers without rationales, which are short), the Trainer of transformers with its collator for sequence pairs, and two forward
   passes a batch, one for answers and one for rationales (Distilling step-by-step's released code);
 - three epochs with generation for the test questions after each, in the first of these loops as Fine-tune-CoT's released
   code does, against `fine_tune` and one generation at the end, at its split of 70% and 30%;
@@ -220,14 +220,17 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
     def fresh() -> Student:
         return students.load(paths.source(name), tokenizer)
 
-    pairs, two_maps = (
-        arms.pairs(maps, training_set, SETTINGS) for maps in ([arms.BOTH], [arms.ANSWER, arms.RATIONALE])
+    pairs, answers, two_maps = (
+        arms.pairs(maps, training_set, SETTINGS) for maps in ([arms.BOTH], [arms.ANSWER], [arms.ANSWER, arms.RATIONALE])
     )
     student = fresh()
     large = students.parameters(student) > LARGE
     rounds, batch_size = (1, LARGE_BATCH) if large else (ROUNDS, BATCH)
     count, long = (QUESTIONS // 4, 8 * NEW_TOKENS) if large else (QUESTIONS, 3 * NEW_TOKENS)
-    lengths = [len(student.tokenizer(f"{source} {target}")["input_ids"]) for source, target in pairs]
+    lengths, short = (
+        [len(student.tokenizer(f"{source} {target}")["input_ids"]) for source, target in texts]
+        for texts in (pairs, answers)
+    )
     inputs = [source for source, _ in pairs[:count]]
     exemplars = "".join(f"{source} {target}\n\n" for source, target in pairs[-4:])
     few_shot = [f"{exemplars}{text}" for text in inputs]
@@ -247,6 +250,8 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
 
     for _ in range(rounds):  # in turn, since other work on the machine comes and goes
         timed("padded to 512", plain_loop, fresh(), pairs, steps, batch_size)
+        timed("padded to 512, answers", plain_loop, fresh(), answers, steps, batch_size)
+        timed("fine_tune, answers", fine_tune, fresh(), answers, steps, batch_size)
         timed("plain Trainer", plain_trainer, fresh(), pairs, steps, batch_size)
         timed("fine_tune", fine_tune, fresh(), pairs, steps, batch_size)
         if has_bf16():
@@ -295,6 +300,8 @@ def compare(name: str, tokenizer: str, training_set: list[tuple[dict, str]], ste
         f"{name}: {students.parameters(student):,} parameters, pairs of {statistics.mean(lengths):.0f} tokens on average "
         f"(best of {rounds})\n"
         f"  {steps} steps of {batch_size}, {tokens:,.0f} tokens/s: {ratio('padded to 512', 'fine_tune')}\n"
+        f"    without rationales, pairs of {statistics.mean(short):.0f} tokens: "
+        f"{ratio('padded to 512, answers', 'fine_tune, answers')}\n"
         f"    {ratio('plain Trainer', 'fine_tune')}\n"
         f"    {ratio('two passes', 'fine_tune, two maps')}\n"
         f"{trained_bf16}"
