@@ -7,27 +7,12 @@ import fcntl
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from scicot_utils import ScicotError, paths, recipe
 
-COMMANDS = {
-    "check": "validate a recipe and say what it would run",
-    "run": "validate a recipe, then run Snakemake on it; further arguments go to Snakemake",
-    "where": "print the path of the built book",
-    "metrics": "gather the recipe's runs into metrics.csv (a step of the pipeline)",
-    "keep": "copy the results of a finished run, small enough to be committed, to outputs/reference",
-}
-CACHE_COMMANDS = {
-    "cache": "show what a recipe's cache holds, and all that was spent through it",
-    "forget": "delete from a recipe's cache the responses incomplete for one reason, so that they are asked again",
-}
-FILE_COMMANDS = {
-    "export-cache": "write the teacher's responses in a recipe's cache, or in a damaged cache file, as JSON lines",
-    "import-cache": "load a file written by export-cache into a recipe's cache",
-    "batch-write": "write the requests that are still to be asked as a provider's batch file",
-    "batch-read": "store the result file of a batch in a recipe's cache",
-}
 EXPORTS = {
     "pairs": "the training pairs of an arm, as a provider's fine-tuning file of JSON lines",
     "rationales": "the teacher's rationales with their questions, as a Hugging Face dataset folder",
@@ -39,101 +24,92 @@ def main() -> None:
     """Parse the command line and run the command. A ScicotError ends the process with one line and exit status 1."""
     paths.have_a_home()
     parser = _parser()
-    arguments, further = parser.parse_known_args()
-    if further and arguments.command != "run":
-        parser.error(f"unknown argument(s) {' '.join(further)}")
+    arguments, arguments.further = parser.parse_known_args()
+    if arguments.further and arguments.command != "run":
+        parser.error(f"unknown argument(s) {' '.join(arguments.further)}")
     try:
-        if arguments.command in (*CACHE_COMMANDS, *FILE_COMMANDS):
-            print(exchange(arguments))
-        elif arguments.command == "export":
-            print(publish(arguments))
-        elif arguments.command == "fetch":
-            from scicot_utils import students  # imported here: the other commands do not need it
-
-            print(f"Student {arguments.student}: {paths.relative(students.fetch(arguments.student))}")
-        else:
-            _run_command(arguments, further)
+        print(arguments.function(arguments), flush=True)
     except ScicotError as error:
         sys.exit(f"error: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The commands, each with the function that runs it and returns a line for the user. A function imports what it
+    needs, since torch and the plotting libraries take seconds.
+    """
     parser = argparse.ArgumentParser(prog="python -m scicot_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, description in {**COMMANDS, **CACHE_COMMANDS, **FILE_COMMANDS}.items():
+
+    def add(name: str, function: Callable[[argparse.Namespace], str], description: str) -> Callable[..., Any]:
         command = commands.add_parser(name, help=description)
-        command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
-        if name in FILE_COMMANDS:
-            command.add_argument("file", type=Path, help="the file of JSON lines")
-        if name == "forget":
-            command.add_argument(
-                "reason", help="such as unanswered, context_length, unfinished; `cache` lists what is there"
-            )
-        if name.startswith("batch"):
-            _add_part(command)
-        if name == "import-cache":
-            command.add_argument(
-                "--paid-elsewhere",
-                action="store_true",
-                help="somebody else paid for these responses: their cost does not count against the recipe's caps",
-            )
-        if name == "batch-read":
-            command.add_argument(
-                "--price-factor", type=float, default=1.0, help="price of batch mode, as a share of the listed price"
-            )
-    command = commands.add_parser("fetch", help="download a student from the package registry into a local folder")
-    command.add_argument("student", choices=paths.FETCHED)
-    command = commands.add_parser("export", help="write pairs, rationales or a student of a finished run, to publish")
-    command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
-    command.add_argument("what", choices=EXPORTS, help="; ".join(": ".join(entry) for entry in EXPORTS.items()))
-    command.add_argument("path", metavar="place", type=Path, help="the file or folder to write; it must not exist yet")
-    command.add_argument(
-        "--arm",
-        default="rationale_answer",
-        help="arm of the pairs or the student (default: %(default)s); two_stage/stage1 is the first stage of two_stage",
+        command.set_defaults(function=function)
+        if name != "fetch":
+            command.add_argument("recipe", help="a name in notebooks/recipes, or a path")
+        return command.add_argument
+
+    def add_file(name: str, function: Callable[[argparse.Namespace], str], description: str) -> Callable[..., Any]:
+        argument = add(name, function, description)
+        argument("file", type=Path, help="the file of JSON lines")
+        return argument
+
+    def add_part(argument: Callable[..., Any]) -> None:
+        argument("--dataset", default="", help="one of the recipe's datasets; by default the first of distill")
+        argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
+
+    add("check", check, "validate a recipe and say what it would run")
+    add("run", run, "validate a recipe, then run Snakemake on it; further arguments go to Snakemake")
+    add("where", where, "print the path of the built book")
+    add("metrics", collect, "gather the recipe's runs into metrics.csv (a step of the pipeline)")
+    add("keep", collect, "copy the results of a finished run, small enough to be committed, to outputs/reference")
+    add("cache", exchange, "show what a recipe's cache holds, and all that was spent through it")
+    argument = add(
+        "forget",
+        exchange,
+        "delete from a recipe's cache the responses incomplete for one reason, so that they are asked again",
     )
-    _add_part(command)
-    command.add_argument("--seed", type=int, help="seed of the student; by default the recipe's first")
-    command.add_argument(
-        "--form", choices=("chat", "completion", "gpt3"), default="chat", help="format of the lines of pairs"
+    argument("reason", help="such as unanswered, context_length, unfinished; `cache` lists what is there")
+    add_file(
+        "export-cache",
+        exchange,
+        "write the teacher's responses in a recipe's cache, or in a damaged cache file, as JSON lines",
     )
+    argument = add_file("import-cache", exchange, "load a file written by export-cache into a recipe's cache")
+    paid = "somebody else paid for these responses: their cost does not count against the recipe's caps"
+    argument("--paid-elsewhere", action="store_true", help=paid)
+    add_part(
+        add_file("batch-write", exchange, "write the requests that are still to be asked as a provider's batch file")
+    )
+    argument = add_file("batch-read", exchange, "store the result file of a batch in a recipe's cache")
+    add_part(argument)
+    price = "price of batch mode, as a share of the listed price"
+    argument("--price-factor", type=float, default=1.0, help=price)
+    argument = add("fetch", fetch, "download a student from the package registry into a local folder")
+    argument("student", choices=paths.FETCHED)
+    argument = add("export", publish, "write pairs, rationales or a student of a finished run, to publish")
+    argument("what", choices=EXPORTS, help="; ".join(": ".join(entry) for entry in EXPORTS.items()))
+    argument("path", metavar="place", type=Path, help="the file or folder to write; it must not exist yet")
+    arm = "arm of the pairs or the student (default: %(default)s); two_stage/stage1 is the first stage of two_stage"
+    argument("--arm", default="rationale_answer", help=arm)
+    add_part(argument)
+    argument("--seed", type=int, help="seed of the student; by default the recipe's first")
+    forms = ("chat", "completion", "gpt3")
+    argument("--form", choices=forms, default="chat", help="format of the lines of pairs")
     return parser
 
 
-def _add_part(command: argparse.ArgumentParser) -> None:
-    """Add the options that name a part of the recipe."""
-    command.add_argument("--dataset", default="", help="one of the recipe's datasets; by default the first of distill")
-    command.add_argument("--variant", default=recipe.MAIN, help="one of the recipe's variants")
-
-
-def _run_command(arguments: argparse.Namespace, further: list[str]) -> None:
-    """Run one of COMMANDS. `further`: arguments for Snakemake."""
+def _load(arguments: argparse.Namespace) -> recipe.Recipe:
+    """The recipe that is named. A path is made relative to the repository, where Snakemake runs."""
     if Path(arguments.recipe).is_file():
         arguments.recipe = paths.relative(Path(arguments.recipe).resolve())
-    planned = recipe.load(arguments.recipe)
-    if arguments.command in ("check", "run"):
-        preflight(planned)
-    if arguments.command == "check":
-        print(check(planned))
-    elif arguments.command == "where":
-        index = paths.site(planned.name) / "index.html"
-        print(f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={arguments.recipe}`", flush=True)
-    elif arguments.command in ("metrics", "keep"):
-        from scicot_utils import report  # imported here: it loads the plotting libraries
-
-        make = report.collect if arguments.command == "metrics" else report.keep
-        print(f"Written: {paths.relative(make(planned))}")
-    else:
-        from scicot_utils import provenance  # imported here: the other commands do not need it
-
-        provenance.fetch(planned)
-        run(arguments.recipe, further)
+    return recipe.load(arguments.recipe)
 
 
-def check(planned: recipe.Recipe) -> str:
+def check(arguments: argparse.Namespace) -> str:
     """What a valid recipe reads from outside and would run, one line each."""
-    from scicot_utils import provenance, tasks  # as above
+    from scicot_utils import provenance, tasks
 
+    planned = _load(arguments)
+    preflight(planned)
     lines = [
         f"  {row['key']}: {row['named']}, {row['size']}, sha256 {row['sha256'][:12]}"
         for row in provenance.sources(planned)
@@ -143,9 +119,37 @@ def check(planned: recipe.Recipe) -> str:
     return "\n".join([f"{planned.name}: {planned.description}", *lines, f"{len(planned.runs())} runs; valid."])
 
 
+def run(arguments: argparse.Namespace) -> str:
+    """Replace this process by Snakemake, once the recipe is valid and what it reads from the registry is there."""
+    from scicot_utils import provenance
+
+    planned = _load(arguments)
+    preflight(planned)
+    provenance.fetch(planned)
+    return snakemake(arguments.recipe, arguments.further)
+
+
+def where(arguments: argparse.Namespace) -> str:
+    index = paths.site(_load(arguments).name) / "index.html"
+    return f"The book: {paths.relative(index)}   open it, or `make serve RECIPE={arguments.recipe}`"
+
+
+def collect(arguments: argparse.Namespace) -> str:
+    from scicot_utils import report
+
+    make = report.collect if arguments.command == "metrics" else report.keep
+    return f"Written: {paths.relative(make(_load(arguments)))}"
+
+
+def fetch(arguments: argparse.Namespace) -> str:
+    from scicot_utils import students
+
+    return f"Student {arguments.student}: {paths.relative(students.fetch(arguments.student))}"
+
+
 def exchange(arguments: argparse.Namespace) -> str:
-    """Run a command on a teacher's cache (show, clean, export, import, batch) and return a line on what was done."""
-    from scicot_utils.teachers import exchange as files  # imported here: the other commands do not need it
+    """Show, clean, export or import a teacher's cache, or write or read a batch."""
+    from scicot_utils.teachers import exchange as files
 
     command = arguments.command
     if command == "export-cache" and ".sqlite" in arguments.recipe:
@@ -155,21 +159,22 @@ def exchange(arguments: argparse.Namespace) -> str:
             f"--price-factor: found {arguments.price_factor:g}, allowed: 0 to 1, the share of the listed price that is paid"
         )
     planned = recipe.load(arguments.recipe)
-    if command == "cache":
-        return files.state(planned)
-    if command == "forget":
-        return files.forget(planned, arguments.reason)
-    if command == "export-cache":
-        return files.export_cache(paths.teacher_cache(planned.name), arguments.file)
-    if command == "import-cache":
-        return files.import_cache(planned, arguments.file, paid_elsewhere=arguments.paid_elsewhere)
+    match command:
+        case "cache":
+            return files.state(planned)
+        case "forget":
+            return files.forget(planned, arguments.reason)
+        case "export-cache":
+            return files.export_cache(paths.teacher_cache(planned.name), arguments.file)
+        case "import-cache":
+            return files.import_cache(planned, arguments.file, paid_elsewhere=arguments.paid_elsewhere)
     part = (planned, arguments.file, arguments.dataset, arguments.variant)
     return files.batch_write(*part) if command == "batch-write" else files.batch_read(*part, arguments.price_factor)
 
 
 def publish(arguments: argparse.Namespace) -> str:
     """Export part of a finished run in a form that others can use, and return a line on what was written."""
-    from scicot_utils import arms, students, tables  # imported here: the other commands do not need it
+    from scicot_utils import arms, students, tables
 
     planned = recipe.load(arguments.recipe)
     dataset = arguments.dataset or planned.distill[0]
@@ -206,7 +211,7 @@ def publish_rationales(
     folder: Path, questions: list[dict], rationales: list[dict], settings: recipe.Settings, dataset: str
 ) -> str:
     """Write all rationales, kept or dropped, with their questions as a Hugging Face dataset folder."""
-    from scicot_utils import prompts, tables  # as above
+    from scicot_utils import prompts, tables
 
     if folder.exists():
         raise ScicotError(f"{folder} is there already; name a new folder")
@@ -234,7 +239,7 @@ def publish_rationales(
 
 def preflight(planned: recipe.Recipe) -> None:
     """Raise ScicotError for errors that schema validation cannot see: unknown names and missing files."""
-    from scicot_utils import pipeline, prompts, tasks, teachers  # imported here: `where` and `metrics` do not need them
+    from scicot_utils import pipeline, prompts, tasks, teachers
 
     pipeline.records(*pipeline.SHOWN_RECORDS)
     settings = planned.settings()
@@ -259,7 +264,7 @@ def preflight(planned: recipe.Recipe) -> None:
                 raise ScicotError(f"{key}: no folder at '{name}'; set it, or the environment variable in it")
 
 
-def run(reference: str, further: list[str]) -> None:
+def snakemake(reference: str, further: list[str]) -> NoReturn:
     """Replace this process by Snakemake. The kernel releases the file lock when the process ends, so a killed run never
     blocks the next one.
     """

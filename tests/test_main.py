@@ -85,7 +85,7 @@ def test_what_is_not_there_is_named_and_what_is_made_first_need_not_be_there(mon
 
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_what_is_refused_stops_the_command_with_one_line(monkeypatch, capsys, on, command):
-    monkeypatch.setattr(__main__, "run", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(__main__, "snakemake", lambda *_: pytest.fail("it ran"))
     monkeypatch.setattr(sys, "argv", ["scicot_utils", command, on("ARC-Challenge", FEW_SHOT["as the recipe's prompt"])])
     with pytest.raises(SystemExit) as stop:
         __main__.main()
@@ -115,7 +115,7 @@ def started(monkeypatch, tmp_path):
     )
 
     def start():
-        __main__.run("smoke", [])
+        __main__.snakemake("smoke", [])
         return seen
 
     return start
