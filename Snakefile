@@ -56,6 +56,7 @@ READS = {
     "10_rationale_explorer": [METRICS, *files(paths.EXPLORER)],
     "A2_what_it_knows": [*FACTS, *files(paths.MICRO_STUDENT), *records("micro_students")],
     "A3_as_shipped": [*files(paths.PUBLISHED), *SHOWN],
+    "A4_recipe_keys": [],
 }
 
 # What of a recipe's variants a notebook shows: not only what its own parameters say.

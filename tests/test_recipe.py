@@ -420,3 +420,35 @@ def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
     assert {key: (value, type(value)) for key, value in values.items()} == {
         key: (namespace[key], type(namespace[key])) for key in values
     }
+
+
+# The reference of keys
+
+
+def test_the_reference_has_every_key_with_its_meaning():
+    rows = {section: recipe.reference(section) for section in (recipe.WHOLE, *recipe.SECTIONS, "own")}
+    keys = {row["key"] for section in recipe.SECTIONS for row in rows[section]}
+    assert keys == recipe.SECTION_OF.keys()
+    assert {row["key"] for row in rows["own"]} == recipe.Own.model_fields.keys()
+    assert {row["key"] for row in rows[recipe.WHOLE]} | {"name", *recipe.SECTIONS} == recipe.Recipe.model_fields.keys()
+    assert all(row["meaning"][-1] == "." and row["allowed"] for part in rows.values() for row in part)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "allowed", "default"),
+    [
+        ("training", "dropout", "number from 0 below 1", "0.1"),
+        ("training", "freeze_embeddings", "true, false", "true"),
+        ("training", "learning_rate", "number above 0 below 1", "0.002"),
+        ("teacher", "teacher", "simulated, openai, local, recorded", "simulated"),
+        ("teacher", "teacher_omit", "empty, temperature, seed, temperature,seed", "empty"),
+        ("questions", "test_questions", "whole number from 0", "500"),
+        ("own", "question", "text or list, each: text", "question"),
+        ("own", "path", "text", "required"),
+        (recipe.WHOLE, "seeds", "list, each: whole number", "required"),
+        (recipe.WHOLE, "variants", "mapping", "empty"),
+    ],
+)
+def test_the_reference_says_what_is_allowed_and_the_default(section, key, allowed, default):
+    [row] = [row for row in recipe.reference(section) if row["key"] == key]
+    assert (row["allowed"], row["default"]) == (allowed, default)

@@ -10,6 +10,7 @@ from scicot_utils.recipe.messages import checked, unknown
 from scicot_utils.recipe.parameters import ad_hoc, as_yaml, assigned, notebook_defaults, parameters
 from scicot_utils.recipe.plan import ELSEWHERE, MAIN, TRANSFER, Recipe
 from scicot_utils.recipe.reading import DEFAULT, load
+from scicot_utils.recipe.reference import WHOLE, reference
 from scicot_utils.recipe.schema import (
     AFTER_STAGE1, ARCHITECTURES, HIDDEN, NOT_LEARNED, OWN, REACHED_BY, SECTION_OF, SECTIONS, Own, Pretraining,
     Questions, RecipeError, Scalar, Settings, Teacher, Training,

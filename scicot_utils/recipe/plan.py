@@ -26,16 +26,25 @@ class Recipe(Section):
     """A validated recipe. The methods derive from it what is run, and which runs may be compared."""
 
     name: str
+    """The file's name."""
     description: str = Field(min_length=1)
-    plumbing: str = ""  # why this run shows no result, only that the code runs; empty: it does
-    datasets: list[str] = Field(min_length=1)  # all that notebook 01 reads
-    distill: list[str] = Field(min_length=1)  # those that students are trained on
-    # benchmarks whose test questions each student answers, too, in splits test_<benchmark>
+    """What the recipe runs, in one sentence. Notebooks and the book show it."""
+    plumbing: str = ""
+    """Why this run shows no results, only that the code runs. Empty: it does show results."""
+    datasets: list[str] = Field(min_length=1)
+    """Benchmarks that notebook 01 reads. own/<name>: one declared under own."""
+    distill: list[str] = Field(min_length=1)
+    """Those of datasets that students are trained on."""
     tested_on: list[str] = Field([])
+    """Those of datasets whose test questions each student answers, too, in splits test_<benchmark>."""
     arms: list[Literal[ARMS]] = Field(min_length=1)
+    """Arms of the comparison; untrained stands for the baselines."""
     seeds: list[int] = Field(min_length=1)
-    gpu_gib: int = Field(0, ge=0)  # GPU memory of one training, GiB, by which a card is shared; 0: not known
-    own: dict[str, Own] = Field({})  # benchmarks of one's own, by name; `own/<name>` in datasets
+    """Seeds of the trainings. Each arm is run with each."""
+    gpu_gib: int = Field(0, ge=0)
+    """GPU memory of one training in GiB, by which trainings share a card. 0: unknown."""
+    own: dict[str, Own] = Field({})
+    """Benchmarks of your own, by name."""
     questions: schema.Questions = schema.Questions()
     teacher: schema.Teacher = schema.Teacher()
     rationales: schema.Rationales = schema.Rationales()
@@ -43,9 +52,13 @@ class Recipe(Section):
     training: schema.Training = schema.Training()
     evidence: schema.Evidence = schema.Evidence()
     arm_settings: dict[str, dict[str, Scalar]] = Field({})
+    """Keys of training that differ for an arm, by arm."""
     variants: dict[str, dict[str, Scalar]] = Field({})
-    variant_seeds: int = Field(0, ge=0)  # seeds that variants are run with, the first ones; 0: all
-    variant_arms: dict[str, list[str]] = Field({})  # variant → arms it is run for; missing: all trained ones
+    """Ablations by name, each with the keys that it changes."""
+    variant_seeds: int = Field(0, ge=0)
+    """The number of seeds that variants are run with, the first ones. 0: all."""
+    variant_arms: dict[str, list[str]] = Field({})
+    """Arms that a variant is run for, by variant. Not named: all trained ones."""
 
     @field_validator("datasets", "distill", "tested_on")
     @classmethod

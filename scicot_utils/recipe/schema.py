@@ -35,89 +35,128 @@ def wrong(key: str, found: object, allowed: str) -> ValueError:
 class Section(BaseModel):
     """Base class of all sections: strict types, no unknown keys, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Questions(Section):
     """Where questions come from, and how many are used."""
 
-    # local folder in the hub's layout, or one of such folders or files; empty: embedded or hub data
     dataset_path: str = ""
-    train_questions: int = Field(300, ge=0)  # questions in the table; 0: all there are
-    validation_questions: int = Field(300, ge=0)  # as train_questions
-    test_questions: int = Field(500, ge=0)  # as train_questions
-    # in each transfer test, test_forms and test_domain; 0: none; only of generated benchmarks
+    """The folder or file of a benchmark that is not embedded, in the hub's or its publishers' layout. Empty: embedded,
+    or from the hub.
+    """
+    train_questions: int = Field(300, ge=0)
+    """Training questions in the table. 0: all there are."""
+    validation_questions: int = Field(300, ge=0)
+    """Validation questions in the table. 0: all there are."""
+    test_questions: int = Field(500, ge=0)
+    """Test questions in the table. 0: all there are."""
     transfer_questions: int = Field(0, ge=0)
-    question_seed: int = Field(0, ge=0)  # seed of the generator, or of the sample taken
+    """Questions in each of MicroSci's transfer tests, test_forms and test_domain. 0: none."""
+    question_seed: int = Field(0, ge=0)
+    """Seed of the questions that are generated, or of the sample taken."""
 
 
 class Teacher(Section):
     """Which teacher is asked, how it is reached, what it may cost, and how it is prompted."""
 
-    # openai: any server with that interface; local: a transformers model on this machine
     teacher: Literal["simulated", "openai", "local", "recorded"] = "simulated"
-    teacher_path: str = ""  # recorded: file or folder of completions, see teachers.forms
-    # recorded: where rows hold what, as in 'id=qid, text=response.choices.0.text'; also question, finish, and
-    # rationale, answer in place of text
+    """Who writes the rationales. openai: any server with that interface. local: a transformers model on this machine.
+    recorded: a file of completions.
+    """
+    teacher_path: str = ""
+    """recorded: the file or folder of completions."""
     teacher_columns: str = Field(
         "",
         pattern=r"^$|^({0})={1}(, ?({0})={1})*$".format(
             "id|question|text|rationale|answer|finish", r"[^\s,=]+( [^\s,=]+)*"
         ),
     )
-    # openai: as the server calls it; local: hub name, folder or GGUF file; recorded: one of several in an export
+    """recorded: which column holds what, as in id=qid, text=response.choices.0.text. Names: id, question, text, finish,
+    or rationale and answer in place of text. Empty: a known form of file.
+    """
     teacher_model: str = ""
-    # openai: where the server is; a password or a key has no place in it
+    """openai: the model's name on the server. local: a hub name, folder or GGUF file. recorded: one of several models
+    in a file.
+    """
     teacher_base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://[^\s@?#]+$")
-    teacher_endpoint: Literal["chat", "completion"] = "chat"  # openai: with messages or plain text
-    # openai: name of the environment variable with the key; the default one's goes to the default teacher_base_url
-    # only; a server without keys needs none
+    """openai: the server's address. It has no place for a password or a key."""
+    teacher_endpoint: Literal["chat", "completion"] = "chat"
+    """openai: requests with messages (chat) or with plain text (completion)."""
     teacher_api_key_env: str = Field("OPENAI_API_KEY", pattern="^[A-Z][A-Z0-9_]{0,60}$")
-    teacher_in_flight: int = Field(8, ge=1, le=1024)  # openai: requests under way at once; local: texts in a batch
-    teacher_timeout: float = Field(120.0, gt=0, le=3600)  # openai: seconds that one try may take
-    teacher_tries: int = Field(8, ge=1, le=20)  # openai: of one request, with growing pauses between them
-    teacher_max_tokens: int = Field(512, ge=1)  # openai, local: in a completion; a longer one is cut, and dropped
-    # openai: under which name the server takes teacher_max_tokens
+    """openai: the environment variable that holds the API key. The default one is sent to the default address only. A
+    server without keys needs none.
+    """
+    teacher_in_flight: int = Field(8, ge=1, le=1024)
+    """openai: concurrent requests. local: texts in a batch."""
+    teacher_timeout: float = Field(120.0, gt=0, le=3600)
+    """openai: seconds that one attempt may take."""
+    teacher_tries: int = Field(8, ge=1, le=20)
+    """openai: attempts for one request, with growing pauses between them."""
+    teacher_max_tokens: int = Field(512, ge=1)
+    """openai, local: tokens in a completion. A longer one is cut, and dropped by the filter."""
     teacher_limit_as: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    # openai: parameters not sent to a model that refuses them, and then decides them itself
+    """openai: the name under which the server takes teacher_max_tokens."""
     teacher_omit: Literal["", "temperature", "seed", "temperature,seed"] = ""
-    # openai, local: reasoning: what a reasoning model thought, where it tells, is the rationale
+    """openai: parameters that the model refuses, so that they are not sent."""
     teacher_rationale: Literal["text", "reasoning"] = "text"
-    # openai: 'model=input/output, …' in USD per million tokens; a model not listed: price unknown
+    """openai, local: the rationale is the text, or what a reasoning model thought, where the server returns it."""
     teacher_prices: str = Field(
         "", pattern=r"^$|^[^\s,=]+=\d+(\.\d+)?/\d+(\.\d+)?(, ?[^\s,=]+=\d+(\.\d+)?/\d+(\.\d+)?)*$"
     )
-    # openai: cap on USD ever spent through the recipe's cache; 0: none; needs teacher_prices
+    """openai: 'model=input/output, …' in USD per million tokens. The price of a model that is not listed is unknown."""
     max_usd: float = Field(0.0, ge=0)
-    max_requests: int = Field(0, ge=0)  # openai: cap on requests ever sent through the recipe's cache; 0: none
-    # splits asked; train is needed, others serve controls; test_<benchmark>: of one in tested_on
+    """openai: cap on the USD ever spent through the recipe's cache. It needs teacher_prices. 0: none."""
+    max_requests: int = Field(0, ge=0)
+    """openai: cap on the requests ever sent through the recipe's cache. 0: none."""
     teacher_splits: str = Field("train,validation,test", pattern=r"^train(,validation|,test|,test_[A-Za-z0-9_.-]+)*$")
-    teacher_error_rate: Share = 0.05  # simulated: chance that a recalled fact is wrong
-    # simulated: drawn per prompt and sample, or each fact always recalled in the same way
+    """Splits whose questions the teacher is asked, with commas. train is needed; the others serve controls.
+    test_<benchmark>: of a benchmark in tested_on.
+    """
+    teacher_error_rate: Share = 0.05
+    """simulated: chance that a recalled fact is wrong."""
     teacher_errors: Literal["random", "systematic"] = "random"
-    teacher_malformed_rate: Share = 0.02  # simulated: chance of no usable answer
-    teacher_refusal_rate: Share = 0.0  # simulated: chance of a refusal
-    teacher_truncation_rate: Share = 0.0  # simulated: chance of a text cut midway
-    teacher_wrong_answer_rate: Share = 0.0  # simulated: chance of a wrong answer that the rationale does not lead to
-    # simulated: share of questions with a wrong rationale and yet the right answer
+    """simulated: errors are drawn for each prompt and sample, or a fact is always recalled in the same way."""
+    teacher_malformed_rate: Share = 0.02
+    """simulated: chance of a completion without a usable answer."""
+    teacher_refusal_rate: Share = 0.0
+    """simulated: chance of a refusal."""
+    teacher_truncation_rate: Share = 0.0
+    """simulated: chance of a text that is cut midway."""
+    teacher_wrong_answer_rate: Share = 0.0
+    """simulated: chance of a wrong answer that the rationale does not lead to."""
     teacher_wrong_rationale_rate: Share = 0.0
-    # simulated: wordings, openings varied over at temperature > 0; from 2 orders, too
+    """simulated: share of questions with a wrong rationale and yet the right answer."""
     teacher_paraphrase: int = Field(1, ge=1, le=3)
-    teacher_seed: int = Field(0, ge=0)  # simulated, openai, local: seed that the samples' seeds start from
-    # simulated: line of each option | with yes or no | of the chosen one | and nothing else
+    """simulated: number of wordings that are used at a temperature above 0. From 2 on, the order of sentences varies,
+    too.
+    """
+    teacher_seed: int = Field(0, ge=0)
+    """simulated, openai, local: the seed from which the samples' seeds are counted."""
     rationale_style: Literal["walk", "verdict", "justify", "terse"] = "walk"
+    """simulated: walk discusses each option, verdict adds yes or no to each, justify gives the facts about the chosen
+    one, terse nothing else.
+    """
     prompt: Literal[
         "zero_shot_cot", "zero_shot_cot_one_call", "options_walked", "few_shot_cot", "gold_shown", "recorded"
     ] = "zero_shot_cot"
-    few_shot_examples: int = Field(3, ge=1, le=16)  # few_shot_cot: worked training questions shown
-    # notebook 02: names, by comma; not gold_shown, which has nothing left to answer
+    """The prompt of the teacher. zero_shot_cot: Kojima et al.'s two calls. gold_shown shows the right answer. recorded
+    goes with teacher recorded.
+    """
+    few_shot_examples: int = Field(3, ge=1, le=16)
+    """few_shot_cot: number of worked training questions shown."""
     prompts_compared: str = Field(
         "zero_shot_cot,zero_shot_cot_one_call",
         pattern="^({0})(,({0}))*$".format("zero_shot_cot|zero_shot_cot_one_call|options_walked|few_shot_cot"),
     )
-    dev_questions: int = Field(100, ge=1)  # notebook 02: validation questions asked per prompt
-    temperature: float = Field(0.0, ge=0, le=2)  # 0: greedy
-    samples: int = Field(1, ge=1, le=64)  # D, rationales asked per question (Ho et al., section 3.2)
+    """Prompts that notebook 02 compares, with commas. gold_shown is not among them, since it leaves nothing to answer.
+    """
+    dev_questions: int = Field(100, ge=1)
+    """Validation questions that notebook 02 asks with each prompt."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """Sampling temperature of the teacher. 0: greedy."""
+    samples: int = Field(1, ge=1, le=64)
+    """D, rationales asked for per question (Ho et al., section 3.2)."""
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
@@ -153,54 +192,91 @@ class Teacher(Section):
 class Rationales(Section):
     """Which rationales are kept, and how answers of teachers and students are read."""
 
-    # keep a rationale iff its answer is right; correct_or_cut: though its text was cut, as Fine-tune-CoT
     filter: Literal["correct", "correct_or_cut", "all"] = "correct"
-    # of teachers: what a text concludes, in any form | after the prompt's cue | Fine-tune-CoT's
+    """Which rationales are kept. correct: those whose own answer is right. correct_or_cut: also if the text was cut, as
+    in Fine-tune-CoT's code.
+    """
     teacher_reading: Literal["conclusion", "strict", "paper"] = "conclusion"
-    rationale_markup: Literal["kept", "plain"] = "kept"  # plain: without Markdown and LaTeX commands
-    # of students: the one answer named; paper: Fine-tune-CoT's own, including its errors
+    """How a teacher's answer is parsed. conclusion: what the text concludes, in any form. strict: after the prompt's
+    cue. paper: as Fine-tune-CoT does.
+    """
+    rationale_markup: Literal["kept", "plain"] = "kept"
+    """plain removes Markdown and LaTeX commands from rationales."""
     answer_reading: Literal["strict", "paper"] = "strict"
+    """How a student's answer is parsed. strict: the one answer that is named. paper: as Fine-tune-CoT does, with its
+    errors.
+    """
 
 
 class Training(Section):
     """The student, its templates, its training set and the hyperparameters of fine-tuning."""
 
-    student: str = "micro"  # micro | smollm2-135m | random/<architecture> | hub name | local folder | GGUF file
-    tokenizer: str = ""  # hub name or local folder; empty: the student's own
-    template: Literal["options_first", "multimodal_cot", "finetune_cot"] = "options_first"  # student's prompts
-    # the option's text, a sentence with its letter, or the letter; open answers: themselves
+    student: str = "micro"
+    """micro, smollm2-135m, random/<architecture>, a hub name, a local folder, or a GGUF file."""
+    tokenizer: str = ""
+    """A hub name or local folder. Empty: the student's own."""
+    template: Literal["options_first", "multimodal_cot", "finetune_cot"] = "options_first"
+    """The form of the student's inputs and targets."""
     answer_format: Literal["text", "label", "letter"] = "text"
+    """What a student writes as its answer: the option's text, a sentence with its letter (label), or the letter. Open
+    answers stand as they are.
+    """
     stage2_order: Literal["rationale_first", "question_first"] = "rationale_first"
-    # rationales stage 2 learns from; crossfit: written by stage 1 students on held-out folds
+    """Order of the second stage's input."""
     stage2_source: Literal["teacher", "crossfit", "both"] = "teacher"
-    crossfit_folds: int = Field(2, ge=2, le=20)  # K, folds of the training set for crossfit
-    # training questions whose rationales are trained on; 0: all (for D at a fixed number of them); the teacher is asked
-    # about all the same
+    """Rationales that the second stage learns from. crossfit: written by first-stage students for questions that they
+    were not trained on.
+    """
+    crossfit_folds: int = Field(2, ge=2, le=20)
+    """K, the folds of the training set for crossfit."""
     train_pool: int = Field(0, ge=0)
-    train_size: int = Field(0, ge=0)  # rationale pairs trained on; 0: all that were kept
-    steps: int = Field(200, ge=0)  # optimiser steps per model; 0: as many as epochs takes
-    epochs: int = Field(0, ge=0)  # passes over a model's training pairs; 0: steps says it
-    batch_size: int = Field(32, ge=1)  # sequences per step
-    micro_batches: int = Field(2, ge=1)  # parts of like length that a batch is cut into; divides batch_size
-    learning_rate: float = Field(2e-3, gt=0, lt=1)  # peak, AdamW
+    """Training questions whose rationales are used, for D samples of a fixed number of questions. The teacher is asked
+    about all. 0: all.
+    """
+    train_size: int = Field(0, ge=0)
+    """Rationale pairs trained on. 0: all that were kept."""
+    steps: int = Field(200, ge=0)
+    """Optimiser steps per model. 0: as epochs says."""
+    epochs: int = Field(0, ge=0)
+    """Passes over a model's training pairs. 0: as steps says."""
+    batch_size: int = Field(32, ge=1)
+    """Training pairs per optimiser step."""
+    micro_batches: int = Field(2, ge=1)
+    """Parts of similar length that a batch is divided into. A divisor of batch_size."""
+    learning_rate: float = Field(2e-3, gt=0, lt=1)
+    """Peak learning rate of AdamW."""
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
-    warmup_ratio: Share = 0.1  # share of the steps
+    """The course of the learning rate."""
+    warmup_ratio: Share = 0.1
+    """Share of the steps in which the learning rate rises."""
     weight_decay: Share = 0.05
+    """Weight decay of AdamW."""
     adam_beta2: float = Field(0.98, gt=0, lt=1)
+    """Second beta of AdamW."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """Norm to which gradients are clipped."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    freeze_embeddings: bool = True  # unseen words keep the vectors of pretraining
-    max_input_tokens: int = Field(128, ge=8)  # in training longer inputs are cut, and counted
-    max_target_tokens: int = Field(96, ge=2)  # longer targets are cut, and counted
-    max_cut_share: Share = 0.0  # share of the training pairs that may be cut; more ends the training before it begins
-    evaluation_batch_size: int = Field(128, ge=1)  # sequences per forward pass
-    # of training (weights stay fp32) and of writing; auto: bf16 if a GPU has it, else fp32. Options are scored in fp32
+    """Dropout rate in training. 0 for models that have none."""
+    freeze_embeddings: bool = True
+    """Keep the word vectors of pretraining, also for words that training does not show."""
+    max_input_tokens: int = Field(128, ge=8)
+    """Tokens of a training input. A longer one is cut if max_cut_share allows it."""
+    max_target_tokens: int = Field(96, ge=2)
+    """Tokens of a training target, and of a generated text."""
+    max_cut_share: Share = 0.0
+    """Share of the training pairs that may be cut. If more would be, nothing is trained."""
+    evaluation_batch_size: int = Field(128, ge=1)
+    """Sequences per forward pass when students generate and score."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    # optimiser steps between checkpoints, from which a killed training goes on; 0: none
+    """Precision of training (weights stay in fp32) and of generation. auto: bf16 if a GPU supports it, else fp32.
+    Options are scored in fp32.
+    """
     checkpoint_steps: int = Field(0, ge=0)
-    # which checkpoint is kept; validation_loss: the least on kept validation rationales
+    """Optimiser steps between checkpoints, from which a killed training resumes. 0: none."""
     choose_by: Literal["last", "validation_loss"] = "last"
-    threads: int = Field(1, ge=1)  # CPU threads of one training; part of what makes a run repeatable
+    """The weights that are kept: the last, or those with the lowest loss on validation rationales."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of one training. A result depends on their number."""
 
     @field_validator("student")
     @classmethod
@@ -226,21 +302,29 @@ class Training(Section):
 class Pretraining(Section):
     """Pretraining of the embedded student, in appendix notebook A1."""
 
-    architecture: Literal["micro-small", "micro", "micro-large"] = "micro"  # sizes of one family
-    pretraining_steps: int = Field(20_000, ge=20)  # most optimiser steps of all phases together
-    pretraining_batch_size: int = Field(48, ge=1)  # sequences per step
-    pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1)  # peak of the first phase, AdamW
+    architecture: Literal["micro-small", "micro", "micro-large"] = "micro"
+    """Size of the embedded student."""
+    pretraining_steps: int = Field(20_000, ge=20)
+    """Most optimiser steps of all phases together."""
+    pretraining_batch_size: int = Field(48, ge=1)
+    """Sequences per optimiser step."""
+    pretraining_learning_rate: float = Field(1.5e-3, gt=0, lt=1)
+    """Peak learning rate of the first phase, AdamW."""
 
 
 class Evidence(Section):
     """How results are tested and shown."""
 
-    confidence: float = Field(0.95, gt=0.5, le=0.99)  # of every interval
-    # percentage points within which the whole interval of no difference must lie
+    confidence: float = Field(0.95, gt=0.5, le=0.99)
+    """Confidence level of every interval."""
     margin: float = Field(5.0, gt=0, le=50)
-    shots: int = Field(4, ge=1, le=64)  # exemplars of the arms few_shot and few_shot_cot, from train
-    # test questions asked again in every rotation of their options, main variant; 0: none
+    """Percentage points. Arms are called no different if the whole interval of their difference lies within this
+    margin.
+    """
+    shots: int = Field(4, ge=1, le=64)
+    """Exemplars of the arms few_shot and few_shot_cot, from train."""
     order_questions: int = Field(50, ge=0)
+    """Test questions that are asked again in every rotation of their options. 0: none."""
 
 
 OWN = "own-"  # internal prefix of the user's own benchmarks; a recipe writes `own/<name>`
@@ -251,21 +335,30 @@ class Own(Section):
     `question.stem`, reaches into nested values.
     """
 
-    path: str = Field(min_length=1)  # a file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one a split
-    # column, or a list of columns that are joined in this order, as [passage, question]
+    path: str = Field(min_length=1)
+    """A file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one for each split."""
     question: str | Annotated[list[str], Field(min_length=1)] = "question"
-    options: str = ""  # a column with a list or a mapping, or columns by comma; empty: open answers
-    # column of an option's label, text or place, of 0 and 1 for each option, or of an open answer
+    """The column, or a list of columns that are joined in this order, as in [passage, question]."""
+    options: str = ""
+    """A column with a list or a mapping, or several columns, with commas. Empty: open answers."""
     answer: str = "answer"
-    # how the right option is named; empty: in the one way that fits the file
+    """The column of an option's label, text or place, of 0 and 1 for each option, or of an open answer."""
     answer_is: Literal["", "label", "text", "place", "place_from_1"] = ""
-    answers: str = ""  # open ones: number, yes_no, word; or the few there are, as 'yes, no, maybe'; empty: as they look
-    id: str = ""  # column; empty: the row's number
-    split: str = ""  # column; empty: the files' names, or shares of one file
+    """How the right option is named. Empty: in the one way that fits the file."""
+    answers: str = ""
+    """Open answers: number, yes_no, word, or the few there are, as in 'yes, no, maybe'. Empty: as they look."""
+    id: str = ""
+    """The column of a name for each row. Empty: the row's number."""
+    split: str = ""
+    """The column of the split. Empty: from the files' names, or by shares of one file."""
     test_share: float = Field(0.2, gt=0, lt=0.9)
+    """Share of one file for test."""
     validation_share: float = Field(0.1, gt=0, lt=0.5)
-    seed: int = Field(0, ge=0)  # of the shares
-    faulty: Literal["stop", "drop"] = "stop"  # rows that are no question: end the run, or leave out and count
+    """Share of one file for validation."""
+    seed: int = Field(0, ge=0)
+    """Seed of the shares."""
+    faulty: Literal["stop", "drop"] = "stop"
+    """Rows that are no question end the run, or are left out and counted."""
 
     @property
     def answer_set(self) -> list[str]:
