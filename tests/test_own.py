@@ -13,6 +13,8 @@ from conftest import refused
 from scicot_utils import prompts, recipe, tasks
 from scicot_utils.recipe import Own
 from scicot_utils.tasks import TaskError, own
+from scicot_utils.tasks.entries import RowFault
+from scicot_utils.tasks.options import LISTED, split_listed
 
 WHOLE = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
 ROWS = [
@@ -574,15 +576,15 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
     ],
 )  # fmt: skip
 def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
-    assert own.split_listed(text) == (question, list("ABC"[: len(options)]), options)
+    assert split_listed(text) == (question, list("ABC"[: len(options)]), options)
 
 
 @pytest.mark.parametrize(
     "text", ["Which? A. vitamin A. B. vitamin B. C. none", "Which? (A) vitamin (a) (B) vitamin (b)"]
 )
 def test_labels_that_could_be_words_of_options_are_refused_and_never_guessed(text):
-    with refused(own.RowFault, "nor listed"):
-        own.split_listed(text)
+    with refused(RowFault, "nor listed"):
+        split_listed(text)
 
 
 def test_a_split_whose_answers_are_not_published_is_named(tmp_path):
@@ -766,9 +768,13 @@ def test_labels_in_a_question_may_be_numbers_where_no_letters_are(tmp_path):
         assert (question["question"], question["answer"]) == (f"What is {n} and {n}?", "B")
         assert question["choices"]["text"] == [str(2 * n), str(2 * n + 1), f"{n}0"]
     of_statements = "(1) It flies. (2) It swims. Which holds? (A) 1 (B) 2 (C) both"
-    assert own.split_listed(of_statements) == ("(1) It flies. (2) It swims. Which holds?", [*"ABC"], ["1", "2", "both"])
-    with refused(own.RowFault, "nor listed"):
-        own.split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
+    assert split_listed(of_statements) == (
+        "(1) It flies. (2) It swims. Which holds?",
+        [*"ABC"],
+        ["1", "2", "both"],
+    )
+    with refused(RowFault, "nor listed"):
+        split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
 
 
 @pytest.mark.parametrize(("options", "right", "read"), [("options", 2, "C"), ("options", "B", "B"), ("", 7.0, "7")])
@@ -881,9 +887,9 @@ def test_the_answer_of_a_worked_solution_is_what_follows_its_last_mark_however_l
     ],
 )  # fmt: skip
 def test_options_in_a_questions_text_are_seen_however_long_it_is(text, is_listed):
-    assert (own.LISTED.search(text) is not None) == is_listed
+    assert (LISTED.search(text) is not None) == is_listed
 
 
 def test_white_space_within_a_question_does_not_slow_the_search_for_its_options():
-    question, _, options = own.split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
-    assert (question[-2:], options) == (" y", ["a", "b"])
+    question, _, texts = split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
+    assert (question[-2:], texts) == (" y", ["a", "b"])

@@ -28,6 +28,10 @@ class TaskError(ScicotError):
     """A benchmark cannot be found or read."""
 
 
+class RowFault(Exception):
+    """A row is not a valid question; the message says why."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One benchmark. `normalise` turns a row of the source into a row of the questions table, or None to leave it out.
@@ -203,3 +207,8 @@ TASKS = {
              published={"train": 1603, "test": 687}),
     )
 }  # fmt: skip
+
+
+def task(name: str) -> Task:
+    """The declared entry of a benchmark, or a default entry for one of the user's own."""
+    return TASKS.get(name) or Task(name, "a file of the user's own")
