@@ -1,14 +1,12 @@
-"""The files of a benchmark, found by the splits that their names say; their rows, and the columns that a recipe names."""
+"""The files of a benchmark, found by the splits that their names say; their rows, and the cells of each question."""
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scicot_utils import rows
-from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import SPLITS, RowFault, TaskError
 
@@ -16,18 +14,14 @@ from scicot_utils.tasks.entries import SPLITS, RowFault, TaskError
 FORMATS = {
     ".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".txt": "json",
 }  # fmt: skip
-PLACES = (
-    ("*", 0),
-    ("data/*", 0),
-    ("*/*", 1),
-    ("*/*/*", 2),
-)  # where files are; how far above is the folder of the split
+PLACES = (("*", 0), ("data/*", 0), ("*/*", 1), ("*/*/*", 2))  # of files; which folder above is called like the split
 SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's name
     "train": re.compile(r"(?i)(?:^|[\W_])train(?:ing)?(?=$|[\W_])"),
     "validation": re.compile(r"(?i)(?:^|[\W_])(?:valid(?:ation)?|val|dev(?:elopment)?)(?=$|[\W_])"),
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 EXAMPLES = re.compile(r"(?i)(?:^|[\W_])dev(?=$|[\W_])")  # beside a validation split, those few for prompts
+Place = tuple[str, ...]  # of a question in its row: keys of mappings, and numbers in lists
 
 
 def split_in(name: str) -> str:
@@ -46,13 +40,15 @@ def by_split(name: str, folder: Path, needed: set[str]) -> dict[str, list[Path]]
     """
     first: dict[str, dict[Path, str]] = {}
     for pattern, above in PLACES:
-        named = {file: file.parents[above - 1].name if above else _stem(file) for file in sorted(folder.glob(pattern))}
-        named = {file: place for file, place in named.items() if form(file) and "no_answers" not in file.name}
+        named = []
+        for file in sorted(folder.glob(pattern)):
+            place = file.parents[above - 1].name if above else _stem(file)
+            if (split := split_in(place)) and (suffix := form(file)) and "no_answers" not in file.name:
+                named.append((suffix, split, file, place))
         for forms in (*([suffix] for suffix in FORMATS), FORMATS):
-            found = {split: {} for split in SPLITS}
-            for file, place in named.items():
-                if form(file) in forms and (split := split_in(place)):
-                    found[split][file] = place
+            found: dict[str, dict[Path, str]] = {split: {} for split in SPLITS}
+            for suffix, split, file, place in named:
+                found[split] |= {file: place} if suffix in forms else {}
             found = {split: files for split, files in found.items() if files}
             if needed <= found.keys():
                 return {split: _parts(name, folder, split, files) for split, files in found.items()}
@@ -104,11 +100,8 @@ def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
             f"{name}: {what} at own path '{path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
             f"or not, or a folder with one for each split, named after it (train, validation or dev, test){hint}"
         )
-    split_of = {file: split for split, files in found.items() for file in files}
-    return [
-        (file, split, "-".join((*file.relative_to(path).parts[:-1], _stem(file), "")))
-        for file, split in split_of.items()
-    ]
+    inside = [(file, split, file.relative_to(path).parts[:-1]) for split, files in found.items() for file in files]
+    return [(file, split, "-".join((*folders, _stem(file), ""))) for file, split, folders in inside]
 
 
 def _stem(file: Path) -> str:
@@ -133,84 +126,69 @@ def read(name: str, file: Path, columns: list[str]) -> list[tuple[int, Any]]:
     return [(number, {"label": label} | row) for (number, row), label in zip(numbered, labels, strict=True)]
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns that a recipe names. A star, as in `questions.*.stem`, stands for each item of a list or mapping."""
+def questions_of(
+    source: str, row: Any, columns: Iterable[str], hints: Mapping[str, str]
+) -> Iterator[tuple[Place, Row]]:
+    """(place, {column: cell}) of each question of a row: of one, or of several where a column has a star, as in
+    `questions.*.stem`, which stands for each item of a list or mapping. A column with fewer stars, such as the passage's,
+    belongs to all of them.
 
-    question: list[str]
-    options: list[str]
-    answer: str
-    id: str
-    split: str
-
-    @classmethod
-    def of(cls, own: Own) -> "Columns":
-        question = [own.question] if isinstance(own.question, str) else own.question
-        return cls(question, [*filter(None, map(str.strip, own.options.split(",")))], own.answer, own.id, own.split)
-
-    def all(self) -> list[str]:
-        return [*filter(None, (*self.question, self.answer, self.id, self.split, *self.options))]
-
-    def check(self, source: str, row: Any, form: str) -> None:
-        """Raise TaskError if a row lacks one of the columns, each as far as its first star."""
-        for column in self.all():
-            try:
-                rows.at(row, column.split(".*")[0])
-            except KeyError:
-                found = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
-                found = f"{found[:300]} …" if len(found) > 300 else found
-                hint = "; its first line must name the columns, with commas or tabs between; or name them by their numbers, '1'"
-                hint = hint if form in (".csv", ".tsv") else ""
-                if column == self.answer:
-                    hint = "; if its answers are in another file, join the two; if those of a split are not published, leave its file out"
-                raise TaskError(
-                    f"{source}: no column '{column}', found {found}; name it in the recipe under own{hint}"
-                ) from None
-
-    def each(self, source: str, row: Any, form: str = "") -> Iterator[tuple[str, "Columns"]]:
-        """(what to add to the row's id, columns without a star) for each question of a row; a column that has none belongs
-        to all of them. Raises TaskError for a missing column, and RowFault for lists of different lengths.
-        """
-        self.check(source, row, form)
-        places: dict[str, list[str]] = {}
-        for path in (column.split(".*")[0] for column in self.all() if ".*" in column):
-            value = rows.as_list(rows.at(row, path))
-            if not isinstance(value, list | Mapping):
-                raise RowFault(f"its '{path}' is {type(value).__name__}, allowed for '{path}.*': a list or a mapping")
-            places[path] = [*value] if isinstance(value, Mapping) else [*map(str, range(len(value)))]
-        if len({*map(tuple, places.values())}) > 1:
-            raise RowFault(f"its {', '.join(places)} have different numbers of items; allowed: one for each question")
-        if not places:
-            yield "", self
-        for place in next(iter(places.values()), ()):
-            question, options, others = (
-                [column.replace(".*", f".{place}", 1) for column in columns]
-                for columns in (self.question, self.options, (self.answer, self.id, self.split))
-            )
-            for further, columns in Columns(question, options, *others).each(source, row):
-                yield f"-{place}{further}", columns
+    Raises TaskError for a missing column, with its hint or that of '', and RowFault for lists that do not fit.
+    """
+    held: dict[str, dict[Place, Any]] = {}
+    for column in columns:
+        try:
+            held[column] = _items(row, column)
+        except KeyError:
+            found = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
+            found = f"{found[:300]} …" if len(found) > 300 else found
+            hint = hints.get(column, hints[""])
+            raise TaskError(
+                f"{source}: no column '{column}', found {found}; name it in the recipe under own{hint}"
+            ) from None
+    stars = {column: column.count(".*") for column in held}
+    places = held[max(stars, key=stars.get)].keys()
+    for column, items in held.items():
+        if stars[column] == max(stars.values()) and items.keys() != places:
+            raise RowFault(f"it has {len(places)} questions, but {len(items)} of '{column}'; allowed: one for each")
+    for place in places:
+        yield place, {column: items[place[: stars[column]]] for column, items in held.items()}
 
 
-def divided(
-    questions: Sequence[tuple[str, Row]], test_share: float, validation_share: float, seed: int
-) -> dict[str, list[Row]]:
-    """Split → rows of (split or '', row). Rows keep the split that they name. If none names one, the rows are divided by shares. An empty
-    validation split gets a share of train.
+def _items(value: Any, column: str) -> dict[Place, Any]:
+    """Place → cell of each item that a column with stars stands for; one at () if it has none."""
+    before, star, after = column.partition(".*")
+    value = rows.as_list(rows.at(value, before) if before else value)
+    if not star:
+        return {(): value}
+    if not isinstance(value, list | Mapping):
+        raise RowFault(f"its '{before}' is {type(value).__name__}, allowed for '{before}.*': a list or a mapping")
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {(f"{key}", *place): cell for key, item in items for place, cell in _items(item, after[1:]).items()}
+
+
+def divided(questions: Sequence[tuple[str, Row]], test: float, validation: float, seed: int) -> dict[str, list[Row]]:
+    """Split → rows, of pairs of a split, or '', and a row. If no row has a split, they are divided by the shares `test` and
+    `validation`. An empty validation split gets a share of train.
     """
     by_split: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for split, row in questions:
         by_split[split or "train"].append(row)
     if not any(split for split, _ in questions):
-        by_split["train"], by_split["test"] = _hold_out(by_split["train"], test_share, seed)
-        validation_share /= 1 - test_share
+        by_split["train"], by_split["test"] = _hold_out(by_split["train"], test, seed)
+        validation /= 1 - test
     if not by_split["validation"]:
-        by_split["train"], by_split["validation"] = _hold_out(by_split["train"], validation_share, seed)
+        by_split["train"], by_split["validation"] = _hold_out(by_split["train"], validation, seed)
     return by_split
 
 
 def _hold_out(questions: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
     """(remaining, held out): a random share of the questions, at least one; both in the original order."""
     size = min(len(questions), max(1, round(share * len(questions))))
-    chosen = {*random.Random(f"own/{seed}").sample(range(len(questions)), size)}
-    remaining = [row for i, row in enumerate(questions) if i not in chosen]
-    return remaining, [row for i, row in enumerate(questions) if i in chosen]
+    return parted(questions, random.Random(f"own/{seed}").sample(range(len(questions)), size))
+
+
+def parted(questions: Sequence[Row], indices: Iterable[int]) -> tuple[list[Row], list[Row]]:
+    """(questions at other indices, those at `indices`), both in the original order."""
+    chosen = {*indices}
+    return [row for i, row in enumerate(questions) if i not in chosen], [questions[i] for i in sorted(chosen)]

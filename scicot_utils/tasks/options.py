@@ -99,16 +99,15 @@ def read(value: Any, are_scored: bool = False) -> tuple[list[str], list[str]]:
     return _without_labels(labels, texts)
 
 
-def of_columns(columns: list[str], row: Any) -> tuple[list[str], list[str], dict[str, int]]:
+def of_columns(cells: dict[str, Any]) -> tuple[list[str], list[str], dict[str, int]]:
     """(labels, texts, column → index of its first text) of options in columns, each with one or a list of them. A label is
     what differs in the names of columns.
     """
-    cells = [rows.as_list(rows.at(row, column)) for column in columns]
-    several = [[text(option) for option in (cell if isinstance(cell, list) else [cell])] for cell in cells]
-    first = dict(zip(columns, itertools.accumulate(map(len, several), initial=0), strict=False))
-    letters = enumerate(zip(*columns, strict=False))
+    several = [[text(option) for option in (cell if isinstance(cell, list) else [cell])] for cell in cells.values()]
+    first = dict(zip(cells, itertools.accumulate(map(len, several), initial=0), strict=False))
+    letters = enumerate(zip(*cells, strict=False))
     prefix = next((length for length, same_place in letters if len({*same_place}) > 1), 0)
-    labels = [column[prefix:] for column in columns] if all(len(texts) == 1 for texts in several) else []
+    labels = [column[prefix:] for column in cells] if all(len(texts) == 1 for texts in several) else []
     return *_without_labels(labels, [option for texts in several for option in texts]), first
 
 

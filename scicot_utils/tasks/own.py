@@ -12,19 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
-from scicot_utils import paths, rows
+from scicot_utils import paths
 from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
 from scicot_utils.tasks import files, options
 from scicot_utils.tasks.entries import SPLITS, TRUTH, RowFault, TaskError
-from scicot_utils.tasks.files import Columns
 from scicot_utils.tasks.options import ANSWER_FORMS, LABELS, RawQuestion, text
 
 SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+HEADER = "; its first line must name the columns, with commas or tabs between; without one, columns are called 1, 2, …"
+NO_ANSWERS = (
+    "; if its answers are in another file, join the two; if those of a split are not published, leave its file out"
+)
 Converter = Callable[[RawQuestion], Row]  # raises RowFault for a question that is none
 
 
@@ -36,15 +38,16 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     """
     or_leave_out = functools.partial(_or_leave_out, own, Counter() if left_out is None else left_out)
     questions: list[RawQuestion] = []
-    named = Columns.of(own)
+    columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.of(name, paths.expand(own.path)):
-        for number, row in files.read(name, file, named.question):
+        hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else "", own.answer: NO_ANSWERS}
+        for number, row in files.read(name, file, _question_columns(own)):
             source, split = f"{name}: {file.name}, row {number}", split_of_file
             with or_leave_out(source, split):
-                for place, columns in named.each(source, row, files.form(file)):
-                    split = split_of_file or _split_of(columns, row)
+                for place, cells in files.questions_of(source, row, columns, hints):
+                    split = split_of_file or _split_of(own, cells)
                     with or_leave_out(source, split):
-                        questions.append(_parse(source, own, columns, row, f"{prefix}{number:05d}", place, split))
+                        questions.append(_parse(source, own, cells, f"{prefix}{number:05d}", place, split))
     for split in SPLITS:
         of_split = [question for question in questions if question.split == split]
         if of_split and all(question.gold is None and question.answer in ("", "-1") for question in of_split):
@@ -80,40 +83,45 @@ def _or_leave_out(own: Own, left_out: Counter[str], source: str, split: str) -> 
         left_out[split or "train"] += 1
 
 
-def _split_of(columns: Columns, row: Any) -> str:
+def _question_columns(own: Own) -> list[str]:
+    return [own.question] if isinstance(own.question, str) else own.question
+
+
+def _option_columns(own: Own) -> list[str]:
+    return [*filter(None, map(str.strip, own.options.split(",")))]
+
+
+def _split_of(own: Own, cells: Row) -> str:
     """The split in a row's column; '' if the recipe names no such column. Raises RowFault for an unknown split."""
-    if not columns.split:
-        return ""
-    if not (split := files.split_in(text(rows.at(row, columns.split)))):
-        raise RowFault("its split is called neither train, validation (dev) nor test")
-    return split
+    if not own.split or (split := files.split_in(text(cells[own.split]))):
+        return split if own.split else ""
+    raise RowFault("its split is called neither train, validation (dev) nor test")
 
 
-def _parse(source: str, own: Own, columns: Columns, row: Any, default_id: str, place: str, split: str) -> RawQuestion:
-    """A question as in its file. `place`: which of its row's, for ids that the row gives to all of them. Raises RowFault
-    if its id or question is empty, or a value is no text.
-    """
-    cells = {column: rows.as_list(rows.at(row, column)) for column in columns.question}
+def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Place, split: str) -> RawQuestion:
+    """A question as in its file. Raises RowFault if its id or question is empty, or a value is no text."""
     # A list of texts is a passage in parts, or a dialogue.
-    cells = {column: " ".join(map(text, cell if isinstance(cell, list) else [cell])) for column, cell in cells.items()}
-    first = {}  # of several columns with options, which may hold lists → the index of its first one
-    if len(columns.options) > 1:
-        labels, texts, first = options.of_columns(columns.options, row)
-    elif not columns.options:
+    asked = {column: cells[column] for column in _question_columns(own)}
+    asked = {column: " ".join(map(text, cell if isinstance(cell, list) else [cell])) for column, cell in asked.items()}
+    columns = _option_columns(own)
+    first: dict[str, int] = {}  # of several columns with options → the index of its first one
+    if len(columns) > 1:
+        labels, texts, first = options.of_columns({column: cells[column] for column in columns})
+    elif not columns:
         labels, texts = [], own.answer_set
-    elif columns.options[0] in cells:  # listed in the question's text
-        cells[columns.options[0]], labels, texts = options.split_listed(cells[columns.options[0]])
+    elif columns[0] in asked:  # listed in the question's text
+        asked[columns[0]], labels, texts = options.split_listed(asked[columns[0]])
     else:
-        labels, texts = options.read(rows.at(row, columns.options[0]), columns.options == [columns.answer])
-    if not (identifier := text(rows.at(row, columns.id)) if columns.id else default_id):
+        labels, texts = options.read(cells[columns[0]], columns == [own.answer])
+    if not (identifier := text(cells[own.id]) if own.id else default_id):
         raise RowFault("its id is empty")
-    identifier += "" if columns.id != own.id else place
-    question = " ".join(" ".join(cells.values()).split())
+    identifier = identifier if ".*" in own.id else "-".join((identifier, *place))
+    question = " ".join(" ".join(asked.values()).split())
     if not question:
         raise RowFault("the question is empty")
-    answer = rows.as_list(rows.at(row, columns.answer))
+    answer = cells[own.answer]
     answer = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
-    gold = first[columns.answer] if columns.answer in first else options.scored(answer, texts)
+    gold = first[own.answer] if own.answer in first else options.scored(answer, texts)
     if gold is not None:
         return RawQuestion(source, identifier, question, "", split, labels, texts, gold)
     answer = text(answer)
