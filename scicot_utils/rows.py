@@ -56,7 +56,7 @@ def content(path: Path) -> bytes:
 
 def read(path: Path, columns: Iterable[str] = ()) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007. If all `columns` are numbers that its first line lacks, it is a table without a header,
+    as written, also "NA" or 007. If all `columns` are numbers, and its first line is not, it is a table without a header,
     whose columns are called 1, 2, … by their places. A JSON object of objects holds rows by their ids, which are the
     column `id`, or columns of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
     object, under one of ROWS_UNDER or as its only list of objects. An object that has a text in one of `columns` is a row.
@@ -118,18 +118,20 @@ def _table(path: Path, columns: set[str]) -> list[dict[str, Any]]:
         if kind(path) == ".arrow":  # a stream, as `datasets` saves it
             return pa.ipc.open_stream(data).read_pandas().to_dict("records")
         first_line = data.split(b"\n", 1)[0]
-        comma = b";" if b"," not in first_line and b";" in first_line else b","  # as spreadsheets write it in Europe
-        separator = "\t" if kind(path) == ".tsv" else comma.decode()
+        is_european = b";" in first_line and not {*b',"'} & {
+            *first_line
+        }  # a spreadsheet's, where numbers have the comma
+        separator = "\t" if kind(path) == ".tsv" else ";" if is_european else ","
         header = next(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator), [])
-        names = None
-        if columns and all(column.isdecimal() for column in columns) and not columns <= {*header}:
-            names = header = [str(place) for place, _ in enumerate(header, start=1)]
+        has_none = columns and all(column.isdecimal() for column in columns)
+        has_none = has_none and not (columns <= {*header} and all(cell.isdecimal() for cell in filter(None, header)))
+        header = [str(place) for place, _ in enumerate(header, start=1)] if has_none else header
         if repeated := [column for column in header if header.count(column) > 1]:
             raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
             form = {"sep": separator, "quoting": _quoting(data, separator), "dtype": str, "keep_default_na": False}
-            form |= {"header": None, "names": names} if names else {}
+            form |= {"header": None, "names": header} if has_none else {}
             return pd.read_csv(io.BytesIO(data), index_col=False, skipinitialspace=True, **form).to_dict("records")
     except (
         ValueError,

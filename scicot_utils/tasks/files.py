@@ -96,6 +96,8 @@ def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
         names = ", ".join(file.name for files in found.values() for file in files)
         what = f"no file of split {min(missing)} beside {names[:200]}" if names else "no file"
         hint = "; if test's answers are not published, call the validation file test" if missing == {"test"} else ""
+        inside = [folder.name for folder in sorted(path.glob("*/")) if not found and by_split(name, folder, set())]
+        hint = f"; name one of the folders in it that have some: {', '.join(inside)[:200]}" if inside else hint
         raise TaskError(
             f"{name}: {what} at own path '{path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
             f"or not, or a folder with one for each split, named after it (train, validation or dev, test){hint}"

@@ -23,7 +23,9 @@ from scicot_utils.tasks.options import ANSWER_FORMS, LABELS, RawQuestion, text
 SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
-HEADER = "; its first line must name the columns, with commas or tabs between; without one, columns are called 1, 2, …"
+# What to do about a missing column: of a table, of nested rows, of the answers
+HEADER = "; its first line must name the columns, with commas or tabs between; without names, they are 1, 2, …"
+NESTED = "; what each item of a list holds is reached with a star, as in questions.*.stem"
 NO_ANSWERS = (
     "; if its answers are in another file, join the two; if those of a split are not published, leave its file out"
 )
@@ -40,7 +42,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     questions: list[RawQuestion] = []
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.of(name, paths.expand(own.path)):
-        hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else "", own.answer: NO_ANSWERS}
+        hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
         for number, row in files.read(name, file, _question_columns(own)):
             source, split = f"{name}: {file.name}, row {number}", split_of_file
             with or_leave_out(source, split):
@@ -193,13 +195,12 @@ def _open(name: str, own: Own, questions: list[RawQuestion]) -> tuple[list[RawQu
     do not say what they are.
     """
     questions = [replace(question, answer=_final(question.answer)) for question in questions]
-    labels = {*LABELS, *"12345678"}
-    if questions and all(
-        options.bare(question.answer) in labels and options.LISTED.search(question.question) for question in questions
-    ):
+    marks = {options.bare(question.answer) for question in questions}
+    are_listed = all(options.LISTED.search(question.question) for question in questions)
+    if marks and ((marks <= {*LABELS, *"12345678"} and are_listed) or (marks <= {*LABELS[:10]} and not own.answers)):
         raise TaskError(
-            f"{name}: its answers are labels of options that its questions list in their text, as in '(A) … (B) …'; allowed: "
-            "that column as options, too, or options in columns of their own, or in one with a list"
+            f"{name}: its answers are labels of options that {'its questions list in their text' if are_listed else 'are not named'}, "
+            "as in '(A) … (B) …'; allowed: that column as options, too, or options in columns of their own, or in one with a list"
         )
     kinds = {kind_of(question.answer) for question in questions if question.answer} - {""}
     answers = sorted({question.answer.lower() for question in questions if question.answer})
@@ -222,6 +223,9 @@ def _open(name: str, own: Own, questions: list[RawQuestion]) -> tuple[list[RawQu
         if kind_of(answer) != kind or not kind:
             wanted = kind.replace("_", " or ") or "word, number, or yes or no"
             raise RowFault(f"its answer '{question.answer[:80]}' is no {wanted} that could be read from a text")
+        answer = (
+            answer.removesuffix(".0") if kind == "number" else answer
+        )  # as pandas writes whole numbers into a CSV file
         return _row(question, TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer)
 
     return questions, convert
