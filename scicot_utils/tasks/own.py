@@ -195,7 +195,7 @@ def _open(name: str, own: Own, questions: list[RawQuestion]) -> tuple[list[RawQu
     do not say what they are.
     """
     questions = [replace(question, answer=_final(question.answer)) for question in questions]
-    marks = {options.bare(question.answer) for question in questions}
+    marks = {options.bare(question.answer) for question in questions} - {""}
     are_listed = all(options.LISTED.search(question.question) for question in questions)
     if marks and ((marks <= {*LABELS, *"12345678"} and are_listed) or (marks <= {*LABELS[:10]} and not own.answers)):
         raise TaskError(
