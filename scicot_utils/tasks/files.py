@@ -1,8 +1,10 @@
 """The files of a benchmark, found by the splits that their names say; their rows, and the cells of each question."""
 
+import datetime
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +62,10 @@ def form(file: Path) -> str:
     """A file's suffix in FORMATS, ignoring `.gz`; '' if it is no file with rows. A text file may hold JSON."""
     if not file.is_file() or file.name[0] == ".":
         return ""
-    if file.suffix == ".txt":
-        with file.open("rb") as text:
-            return ".txt" if text.read(1) in (b"{", b"[") else ""
-    return rows.kind(file)
+    if file.suffix != ".txt":
+        return rows.kind(file)
+    with file.open("rb") as content:
+        return ".txt" if content.read(1) in (b"{", b"[") else ""
 
 
 def _parts(name: str, folder: Path, split: str, files: dict[Path, str]) -> list[Path]:
@@ -169,13 +171,26 @@ def _items(value: Any, column: str) -> dict[Place, Any]:
     return {(f"{key}", *place): cell for key, item in items for place, cell in _items(item, after[1:]).items()}
 
 
+def text(value: Any) -> str:
+    """A cell as text; '' for a missing value. Raises RowFault if it holds neither text nor a number."""
+    value = rows.cell(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    if not isinstance(value, str | int | Decimal | datetime.date):
+        raise RowFault(
+            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem or "
+            "answers.0, or for each of its questions with a star, as in questions.*.stem"
+        )
+    if "\0" in str(value):
+        raise RowFault("a text holds a null byte")
+    return str(value).strip()
+
+
 def divided(questions: Sequence[tuple[str, Row]], test: float, validation: float, seed: int) -> dict[str, list[Row]]:
     """Split → rows, of pairs of a split, or '', and a row. If no row has a split, they are divided by the shares `test` and
     `validation`. An empty validation split gets a share of train.
     """
-    by_split: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for split, row in questions:
-        by_split[split or "train"].append(row)
+    by_split = {split: [row for named, row in questions if (named or "train") == split] for split in SPLITS}
     if not any(split for split, _ in questions):
         by_split["train"], by_split["test"] = _hold_out(by_split["train"], test, seed)
         validation /= 1 - test

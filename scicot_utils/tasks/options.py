@@ -4,7 +4,6 @@ Options are a list, a mapping, or a text of one; nothing here knows of files or 
 """
 
 import ast
-import datetime
 import functools
 import io
 import itertools
@@ -14,11 +13,11 @@ import string
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from scicot_utils import rows
 from scicot_utils.tasks.entries import RowFault, TaskError
+from scicot_utils.tasks.files import text
 
 LABELS = string.ascii_uppercase
 # Options in a question's text: "Which flies? (A) raft (B) robin", or A. raft B. robin
@@ -49,21 +48,6 @@ class RawQuestion:
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     gold: int | None = None
-
-
-def text(value: Any) -> str:
-    """A cell as text; '' for a missing value. Raises RowFault if it holds neither text nor a number."""
-    value = rows.cell(value)
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", errors="replace")
-    if not isinstance(value, str | int | Decimal | datetime.date):
-        raise RowFault(
-            f"found {type(value).__name__}, allowed: a text or a number; reach inside with dots, as in question.stem or "
-            "answers.0, or for each of its questions with a star, as in questions.*.stem"
-        )
-    if "\0" in str(value):
-        raise RowFault("a text holds a null byte")
-    return str(value).strip()
 
 
 def bare(label: str) -> str:
@@ -231,10 +215,6 @@ def _by_label(question: RawQuestion) -> int | None:
     return indices.get(bare(question.answer).casefold())
 
 
-def _by_text(question: RawQuestion) -> int | None:
-    return question.texts.index(question.answer) if question.texts.count(question.answer) == 1 else None
-
-
 def _by_place(question: RawQuestion, first: int = 0) -> int | None:
     number = question.answer.removesuffix(".0")  # as pandas writes numbers of a column with a missing one
     index = int(number) - first if number.isdecimal() and len(number) < 4 else -1
@@ -242,8 +222,11 @@ def _by_place(question: RawQuestion, first: int = 0) -> int | None:
 
 
 ANSWER_FORMS: dict[str, Callable[[RawQuestion], int | None]] = {
-    "label": _by_label, "text": _by_text, "place": _by_place, "place_from_1": functools.partial(_by_place, first=1),
-}  # fmt: skip
+    "label": _by_label,
+    "text": lambda asked: asked.texts.index(asked.answer) if asked.texts.count(asked.answer) == 1 else None,
+    "place": _by_place,
+    "place_from_1": functools.partial(_by_place, first=1),
+}
 
 
 def answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:

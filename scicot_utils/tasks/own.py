@@ -9,7 +9,7 @@ import functools
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -17,8 +17,9 @@ from scicot_utils import paths
 from scicot_utils.recipe import Own
 from scicot_utils.tables import Row
 from scicot_utils.tasks import files, options
-from scicot_utils.tasks.entries import SPLITS, TRUTH, RowFault, TaskError
-from scicot_utils.tasks.options import ANSWER_FORMS, LABELS, RawQuestion, text
+from scicot_utils.tasks.entries import SPLITS, TRUTH, RowFault, TaskError, question_row
+from scicot_utils.tasks.files import text
+from scicot_utils.tasks.options import ANSWER_FORMS, LABELS, RawQuestion
 
 SAME = 0.9  # share of rows with the right option in one place from which that place is the file's doing
 ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
@@ -124,16 +125,14 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
     answer = cells[own.answer]
     answer = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
     gold = first[own.answer] if own.answer in first else options.scored(answer, texts)
-    if gold is not None:
-        return RawQuestion(source, identifier, question, "", split, labels, texts, gold)
-    answer = text(answer)
+    answer = text(answer) if gold is None else ""
     answer = labels[first[answer]] if answer in first and labels else answer
     if own.answer_set:
         names = (answer.casefold(), TRUTH.get(answer.casefold()))
         answer = next((option for option in own.answer_set if option.casefold() in names), answer)
     if (labelled := options.LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    return RawQuestion(source, identifier, question, answer, split, labels, texts)
+    return RawQuestion(source, identifier, question, answer, split, labels, texts, gold)
 
 
 # ── From questions as in their file to rows of the questions table ──────────────────────────────────────────────
@@ -164,7 +163,8 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
             raise RowFault(f"found {len(texts)} options, allowed: 2 to {len(LABELS)}")
         if len(set(texts)) < len(texts):
             raise RowFault("two equal options")
-        return _row(question, LABELS[texts.index(question.texts[gold])], LABELS[: len(texts)], texts)
+        answer = LABELS[texts.index(question.texts[gold])]
+        return question_row(question.id, question.question, answer, LABELS[: len(texts)], texts)
 
     return questions, convert
 
@@ -174,11 +174,6 @@ def _shuffled(question: RawQuestion) -> RawQuestion:
     order = list(range(len(question.texts)))
     random.Random(f"own/{question.id}").shuffle(order)
     return replace(question, texts=[question.texts[index] for index in order], gold=order.index(question.gold))
-
-
-def _row(question: RawQuestion, answer: str, labels: Sequence[str] = (), texts: Sequence[str] = ()) -> Row:
-    choices = {"label": list(labels), "text": list(texts)}
-    return {"id": question.id, "question": question.question, "choices": choices, "answer": answer}
 
 
 def kind_of(answer: str) -> str:
@@ -196,8 +191,9 @@ def _open(name: str, own: Own, questions: list[RawQuestion]) -> tuple[list[RawQu
     """
     questions = [replace(question, answer=_final(question.answer)) for question in questions]
     marks = {options.bare(question.answer) for question in questions} - {""}
-    are_listed = all(options.LISTED.search(question.question) for question in questions)
-    if marks and ((marks <= {*LABELS, *"12345678"} and are_listed) or (marks <= {*LABELS[:10]} and not own.answers)):
+    are_labels = bool(marks) and marks <= {*LABELS, *"12345678"}
+    are_listed = are_labels and all(options.LISTED.search(question.question) for question in questions)
+    if are_listed or (are_labels and marks <= {*LABELS[:10]} and not own.answers):
         raise TaskError(
             f"{name}: its answers are labels of options that {'its questions list in their text' if are_listed else 'are not named'}, "
             "as in '(A) … (B) …'; allowed: that column as options, too, or options in columns of their own, or in one with a list"
@@ -223,10 +219,11 @@ def _open(name: str, own: Own, questions: list[RawQuestion]) -> tuple[list[RawQu
         if kind_of(answer) != kind or not kind:
             wanted = kind.replace("_", " or ") or "word, number, or yes or no"
             raise RowFault(f"its answer '{question.answer[:80]}' is no {wanted} that could be read from a text")
-        answer = (
-            answer.removesuffix(".0") if kind == "number" else answer
-        )  # as pandas writes whole numbers into a CSV file
-        return _row(question, TRUTH.get(answer.lower(), answer.lower()) if kind == "yes_no" else answer)
+        if kind == "yes_no":
+            answer = TRUTH.get(answer.lower(), answer.lower())
+        elif kind == "number":
+            answer = answer.removesuffix(".0")  # as pandas writes whole numbers
+        return question_row(question.id, question.question, answer)
 
     return questions, convert
 
