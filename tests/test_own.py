@@ -573,6 +573,7 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         ("Who? A. A. Einstein, B. I. Newton", "Who?", ["A. Einstein", "I. Newton"]),
         ("Who?\nA. I\nB. You\nAnswer:", "Who?", ["I", "You"]),
         ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
+        ("Is it (A) snow, or (B) ice?", "Is it", ["snow", "ice?"]),
     ],
 )  # fmt: skip
 def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
@@ -984,7 +985,7 @@ def test_one_of_several_forms_of_a_folders_questions_is_read(tmp_path):
 
 
 def test_a_folder_of_configurations_is_named_with_them(tmp_path):
-    folder_of(tmp_path, *(f"{name}/{split}.parquet" for name in ("law", "physics") for split in ("train", "test")))
+    folder_of(tmp_path, *(f"{name}/{split}.jsonl" for name in ("law", "physics") for split in ("train", "test")))
     with refused(TaskError, r"no file at own path .*; name one of the folders in it that have some: law, physics"):
         load(tmp_path)
 

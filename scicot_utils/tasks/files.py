@@ -98,7 +98,8 @@ def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
         names = ", ".join(file.name for files in found.values() for file in files)
         what = f"no file of split {min(missing)} beside {names[:200]}" if names else "no file"
         hint = "; if test's answers are not published, call the validation file test" if missing == {"test"} else ""
-        inside = [folder.name for folder in sorted(path.glob("*/")) if not found and by_split(name, folder, set())]
+        below = [file for file in sorted(path.glob("*/*")) if not found and split_in(_stem(file)) and form(file)]
+        inside = dict.fromkeys(file.parent.name for file in below)
         hint = f"; name one of the folders in it that have some: {', '.join(inside)[:200]}" if inside else hint
         raise TaskError(
             f"{name}: {what} at own path '{path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
@@ -123,7 +124,7 @@ def read(name: str, file: Path, columns: list[str]) -> list[tuple[int, Any]]:
         labels = rows.content(beside).decode().split() if beside.is_file() else []
     except ValueError as error:
         raise TaskError(f"{name}: {error}") from None
-    if not beside.is_file():
+    if not beside.is_file() or not all(isinstance(row, dict) for _, row in numbered):
         return numbered
     if len(labels) != len(numbered):
         raise TaskError(f"{name}: {beside.name} has {len(labels)} labels, needed: one for each of {len(numbered)} rows")

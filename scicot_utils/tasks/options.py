@@ -189,6 +189,7 @@ def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[s
         raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
     ends = [mark.start() for mark in last[1:]]
     texts = [text[mark.end() : end].rstrip().rstrip(",").rstrip() for mark, end in zip(last, ends, strict=False)]
+    texts[-1:] = [re.sub(r",?\s+or$", "", option) for option in texts[-1:]]  # (A) snow or (B) ice
     before = text[: last[0].start()].rstrip().rstrip(",")
     texts.append(ANSWER_CUE.sub("", text[last[-1].end() :]).strip())
     return OPTIONS_CUE.sub("", before), [mark[2] for mark in last], texts

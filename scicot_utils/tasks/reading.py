@@ -72,9 +72,10 @@ def _check_unique_ids(name: str, rows: Sequence[Row]) -> None:
     for key, count in Counter(row["id"] for row in rows).items():
         if count > 1:
             splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == key and "split" in row))
+            hint = "; leave id out of the recipe, and rows are numbered" if name.startswith(OWN) else ""
             raise TaskError(
                 f"{name}: the id '{key}' occurs {count} times{f', in {splits}' if splits else ''}; allowed: once, "
-                "since rows are found by id"
+                f"since rows are found by id{hint}"
             )
 
 
