@@ -926,6 +926,11 @@ def test_options_may_say_themselves_which_is_right(tmp_path, name, option):
         load(both, answer="options")
 
 
+def test_an_answer_among_its_options_is_none_of_them(tmp_path):
+    path = write(tmp_path / "a.jsonl", quiz(options={"A": "x", "B": "y", "key": "B"}))
+    assert {(row["answer"], *row["choices"]["text"]) for row in load(path, answer="options.key")} == {("B", "x", "y")}
+
+
 def test_wrong_options_may_be_a_list_beside_the_right_one(tmp_path):
     """As in Open Trivia DB."""
     rows = quiz(right="y", wrong=lambda i: ["x", "z"] if i % 2 else ["x"])

@@ -9,7 +9,7 @@ import functools
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -115,7 +115,10 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
     elif columns[0] in asked:  # listed in the question's text
         asked[columns[0]], labels, texts = options.split_listed(asked[columns[0]])
     else:
-        labels, texts = options.read(cells[columns[0]], columns == [own.answer])
+        held = cells[columns[0]]
+        if isinstance(held, Mapping):  # beside an answer that it holds, too
+            held = {key: cell for key, cell in held.items() if f"{columns[0]}.{key}" != own.answer}
+        labels, texts = options.read(held, columns == [own.answer])
     if not (identifier := text(cells[own.id]) if own.id else default_id):
         raise RowFault("its id is empty")
     identifier = identifier if ".*" in own.id else "-".join((identifier, *place))
