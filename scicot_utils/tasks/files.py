@@ -105,8 +105,8 @@ def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
             f"{name}: {what} at own path '{path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
             f"or not, or a folder with one for each split, named after it (train, validation or dev, test){hint}"
         )
-    inside = [(file, split, file.relative_to(path).parts[:-1]) for split, files in found.items() for file in files]
-    return [(file, split, "-".join((*folders, _stem(file), ""))) for file, split, folders in inside]
+    placed = [(file, split, file.relative_to(path).parts[:-1]) for split, files in found.items() for file in files]
+    return [(file, split, "-".join((*folders, _stem(file), ""))) for file, split, folders in placed]
 
 
 def _stem(file: Path) -> str:
@@ -131,9 +131,7 @@ def read(name: str, file: Path, columns: list[str]) -> list[tuple[int, Any]]:
     return [(number, {"label": label} | row) for (number, row), label in zip(numbered, labels, strict=True)]
 
 
-def questions_of(
-    source: str, row: Any, columns: Iterable[str], hints: Mapping[str, str]
-) -> Iterator[tuple[Place, Row]]:
+def questions_of(source: str, row: Any, columns: Iterable[str], hints: dict[str, str]) -> Iterator[tuple[Place, Row]]:
     """(place, {column: cell}) of each question of a row: of one, or of several where a column has a star, as in
     `questions.*.stem`, which stands for each item of a list or mapping. A column with fewer stars, such as the passage's,
     belongs to all of them.
@@ -147,10 +145,8 @@ def questions_of(
         except KeyError:
             found = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
             found = f"{found[:300]} …" if len(found) > 300 else found
-            hint = hints.get(column, hints[""])
-            raise TaskError(
-                f"{source}: no column '{column}', found {found}; name it in the recipe under own{hint}"
-            ) from None
+            todo = f"name it in the recipe under own{hints.get(column, hints[''])}"
+            raise TaskError(f"{source}: no column '{column}', found {found}; {todo}") from None
     stars = {column: column.count(".*") for column in held}
     places = held[max(stars, key=stars.get)].keys()
     for column, items in held.items():

@@ -77,9 +77,8 @@ def read(value: Any, are_scored: bool = False) -> tuple[list[str], list[str]]:
     labels, texts = [bare(text(label)) for label in labels], [text(option) for option in texts]
     labels = labels if any(labels) else []
     if labels and ("" in labels or not len({label.casefold() for label in labels}) == len(labels) == len(texts)):
-        raise RowFault(
-            f"found {len(texts)} options with the labels {', '.join(labels)}, allowed: one of its own for each"
-        )
+        listed = ", ".join(labels)
+        raise RowFault(f"found {len(texts)} options with the labels {listed}, allowed: one of its own for each")
     return _without_labels(labels, texts)
 
 
@@ -125,10 +124,9 @@ def scored(value: Any, texts: list[str]) -> int | None:
         value = value.get("labels", list(value.values()))
     scores = rows.as_list(value)
     if scores and rows.are_objects(scores, list):
-        columns = [[option.get(key) for option in scores] for key in scores[0]]
-        columns = [column for column in columns if all(isinstance(score, int | float) for score in column)]
-        columns = [column for column in columns if {*column} <= {0, 1}]
-        scores = columns[0] if len(columns) == 1 else None
+        cells = [[option.get(key) for option in scores] for key in scores[0]]
+        cells = [column for column in cells if all(isinstance(cell, int | float) and cell in (0, 1) for cell in column)]
+        scores = cells[0] if len(cells) == 1 else None
     if not texts or not isinstance(scores, list) or not all(isinstance(score, int | float) for score in scores):
         return None
     if len(scores) != len(texts) or not {*map(float, scores)} <= {0, 1} or scores.count(1) != 1:
@@ -243,8 +241,6 @@ def answer_form(questions: Sequence[RawQuestion], are_columns: bool) -> str:
         golds = {form: ANSWER_FORMS[form](question) for form in best}
         if len(set(golds.values())) > 1 and most:
             forms = [f"{form} ({question.texts[gold]!r})" for form, gold in golds.items() if gold is not None]
-            raise TaskError(
-                f"{question.source} (id {question.id}): its answer '{question.answer}' could be a {' or '.join(forms)}; "
-                "say which with answer_is"
-            )
+            fault = f"its answer '{question.answer}' could be a {' or '.join(forms)}"
+            raise TaskError(f"{question.source} (id {question.id}): {fault}; say which with answer_is")
     return best[0]

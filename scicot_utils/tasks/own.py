@@ -27,9 +27,7 @@ NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 # What to do about a missing column: of a table, of nested rows, of the answers
 HEADER = "; its first line must name the columns, with commas or tabs between; without names, they are 1, 2, …"
 NESTED = "; what each item of a list holds is reached with a star, as in questions.*.stem"
-NO_ANSWERS = (
-    "; if its answers are in another file, join the two; if those of a split are not published, leave its file out"
-)
+NO_ANSWERS = "; if answers are in another file, join the two; if those of a split are not published, leave its file out"
 Converter = Callable[[RawQuestion], Row]  # raises RowFault for a question that is none
 
 
@@ -54,9 +52,9 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     for split in SPLITS:
         of_split = [question for question in questions if question.split == split]
         if of_split and all(question.gold is None and question.answer in ("", "-1") for question in of_split):
+            fault = "has an answer, as where publishers keep those of their test set back"
             raise TaskError(
-                f"{name}: no question of split {split} has an answer, as where publishers keep those of their test set back; "
-                "leave that split out, and call another one test"
+                f"{name}: no question of split {split} {fault}; leave that split out, and call another one test"
             )
     is_open = not own.options and not own.answer_set
     questions, convert = _open(name, own, questions) if is_open else _with_options(own, questions)
@@ -66,9 +64,8 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
             converted.append((question.split, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
-        raise TaskError(
-            f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {', '.join(SPLITS)}"
-        )
+        needed = ", ".join(SPLITS)
+        raise TaskError(f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {needed}")
     return by_split
 
 
