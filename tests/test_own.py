@@ -952,6 +952,10 @@ def test_labels_may_lie_in_a_second_file_of_as_many_lines(tmp_path):
         (folder / f"{name}-labels.lst").write_text("".join(f"{i % 3 + 1}\n" for i in range(30)[first::3]))
     questions = load(folder, answer="label", answer_is="place_from_1")
     assert {row["id"]: row["answer"] for row in questions} == {row["n"]: "ABC"[i % 3] for i, row in enumerate(ROWS)}
+    with refused(
+        TaskError, r"no column 'label'.*; if answers are in another file, join the two, or .* name the folder"
+    ):
+        load(folder / "train.jsonl", answer="label")  # of a file that is named alone, others are not followed
     (folder / "dev-labels.lst").write_text("1\n2\n")
     with refused(TaskError, "dev-labels.lst has 2 labels, needed: one for each of 10 rows"):
         load(folder, answer="label")

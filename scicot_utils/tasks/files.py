@@ -113,18 +113,19 @@ def _stem(file: Path) -> str:
     return Path(file.name.removesuffix(".gz")).stem
 
 
-def read(name: str, file: Path, columns: list[str]) -> list[tuple[int, Any]]:
-    """(number, row) of every row of a file. The lines of a file `<its name>-labels.lst` beside it are its column `label`.
+def read(name: str, file: Path, columns: list[str], is_alone: bool) -> list[tuple[int, Any]]:
+    """(number, row) of every row of a file. Unless it `is_alone` what the recipe names, whose content tells whether a run is
+    up to date, the lines of a file `<its name>-labels.lst` beside it are its column `label`.
 
     Raises TaskError for a file that cannot be read, or has other than one label for each row.
     """
     beside = file.with_name(f"{_stem(file)}-labels.lst")
     try:
         numbered = list(rows.read(file, columns))
-        labels = rows.content(beside).decode().split() if beside.is_file() else []
+        labels = None if is_alone or not beside.is_file() else rows.content(beside).decode().split()
     except ValueError as error:
         raise TaskError(f"{name}: {error}") from None
-    if not beside.is_file() or not all(isinstance(row, dict) for _, row in numbered):
+    if labels is None or not all(isinstance(row, dict) for _, row in numbered):
         return numbered
     if len(labels) != len(numbered):
         raise TaskError(f"{name}: {beside.name} has {len(labels)} labels, needed: one for each of {len(numbered)} rows")

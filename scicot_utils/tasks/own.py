@@ -27,7 +27,10 @@ NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 # What to do about a missing column: of a table, of nested rows, of the answers
 HEADER = "; its first line must name the columns, with commas or tabs between; without names, they are 1, 2, …"
 NESTED = "; what each item of a list holds is reached with a star, as in questions.*.stem"
-NO_ANSWERS = "; if answers are in another file, join the two; if those of a split are not published, leave its file out"
+NO_ANSWERS = (
+    "; if answers are in another file, join the two, or put it beside as train-labels.lst, with a line for each row, and "
+    "name the folder; if those of a split are not published, leave its file out"
+)
 Converter = Callable[[RawQuestion], Row]  # raises RowFault for a question that is none
 
 
@@ -42,7 +45,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.of(name, paths.expand(own.path)):
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
-        for number, row in files.read(name, file, _question_columns(own)):
+        for number, row in files.read(name, file, _question_columns(own), is_alone=not prefix):
             source, split = f"{name}: {file.name}, row {number}", split_of_file
             with or_leave_out(source, split):
                 for place, cells in files.questions_of(source, row, columns, hints):
