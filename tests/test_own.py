@@ -986,6 +986,8 @@ def test_one_of_several_forms_of_a_folders_questions_is_read(tmp_path):
     for name in ("mine-train.csv", "mine-test.tsv", "mine-dev.jsonl"):
         write(folder / name, ROWS[:1])
     assert {row["id"] for row in load(folder)} == {row["n"] for row in ROWS}
+    said = "train mine-train.jsonl, validation mine-val.jsonl, test mine-test.jsonl"
+    assert tasks.layout("own-mine", "", declared(folder)) == f"a benchmark of one's own, {folder} ({said})"
     for first, split in enumerate(("train", "dev", "test")):
         for row in ROWS[first::3]:
             (folder / "texts" / split / "high").mkdir(parents=True, exist_ok=True)

@@ -144,7 +144,7 @@ def questions_of(source: str, row: Any, columns: Iterable[str], hints: dict[str,
         try:
             held[column] = _items(row, column)
         except KeyError:
-            found = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
+            found = " ".join(", ".join(map(str, row)).split()) if isinstance(row, Mapping) else type(row).__name__
             found = f"{found[:300]} …" if len(found) > 300 else found
             todo = f"name it in the recipe under own{hints.get(column, hints[''])}"
             raise TaskError(f"{source}: no column '{column}', found {found}; {todo}") from None
