@@ -85,7 +85,7 @@ def _parts(name: str, folder: Path, split: str, files: dict[Path, str]) -> list[
     return [*files]
 
 
-def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
+def at(name: str, path: Path) -> list[tuple[Path, str, str]]:
     """The files of a user's own benchmark, each with its split and what its rows' ids start with; both '' for a single
     file. The parts of a table that `datasets` saved to disk have no split.
     """
@@ -101,6 +101,7 @@ def of(name: str, path: Path) -> list[tuple[Path, str, str]]:
         below = [file for file in sorted(path.glob("*/*")) if not found and split_in(_stem(file)) and form(file)]
         inside = dict.fromkeys(file.parent.name for file in below)
         hint = f"; name one of the folders in it that have some: {', '.join(inside)[:200]}" if inside else hint
+        hint = "; save it as one of these" if path.is_file() else hint
         raise TaskError(
             f"{name}: {what} at own path '{path}'; allowed: a file of the kind {', '.join(rows.SUFFIXES)}, gzipped "
             f"or not, or a folder with one for each split, named after it (train, validation or dev, test){hint}"

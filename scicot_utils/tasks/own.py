@@ -25,7 +25,7 @@ SAME = 0.9  # share of rows with the right option in one place from which that p
 ANSWER_MARK = re.compile(r"#{4,}|\\boxed ?\{")  # before the answer at the end of a worked solution
 NUMBER = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 # What to do about a missing column: of a table, of nested rows, of the answers
-HEADER = "; its first line must name the columns, with commas or tabs between; without names, they are 1, 2, …"
+HEADER = "; its first line must name the columns, with commas or tabs between; without names, they are '1', '2', …"
 NESTED = "; what each item of a list holds is reached with a star, as in questions.*.stem"
 NO_ANSWERS = (
     "; if answers are in another file, join the two, or put it beside as train-labels.lst, with a line for each row, and "
@@ -43,7 +43,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     or_leave_out = functools.partial(_or_leave_out, own, Counter() if left_out is None else left_out)
     questions: list[RawQuestion] = []
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
-    for file, split_of_file, prefix in files.of(name, paths.expand(own.path)):
+    for file, split_of_file, prefix in files.at(name, paths.expand(own.path)):
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
         for number, row in files.read(name, file, _question_columns(own), is_alone=not prefix):
             source, split = f"{name}: {file.name}, row {number}", split_of_file

@@ -280,7 +280,7 @@ def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
     """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
     if own_task := _own_declaration(name, own):
-        of_splits = files.of(name, paths.expand(own_task.path))
+        of_splits = files.at(name, paths.expand(own_task.path))
         names = ", ".join(f"{split} {file.name}" for file, split, _ in of_splits if split)
         return f"a benchmark of one's own, {own_task.path}{f' ({names[:200]})' if names else ''}"
     if file := _data_file(task, dataset_path):
