@@ -18,6 +18,7 @@ import pyarrow as pa
 ROWS_UNDER = ("data", "examples", "Instances", "rows")
 BINARY = (".parquet", ".arrow")
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", *BINARY)
+UNREADABLE = (ValueError, OSError, OverflowError, pd.errors.ParserWarning, pa.ArrowException)  # from pandas and pyarrow
 
 
 def kind(path: Path) -> str:
@@ -117,29 +118,22 @@ def _table(path: Path, columns: set[str]) -> list[dict[str, Any]]:
             return pd.read_parquet(io.BytesIO(data)).to_dict("records")
         if kind(path) == ".arrow":  # a stream, as `datasets` saves it
             return pa.ipc.open_stream(data).read_pandas().to_dict("records")
-        first_line = data.split(b"\n", 1)[0]
-        is_european = b";" in first_line and not {*b',"'} & {
-            *first_line
-        }  # a spreadsheet's, where numbers have the comma
+        line = data.split(b"\n", 1)[0]
+        is_european = b";" in line and b"," not in line and b'"' not in line  # by a spreadsheet that needs the comma
         separator = "\t" if kind(path) == ".tsv" else ";" if is_european else ","
-        header = next(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator), [])
-        has_none = columns and all(column.isdecimal() for column in columns)
-        has_none = has_none and not (columns <= {*header} and all(cell.isdecimal() for cell in filter(None, header)))
+        quoting, text = _quoting(data, separator), io.StringIO(data.decode(), newline="")
+        header = next(csv.reader(text, delimiter=separator, quoting=quoting, skipinitialspace=True), [])
+        are_numbers = columns <= {*header} and all(cell.isdecimal() for cell in filter(None, header))
+        has_none = columns and all(column.isdecimal() for column in columns) and not are_numbers
         header = [str(place) for place, _ in enumerate(header, start=1)] if has_none else header
         if repeated := [column for column in header if header.count(column) > 1]:
             raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
-            form = {"sep": separator, "quoting": _quoting(data, separator), "dtype": str, "keep_default_na": False}
+            form = {"sep": separator, "quoting": quoting, "dtype": str, "keep_default_na": False}
             form |= {"header": None, "names": header} if has_none else {}
             return pd.read_csv(io.BytesIO(data), index_col=False, skipinitialspace=True, **form).to_dict("records")
-    except (
-        ValueError,
-        OSError,
-        OverflowError,
-        pd.errors.ParserWarning,
-        pa.ArrowException,
-    ) as error:  # from pandas and pyarrow
+    except UNREADABLE as error:
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 
 
