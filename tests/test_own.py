@@ -881,6 +881,8 @@ def test_each_question_of_a_passage_is_reached_with_a_star(tmp_path, name, layou
     assert {row["question"]: (row["choices"]["text"], row["answer"]) for row in questions} == {
         f"P{i}. {one['asked']}": (one["of"], one["right"]) for i, each in enumerate(passages()) for one in each
     }
+    splits = Counter((row["question"].partition(".")[0], row["split"]) for row in questions)
+    assert {*splits.values()} == {2}  # a passage is in one split only
     assert len({row["id"] for row in questions}) == 20 == len({row["id"] for row in load(path, **columns, id="text")})
 
 

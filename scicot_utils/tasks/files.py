@@ -3,7 +3,7 @@
 import datetime
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's 
     "test": re.compile(r"(?i)(?:^|[\W_])test(?:ing)?(?=$|[\W_])"),
 }
 EXAMPLES = re.compile(r"(?i)(?:^|[\W_])dev(?=$|[\W_])")  # beside a validation split, those few for prompts
+Placed = tuple[str, str, Row]  # a question: its split, or ''; its group; its row in the questions table
 Place = tuple[str, ...]  # of a question in its row: keys of mappings, and numbers in lists
 
 
@@ -185,26 +186,22 @@ def text(value: Any) -> str:
     return str(value).strip()
 
 
-def divided(questions: Sequence[tuple[str, Row]], test: float, validation: float, seed: int) -> dict[str, list[Row]]:
-    """Split → rows, of pairs of a split, or '', and a row. If no row has a split, they are divided by the shares `test` and
-    `validation`. An empty validation split gets a share of train.
+def divided(questions: list[Placed], test: float, validation: float, seed: int) -> dict[str, list[Row]]:
+    """Split → rows. If no question names its split, they are divided by the shares `test` and `validation`, those of one
+    group together. An empty validation split gets a share of train.
     """
-    by_split = {split: [row for named, row in questions if (named or "train") == split] for split in SPLITS}
-    if not any(split for split, _ in questions):
+    by_split = {split: [question for question in questions if (question[0] or "train") == split] for split in SPLITS}
+    if not any(split for split, _, _ in questions):
         by_split["train"], by_split["test"] = _hold_out(by_split["train"], test, seed)
         validation /= 1 - test
     if not by_split["validation"]:
         by_split["train"], by_split["validation"] = _hold_out(by_split["train"], validation, seed)
-    return by_split
+    return {split: [row for _, _, row in of_split] for split, of_split in by_split.items()}
 
 
-def _hold_out(questions: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """(remaining, held out): a random share of the questions, at least one; both in the original order."""
-    size = min(len(questions), max(1, round(share * len(questions))))
-    return parted(questions, random.Random(f"own/{seed}").sample(range(len(questions)), size))
-
-
-def parted(questions: Sequence[Row], indices: Iterable[int]) -> tuple[list[Row], list[Row]]:
-    """(questions at other indices, those at `indices`), both in the original order."""
-    chosen = {*indices}
-    return [row for i, row in enumerate(questions) if i not in chosen], [questions[i] for i in sorted(chosen)]
+def _hold_out(questions: list[Placed], share: float, seed: int) -> tuple[list[Placed], list[Placed]]:
+    """(remaining, held out): a random share of the groups, at least one; both in the original order."""
+    groups = [*dict.fromkeys(group for _, group, _ in questions)]
+    chosen = {*random.Random(f"own/{seed}").sample(groups, min(len(groups), max(1, round(share * len(groups)))))}
+    remaining = [question for question in questions if question[1] not in chosen]
+    return remaining, [question for question in questions if question[1] in chosen]

@@ -35,15 +35,16 @@ NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
 
 @dataclass
 class RawQuestion:
-    """A row as in its file. `source`: benchmark, file and row, for messages. `labels`: its own labels, or []. `texts`:
-    all option texts, '' for an empty column. `gold`: the index of the right option, where scores give it, and not an
-    answer.
+    """A question as in its file. `source`: benchmark, file and row, for messages. `group`: equal for questions of one
+    passage. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index of the
+    right option, where scores give it, and not an answer.
     """
 
     source: str
     id: str
     question: str
     answer: str
+    group: str
     split: str = ""
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)

@@ -64,7 +64,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     converted = []
     for question in questions:
         with or_leave_out(f"{question.source} (id {question.id})", question.split):
-            converted.append((question.split, convert(question)))
+            converted.append((question.split, question.group, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
         needed = ", ".join(SPLITS)
@@ -135,7 +135,9 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
         answer = next((option for option in own.answer_set if option.casefold() in names), answer)
     if (labelled := options.LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    return RawQuestion(source, identifier, question, answer, split, labels, texts, gold)
+    stars = {column.count(".*") for column in asked}  # fewer than `place` has: of a passage that questions share
+    group = f"{source} {place[: min(stars)]}"
+    return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold)
 
 
 # ── From questions as in their file to rows of the questions table ──────────────────────────────────────────────

@@ -217,8 +217,9 @@ def paper_draw(n: int, size: int) -> list[int]:
 
 def _with_validation(rows: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
     """Split → rows. Validation is a fixed sample of the training rows, since nothing is ever chosen on test."""
-    train, validation = files.parted(rows, _drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED))
-    return {"train": train, "validation": validation, "test": list(test)}
+    held_out = {*_drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED)}
+    train = [row for i, row in enumerate(rows) if i not in held_out]
+    return {"train": train, "validation": [rows[i] for i in sorted(held_out)], "test": list(test)}
 
 
 def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
