@@ -115,16 +115,14 @@ def _stem(file: Path) -> str:
     return Path(file.name.removesuffix(".gz")).stem
 
 
-def read(name: str, file: Path, columns: list[str], is_alone: bool) -> list[tuple[int, Any]]:
-    """(number, row) of every row of a file. Unless it `is_alone` what the recipe names, whose content tells whether a run is
-    up to date, the lines of a file `<its name>-labels.lst` beside it are its column `label`.
-
-    Raises TaskError for a file that cannot be read, or has other than one label for each row.
+def read(name: str, file: Path, columns: list[str], with_labels: bool) -> list[tuple[int, Any]]:
+    """(number, row) of every row of a file. `with_labels`: the lines of a file `<its name>-labels.lst` beside it, if there
+    is one, are its column `label`. Raises TaskError for a file that cannot be read, or other than one label for each row.
     """
     beside = file.with_name(f"{_stem(file)}-labels.lst")
     try:
         numbered = list(rows.read(file, columns))
-        labels = None if is_alone or not beside.is_file() else rows.content(beside).decode().split()
+        labels = rows.content(beside).decode().split() if with_labels and beside.is_file() else None
     except ValueError as error:
         raise TaskError(f"{name}: {error}") from None
     if labels is None or not all(isinstance(row, dict) for _, row in numbered):

@@ -29,7 +29,7 @@ HEADER = "; its first line must name the columns, with commas or tabs between; w
 NESTED = "; what each item of a list holds is reached with a star, as in questions.*.stem"
 NO_ANSWERS = (
     "; if answers are in another file, join the two, or put it beside as train-labels.lst, with a line for each row, and "
-    "name the folder; if those of a split are not published, leave its file out"
+    "name the folder and the column label; if those of a split are not published, leave its file out"
 )
 Converter = Callable[[RawQuestion], Row]  # raises RowFault for a question that is none
 
@@ -45,7 +45,8 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.at(name, paths.expand(own.path)):
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
-        for number, row in files.read(name, file, _question_columns(own), is_alone=not prefix):
+        # Beside a file that is named alone, none is read: the content of what a recipe names says if a run is up to date.
+        for number, row in files.read(name, file, _question_columns(own), bool(prefix) and own.answer == "label"):
             source, split = f"{name}: {file.name}, row {number}", split_of_file
             with or_leave_out(source, split):
                 for place, cells in files.questions_of(source, row, columns, hints):
