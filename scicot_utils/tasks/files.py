@@ -122,11 +122,12 @@ def read(name: str, file: Path, columns: list[str], with_labels: bool) -> list[t
     beside = file.with_name(f"{_stem(file)}-labels.lst")
     try:
         numbered = list(rows.read(file, columns))
-        labels = rows.content(beside).decode().split() if with_labels and beside.is_file() else None
+        lines = rows.content(beside).decode().splitlines() if with_labels and beside.is_file() else None
     except ValueError as error:
         raise TaskError(f"{name}: {error}") from None
-    if labels is None or not all(isinstance(row, dict) for _, row in numbered):
+    if lines is None or not all(isinstance(row, dict) for _, row in numbered):
         return numbered
+    labels = [line for line in lines if line.strip()]
     if len(labels) != len(numbered):
         raise TaskError(f"{name}: {beside.name} has {len(labels)} labels, needed: one for each of {len(numbered)} rows")
     return [(number, {"label": label} | row) for (number, row), label in zip(numbered, labels, strict=True)]
