@@ -1,4 +1,4 @@
-"""Read rows from common table files: JSON lines, JSON, Parquet, CSV and TSV, with or without gzip or a BOM."""
+"""Read rows from common table files: JSON lines, JSON, Parquet, Arrow, CSV and TSV, with or without gzip or a BOM."""
 
 import codecs
 import csv
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 # Keys under which a JSON object holds its rows, among other things
 ROWS_UNDER = ("data", "examples", "Instances", "rows")
-SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+BINARY = (".parquet", ".arrow")
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", *BINARY)
+UNREADABLE = (ValueError, OSError, OverflowError, pd.errors.ParserWarning, pa.ArrowException)  # from pandas and pyarrow
 
 
 def kind(path: Path) -> str:
@@ -36,7 +39,7 @@ def content(path: Path) -> bytes:
             data = gzip.decompress(data)
         except (OSError, EOFError) as error:
             raise ValueError(f"{path.name} is no gzip file ({error})") from None
-    if kind(path) == ".parquet":
+    if kind(path) in BINARY:
         return data
     try:
         marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -54,15 +57,16 @@ def content(path: Path) -> bytes:
 
 def read(path: Path, columns: Iterable[str] = ()) -> Iterator[tuple[int, Any]]:
     """Yield (number, row) for every row. Numbers start at 1; for JSON lines they are line numbers. A CSV cell is text
-    as written, also "NA" or 007. A JSON object of objects holds rows by their ids, which are the column `id`, or columns
-    of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
+    as written, also "NA" or 007. If all `columns` are numbers, and its first line is not, it is a table without a header,
+    whose columns are called 1, 2, … by their places. A JSON object of objects holds rows by their ids, which are the
+    column `id`, or columns of cells by their places. A JSON file may hold texts by their ids, which are the column `text`, or its rows in an
     object, under one of ROWS_UNDER or as its only list of objects. An object that has a text in one of `columns` is a row.
     One with a list there, as long as every other value, holds columns.
 
     Raises ValueError that names the file and, if the format has lines, the line.
     """
-    if kind(path) in (".csv", ".tsv", ".parquet"):
-        yield from enumerate(_table(path), start=1)
+    if kind(path) in (".csv", ".tsv", *BINARY):
+        yield from enumerate(_table(path, {*columns}), start=1)
         return
     data = content(path)
     try:
@@ -107,21 +111,29 @@ def are_objects(rows: Any, holder: type) -> bool:
     return isinstance(rows, holder) and all(isinstance(row, dict) for row in values)
 
 
-def _table(path: Path) -> list[dict[str, Any]]:
+def _table(path: Path, columns: set[str]) -> list[dict[str, Any]]:
     data = content(path)
     try:
         if kind(path) == ".parquet":
             return pd.read_parquet(io.BytesIO(data)).to_dict("records")
-        separator = "\t" if kind(path) == ".tsv" else ","
-        first_line = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
-        header = next(csv.reader([first_line], delimiter=separator), [])
+        if kind(path) == ".arrow":  # a stream, as `datasets` saves it
+            return pa.ipc.open_stream(data).read_pandas().to_dict("records")
+        line = data.split(b"\n", 1)[0]
+        is_european = b";" in line and b"," not in line and b'"' not in line  # by a spreadsheet that needs the comma
+        separator = "\t" if kind(path) == ".tsv" else ";" if is_european else ","
+        quoting, text = _quoting(data, separator), io.StringIO(data.decode(), newline="")
+        header = next(csv.reader(text, delimiter=separator, quoting=quoting, skipinitialspace=True), [])
+        are_numbers = columns <= {*header} and all(cell.isdecimal() for cell in filter(None, header))
+        has_none = columns and all(column.isdecimal() for column in columns) and not are_numbers
+        header = [str(place) for place, _ in enumerate(header, start=1)] if has_none else header
         if repeated := [column for column in header if header.count(column) > 1]:
             raise ValueError(f"two columns are called '{repeated[0]}'")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header would lose its end
-            form = {"sep": separator, "quoting": _quoting(data, separator), "dtype": str, "keep_default_na": False}
+            form = {"sep": separator, "quoting": quoting, "dtype": str, "keep_default_na": False}
+            form |= {"header": None, "names": header} if has_none else {}
             return pd.read_csv(io.BytesIO(data), index_col=False, skipinitialspace=True, **form).to_dict("records")
-    except (ValueError, OSError, OverflowError, pd.errors.ParserWarning) as error:  # from pandas and pyarrow
+    except UNREADABLE as error:
         raise ValueError(f"{path.name} is no {kind(path)[1:]} file ({' '.join(str(error).split())[:120]})") from None
 
 

@@ -13,6 +13,8 @@ from conftest import refused
 from scicot_utils import prompts, recipe, tasks
 from scicot_utils.recipe import Own
 from scicot_utils.tasks import TaskError, own
+from scicot_utils.tasks.entries import RowFault
+from scicot_utils.tasks.options import LISTED, split_listed
 
 WHOLE = dict.fromkeys((*tasks.SPLITS, *tasks.TRANSFER), 0)
 ROWS = [
@@ -571,18 +573,19 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         ("Who? A. A. Einstein, B. I. Newton", "Who?", ["A. Einstein", "I. Newton"]),
         ("Who?\nA. I\nB. You\nAnswer:", "Who?", ["I", "You"]),
         ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
+        ("Is it (A) snow, or (B) ice?", "Is it", ["snow", "ice?"]),
     ],
 )  # fmt: skip
 def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
-    assert own.split_listed(text) == (question, list("ABC"[: len(options)]), options)
+    assert split_listed(text) == (question, list("ABC"[: len(options)]), options)
 
 
 @pytest.mark.parametrize(
     "text", ["Which? A. vitamin A. B. vitamin B. C. none", "Which? (A) vitamin (a) (B) vitamin (b)"]
 )
 def test_labels_that_could_be_words_of_options_are_refused_and_never_guessed(text):
-    with refused(own.RowFault, "nor listed"):
-        own.split_listed(text)
+    with refused(RowFault, "nor listed"):
+        split_listed(text)
 
 
 def test_a_split_whose_answers_are_not_published_is_named(tmp_path):
@@ -766,9 +769,13 @@ def test_labels_in_a_question_may_be_numbers_where_no_letters_are(tmp_path):
         assert (question["question"], question["answer"]) == (f"What is {n} and {n}?", "B")
         assert question["choices"]["text"] == [str(2 * n), str(2 * n + 1), f"{n}0"]
     of_statements = "(1) It flies. (2) It swims. Which holds? (A) 1 (B) 2 (C) both"
-    assert own.split_listed(of_statements) == ("(1) It flies. (2) It swims. Which holds?", [*"ABC"], ["1", "2", "both"])
-    with refused(own.RowFault, "nor listed"):
-        own.split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
+    assert split_listed(of_statements) == (
+        "(1) It flies. (2) It swims. Which holds?",
+        [*"ABC"],
+        ["1", "2", "both"],
+    )
+    with refused(RowFault, "nor listed"):
+        split_listed("Which weighs 1.5 kg, 2.5 kg or more?")
 
 
 @pytest.mark.parametrize(("options", "right", "read"), [("options", 2, "C"), ("options", "B", "B"), ("", 7.0, "7")])
@@ -815,6 +822,197 @@ def test_a_json_file_may_be_one_row_or_hold_columns_or_a_page_of_rows(tmp_path):
     for name, content in contents.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         assert load(tmp_path / f"{name}.json") == load(write(tmp_path / "reference.jsonl"))
+
+
+# Layouts that publishers and tools have
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_a_table_without_a_header_has_its_columns_by_number(tmp_path, separator):
+    """As in MMLU and MGSM; its first row may hold numbers, and lines within a cell."""
+    rows = [(f'"Is it; {i}?\n"', *(f"{i + k}" for k in range(1, 5)), "ABCD"[i % 4]) for i in range(20)]
+    path = tmp_path / ("a.csv" if separator == "," else "a.tsv")
+    path.write_text("\n".join(map(separator.join, rows)), encoding="utf-8")
+    questions = load(path, question="1", options="2, 3, 4, 5", answer="6", id="")
+    assert {(row["question"], row["choices"]["text"][0], row["answer"]) for row in questions} == {
+        (f"Is it; {i}?", f"{i + 1}", "ABCD"[i % 4]) for i in range(20)
+    }
+    named = pd.DataFrame(rows).to_csv(tmp_path / "named.csv", index=False)  # 0, 1, … as names of columns
+    assert (
+        named is None and len(load(tmp_path / "named.csv", question="0", options="1, 2, 3, 4", answer="5", id="")) == 20
+    )
+
+
+def test_a_spreadsheets_file_may_have_semicolons(tmp_path):
+    rows = [(row["n"], row["asked"], *row["options"], row["right"]) for row in ROWS]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(map(";".join, [("n", "asked", "a", "b", "c", "right"), *rows])), encoding="utf-8")
+    assert load(path, options="a, b, c") == load(write(tmp_path / "reference.jsonl"))
+
+
+def passages(n=10):
+    """Passages with two questions each, as many layouts nest them."""
+    return [
+        [{"asked": f"Which, {i}.{k}?", "of": [f"w{i}", f"x{k}"], "right": "AB"[k]} for k in range(2)] for i in range(n)
+    ]
+
+
+NESTED = {  # of a passage's number and its questions: a row; then its columns
+    "RACE": (lambda i, each: {"text": f"P{i}.", **{key: [one[key] for one in each] for key in each[0]}}, "{}.*"),
+    "QuALITY": (lambda i, each: {"text": f"P{i}.", "each": each}, "each.*.{}"),
+    "ProofWriter": (
+        lambda i, each: {"text": f"P{i}.", "each": {f"Q{k}": one for k, one in enumerate(each)}},
+        "each.*.{}",
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", NESTED)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_each_question_of_a_passage_is_reached_with_a_star(tmp_path, name, layout):
+    make, column = NESTED[layout]
+    path = write(tmp_path / name, [make(i, each) for i, each in enumerate(passages())])
+    columns = {
+        "question": ["text", column.format("asked")],
+        "options": column.format("of"),
+        "answer": column.format("right"),
+    }
+    questions = load(path, **columns, id="")
+    assert {row["question"]: (row["choices"]["text"], row["answer"]) for row in questions} == {
+        f"P{i}. {one['asked']}": (one["of"], one["right"]) for i, each in enumerate(passages()) for one in each
+    }
+    splits = Counter((row["question"].partition(".")[0], row["split"]) for row in questions)
+    assert {*splits.values()} == {2}  # a passage is in one split only
+    assert len({row["id"] for row in questions}) == 20 == len({row["id"] for row in load(path, **columns, id="text")})
+
+
+def test_lists_of_a_passage_that_do_not_fit_each_other_are_a_fault(tmp_path):
+    row = {"text": "P.", "asked": ["Which?", "Who?"], "of": [["x", "y"]] * 3, "right": ["A", "B"]}
+    columns = {"question": ["text", "asked.*"], "options": "of.*", "answer": "right.*", "id": ""}
+    path = write(tmp_path / "a.jsonl", [row])
+    with refused(TaskError, r"row 1: it has 2 questions, but 3 of 'of\.\*'; allowed: one for each; fix the row"):
+        load(path, **columns)
+    with refused(TaskError, r"row 1: its 'text' is str, allowed for 'text\.\*': a list or a mapping"):
+        load(path, **columns | {"question": "text.*"})
+    with refused(TaskError, r"no column 'asked\.stem', .*; what each item of a list holds is reached with a star"):
+        load(path, **columns | {"question": "asked.stem"})
+
+
+def test_questions_may_be_nested_twice(tmp_path):
+    """As in SQuAD: an article's paragraphs, each with its questions."""
+    paragraphs = [{"text": f"P{i}.", "each": each} for i, each in enumerate(passages())]
+    path = write(tmp_path / "a.jsonl", [{"p": paragraphs[:4]}, {"p": paragraphs[4:]}])
+    inside = "p.*.each.*.{}".format
+    questions = load(path, question=["p.*.text", inside("asked")], options=inside("of"), answer=inside("right"), id="")
+    assert {row["question"] for row in questions} == {
+        f"P{i}. {one['asked']}" for i in range(10) for one in passages()[i]
+    }
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        lambda text, right: {"text": text, "correct": right}, lambda text, right: {"id": "AB"[text == "y"], "text": text, "score": int(right)},
+        lambda text, right: {"answer": text, "is_correct": right, "note": None},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_options_may_say_themselves_which_is_right(tmp_path, name, option):
+    rows = quiz(options=lambda i: [option(text, (text == "y") == (i % 3 == 0)) for text in "xy"])
+    path = write(tmp_path / name, [row | {"options": str(row["options"])} if name == "a.csv" else row for row in rows])
+    questions = load(path, answer="options")
+    assert {row["id"]: row["answer"] for row in questions} == {f"q{i:02}": "AB"[i % 3 == 0] for i in range(20)}
+    assert {*questions[0]["choices"]["text"]} == {"x", "y"}
+    both = write(tmp_path / "b.jsonl", quiz(options=[option("x", True), option("y", True)]))
+    with refused(TaskError, "its 2 options have the scores .*, allowed: one 1, and 0 for every other"):
+        load(both, answer="options")
+
+
+def test_an_answer_among_its_options_is_none_of_them(tmp_path):
+    path = write(tmp_path / "a.jsonl", quiz(options={"A": "x", "B": "y", "key": "B"}))
+    assert {(row["answer"], *row["choices"]["text"]) for row in load(path, answer="options.key")} == {("B", "x", "y")}
+
+
+def test_wrong_options_may_be_a_list_beside_the_right_one(tmp_path):
+    """As in Open Trivia DB."""
+    rows = quiz(right="y", wrong=lambda i: ["x", "z"] if i % 2 else ["x"])
+    for question in load(write(tmp_path / "a.jsonl", rows), options="right, wrong"):
+        assert question["choices"]["text"]["ABC".index(question["answer"])] == "y"
+        assert {*question["choices"]["text"]} == ({*"xyz"} if int(question["id"][1:]) % 2 else {*"xy"})
+
+
+def test_a_key_beside_the_letter_of_an_option_is_its_text(tmp_path):
+    rows = quiz(options=[{"key": "B", "value": "w"}, {"key": "A", "value": "x"}], right="A")
+    assert {*gold(tmp_path, rows).values()} == {"x"}
+
+
+def test_labels_may_lie_in_a_second_file_of_as_many_lines(tmp_path):
+    """As in PIQA, SocialIQA and αNLI."""
+    rows = [{key: row[key] for key in ("n", "asked", "options")} for row in ROWS]
+    folder = folder_of(tmp_path, "train.jsonl", "dev.jsonl", "test.jsonl", content=rows)
+    for first, name in enumerate(("train", "dev", "test")):
+        (folder / f"{name}-labels.lst").write_text("".join(f"{i % 3 + 1}\n" for i in range(30)[first::3]))
+    questions = load(folder, answer="label", answer_is="place_from_1")
+    assert {row["id"]: row["answer"] for row in questions} == {row["n"]: "ABC"[i % 3] for i, row in enumerate(ROWS)}
+    with refused(
+        TaskError, r"no column 'label'.*; if answers are in another file, join the two, or .* name the folder"
+    ):
+        load(folder / "train.jsonl", answer="label")  # of a file that is named alone, others are not followed
+    (folder / "dev-labels.lst").write_text("1\n2\n")
+    with refused(TaskError, "dev-labels.lst has 2 labels, needed: one for each of 10 rows"):
+        load(folder, answer="label")
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_data_set_that_was_saved_to_disk_is_read(tmp_path, shards):
+    from datasets import Dataset, DatasetDict, disable_progress_bars
+
+    disable_progress_bars()
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "one", num_shards=shards)
+    DatasetDict({split: Dataset.from_list(ROWS[i::3]) for i, split in enumerate(tasks.SPLITS)}).save_to_disk(
+        tmp_path / "splits", num_shards=dict.fromkeys(tasks.SPLITS, shards)
+    )
+    assert sorted(row["id"] for row in load(tmp_path / "one")) == sorted(row["n"] for row in ROWS)
+    by_split = load(tmp_path / "splits", id="")
+    assert Counter(row["split"] for row in by_split) == dict.fromkeys(tasks.SPLITS, 10)
+    (tmp_path / "one" / f"data-00000-of-0000{shards}.arrow").write_bytes(b"x")
+    with refused(TaskError, r"arrow is no arrow file"):
+        load(tmp_path / "one")
+
+
+def test_one_of_several_forms_of_a_folders_questions_is_read(tmp_path):
+    """JSON lines before CSV or TSV, as in ARC and OpenBookQA; validation and not a few examples in dev, as in MMLU and
+    C-Eval; and text files with JSON by subject, as in RACE.
+    """
+    folder = folder_of(tmp_path, *(f"mine-{split}.jsonl" for split in ("train", "val", "test")))
+    for name in ("mine-train.csv", "mine-test.tsv", "mine-dev.jsonl"):
+        write(folder / name, ROWS[:1])
+    assert {row["id"] for row in load(folder)} == {row["n"] for row in ROWS}
+    said = "train mine-train.jsonl, validation mine-val.jsonl, test mine-test.jsonl"
+    assert tasks.layout("own-mine", "", declared(folder)) == f"a benchmark of one's own, {folder} ({said})"
+    for first, split in enumerate(("train", "dev", "test")):
+        for row in ROWS[first::3]:
+            (folder / "texts" / split / "high").mkdir(parents=True, exist_ok=True)
+            (folder / "texts" / split / "high" / f"{row['n']}.txt").write_text(json.dumps(row), encoding="utf-8")
+    assert {row["id"] for row in load(folder / "texts")} == {row["n"] for row in ROWS}
+
+
+def test_a_folder_of_configurations_is_named_with_them(tmp_path):
+    folder_of(tmp_path, *(f"{name}/{split}.jsonl" for name in ("law", "physics") for split in ("train", "test")))
+    with refused(TaskError, r"no file at own path .*; name one of the folders in it that have some: law, physics"):
+        load(tmp_path)
+
+
+def test_letters_alone_are_no_open_answers(tmp_path):
+    path = write(tmp_path / "a.jsonl", quiz(right=lambda i: "ABCD"[i % 4]))
+    with refused(TaskError, "own-mine: its answers are labels of options that are not named"):
+        load(path, options="")
+    assert {row["answer"] for row in load(path, options="", answers="word")} == {*"ABCD"}
+
+
+def test_a_whole_number_has_no_decimal_in_a_text_either(tmp_path):
+    path = write(tmp_path / "a.csv", quiz(right=lambda i: f"{i}.0" if i else "2.5"))
+    assert {row["answer"] for row in load(path, options="")} == {"2.5", *(str(i) for i in range(1, 20))}
 
 
 # The same for the declared benchmarks
@@ -881,9 +1079,9 @@ def test_the_answer_of_a_worked_solution_is_what_follows_its_last_mark_however_l
     ],
 )  # fmt: skip
 def test_options_in_a_questions_text_are_seen_however_long_it_is(text, is_listed):
-    assert (own.LISTED.search(text) is not None) == is_listed
+    assert (LISTED.search(text) is not None) == is_listed
 
 
 def test_white_space_within_a_question_does_not_slow_the_search_for_its_options():
-    question, _, options = own.split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
-    assert (question[-2:], options) == (" y", ["a", "b"])
+    question, _, texts = split_listed(f"x{' ' * 300_000}y  Options:  (A) a (B) b")
+    assert (question[-2:], texts) == (" y", ["a", "b"])

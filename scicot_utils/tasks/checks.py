@@ -100,16 +100,13 @@ def near_duplicates(rows: list[Row], threshold: float = NEAR) -> list[Row]:
         for j in sorted({j for word in rarest[i] for j in train_index.get(word, ())}):
             share = len(words[i] & words[j]) / len(words[i] | words[j])
             if share >= threshold:
-                pairs.append(
-                    {
-                        "dataset": rows[j]["dataset"],
-                        "train": rows[j]["id"],
-                        "split": row["split"],
-                        "other": row["id"],
-                        "share": share,
-                        "answer shared": _gold_words(row) == _gold_words(rows[j]),
-                    }
-                )
+                pair = {
+                    "dataset": rows[j]["dataset"],
+                    "train": rows[j]["id"],
+                    "split": row["split"],
+                    "other": row["id"],
+                }
+                pairs.append(pair | {"share": share, "answer shared": _gold_words(row) == _gold_words(rows[j])})
     return pairs
 
 

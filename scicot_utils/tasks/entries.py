@@ -7,7 +7,7 @@ layout. One with `file` is read from a JSON file that the user has. The reading 
 import functools
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,10 @@ HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 
 class TaskError(ScicotError):
     """A benchmark cannot be found or read."""
+
+
+class RowFault(Exception):
+    """A row is not a valid question; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Task:
     compared_as: Literal["number", "text"] = "number"
 
 
+def question_row(key: str, question: str, answer: str, labels: Iterable[str] = (), texts: Iterable[str] = ()) -> Row:
+    """A row of the questions table, without what all rows of a split share."""
+    return {"id": key, "question": question, "choices": {"label": [*labels], "text": [*texts]}, "answer": answer}
+
+
 # ── Multiple choice ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -77,18 +86,14 @@ def _arc(row: Row) -> Row:
         labels, texts = [choice["label"] for choice in choices], [choice["text"] for choice in choices]
     else:
         labels, texts = list("ABCDEFGH"[: len(choices)]), list(choices)
-    return {
-        "id": str(row["id"]),
-        "question": question,
-        "choices": {"label": [str(label).strip() for label in labels], "text": texts},
-        "answer": str(row["answerKey"]).strip(),
-    }
+    labels = [str(label).strip() for label in labels]
+    return question_row(str(row["id"]), question, str(row["answerKey"]).strip(), labels, texts)
 
 
 def _lettered(row: Row, texts: list[str], gold: int) -> Row:
-    labels = list("ABCDEFGH"[: len(texts)])
+    labels = "ABCDEFGH"[: len(texts)]
     answer = labels[gold] if 0 <= gold < len(labels) else str(gold)
-    return {"id": row["id"], "question": row["question"], "choices": {"label": labels, "text": texts}, "answer": answer}
+    return question_row(row["id"], row["question"], answer, labels, texts)
 
 
 def _sciq(row: Row) -> Row:
@@ -123,12 +128,7 @@ def _options_in_question(row: Row) -> Row:
 
 
 def _open(row: Row) -> Row:
-    return {
-        "id": row["id"],
-        "question": " ".join(row["question"].split()),
-        "choices": {"label": [], "text": []},
-        "answer": str(row["answer"]).strip(),
-    }
+    return question_row(row["id"], " ".join(row["question"].split()), str(row["answer"]).strip())
 
 
 def _yes_no(row: Row) -> Row:
@@ -203,3 +203,8 @@ TASKS = {
              published={"train": 1603, "test": 687}),
     )
 }  # fmt: skip
+
+
+def task(name: str) -> Task:
+    """The declared entry of a benchmark, or a default entry for one of the user's own."""
+    return TASKS.get(name) or Task(name, "a file of the user's own")

@@ -12,13 +12,13 @@ import numpy as np
 from scicot_utils import hub, paths, tables
 from scicot_utils.recipe import ELSEWHERE, MAIN, OWN, TRANSFER, Own, Questions
 from scicot_utils.tables import Row
+from scicot_utils.tasks import files, options
 from scicot_utils.tasks.checks import fault, splits_of
 from scicot_utils.tasks.entries import HELD_OUT, SPLITS, TASKS, Task, TaskError
-from scicot_utils.tasks.own import LABELS, kind_of, split_files
+from scicot_utils.tasks.entries import task as entry
+from scicot_utils.tasks.own import kind_of
 from scicot_utils.tasks.own import read as read_own
-from scicot_utils.tasks.own import task as entry
 
-FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 COMPLETIONS_PREFIX = "D_"  # prefix of a file of published completions
 SPLIT_SHARE, SPLIT_SEED = 0.7, 0  # Fine-tune-CoT's random splits (Ho et al., section 4; its code's generate_split)
 
@@ -72,9 +72,10 @@ def _check_unique_ids(name: str, rows: Sequence[Row]) -> None:
     for key, count in Counter(row["id"] for row in rows).items():
         if count > 1:
             splits = " and ".join(dict.fromkeys(row["split"] for row in rows if row["id"] == key and "split" in row))
+            hint = "; leave id out of the recipe, and rows are numbered" if name.startswith(OWN) else ""
             raise TaskError(
                 f"{name}: the id '{key}' occurs {count} times{f', in {splits}' if splits else ''}; allowed: once, "
-                "since rows are found by id"
+                f"since rows are found by id{hint}"
             )
 
 
@@ -85,24 +86,21 @@ def _plain_files(folder: Path, task: Task) -> tuple[str, dict[str, list[Path]]]:
     (`ARC-Challenge-Train.jsonl`, `dev_rand_split.jsonl`). They are looked for in the folder of the configuration, if
     there is one. Of the same questions in several formats, one is taken.
     """
-    card, some = folder / "README.md", {}
+    card = folder / "README.md"
     if card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith("---"):  # the hub's metadata
         return "", {}
     named = [path for path in folder.iterdir() if path.is_dir() and path.name.lower() == task.config.lower()]
-    folder = named[0] if named else folder
-    for suffix, form in FORMATS.items():
-        found = split_files(task.name, folder, (suffix,))
-        files = {split: found[split] for split in task.splits.values() if split in found}
-        if len(files) == len(task.splits):
-            return form, files
-        some = some or files
-    if some:
-        missing = ", ".join(split for split in task.splits.values() if split not in some)
-        needed = ", ".join(task.splits.values())
+    folder, needed = named[0] if named else folder, set(task.splits.values())
+    found = files.by_split(task.name, folder, needed)
+    found = {split: found[split] for split in task.splits.values() if split in found}
+    forms = {files.form(file) for of_split in found.values() for file in of_split}
+    if found and (len(found) < len(needed) or len(forms) > 1):
+        missing = ", ".join(split for split in task.splits.values() if split not in found) or "in one format"
         raise TaskError(
-            f"{task.name}: no file of split {missing} in {folder}; needed: one for each of {needed}, named after it"
+            f"{task.name}: no file of split {missing} in {folder}; needed: one for each of {', '.join(task.splits.values())}, "
+            "named after it"
         )
-    return "", {}
+    return files.FORMATS[forms.pop()] if forms else "", found
 
 
 def _normalise(task: Task, split: str, row: Row) -> Row | None:
@@ -219,12 +217,9 @@ def paper_draw(n: int, size: int) -> list[int]:
 
 def _with_validation(rows: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Row]]:
     """Split → rows. Validation is a fixed sample of the training rows, since nothing is ever chosen on test."""
-    chosen = {*_drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED)}
-    return {
-        "train": [row for i, row in enumerate(rows) if i not in chosen],
-        "validation": [row for i, row in enumerate(rows) if i in chosen],
-        "test": list(test),
-    }
+    held_out = {*_drawn(len(rows), max(1, round(HELD_OUT * len(rows))), SPLIT_SEED)}
+    train = [row for i, row in enumerate(rows) if i not in held_out]
+    return {"train": train, "validation": [rows[i] for i in sorted(held_out)], "test": list(test)}
 
 
 def _from_file(task: Task, dataset_path: str) -> dict[str, list[Row]]:
@@ -262,8 +257,8 @@ def _question_and_answer(task: Task, number: int, row: Row) -> Row:
         if task.answers == "yes_no":
             return {"question": row["input"], "answer": gold}
         random.Random(f"{task.name}/{number}").shuffle(texts)
-        options = ", ".join(f"({letter}) {text}" for letter, text in zip(LABELS, texts, strict=False))
-        return {"question": f"{row['input']} Answer choices: {options}", "answer": LABELS[texts.index(gold)]}
+        listed = ", ".join(f"({letter}) {text}" for letter, text in zip(options.LABELS, texts, strict=False))
+        return {"question": f"{row['input']} Answer choices: {listed}", "answer": options.LABELS[texts.index(gold)]}
     if "sQuestion" in row:
         question, answer = row["sQuestion"], row["lSolutions"][0]
     elif "Body" in row:
@@ -286,7 +281,9 @@ def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
     """In words, the layout in which `load` finds a benchmark. Raises what `load` raises."""
     task = entry(name)
     if own_task := _own_declaration(name, own):
-        return f"a benchmark of one's own, {own_task.path}"
+        of_splits = files.at(name, paths.expand(own_task.path))
+        names = ", ".join(f"{split} {file.name}" for file, split, _ in of_splits if split)
+        return f"a benchmark of one's own, {own_task.path}{f' ({names[:200]})' if names else ''}"
     if file := _data_file(task, dataset_path):
         if file.name.startswith(COMPLETIONS_PREFIX):
             return f"published completions, {file.name}"
@@ -297,9 +294,9 @@ def layout(name: str, dataset_path: str, own: Mapping[str, Own] = {}) -> str:
         return "made here"
     if not dataset_path and hub.here(f"{hub.BENCHMARK}{task.hub}") is None:
         return f"{task.hub} of the hub, not fetched yet"
-    _, files = _plain_files(_folder(task, dataset_path), task)
-    names = ", ".join(file.name for of_split in files.values() for file in of_split)
-    return f"files by split, {names}" if files else "the hub's layout"
+    _, plain = _plain_files(_folder(task, dataset_path), task)
+    names = ", ".join(file.name for of_split in plain.values() for file in of_split)
+    return f"files by split, {names}" if plain else "the hub's layout"
 
 
 def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
@@ -307,9 +304,9 @@ def _from_hub(task: Task, dataset_path: str) -> dict[str, Iterable[Row]]:
 
     try:
         folder = _folder(task, dataset_path)
-        form, files = _plain_files(folder, task)
-        source = (form,) if files else (str(folder), task.config or None)
-        data_files = {split: [*map(str, of_split)] for split, of_split in files.items()} or None
+        form, plain = _plain_files(folder, task)
+        source = (form,) if plain else (str(folder), task.config or None)
+        data_files = {split: [*map(str, of_split)] for split, of_split in plain.items()} or None
         # The library caches a local folder under its name, and would serve old rows of an edited or equally named one.
         cache = str(paths.CACHE / "datasets" / tables.digest(folder)[:16])
         splits = load_dataset(*source, data_files=data_files, cache_dir=cache)

@@ -197,18 +197,10 @@ def questions(name: str, sizes: dict[str, int], seed: int) -> list[Row]:
     for split, size in sizes.items():
         for number, puzzle in enumerate(MAKERS[name](size, random.Random(f"{seed}/{name}/{split}"))):
             options = list(puzzle.objects) if isinstance(puzzle, Shuffle) else []
-            rows.append(
-                {
-                    "id": f"{split}-{number:05d}",
-                    "dataset": name,
-                    "split": split,
-                    "question": puzzle.question,
-                    "choices": {"label": list("ABC"[: len(options)]), "text": options},
-                    "answer": "ABC"[options.index(puzzle.answer)] if options else puzzle.answer,
-                    "group": puzzle.scene.name if isinstance(puzzle, Shuffle) else name,
-                    "proof": [],
-                }
-            )
+            row = {"id": f"{split}-{number:05d}", "dataset": name, "split": split, "question": puzzle.question}
+            row["choices"] = {"label": list("ABC"[: len(options)]), "text": options}
+            row["answer"] = "ABC"[options.index(puzzle.answer)] if options else puzzle.answer
+            rows.append(row | {"group": puzzle.scene.name if isinstance(puzzle, Shuffle) else name, "proof": []})
     return rows
 
 

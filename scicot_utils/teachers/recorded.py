@@ -14,7 +14,8 @@ from typing import Any
 
 from scicot_utils import cache, paths
 from scicot_utils.cache import Response
-from scicot_utils.tasks.own import RowFault, split_listed
+from scicot_utils.tasks.entries import RowFault
+from scicot_utils.tasks.options import split_listed
 from scicot_utils.teachers import forms
 from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
