@@ -422,6 +422,13 @@ def test_every_value_of_every_key_reaches_the_notebook_as_it_is(values):
     }
 
 
+def test_columns_of_a_table_without_a_header_may_be_numbers(load):
+    own = load('own: {mine: {path: mine.csv, question: 1, options: "2, 3", answer: 4}}').own["mine"]
+    assert (own.question, own.options, own.answer) == ("1", "2, 3", "4")
+    with refused(RecipeError, "own.mine.id: found 1.5, allowed: a valid string"):
+        load("own: {mine: {path: mine.csv, id: 1.5}}")
+
+
 # The reference of keys
 
 

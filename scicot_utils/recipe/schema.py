@@ -336,7 +336,7 @@ class Own(Section):
     """
 
     path: str = Field(min_length=1)
-    """A file (JSON lines, JSON, CSV, TSV, Parquet), or a folder with one for each split."""
+    """A file (JSON lines, JSON, CSV, TSV, Parquet, Arrow), or a folder with one for each split."""
     question: str | Annotated[list[str], Field(min_length=1)] = "question"
     """The column, or a list of columns that are joined in this order, as in [passage, question]."""
     options: str = ""
@@ -364,6 +364,11 @@ class Own(Section):
     def answer_set(self) -> list[str]:
         """The few answers that there are, which become the options of every question; [] if `answers` is a kind."""
         return [answer.strip() for answer in self.answers.split(",")] if "," in self.answers else []
+
+    @field_validator("question", "options", "answer", "id", "split", mode="before")
+    @classmethod
+    def _column_by_number(cls, column: object) -> object:
+        return str(column) if type(column) is int else column  # of a table without a header
 
     @field_validator("answers")
     @classmethod
