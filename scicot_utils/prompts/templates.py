@@ -21,10 +21,11 @@ from scicot_utils.prompts.answers import (
     letter,
     letters_read,
     options,
+    read_answer,
     read_by,
     read_conclusion,
 )
-from scicot_utils.prompts.conclusions import conclude, plain
+from scicot_utils.prompts.conclusions import TAKEN_BACK, conclude, plain
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
@@ -250,22 +251,43 @@ class Completion:
     cut: str
 
 
+LETTERED = re.compile(r"^[^\w\n]*([A-Za-z])(?:[)\].:,]|(?<![AaIi]) )", re.MULTILINE)  # not the article or the pronoun
+YES_NO = re.compile(r"\A\W*(?:yes|no|true|false)\b\W*", re.IGNORECASE)
+
+
 def read_free(question: Row, text: str) -> Completion:
-    """A text read by its conclusion, in any form (`conclusions`). Without one, a last line counts as a conclusion if it
-    is an option's exact words, with or without its letter.
+    """A text read by its conclusion, in any form (`conclusions`). Without one, a line counts that is an answer by itself
+    (`_read_line`).
     """
     conclusion = conclude(text, letters_read(question)[-1])
-    if conclusion.rule:
-        answer, rule = read_conclusion(question, conclusion.words)
-        rule = f"{conclusion.rule}: {rule}" if answer else rule
-        says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
-        return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
-    before, _, last_line = conclusion.before.rpartition("\n")
-    if before and has_options(question):
-        answer, rule = read_conclusion(question, plain(last_line))
-        if answer and "words" in rule:
-            return Completion(before.strip(), answer, f"last line: {rule}", last_line.strip())
-    return Completion(conclusion.before, "", NO_CONCLUSION, "")
+    if not conclusion.rule:
+        return _read_line(question, conclusion.before)
+    answer, rule = read_conclusion(question, conclusion.words)
+    rule = f"{conclusion.rule}: {rule}" if answer else rule
+    says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
+    return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
+
+
+def _read_line(question: Row, text: str) -> Completion:
+    """A text without a conclusion, read by its last line, if that is an option's exact words, with or without its
+    letter; else by its first line, if that has both, or by yes or no before its first clause. It must not be taken back,
+    and the lines beside it must not list other options.
+    """
+    before, _, last = text.rpartition("\n")
+    first, _, after = text.partition("\n")
+    above = before.rpartition("\n")[2]
+    for name, line, rationale, beside in (("last line", last, before, above), ("first line", first, after, after)):
+        answer, rule = read_conclusion(question, plain(line))
+        if "option's words" in rule:
+            others = {mark.upper() for mark in LETTERED.findall(plain(beside))} - {letter(question, answer)}
+            needs_letter = name == "first line" or rule.startswith("a letter")
+            is_alone = not others and bool(LETTERED.match(plain(line)) if needs_letter else before)
+        else:
+            rationale = YES_NO.sub("", text)
+            is_alone = name == "first line" and rule == "its first word" and read_answer(question, text) == answer
+        if is_alone and (name == "last line" or not TAKEN_BACK.search(after)):
+            return Completion(rationale.strip(), answer, f"{name}: {rule}", text.replace(rationale, "", 1).strip())
+    return Completion(text, "", NO_CONCLUSION, "")
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
