@@ -24,7 +24,7 @@ from scicot_utils.prompts.answers import (
     read_answer,
     read_by,
     read_conclusion,
-)
+)  # fmt: skip
 from scicot_utils.prompts.conclusions import TAKEN_BACK, conclude, plain
 from scicot_utils.tables import Row
 
@@ -188,18 +188,12 @@ TEACHER_PROMPTS = {
     for prompt in (
         TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_cue, "Kojima et al. 2022; Ho et al., 3.1"),
         TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_final, "one-call form of the same", cue=FINAL),
-        TeacherPrompt(
-            "few_shot_cot", 1, ask, "", _split_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True, cue=FINAL
-        ),
-        TeacherPrompt(
-            "gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL
-        ),
+        TeacherPrompt("few_shot_cot", 1, ask, "", _split_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True, cue=FINAL),
+        TeacherPrompt("gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL),
         TeacherPrompt("options_walked", 1, _options_walked, "", _split_final, "this project", cue=FINAL),
-        TeacherPrompt(
-            "recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
-        ),
+        TeacherPrompt("recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -374,32 +368,14 @@ class StudentTemplate:
 STUDENT_TEMPLATES = {
     template.name: template
     for template in (
-        StudentTemplate(
-            "options_first",
-            1,
-            lambda question: f"{_options('', question, ' ')}{question['question']}",
-            " Solution:",
-            " Answer:",
-            "this project: options at fixed places, then the question",
-        ),
-        StudentTemplate(
-            "multimodal_cot",
-            1,
-            lambda question: f"Question: {question['question']}\nContext: N/A{_options(OPTIONS, question)}",
-            "\nSolution:",
-            "\nAnswer:",
-            "Zhang et al. 2023, arXiv 2302.00923, text only",
-        ),
-        StudentTemplate(
-            "finetune_cot",
-            1,
-            lambda question: f"{question['question']}{_options(' Answer choices: ', question, '.', ', ')}",
-            "",
-            "",
-            "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written",
-        ),
+        StudentTemplate("options_first", 1, lambda question: f"{_options('', question, ' ')}{question['question']}",
+                        " Solution:", " Answer:", "this project: options at fixed places, then the question"),
+        StudentTemplate("multimodal_cot", 1, lambda question: f"Question: {question['question']}\nContext: N/A{_options(OPTIONS, question)}",
+                        "\nSolution:", "\nAnswer:", "Zhang et al. 2023, arXiv 2302.00923, text only"),
+        StudentTemplate("finetune_cot", 1, lambda question: f"{question['question']}{_options(' Answer choices: ', question, '.', ', ')}",
+                        "", "", "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written"),
     )
-}
+}  # fmt: skip
 
 
 def write_answer(question: Row, answer: str, answer_format: str) -> str:
