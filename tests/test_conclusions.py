@@ -145,6 +145,7 @@ def test_yes_or_no_before_the_first_clause_is_an_answer_if_nothing_speaks_agains
     [
         "A) a rock\nIt lies.\nB) carbon dioxide\nIt flows.", "(A) a rock\n(B) carbon dioxide", "B) carbon dioxide\n\nWait, plants eat iron.",
         "A rock is hard.", "carbon dioxide",
+        "A) oxygen burns.\n\nB) carbon dioxide", "Leaves burn.\n\n**B) carbon dioxide** does not burn.", "It burns.\nB) carbon dioxide is wrong.",
     ],
 )  # fmt: skip
 def test_a_list_of_options_and_an_article_are_no_answer(gas_question, text):
@@ -224,6 +225,7 @@ CRITICAL = {
         r"The final answer is: $\boxed{B}$": "B", r"Final Answer: The final answer is $\boxed{B}$. I hope it is correct.": "B",
         r"**Final Answer: \boxed{B}**": "B", r"So the answer is \(\boxed{B}\)": "B", r"The answer is \boxed{carbon dioxide}.": "B",
         r"\boxed{A} or \boxed{B}": "", "The correct option is B.": "B", "The correct choice is (B).": "B",
+        "(B) is the correct answer. However, leaves breathe.": "", "(B) is the correct answer. (C) is right, too.": "",
         "So B is the correct answer.": "B", "Therefore (B) is right.": "B", "The answer is B (carbon dioxide).": "B",
         "The answer is “B”.": "B", "The answer is [B].": "B", "The answer is B because A is wrong.": "B", "The answer is B, not A.": "B",
         "The answer is probably B": "B", "The answer is most likely (B).": "B", 'The answer is probably "carbon dioxide."': "B", "**Final Answer**\n\nB) carbon dioxide": "B", "B. carbon dioxide": "B",

@@ -78,7 +78,7 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
          rf"^(?:#{{1,6}} )?{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}"),
         ("named correct", "chat models", "So (B) is the correct answer.",
          rf"{START}{lead}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z]){letters})\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
-         r"(?:(?: answer| option| choice)?[.!]?[ \t]*$| (?:answer|option|choice)[.!] )"),
+         rf"(?:(?: answer| option| choice)?[.!]?[ \t]*$| (?:answer|option|choice)[.!] (?![^\n]*(?:\(?{letters}\)|\b(?:but|however|no)\b)))"),
     )
     weak = (
         ("option", "chat models", "option B",

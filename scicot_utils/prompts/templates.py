@@ -269,13 +269,14 @@ def _read_line(question: Row, text: str) -> Completion:
     """
     before, _, last = text.rpartition("\n")
     first, _, after = text.partition("\n")
-    above = before.rpartition("\n")[2]
+    above = before.rstrip().rpartition("\n")[2]
     for name, line, rationale, beside in (("last line", last, before, above), ("first line", first, after, after)):
         answer, rule = read_conclusion(question, plain(line))
         if "option's words" in rule:
             others = {mark.upper() for mark in LETTERED.findall(plain(beside))} - {letter(question, answer)}
             needs_letter = name == "first line" or rule.startswith("a letter")
-            is_alone = not others and bool(LETTERED.match(plain(line)) if needs_letter else before)
+            has_context = bool(LETTERED.match(plain(line)) if needs_letter else before)
+            is_alone = has_context and not others and not adds_words(plain(line), answer_text(question, answer))
         else:
             rationale = YES_NO.sub("", text)
             is_alone = name == "first line" and rule == "its first word" and read_answer(question, text) == answer
