@@ -145,7 +145,7 @@ def test_yes_or_no_before_the_first_clause_is_an_answer_if_nothing_speaks_agains
     [
         "A) a rock\nIt lies.\nB) carbon dioxide\nIt flows.", "(A) a rock\n(B) carbon dioxide", "B) carbon dioxide\n\nWait, plants eat iron.",
         "A rock is hard.", "carbon dioxide",
-        "A) oxygen burns.\n\nB) carbon dioxide", "Leaves burn.\n\n**B) carbon dioxide** does not burn.", "It burns.\nB) carbon dioxide is wrong.",
+        "A) oxygen burns.\n\nB) carbon dioxide", "Let's go through each answer choice:\n\nB. carbon dioxide. It does not burn.\n\nC. It burns.", "Leaves burn.\n\n**B) carbon dioxide** does not burn.", "It burns.\nB) carbon dioxide is wrong.",
     ],
 )  # fmt: skip
 def test_a_list_of_options_and_an_article_are_no_answer(gas_question, text):

@@ -161,7 +161,7 @@ DENIED = re.compile(
 )
 CERTAINTY = re.compile(
     r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
-    r"letter|that it is|that|therefore|(?:(?:la|die|a) )?(?:opción|opção|opzione|option|alternativa|letra|lettera|lettre|antwort|réponse))[,:]?\s+)+", re.IGNORECASE,
+    r"letter|that it is|that|(?:(?:la|die|a) )?(?:opción|opção|opzione|option|alternativa|letra|lettera|lettre|antwort|réponse))[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
 REASON = re.compile(
     r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|weil|parce que|puisque|porque|perché|poiché)\b|"

@@ -106,7 +106,7 @@ IN_SCOPE = rf"(?!\b(?:(?<!if )so|but|yet|means|meaning)\b|\bhowever\b(?!, that\b
 OPINION_SCOPE = rf"(?:{NO_TURN}[^.;])*"  # how far somebody else's opinion reaches
 DOUBT_SCOPE, CLAUSE_SCOPE = rf"(?:{IN_SCOPE}[^.;])*", rf"(?:{IN_SCOPE}[^.,;:—–])*"  # how far a doubt reaches
 NOT_CONCLUDED = re.compile(  # text before `answer`, in its sentence, that makes it no conclusion
-    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # another answer is meant
+    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other|each|every) (?:answer )?|"  # another answer is meant, or any
     rf"(?<!\bI )(?<!\bwe )\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{OPINION_SCOPE}|"  # somebody else's answer
     rf"\b(?:some|many|most|people|students?|others|mistake|misconception)\b{OPINION_SCOPE}\b(?:{SAY}|{SAID}){OPINION_SCOPE}|"
     rf"\b(?:some|many|people|students?(?: \d)?|misconception)\b{CLAUSE_SCOPE}|\b{SAID}(?: that|:)? $|"
