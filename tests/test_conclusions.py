@@ -22,6 +22,7 @@ OPTION = [
     "The answer is option B.", "**The correct answer is: (B) carbon dioxide**", "Correct answer: B",
     "The answer should be (B).", "My answer is B.", "The answer is (A). No. The answer is (B).", "The answer is carbon dioxide.",
     "Answer = B", "Therefore, the answer among A through D is (B).", "Therefore, among A through D, the answer is B.", "Hence, the final answer is (B) carbon dioxide",
+    "The best answer based on leaves is (B).", "This leaves us with (B), carbon dioxide, as the most likely answer.",
 ]  # fmt: skip
 NUMBER = {
     "#### 1234": "1234", "So it is. The answer is 1000 + 234 = 1234": "1234", r"\[ \boxed{42} \]": "42",
@@ -127,6 +128,30 @@ def test_the_clause_behind_yes_or_no_is_the_first_of_the_reasons():
     assert (completion.rationale, completion.answer) == ("a robin is a bird. Birds fly.", "no")
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "rationale"),
+    [
+        ("No, robins fly.\nThey are birds.", "no", "robins fly.\nThey are birds."), ("Yes. Robins fly.", "yes", "Robins fly."),
+        ("No, robins fly. It is a yes.", "", None), ("Yes, robins fly.\nWait, they swim.", "", None), ("No robin flies.", "", None), ("yes", "yes", ""),
+    ],
+)  # fmt: skip
+def test_yes_or_no_before_the_first_clause_is_an_answer_if_nothing_speaks_against_it(text, answer, rationale):
+    completion = prompts.read_free(open_question("StrategyQA", "no"), text)
+    assert completion.answer == answer and rationale in (None, completion.rationale)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A) a rock\nIt lies.\nB) carbon dioxide\nIt flows.", "(A) a rock\n(B) carbon dioxide", "B) carbon dioxide\n\nWait, plants eat iron.",
+        "A rock is hard.", "carbon dioxide",
+        "A) oxygen burns.\n\nB) carbon dioxide", "Let's go through each answer choice:\n\nB. carbon dioxide. It does not burn.\n\nC. It burns.", "Leaves burn.\n\n**B) carbon dioxide** does not burn.", "It burns.\nB) carbon dioxide is wrong.",
+    ],
+)  # fmt: skip
+def test_a_list_of_options_and_an_article_are_no_answer(gas_question, text):
+    assert read(gas_question, text) == ""
+
+
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
 def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(gas_question, line):
     assert read(gas_question, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
@@ -181,6 +206,10 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
         "x" + "\n " * 150_000 + "y",
         "x" + "<b>" * 50_000 + "y",
         "<think>" + "</think" * 50_000 + "y",
+        "leaves (A) " * 9000,
+        "답은 " * 9000,
+        "A) b\n" * 9000,
+        "Yes, " * 9000,
     ],
 )
 def test_a_hostile_text_ends_no_search_late(text):
@@ -196,6 +225,7 @@ CRITICAL = {
         r"The final answer is: $\boxed{B}$": "B", r"Final Answer: The final answer is $\boxed{B}$. I hope it is correct.": "B",
         r"**Final Answer: \boxed{B}**": "B", r"So the answer is \(\boxed{B}\)": "B", r"The answer is \boxed{carbon dioxide}.": "B",
         r"\boxed{A} or \boxed{B}": "", "The correct option is B.": "B", "The correct choice is (B).": "B",
+        "(B) is the correct answer. However, leaves breathe.": "", "(B) is the correct answer. (C) is right, too.": "",
         "So B is the correct answer.": "B", "Therefore (B) is right.": "B", "The answer is B (carbon dioxide).": "B",
         "The answer is “B”.": "B", "The answer is [B].": "B", "The answer is B because A is wrong.": "B", "The answer is B, not A.": "B",
         "The answer is probably B": "B", "The answer is most likely (B).": "B", 'The answer is probably "carbon dioxide."': "B", "**Final Answer**\n\nB) carbon dioxide": "B", "B. carbon dioxide": "B",
@@ -226,7 +256,7 @@ CRITICAL = {
         "The answer is 5!": "", "The answer is half of 10.": "", "The answer is more than 10.": "", "The answer is 3 and a half pints.": "",
         "The answer is 5 dozen brownies.": "", "Answer:\n- 5 apples\n- 7 pears": "", "The answer is not 10.": "", "The answer is .5": "0.5",
         "The answer is 25 km^2.": "25", r"The answer is \boxed{1{,}234}": "1234", r"The answer is $40,\!000$.": "40000", "The answer is x = 5.": "5", "The answer is 12 apples.": "12",
-        "The answer is 5 + 4 = 9 apples.": "9", "The answer is $1,234.50.": "1234.5", "The answer is 40%.": "40", "The answer is - 18": "", "The answer is ten times 18.": "", "The answer is 18. That's incorrect.": "", "He earns it. #### 18": "18",
+        "The answer is 5 + 4 = 9 apples.": "9", "The answer is $1,234.50.": "1234.5", "The answer is 40%.": "40", "The answer is - 18": "", "The answer is ten times 18.": "", "The answer is 18. That's incorrect.": "", "The answer is that he didn't sell 18.": "", "He earns it. #### 18": "18",
     },
     "yes_no": {
         "The answer is yes and no.": "", "The answer is yes or no.": "", "The answer is Yes/No.": "", "The answer is yes, wait, no.": "",
@@ -435,10 +465,12 @@ ELSEWHERE = {  # conclusions in other markup and other languages → the option'
     "It burns.\n<b>Answer: <span style='color:red'>A. oxygen</span></b>": "A", "It burns.\n[ANSWER] A [/ANSWER]": "A", "It burns.\n[[A]]": "A",
     "It burns. <answer>[A]</answer>": "A", "它能助燃，所以选手应该用它。答案是A。": "A", "它能助燃。所以选择题的答案是A。": "A",
     "It burns. The answer is:\n\n(4) helium": "D",
+    "Arde.\nPortanto, a alternativa correta é: **A**.": "A", "Arde.\nLa respuesta correcta es la opción **(a): oxygen**. No cabe duda.": "A",
+    "It burns.\n정답: A": "A", "It burns. 따라서 가장 적절한 답은 A입니다.\n\n정답: A": "A", "It burns.\n正解は「A」です。": "A",
     "It burns.\nMy final choice is A.": "A", "It burns. The best statement of all is:\n\n**A) oxygen**": "A",
 }  # fmt: skip
 NOT_SAID = [
-    "错误的答案是A。", "不正确的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
+    "错误的答案是A。", "不正确的答案是A。", "答案不是A。", "答案是A或B。", "因此选项A不对。", "오답: A", "정답은 A가 아니다.", "不正解は A です。", "答えはAではないです。", "Die falsche Antwort ist A.", "Die richtige Antwort ist nicht A.",
     "Viele sagen: Die Antwort ist A.", "La réponse est A ou B.", "The answer is <s>A</s> <b>B</b>.", "[ANSWER] A or B [/ANSWER]",
     "Answer:\n1. oxygen\n2. nitrogen", "The answer is 1. A", "The answer is 2. oxygen", "The answer is 0. oxygen", "The final option is helium, a gas.", "Gases are:\n\n**not oxygen**",
 ]  # fmt: skip
@@ -516,6 +548,11 @@ FIRST = {  # answers before their reasons, and what is left as the rationale
     "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in.",
     "B, because leaves take it in.": "leaves take it in.",
     "(B) since leaves take it in.": "since leaves take it in.",
+    "**B) carbon dioxide**\n\nLeaves take it in.": "Leaves take it in.",
+    "<thought>\nLeaves take it in.\n</thought>\nB": "Leaves take it in.",
+    "Leaves take it in. So the right gas is:\n\n**B**": "Leaves take it in.",
+    "Leaves take it in. So option (B) is the correct answer. They need it.": "Leaves take it in.",
+    "Leaves take it in.\nSo the answer is B) carbon dioxide.\nTherefore, the answer is B.": "Leaves take it in.",
     "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen.",
     "B car les feuilles en ont besoin.": "car les feuilles en ont besoin.",
     "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
@@ -563,7 +600,7 @@ def test_a_rationale_has_no_tags_around_it_whatever_a_prompt_asked_for(gas_quest
     [
         ("6.2 × 10^8 J", r"6.2 \times 10^{8}\,\text{J}", True), ("6.2 × 10⁸ J", r"6.2 \times 10^8~\mathrm{J}", True),
         ("6.2 x 10⁻⁸ J", "6.2 × 10^-8 J", True), ("6.2 x 10⁻⁸ J", r"6.2 \times 10^{8} J", False), ("7540J", "7540 J", True),
-        (r"$\frac{1}{2}$", "1/2", True), ("1/2", r"\dfrac{1}{2}", True), ("1/2", r"\frac{2}{1}", False), ("30°C", r"30^\circ\text{C}", True),
+        (r"$\frac{1}{2}$", "1/2", True), ("1/2", r"\dfrac{1}{2}", True), ("1/2", r"\frac{2}{1}", False), ("H_{2}O", "H2O", True), ("H₂O", "H2O", True), ("30°C", r"30^\circ\text{C}", True),
         (r"\sqrt{2}", "√2", True), ("√2", "2", False), ("−5 m", "-5 m", True), ("−5 m", "5 m", False), ("25%", r"25\%", True), ("25%", "25", False),
     ],
 )  # fmt: skip
@@ -583,10 +620,15 @@ def test_signs_and_spaces_tell_options_apart_that_are_else_the_same(question, wo
     [
         ("A because it conducts. The correct answer is B.", "B", "A because it conducts."),
         ("A, since it conducts. Final answer: B", "B", "A, since it conducts."),
-        ("(A) because it conducts. So the answer is (A).", "A", "(A) because it conducts."),
+        ("(A) because it conducts. So the answer is (A).", "A", "it conducts."),
         ("B because it is cold.", "B", "it is cold."),
         ("B car is faster than A car, so it arrives first.", "", None),
         ("A since iron conducts, B because ice is cold.", "", None),
+        ("A\n\nExplanation: It conducts.", "A", "Explanation: It conducts."),
+        (" B.\nStep 1: Water freezes.", "B", "Step 1: Water freezes."),
+        ("A\n\nIt conducts.\nThe answer is B.", "B", "A\n\nIt conducts."),
+        ("A\n\nIt conducts.\n\nB", "", None),
+        ("B", "B", ""),
     ],
 )
 def test_a_later_conclusion_goes_before_a_letter_at_the_beginning(question, text, answer, rationale):

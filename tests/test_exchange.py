@@ -154,10 +154,10 @@ def test_lines_hold_a_rationale_or_a_whole_completion(cache, answers, line, read
 
 
 def test_several_lines_of_one_question_are_its_samples(cache, answers):
-    teacher = Recorded(str(answers(*({"id": "q0", "rationale": text} for text in "abc"))))
+    teacher = Recorded(str(answers(*({"id": "q0", "rationale": text} for text in ("one", "two", "six")))))
     completions = ask(teacher, rows(2), cache, RECORDED, samples=4, temperature=0.7)
     assert [(row["text"], row["finish_reason"]) for row in completions[:4]] == [
-        ("a", "stop"), ("b", "stop"), ("c", "stop"), ("", "missing"),
+        ("one", "stop"), ("two", "stop"), ("six", "stop"), ("", "missing"),
     ]  # fmt: skip
     assert {row["finish_reason"] for row in completions[4:]} == {"missing"}
 

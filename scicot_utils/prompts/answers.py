@@ -161,7 +161,7 @@ DENIED = re.compile(
 )
 CERTAINTY = re.compile(
     r"(?:(?:most |very )?(?:likely|probably|technically|definitely|clearly|certainly|simply|indeed|therefore|thus|obviously|option|choice|"
-    r"letter|that it is|that|therefore)[,:]?\s+)+", re.IGNORECASE,
+    r"letter|that it is|that|(?:(?:la|die|a) )?(?:opción|opção|opzione|option|alternativa|letra|lettera|lettre|antwort|réponse))[,:]?\s+)+", re.IGNORECASE,
 )  # fmt: skip
 REASON = re.compile(
     r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|weil|parce que|puisque|porque|perché|poiché)\b|"
@@ -183,7 +183,7 @@ LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTAL
 SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+[⁺⁻]?|[⁺⁻]")
 MATH = {  # LaTeX → plain characters
     r"\\(?:text|math)\w* ?\{([^{}]*)\}": r"\1", r"[−–](?=\d)": "-",
-    r"\\[dt]?frac ?\{([^{}]*)\}\{([^{}]*)\}?": r"\1/\2", r"\\sqrt": "√", r"\^?\{?\\circ\}?": "°",
+    r"\\[dt]?frac ?\{([^{}]*)\}\{([^{}]*)\}?": r"\1/\2", r"\\sqrt": "√", r"\^?\{?\\circ\}?": "°", r"_\{?(\d+)\}?": r"\1",
     r"(?<=\d) ?(?:\\times|\\cdot|[x*]) ?(?=10\b)": " × ", r"\\(?:times|cdot|left|right|[,;:! ])|[{}~]": " ", r"\\(?=[A-Za-z%])": "",
 }  # fmt: skip
 
@@ -233,7 +233,8 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
         return ""
     option, words = _form(texts[mark])[0], _form(bare)[0]
     other_named = _names_other(bare, texts, mark)
-    if option and (words == option or (words.startswith(f"{option} ") and not other_named)):
+    sentence = _form(re.split(r"[.!]\s", bare)[0])[0]
+    if option and (option in (words, sentence) or (words.startswith(f"{option} ") and not other_named)):
         return "a letter before its option's words"
     comma = "," if mark in "AI" else ",?"  # `a car` is no reason
     contrast = re.match(
@@ -241,11 +242,13 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
     )
     if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
         return "a letter with a reason"
-    sentence = re.match(
+    end_of_sentence = re.match(
         r"[.!](?=[\u3001-\u9fff])|[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", remainder
     )
     return (
-        "a letter at the end of a sentence" if sentence and not CORRECTED.search(remainder) and not other_named else ""
+        "a letter at the end of a sentence"
+        if end_of_sentence and not CORRECTED.search(remainder) and not other_named
+        else ""
     )
 
 
@@ -261,7 +264,7 @@ def _same(text: str, words: str) -> bool:
 def _form(text: str) -> tuple[str, str]:
     """(words, signs) of a text, the same in LaTeX, with Unicode's superscripts and in plain characters."""
     text = re.sub(r"^(?:the|a|an) (?=\w\w)", "", text.strip())
-    text = SUPERSCRIPT.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]), text)
+    text = unicodedata.normalize("NFKC", SUPERSCRIPT.sub(r"^\g<0>", text))
     for pattern, replacement in MATH.items():
         text = re.sub(pattern, replacement, text)
     return re.sub(r"(?<=\d) (?=[^\W\d_])", "", squeeze(text)), "".join(re.findall(r"[-+*/%=<>^√°]", text))
@@ -286,7 +289,7 @@ def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:
 TOTAL = re.compile(r"[^=]*\d[^=]*=(?:[^=]*=)? ?([-$]?\d[\d,.]*(?: ?[^\W\d]+){0,2}|[-$]?\d[\d,.]*%)\.?")
 NOT_ONE_NUMBER = re.compile(
     r"^\s*[-–]\s+\$?\d|\b(?:million|billion|trillion|thousand|hundred|dozen|half|halves|twice|double|triple|thirds?|quarters?|fifths?|squared|"
-    r"cubed|power|root|log|percent more|more than|less than|fewer than|at least|at most|over|under|between|step|times|not|never|neither|nor|cannot|unlikely)\b|[√πΠ^!²³¹⁰-⁹½¼¾≠|_]|"
+    r"cubed|power|root|log|percent more|more than|less than|fewer than|at least|at most|over|under|between|step|times|not|never|neither|nor|cannot|unlikely)\b|n't\b|[√πΠ^!²³¹⁰-⁹½¼¾≠|_]|"
     r"\\(?:sqrt|frac|pi|times|cdot)|\d\s*[*/×÷x+=<>]\s*|[*/×÷+=<>]\s*\d|\d\s*[-–]\s*\d|\d[A-Za-z]|[A-Za-z][-–]?\d", re.IGNORECASE,
 )  # fmt: skip
 
@@ -414,7 +417,7 @@ def read_conclusion(question: Row, words: str) -> Reading:
     makes the conclusion unreadable.
     """
     words = words.strip()[:LONGEST]
-    bare = words.rstrip(" .\"'”’}]").lstrip(" \"'“‘{[")
+    bare = words.rstrip(" .\"'”’}]」").lstrip(" \"'“‘{[「")
     if not bare:
         return "", EMPTY_CONCLUSION
     if re.search(r"\b(?:that|this|it)(?:'s| is) (?:wrong|incorrect|not right|not correct)\b", bare, re.IGNORECASE):

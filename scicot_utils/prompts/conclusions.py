@@ -12,18 +12,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Rule:
-    """A form of conclusion. Group `answer` of `pattern` holds the answer's words, to the end of their line. `source`:
-    who writes this form.
+    """A form of conclusion, an example of it, and who writes it. Group `answer` of `pattern` holds the answer's words.
+
+    `weak`: the form says little. It counts only if no other conclusion begins later, and behind one it must say the same.
     """
 
     name: str
     pattern: re.Pattern[str]
     example: str
     source: str
-
-
-def _rule(name: str, pattern: str, example: str, source: str) -> Rule:
-    return Rule(name, re.compile(pattern, re.IGNORECASE | re.MULTILINE), example, source)
+    weak: bool = False
 
 
 LEAD = r"(?:\b(?:so|thus|therefore|hence|finally|consequently|in conclusion)\b[,:]? {0,3}){0,2}"
@@ -45,6 +43,7 @@ def _lead(letters: str) -> str:
     return rf"{LEAD}(?:among {letters} through {letters},? )?"
 
 
+# fmt: off
 @functools.cache
 def _rules(last_letter: str) -> tuple[Rule, ...]:
     """The forms of a conclusion, with options up to this letter. Ties are settled in this order; the last conclusion in
@@ -54,77 +53,50 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
     lead = _lead(letters)
     kind = rf"(?: \([^()\n]{{1,40}}\)| among {letters} through {letters})?"  # as in `the answer (arabic numerals) is`
     answer = rf"[ \t]*(?P<answer>(?:(?!{lead}{NAMED_ANSWER})[^\n]){{0,2000}})"  # up to the next conclusion of the line
-    return (
-        _rule("boxed", rf"\\boxed ?\{{(?P<answer>{BRACED})\}}", r"$\boxed{B}$", "models trained on mathematics"),
-        _rule("hashes", rf"(?<!#)####(?!#){answer}", "#### 1234", "GSM8K's own solutions"),
-        _rule(
-            "json", r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)', '{"answer": "B"}', "servers with a JSON mode"
-        ),
-        _rule(
-            "tag",
-            r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*+(?P<answer>(?:(?:(?!\[/?(?P=tag)\])[^<\s])++(?:[^\S\n]++(?![<\[]/))?)*+)\s*+[<\[]/(?P=tag)[>\]]",
-            "<answer>B</answer>",
-            "models trained by rewards",
-        ),
-        _rule(
-            "phrase",
-            rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: to [^.:\n]{{1,60}}?)?{IS}{answer}",
-            "The best answer is B.",
-            "Kojima et al. 2022; Gemini; chat models",
-        ),
-        _rule(
-            "choice",
-            rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:(?:option|choice){IS}|solution is:){answer}",
-            "The correct choice is (B).",
-            "chat models",
-        ),
-        _rule(
-            "Chinese",
-            rf"(?:{CHINESE_LEAD}{{0,2}}(?:(?<!不)正确|最终|最佳)?{CHINESE_WRONG}的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?{CHINESE_NOUNS}:?){answer}",
-            "答案是 B",
-            "Chinese chat models",
-        ),
-        _rule(
-            "other languages",
-            rf"(?:^|(?<=[.!?] ))[ \t]*(?:(?:also|daher|deshalb|somit|donc|ainsi|por (?:lo )?tanto|quindi|portanto),? )?(?:(?:die|la|a) )?"
-            rf"(?:(?:richtige|korrekte|bonne|правильный) )?(?:antwort|réponse|respuesta|risposta|resposta|ответ)(?: (?:correcte|correcta|corretta|correta))?"
-            rf"[ \t]*(?:\b(?:ist|lautet|est|es|è|é)\b[ \t]*:?|:){answer}",
-            "Die richtige Antwort ist B.",
-            "chat models asked in German, French, Spanish, Italian, Portuguese or Russian",
-        ),
-        _rule(
-            "heading",
-            rf"^(?:#{{1,6}} )?{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}",
-            "### Answer\nB",
-            "chat models that write Markdown, a heading or a bold line",
-        ),
-        _rule(
-            "option",
-            rf"{START}{lead}(?:the |it is |it's |i choose |i pick |i select )?(?P<answer>option \(?{letters}\)?)[.]?[ \t]*$",
-            "option B",
-            "chat models",
-        ),
-        _rule(
-            "named correct",
-            rf"{START}{lead}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z]){letters})\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
-            r"(?: answer| option| choice)?[.!]?[ \t]*$",
-            "So (B) is the correct answer.",
-            "chat models",
-        ),
-        _rule(
-            "letter first",
-            rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b|,? (?:car|da|denn)\b(?! (?:is|was|has|had|and|or|can|will|would|goes|moves|travels|drives)\b))|,? (?:because|since)\b"
-            rf"(?![^\n]*(?-i:\b{letters}[)\]]?,?) (?:because|since)\b)[^\n]*))",
-            "B, weil es brennt.",
-            "chat models that give the answer first",
-        ),
-        _rule(
-            "last line",
-            rf"(?<=\n)[ \t]*(?:A:[ \t]+)?(?P<answer>(?:[(\[]|\[\[){letters}[)\]]{{1,2}}[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?)[ \t]*\Z",
-            "It has feathers.\nB",
-            "models that were told to answer with a letter or a number",
-        ),
+    alone = rf"(?:[(\[]|\[\[){letters}[)\]]{{1,2}}[.]?|{letters}[.)]?|[-+]?\$?\d[\d,]*(?:\.\d+)?%?|(?:yes|no|true|false)[.!]?"
+    forms = (  # name, who writes it, an example, the pattern
+        ("boxed", "models trained on mathematics", r"$\boxed{B}$", rf"\\boxed ?\{{(?P<answer>{BRACED})\}}"),
+        ("hashes", "GSM8K's own solutions", "#### 1234", rf"(?<!#)####(?!#){answer}"),
+        ("json", "servers with a JSON mode", '{"answer": "B"}', r'["\']answer["\'] ?: ?["\']?(?P<answer>[^"\'\n}}]*)'),
+        ("tag", "models trained by rewards", "<answer>B</answer>",
+         r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*+(?P<answer>(?:(?:(?!\[/?(?P=tag)\])[^<\s])++(?:[^\S\n]++(?![<\[]/))?)*+)\s*+[<\[]/(?P=tag)[>\]]"),
+        ("phrase", "Kojima et al. 2022; Gemini; chat models", "The best answer is B.",
+         rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: (?:to|for|based on) [^.:\n]{{1,60}}?)?{IS}{answer}"),
+        ("choice", "chat models", "The correct choice is (B).",
+         rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:(?:option|choice){IS}|solution is:){answer}"),
+        ("remainder", "InstructGPT", "This leaves us with (B) as the most likely answer.",
+         rf"\bleaves (?:us )?(?:with )?(?:only )?(?P<answer>(?:option |answer )?\(?{letters}\)[^\n.]{{0,80}}?),? as the {QUALIFIERS}(?:answer|option|choice)\b"),
+        ("Chinese", "Chinese chat models", "答案是 B",
+         rf"(?:{CHINESE_LEAD}{{0,2}}(?:(?<!不)正确|最终|最佳)?{CHINESE_WRONG}的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?{CHINESE_NOUNS}:?){answer}"),
+        ("Korean or Japanese", "chat models asked in Korean or Japanese", "정답: B",
+         r"(?:(?<![가-힣])정?답(?:은| ?:)|(?<!不)(?:正解|正答|解答|答え)(?:は|:))[ \t]*(?P<answer>[^\n]{0,200}?)(?:(?:입니다|이다|です|である)[.]?|$)"),
+        ("other languages", "chat models asked in German, French, Spanish, Italian, Portuguese or Russian", "Die richtige Antwort ist B.",
+         rf"(?:^|(?<=[.!?] ))[ \t]*(?:(?:also|daher|deshalb|somit|donc|ainsi|por (?:lo )?tanto|quindi|portanto),? )?(?:(?:die|la|a) )?"
+         rf"(?:(?:richtige|korrekte|bonne|правильный) )?(?:antwort|réponse|respuesta|risposta|resposta|ответ|alternativa|opción|opção|opzione)"
+         rf"(?: (?:correcte|correcta|corretta|correta))?[ \t]*(?:\b(?:ist|lautet|est|es|è|é)\b[ \t]*:?|:){answer}"),
+        ("heading", "chat models that write Markdown, a heading or a bold line", "### Answer\nB",
+         rf"^(?:#{{1,6}} )?{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}"),
+        ("named correct", "chat models", "So (B) is the correct answer.",
+         rf"{START}{lead}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z]){letters})\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
+         rf"(?:(?: answer| option| choice)?[.!]?[ \t]*$| (?:answer|option|choice)[.!] (?![^\n]*(?:\(?{letters}\)|\b(?:but|however|no)\b)))"),
     )
+    weak = (
+        ("option", "chat models", "option B",
+         rf"{START}{lead}(?:the |it is |it's |i choose |i pick |i select )?(?P<answer>option \(?{letters}\)?)[.]?[ \t]*$"),
+        ("letter first", "chat models that give the answer first", "B, weil es brennt.",
+         rf"\A(?P<answer>(?-i:(?!I\b|A (?:car|da)\b)[(\[]?{letters}[)\]]?)(?:(?=,? (?:{REASONS})\b|,? (?:car|da|denn)\b(?! (?:is|was|has|had|and|or|can|will|would|goes|moves|travels|drives)\b))|,? (?:because|since)\b"
+         rf"(?![^\n]*(?-i:\b{letters}[)\]]?,?) (?:because|since)\b)[^\n]*))"),
+        ("first line", "base models that go on to explain", "B\n\nIt has feathers.",
+         rf"\A(?P<answer>{alone})[ \t]*\n(?=[ \t]*\n|(?:explanation|reason(?:ing)?|rationale|step(?:-by-step| \d)\b)[^\n]*:)"),
+        ("last line", "models that were told to answer with a letter or a number", "It has feathers.\nB",
+         rf"^[ \t]*(?:A:[ \t]+)?(?P<answer>{alone})[ \t]*\Z"),
+    )
+    flags = re.IGNORECASE | re.MULTILINE
+    return tuple(
+        Rule(name, re.compile(pattern, flags), example, source, forms_ is weak)
+        for forms_ in (forms, weak) for name, source, example, pattern in forms_
+    )
+# fmt: on
 
 
 SAY = r"(?:think|say|guess|assume|believe|conclude|argue|claim|suppose|answer|choose|pick)s?\b"
@@ -134,7 +106,7 @@ IN_SCOPE = rf"(?!\b(?:(?<!if )so|but|yet|means|meaning)\b|\bhowever\b(?!, that\b
 OPINION_SCOPE = rf"(?:{NO_TURN}[^.;])*"  # how far somebody else's opinion reaches
 DOUBT_SCOPE, CLAUSE_SCOPE = rf"(?:{IN_SCOPE}[^.;])*", rf"(?:{IN_SCOPE}[^.,;:—–])*"  # how far a doubt reaches
 NOT_CONCLUDED = re.compile(  # text before `answer`, in its sentence, that makes it no conclusion
-    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other) (?:answer )?|"  # another answer is meant
+    r"(?:\b(?:wrong|incorrect|least(?: likely)?|worst|other|each|every) (?:answer )?|"  # another answer is meant, or any
     rf"(?<!\bI )(?<!\bwe )\b(?:might|may|could|would|tempt\w*) (?:\w+ ){{0,3}}{SAY}{OPINION_SCOPE}|"  # somebody else's answer
     rf"\b(?:some|many|most|people|students?|others|mistake|misconception)\b{OPINION_SCOPE}\b(?:{SAY}|{SAID}){OPINION_SCOPE}|"
     rf"\b(?:some|many|people|students?(?: \d)?|misconception)\b{CLAUSE_SCOPE}|\b{SAID}(?: that|:)? $|"
@@ -175,8 +147,9 @@ PARTS = "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|
 TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
 OPENING = " \n#>-*_{$[(\\`"  # characters that open markup
 LEFT_OVER = re.compile(
-    r"(?:\\(?:text|mathbf|textbf)|\n[#* \t]*(?:\d{1,2}[.)]|(?:step \d+|conclusion)\b[:.*]*))\Z", re.IGNORECASE
-)
+    r"(?:\\(?:text|mathbf|textbf)|\n[#* \t]*(?:\d{1,2}[.)]|(?:step \d+|conclusion)\b[:.*]*)|"
+    r"(?:\A|\n|(?<=[.!?] ))[^.!?:\n]{0,100}\b(?:is|are|es|est|ist|è|é):)\Z", re.IGNORECASE,
+)  # fmt: skip
 TAG = re.compile(rf"{TAGS}(?P<inside>)", re.IGNORECASE)
 TAGS_AROUND = re.compile(rf"\A(?:\s*<(?:{PARTS}|start_working_out)>)+\s*|(?<![>\s])(?:\s*{TAGS})+\s*\Z", re.IGNORECASE)
 GROUPED = re.compile(r"(?<=\d)\{(?P<inside>,)\}(?=\d)")  # 1{,}234
@@ -253,7 +226,7 @@ TAKEN_BACK = re.compile(
 # Marks before the thoughts of reasoning models, and behind them
 THINKING = r"<(?:seed:)?think>|\[THINK\]|◁think▷|<\|(?:channel\|>analysis<\|message|begin_of_thought|START_THINKING)\|>|<\|channel>thought"
 THOUGHT = (
-    r"</(?:seed:)?think>|</thought>(?!\s*<(?:final_)?answer>)|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>|<channel\|>|"
+    r"</(?:seed:)?think>|</thought>(?!\s*(?:<(?:final_)?answer>|\S[^\n]{0,20}\Z))|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>|<channel\|>|"
     r"<\|(?:end_of_thought|END_THINKING)\|>(?:\s*<\|(?:begin_of_solution|START_RESPONSE)\|>)?"
 )
 THOUGHTS = re.compile(  # in the second line the marks are words, which may stand in any text: they must begin it
@@ -286,18 +259,16 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
     positions.append(len(text))  # of the end of `bare`
     pairs = ((rule, match) for rule in _rules(last_letter) for match in rule.pattern.finditer(bare))
     matches = [(rule, match) for rule, match in pairs if not _is_hypothetical(bare, match)]
-    starts = [match.start() for rule, match in matches if rule.name != "letter first"]
-    matches = [
-        pair for pair in matches if pair[0].name != "letter first" or pair[1].end() <= min(starts, default=len(bare))
-    ]
     if not matches:
         return None
-    rule, match = _choose(bare, matches)
+    strong = max((match.start() for rule, match in matches if not rule.weak), default=-1)
+    rule, match = _choose(bare, [pair for pair in matches if not pair[0].weak or pair[1].start() > strong])
     words, end = _words_and_end(bare, rule, match)
-    answers = [match["answer"].strip() for rule, match in matches if rule.name not in ("last line", "option")]
-    earlier = [*filter(None, answers)]
-    if rule.name == "last line" and earlier and not _alike(earlier[-1], words):
-        words = f"{earlier[-1]} or {words}"  # two conclusions; the second is not a sentence
+    matches.sort(key=lambda pair: pair[1].start())
+    earlier = [other["answer"].strip() for _, other in matches if other.start() < match.start()]
+    before_it = next(filter(None, reversed(earlier)), words)
+    if rule.weak and not _alike(AFTER_ANSWER.split(before_it)[0], words):
+        words = f"{before_it} or {words}"  # two conclusions; the second is not a sentence
     if TAKEN_BACK.search(bare[end : end + 200]):
         words = f"not {words}"
     start = _sentence_start(bare, match)
@@ -306,7 +277,7 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         if adjacent and _alike(repetition["answer"], words):
             start = _sentence_start(bare, repetition)
     before = _trimmed(text[: positions[start]])
-    first = min((match for _, match in matches), key=re.Match.start)
+    first = matches[0][1]
     first_end = first.end() if _alike(first["answer"], words) else _answer_end(bare, first, first.end())
     first_words = first["answer"][: first_end - first.start("answer")]
     if first.start() == 0 and first_end < start and _alike(first_words, words):  # it comes first, then its reasons
@@ -398,7 +369,8 @@ def _alike(earlier: str, words: str) -> bool:
     earlier, words = (HEDGE.sub("", BOX.sub(r"\1", answer)).casefold() for answer in (earlier, words))
     letter = re.match(r"\W*([a-z])(?![\w'’])", words)
     said = re.sub(r"\W", "", earlier)
-    return said in ("", re.sub(r"\W", "", words), letter and letter[1])
+    named = letter and re.fullmatch(rf"\W*{letter[1]}[).:] ?[^.,;:]{{0,100}}\W*", earlier)  # with its option's words
+    return bool(named) or said in ("", re.sub(r"\W", "", words), letter and letter[1])
 
 
 def _unboxed(words: str) -> str:

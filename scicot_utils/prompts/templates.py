@@ -21,10 +21,11 @@ from scicot_utils.prompts.answers import (
     letter,
     letters_read,
     options,
+    read_answer,
     read_by,
     read_conclusion,
-)
-from scicot_utils.prompts.conclusions import conclude, plain
+)  # fmt: skip
+from scicot_utils.prompts.conclusions import TAKEN_BACK, conclude, plain
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
@@ -187,18 +188,12 @@ TEACHER_PROMPTS = {
     for prompt in (
         TeacherPrompt("zero_shot_cot", 1, _zero_shot_cot, CUE, _split_cue, "Kojima et al. 2022; Ho et al., 3.1"),
         TeacherPrompt("zero_shot_cot_one_call", 1, _one_call, "", _split_final, "one-call form of the same", cue=FINAL),
-        TeacherPrompt(
-            "few_shot_cot", 1, ask, "", _split_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True, cue=FINAL
-        ),
-        TeacherPrompt(
-            "gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL
-        ),
+        TeacherPrompt("few_shot_cot", 1, ask, "", _split_block, "Wei et al. 2022, arXiv 2201.11903", few_shot=True, cue=FINAL),
+        TeacherPrompt("gold_shown", 1, _gold_shown, "", _split_final, "after Zelikman et al. 2022, STaR's hint", cue=FINAL),
         TeacherPrompt("options_walked", 1, _options_walked, "", _split_final, "this project", cue=FINAL),
-        TeacherPrompt(
-            "recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"
-        ),
+        TeacherPrompt("recorded", 3, _by_id, "", _split_recorded, "a file of rationales, looked up by the id in line 1"),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -250,22 +245,44 @@ class Completion:
     cut: str
 
 
+LETTERED = re.compile(r"^[^\w\n]*([A-Za-z])(?:[)\].:,]|(?<![AaIi]) )", re.MULTILINE)  # not the article or the pronoun
+YES_NO = re.compile(r"\A\W*(?:yes|no|true|false)\b\W*", re.IGNORECASE)
+
+
 def read_free(question: Row, text: str) -> Completion:
-    """A text read by its conclusion, in any form (`conclusions`). Without one, a last line counts as a conclusion if it
-    is an option's exact words, with or without its letter.
+    """A text read by its conclusion, in any form (`conclusions`). Without one, a line counts that is an answer by itself
+    (`_read_line`).
     """
     conclusion = conclude(text, letters_read(question)[-1])
-    if conclusion.rule:
-        answer, rule = read_conclusion(question, conclusion.words)
-        rule = f"{conclusion.rule}: {rule}" if answer else rule
-        says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
-        return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
-    before, _, last_line = conclusion.before.rpartition("\n")
-    if before and has_options(question):
-        answer, rule = read_conclusion(question, plain(last_line))
-        if answer and "words" in rule:
-            return Completion(before.strip(), answer, f"last line: {rule}", last_line.strip())
-    return Completion(conclusion.before, "", NO_CONCLUSION, "")
+    if not conclusion.rule:
+        return _read_line(question, conclusion.before)
+    answer, rule = read_conclusion(question, conclusion.words)
+    rule = f"{conclusion.rule}: {rule}" if answer else rule
+    says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
+    return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
+
+
+def _read_line(question: Row, text: str) -> Completion:
+    """A text without a conclusion, read by its last line, if that is an option's exact words, with or without its
+    letter; else by its first line, if that has both, or by yes or no before its first clause. It must not be taken back,
+    and the lines beside it must not list other options.
+    """
+    before, _, last = text.rpartition("\n")
+    first, _, after = text.partition("\n")
+    above = before.rstrip().rpartition("\n")[2]
+    for name, line, rationale, beside in (("last line", last, before, above), ("first line", first, after, after)):
+        answer, rule = read_conclusion(question, plain(line))
+        if "option's words" in rule:
+            others = {mark.upper() for mark in LETTERED.findall(plain(beside))} - {letter(question, answer)}
+            needs_letter = name == "first line" or rule.startswith("a letter")
+            has_context = bool(LETTERED.match(plain(line)) if needs_letter else before)
+            is_alone = has_context and not others and not adds_words(plain(line), answer_text(question, answer))
+        else:
+            rationale = YES_NO.sub("", text)
+            is_alone = name == "first line" and rule == "its first word" and read_answer(question, text) == answer
+        if is_alone and (name == "last line" or not TAKEN_BACK.search(after)):
+            return Completion(rationale.strip(), answer, f"{name}: {rule}", text.replace(rationale, "", 1).strip())
+    return Completion(text, "", NO_CONCLUSION, "")
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
@@ -352,32 +369,14 @@ class StudentTemplate:
 STUDENT_TEMPLATES = {
     template.name: template
     for template in (
-        StudentTemplate(
-            "options_first",
-            1,
-            lambda question: f"{_options('', question, ' ')}{question['question']}",
-            " Solution:",
-            " Answer:",
-            "this project: options at fixed places, then the question",
-        ),
-        StudentTemplate(
-            "multimodal_cot",
-            1,
-            lambda question: f"Question: {question['question']}\nContext: N/A{_options(OPTIONS, question)}",
-            "\nSolution:",
-            "\nAnswer:",
-            "Zhang et al. 2023, arXiv 2302.00923, text only",
-        ),
-        StudentTemplate(
-            "finetune_cot",
-            1,
-            lambda question: f"{question['question']}{_options(' Answer choices: ', question, '.', ', ')}",
-            "",
-            "",
-            "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written",
-        ),
+        StudentTemplate("options_first", 1, lambda question: f"{_options('', question, ' ')}{question['question']}",
+                        " Solution:", " Answer:", "this project: options at fixed places, then the question"),
+        StudentTemplate("multimodal_cot", 1, lambda question: f"Question: {question['question']}\nContext: N/A{_options(OPTIONS, question)}",
+                        "\nSolution:", "\nAnswer:", "Zhang et al. 2023, arXiv 2302.00923, text only"),
+        StudentTemplate("finetune_cot", 1, lambda question: f"{question['question']}{_options(' Answer choices: ', question, '.', ', ')}",
+                        "", "", "Ho et al., section 3.1, encoder-decoder students: the question alone, whatever is to be written"),
     )
-}
+}  # fmt: skip
 
 
 def write_answer(question: Row, answer: str, answer_format: str) -> str:
