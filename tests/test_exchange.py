@@ -329,14 +329,6 @@ def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, teacher):
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
 
 
-def test_what_was_answered_meanwhile_is_left_out_of_a_batch(cache, teacher):
-    requests = batch.pending(teacher, ONE_CALL, rows(4), cache)
-    with Cache(cache._path) as other:
-        other.put([*requests.values()][1], Response("a", "stop", 1, 1, 0.0, ""))
-        assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 3 and cache.spent()[1] == 3
-        assert not batch.set_aside(teacher, requests, other, NO_LIMITS), "nor is it written twice"
-
-
 def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache, teacher):
     write(teacher, rows(1), cache)
     [(request, mark)] = cache.of_kind("batched")
@@ -432,19 +424,6 @@ def test_the_front_end_writes_and_reads_batches_and_exports(run, tmp_path):
     assert line.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
 
 
-def test_a_batch_whose_requests_were_all_answered_meanwhile_writes_no_file(run, tmp_path, monkeypatch):
-    def lines(teacher, requests):
-        with Cache(paths.teacher_cache("mine")) as other:  # another process, between the look and the count
-            for request in requests.values():
-                other.put(request, Response("a", "stop", 1, 1, 0.0, ""))
-        return []
-
-    monkeypatch.setattr(batch, "lines", lines)
-    line = run("batch-write", tmp_path / "none.jsonl")
-    assert line == "nothing to ask: all 6 requests were answered or put into a batch meanwhile"
-    assert not list(tmp_path.glob("none*")), "and no draft of one"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -480,16 +459,23 @@ def test_a_batch_is_not_written_while_another_process_asks(run, tmp_path):
     assert not [*tmp_path.glob("asked*")]
 
 
-def test_what_is_imported_while_a_batch_is_written_is_not_in_its_file(run, tmp_path, monkeypatch):
-    set_aside, file = batch.set_aside, tmp_path / "asked.jsonl"
+def test_nothing_is_stored_while_a_batch_is_written_and_a_full_disk_counts_and_leaves_nothing(
+    run, tmp_path, monkeypatch
+):
+    """Else an answer that is imported meanwhile would be paid for again."""
 
-    def after_an_import(teacher, requests, cache, limits):
-        cache.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
-        return set_aside(teacher, requests, cache, limits)
+    def full(teacher, requests):
+        monkeypatch.setattr("scicot_utils.cache.BUSY_SECONDS", 0.1)
+        with refused(CacheError, "locked"), Cache(paths.teacher_cache("mine")) as other:
+            other.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
+        raise OSError("disk is full")
 
-    monkeypatch.setattr(batch, "set_aside", after_an_import)
-    assert run("batch-write", file).startswith("5 requests written to ")
-    assert len(file.read_text().splitlines()) == 5
+    monkeypatch.setattr(batch, "lines", full)
+    with pytest.raises(OSError, match="disk is full"):
+        run("batch-write", tmp_path / "asked.jsonl")
+    assert not [*tmp_path.glob("asked*")]
+    with Cache(paths.teacher_cache("mine")) as opened:
+        assert opened.spent() == (0.0, 0) and not len(opened)
 
 
 def test_a_batch_that_passes_a_cap_leaves_no_file(run, tmp_path):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack, nullcontext
 
 import pytest
 from conftest import read_completion, refused
@@ -54,7 +55,10 @@ class Forgetful:
     """No cache at all: for tests that ask much and are not about the cache."""
 
     def __init__(self):
-        self.pending = {}
+        self.closing = ExitStack()
+
+    def alone(self, request):
+        return nullcontext()
 
     def get(self, request):
         return None

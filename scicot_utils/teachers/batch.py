@@ -54,17 +54,14 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
         yield json.dumps(line, ensure_ascii=False)
 
 
-def set_aside(
-    teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
-) -> dict[str, dict[str, Any]]:
-    """Mark a batch's unanswered requests, at their worst prices, and return them. Raises BudgetReached beyond a cap."""
+def set_aside(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> None:
+    """Mark a batch's requests, at their worst prices. Raises BudgetReached beyond a cap."""
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
-    marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
-    if marked is None:
+    priced = zip(requests.values(), prices, strict=True)
+    if not cache.set_aside(priced, now(), limits.max_usd, limits.max_requests):
         cost = "at an unknown price" if None in prices else f"at most {sum(prices):.4f} USD"
         advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
         raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
-    return {caches.key(request): request for request in marked}
 
 
 def take_in(
