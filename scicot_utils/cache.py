@@ -160,7 +160,7 @@ class Cache:
                 self._query("BEGIN IMMEDIATE")
                 yield self._connection
 
-    def alone(self, request: dict[str, Any]) -> threading.Lock:
+    def asking(self, request: dict[str, Any]) -> threading.Lock:
         """The lock of a request, which one thread holds while it asks: who wants the same waits for it."""
         with self.lock:
             return self._asked.setdefault(key(request), threading.Lock())

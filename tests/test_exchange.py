@@ -11,7 +11,7 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, export
+from scicot_utils.cache import Cache, CacheError, Response, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
@@ -129,12 +129,6 @@ def test_two_answers_that_no_key_tells_apart_are_refused(cache, exported):
         Recorded(exported())
 
 
-def test_a_file_of_rationales_has_no_other_prompt_than_its_own(answers):
-    path = str(answers({"id": "q0", "rationale": "Why."}))
-    with refused(TeacherError, "allowed: prompt 'recorded' with teacher 'recorded'"):
-        teachers.prompt_of(Settings(teacher="recorded", teacher_path=path, prompt="zero_shot_cot"))
-
-
 @pytest.mark.parametrize(
     ("line", "read"),
     [
@@ -153,13 +147,13 @@ def test_lines_hold_a_rationale_or_a_whole_completion(cache, answers, line, read
     assert readings(RECORDED, rows(1), completions) == [read]
 
 
-def test_several_lines_of_one_question_are_its_samples(cache, answers):
-    teacher = Recorded(str(answers(*({"id": "q0", "rationale": text} for text in "abc"))))
-    completions = ask(teacher, rows(2), cache, RECORDED, samples=4, temperature=0.7)
-    assert [(row["text"], row["finish_reason"]) for row in completions[:4]] == [
-        ("a", "stop"), ("b", "stop"), ("c", "stop"), ("", "missing"),
-    ]  # fmt: skip
-    assert {row["finish_reason"] for row in completions[4:]} == {"missing"}
+def test_several_lines_of_one_question_are_its_samples_and_another_file_is_another_teacher(cache, answers):
+    lines = [{"id": name, "rationale": text} for name, text in (("q2", "x"), *(("q0", text) for text in "abc"))]
+    teacher = Recorded(str(answers(*lines)))
+    completions = ask(teacher, rows(3), cache, RECORDED, samples=4, temperature=0.7)
+    assert [row["text"] for row in completions] == [*"abc", "", *[""] * 4, "x", *[""] * 3]
+    assert {(not row["text"], row["finish_reason"]) for row in completions} == {(False, "stop"), (True, "missing")}
+    assert teacher.identity != Recorded(str(answers(*lines[1:]))).identity, "to the cache"
 
 
 # As src/data/completion_dataset.py and src/oai/inference.py of itsnamgyu/reasoning-teacher write it.
@@ -279,15 +273,6 @@ def test_a_bad_line_is_named_and_all_others_are_taken_in(cache, teacher):
     assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 1
 
 
-@pytest.mark.parametrize(
-    ("limits", "cap"), [({"max_usd": 0.1}, "max_usd 0.1"), ({"max_requests": 2}, "max_requests 2")]
-)
-def test_a_batch_that_would_pass_a_cap_is_not_written(cache, teacher, limits, cap):
-    with refused(BudgetReached, f"a batch of 3, .* would pass .*{cap}\\b"):
-        write(teacher, rows(3), cache, limits=Limits(**limits))
-    assert cache.spent() == (0.0, 0) and not len(cache)
-
-
 def test_a_batch_that_was_written_counts_until_it_is_read(cache, teacher):
     worst = sum(teacher.worst(ONE_CALL.question(row)) for row in rows(5))
     limits = Limits(max_usd=worst * 1.5)
@@ -327,14 +312,6 @@ def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, teacher):
     results = results_of(list(batch.lines(teacher, requests)))
     assert batch.take_in(teacher, requests, results, cache)[0] == {"whole": 3}
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
-
-
-def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache, teacher):
-    write(teacher, rows(1), cache)
-    [(request, mark)] = cache.of_kind("batched")
-    for reason in GIVEN_UP:
-        assert cache.put(request, Response("", reason, 0, 0, None, "")) == mark
-    assert cache.kinds() == {"batched": 1}
 
 
 def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settles_it(cache, teacher, tmp_path):
@@ -380,12 +357,6 @@ def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache, tea
         batch.take_in(teacher, batch.pending(teacher, ONE_CALL, rows(4), cache), results, cache)
         spent.append(cache.spent())
     assert spent == [(pytest.approx(2 * teacher.worst(ONE_CALL.question(rows(1)[0]))), 4)] * 3
-
-
-def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(cache, teacher):
-    lines = write(teacher, rows(4), cache)
-    batch.take_in(teacher, {}, results_of(lines[:1]), cache)
-    assert cache.forget("batched") == 3 and cache.spent() == (pytest.approx(0.021), 1)
 
 
 # The command line
@@ -478,9 +449,18 @@ def test_nothing_is_stored_while_a_batch_is_written_and_a_full_disk_counts_and_l
         assert opened.spent() == (0.0, 0) and not len(opened)
 
 
-def test_a_batch_that_passes_a_cap_leaves_no_file(run, tmp_path):
-    with refused(SystemExit, "^error: .* at an unknown price, would pass max_usd 0 or max_requests 1"):
-        run("batch-write", tmp_path / "asked.jsonl", more=", max_requests: 1")
+@pytest.mark.parametrize(
+    ("caps", "message"),
+    [
+        (", max_requests: 1", "at an unknown price, would pass max_usd 0 or max_requests 1"),
+        (", max_usd: 0.1, teacher_prices: m=100/1000", r"at most .* USD, would pass max_usd 0\.1 or max_requests 0"),
+    ],
+)
+def test_a_batch_that_would_pass_a_cap_leaves_no_file_and_is_not_counted(run, tmp_path, caps, message):
+    with refused(SystemExit, f"^error: .* a batch of 6, {message}"):
+        run("batch-write", tmp_path / "asked.jsonl", more=caps)
+    with Cache(paths.teacher_cache("mine")) as opened:
+        assert opened.spent() == (0.0, 0) and not len(opened)
     assert not [*tmp_path.glob("asked*")]
 
 
@@ -495,13 +475,15 @@ def test_reading_a_batch_with_bad_lines_ends_with_what_was_stored_and_what_was_n
         run("batch-read", results)
 
 
-def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(run, tmp_path):
-    priced = ", teacher_prices: m=100/1000"
-    run("batch-write", tmp_path / "asked.jsonl", more=priced)
-    assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in run("cache", more=priced)
-    assert run("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
+def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(run, tmp_path):
+    priced, asked, results = ", teacher_prices: m=100/1000", tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
+    run("batch-write", asked, more=priced)
+    results.write_text(results_of(asked.read_text().splitlines())[0])
+    run("batch-read", results, more=priced)
+    assert "mine.sqlite: 5 batched, 1 whole. Requests ever sent through this cache: 6" in run("cache", more=priced)
+    assert run("forget", "batched").startswith("5 × batched forgotten; `make book` with this recipe asks again")
     with Cache(paths.teacher_cache("mine")) as opened:
-        assert opened.spent() == (pytest.approx(0.0), 0)
+        assert opened.spent() == (pytest.approx(0.021), 1)
     assert run("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
 
 

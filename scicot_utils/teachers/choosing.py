@@ -60,11 +60,8 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
         raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
     for dataset in dict.fromkeys(row["dataset"] for row in train):
         need_proofs(dataset)
-    first_of_group: dict[str, Row] = {}
-    for row in train:
-        first_of_group.setdefault(row["group"], row)
-    firsts = list(first_of_group.values())
-    ordered = [*firsts, *(row for row in train if row not in firsts)]
+    first_of_group = {row["group"]: row for row in reversed(train)}
+    ordered = sorted(train, key=lambda row: row is not first_of_group[row["group"]])
     return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in ordered[:count]]
 
 

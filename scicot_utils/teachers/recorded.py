@@ -88,7 +88,7 @@ class Recorded(Teacher):
         """
         missing = free(prompt, "", "missing")
         if self._by_request:
-            return self._by_request.get((prompt, float(temperature), sample), missing)
+            return self._by_request.get((prompt, temperature, sample), missing)
         name, _, question = prompt.partition("\n")
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
@@ -109,15 +109,9 @@ class Recorded(Teacher):
         answers: dict[tuple[str, float, int], list[tuple[dict[str, Any], Response]]] = defaultdict(list)
         lines = content.decode("utf-8", errors="replace").split("\n")
         for request, response in cache.exported(lines, f"teacher_path {name}"):
-            if response.finish_reason == cache.BATCHED or (model and _setting(request, "model") != model):
-                continue
-            try:
-                key = (request["prompt"], float(request["temperature"]), int(request["sample"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise TeacherError(
-                    f"teacher_path {name}: allowed: an export of a teacher's cache ({error!r})"
-                ) from None
-            answers[key].append((request, response))
+            if not model or _setting(request, "model") == model:
+                key = (request["prompt"], request["temperature"], request["sample"])
+                answers[key].append((request, response))
         if not answers:
             of_model = f" of model '{model}'; check teacher_model" if model else ""
             raise TeacherError(f"teacher_path {name}: holds no answer{of_model}")

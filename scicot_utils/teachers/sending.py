@@ -61,7 +61,7 @@ class Sender:
         same waits, and finds the response in the cache. An error stops the run, and TeacherError says what to do.
         """
         try:
-            with self.cache.alone(request):
+            with self.cache.asking(request):
                 if self.teacher.paid and not self._has_turn and caches.to_be_asked(self.cache.stored(request)):
                     self._take_turn()
                 stored = self.cache.get(request)
