@@ -232,20 +232,6 @@ class Cache:
     def _write(self, request: dict[str, Any], response: Response) -> None:
         self._connection.execute(WRITE, (key(request), _canonical(request), json.dumps(asdict(response))))
 
-    def set_aside(
-        self, prices: Iterable[tuple[dict[str, Any], float | None]], created: str, max_usd: float, max_requests: int
-    ) -> bool:
-        """Mark requests that are to be asked as being in a batch, and reserve their worst-case prices, in one transaction;
-        False, and none is marked, if that exceeds a cap.
-        """
-        priced = list(prices)
-        with self.transaction():
-            if not self.reserve(sum(usd or 0.0 for _, usd in priced), max_usd, max_requests, len(priced)):
-                return False
-            for request, usd in priced:
-                self._write(request, Response("", BATCHED, 0, 0, usd, created))
-        return True
-
     def settle(
         self, request: dict[str, Any], response: Response, worst: float = 0.0, *, paid_here: bool = True
     ) -> bool:

@@ -55,13 +55,18 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
 
 
 def set_aside(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> None:
-    """Mark a batch's requests, at their worst prices. Raises BudgetReached beyond a cap."""
+    """Mark requests as being in a batch, and reserve their worst-case prices, in one transaction. Raises BudgetReached, and
+    marks none, beyond a cap.
+    """
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
-    priced = zip(requests.values(), prices, strict=True)
-    if not cache.set_aside(priced, now(), limits.max_usd, limits.max_requests):
-        cost = "at an unknown price" if None in prices else f"at most {sum(prices):.4f} USD"
-        advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
-        raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
+    usd = sum(price or 0.0 for price in prices)
+    with cache.transaction():
+        if not cache.reserve(usd, limits.max_usd, limits.max_requests, len(requests)):
+            cost = "at an unknown price" if None in prices else f"at most {usd:.4f} USD"
+            advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
+            raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
+        for request, price in zip(requests.values(), prices, strict=True):
+            cache.put(request, Response("", BATCHED, 0, 0, price, now()))
 
 
 def take_in(

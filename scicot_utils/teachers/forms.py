@@ -88,20 +88,21 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
 def _from_columns(row: Any, columns: Mapping[str, str]) -> list[Completion]:
     values = {part: rows.at(row, column) for part, column in columns.items()}
     name, question = _id(values.get("id", "")), _text(values.get("question", ""))
-    texts = _with_answers(values) if "rationale" in columns else _samples(values["text"])
+    if "rationale" not in values:
+        texts = _samples(values["text"])
+    elif "answer" not in values:
+        texts = [_without_answer(_joined(values["rationale"]))]
+    else:
+        texts = _with_answers(values["rationale"], rows.as_list(values["answer"]))
     return [_completion(text, name, question, values.get("finish")) for text in texts]
 
 
-def _with_answers(values: Mapping[str, Any]) -> list[str]:
+def _with_answers(content: Any, answers: Any) -> list[str]:
     """Whole completions of rationales and answers from columns of their own; lists of both are samples. A list of
-    rationales without one of answers holds the sentences of a single rationale.
+    rationales beside one answer holds the sentences of a single rationale.
     """
-    answers = rows.as_list(values.get("answer"))
-    are_samples = isinstance(answers, list)
-    rationales = _samples(values["rationale"]) if are_samples else [_joined(values["rationale"])]
-    if "answer" not in values:
-        return [_without_answer(rationales[0])]
-    answers = answers if are_samples else [answers]
+    several = isinstance(answers, list)
+    rationales, answers = (_samples(content), answers) if several else ([_joined(content)], [answers])
     if len(answers) != len(rationales):
         raise TypeError(f"{len(rationales)} rationales and {len(answers)} answers")
     pairs = zip(rationales, answers, strict=True)
@@ -184,7 +185,7 @@ def _batched(row: dict[str, Any]) -> list[Completion]:
     body = (row.get("response") or {}).get("body") or {}
     if "output" in body:
         parts = [part for item in body["output"] if item.get("type") == "message" for part in item["content"]]
-        return [_completion(parts, name, reason=body.get("status", "unfinished"))]
+        return [_completion(parts, name, reason=body.get("status") or "unfinished")]
     return _choices(body, name) if "choices" in body else []
 
 
