@@ -17,7 +17,7 @@ from scicot_utils.teachers.budget import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 from scicot_utils.teachers.protocol import Teacher, now
 
-MAX_QUOTED = 3  # faulty lines of a result file that a message quotes
+MAX_FAULTY_LINES = 3  # of a result file, in one message
 
 
 def export_cache(path: Path, file: Path) -> str:
@@ -77,9 +77,9 @@ def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_fa
         summary = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
         summary += f"; {len(pending(opened))} requests are left to ask{_waiting(opened)}"
     if messages:
-        more = f"; and {len(messages) - MAX_QUOTED} more such lines" if len(messages) > MAX_QUOTED else ""
+        more = f"; and {len(messages) - MAX_FAULTY_LINES} more such lines" if len(messages) > MAX_FAULTY_LINES else ""
         raise ScicotError(
-            f"{file.name}: {summary}; what could be read is stored, the rest: {'; '.join(messages[:MAX_QUOTED])}{more}"
+            f"{file.name}: {summary}; what could be read is stored, the rest: {'; '.join(messages[:MAX_FAULTY_LINES])}{more}"
         )
     return summary
 

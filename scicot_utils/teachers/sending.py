@@ -58,7 +58,7 @@ class Sender:
 
     def response(self, request: dict[str, Any]) -> tuple[Response, bool]:
         """The response to a request, and whether it was sent for it now. One request is in flight once: who wants the
-        same waits, and finds the response in the cache. An error stops the run, and TeacherError says what to do.
+        same waits, and finds the response in the cache. Raises an error, and stops, when the run cannot go on.
         """
         try:
             with self.cache.asking(request):
