@@ -11,11 +11,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from filelock import FileLock
 
@@ -87,17 +87,17 @@ class Cache:
     """Responses by request. Use it as a context manager; threads may share one instance.
 
     Counters since opening: `hits`, `misses`, and `usd`, the price of the responses put in (None once one was unknown).
-    `closing`: callbacks that run before the cache is closed. `pending`: key → request that is being asked. `turn`: the
-    file lock that a process holds while it asks a paid teacher.
+    `closing`: callbacks that run before the cache is closed. `turn`: the file lock that a process holds while it asks a
+    paid teacher.
     """
 
     def __init__(self, path: Path):
         self.name, self._path = path.stem, path.resolve()  # links are resolved, so that one file has one lock
         self.hits, self.misses = 0, 0
         self.usd: float | None = 0.0
-        self.pending, self.lock = dict[str, Future[Response]](), threading.RLock()
+        self.lock, self._asked = threading.RLock(), WeakValueDictionary[str, threading.Lock]()
         self.turn = FileLock(f"{self._path}.lock", thread_local=False)
-        with self._errors(), ExitStack() as stack:
+        with self._errors(OSError), ExitStack() as stack:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
@@ -117,11 +117,11 @@ class Cache:
         self.closing.close()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into a CacheError: one line that says what to do."""
+    def _errors(self, *more: type[Exception]) -> Iterator[None]:
+        """Turn SQLite's errors, and `more`, into a CacheError: one line that says what to do."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, *more) as error:
             raise self._unusable(error, damaged=_is_damage(error)) from error
 
     def _unusable(self, reason: object, *, damaged: bool) -> CacheError:
@@ -148,11 +148,22 @@ class Cache:
                     time.sleep(0.02)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, in one thread at a time and with exclusive write access; undone by an exception."""
-        with self.lock, self._errors(), self._connection:
-            self._query("BEGIN IMMEDIATE")
-            yield self._connection
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, in one thread at a time and with exclusive write access; undone by an exception. Within
+        another, it is part of that.
+        """
+        with self.lock, self._errors():
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            with self._connection:
+                self._query("BEGIN IMMEDIATE")
+                yield self._connection
+
+    def asking(self, request: dict[str, Any]) -> threading.Lock:
+        """The lock of a request, which one thread holds while it asks: who wants the same waits for it."""
+        with self.lock:
+            return self._asked.setdefault(key(request), threading.Lock())
 
     def get(self, request: dict[str, Any]) -> Response | None:
         """The stored response, counted as a hit; None, counted as a miss, if the request is to be asked.
@@ -194,7 +205,7 @@ class Cache:
         """Delete all responses and marks with this finish_reason, so that they are asked again; returns their number.
         Deleting the marks of a batch releases what was reserved for it.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if kind == BATCHED:
                 [reserved] = self._query(
                     f"SELECT -total(json_extract(response, '$.usd')), -count(*) {OF_KIND}", (kind,)
@@ -203,80 +214,54 @@ class Cache:
             return connection.execute(f"DELETE {OF_KIND}", (kind,)).rowcount
 
     def put(self, request: dict[str, Any], response: Response, *, reserved: float | None = None) -> Response:
-        """Store a response and return what is stored then.
+        """Store a response and return what is stored then: the first answer to a request stays, unless it was given up.
 
-        The first answer to a request stays, unless it was given up. The mark of a batch is replaced by an answer only.
         With `reserved` (USD), the response's price is counted as spent in its place. Without it, nothing was paid here.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if reserved is not None and response.usd is not None:
                 connection.execute(SPEND, (response.usd - reserved, 0))
-            stored = self._put(request, response)
+            stored = self.stored(request)
+            if to_be_asked(stored):
+                self._write(request, response)
+                stored = response
         with self.lock:
             self.usd = None if None in (self.usd, response.usd) else self.usd + response.usd
         return stored
 
-    def _put(self, request: dict[str, Any], response: Response) -> Response:
-        """Within a transaction: store a response unless what is stored must stay; returns what is stored then. If it
-        replaces the mark of a batch, its price, if known, is counted in place of what was reserved for that.
-        """
-        old = self.stored(request)
-        if old and old.finish_reason == BATCHED and response.finish_reason not in MARKS:
-            if response.usd is not None:
-                self._connection.execute(SPEND, (response.usd - (old.usd or 0.0), 0))
-        elif not to_be_asked(old):
-            return old
-        self._write(request, response)
-        return response
-
     def _write(self, request: dict[str, Any], response: Response) -> None:
         self._connection.execute(WRITE, (key(request), _canonical(request), json.dumps(asdict(response))))
 
-    def set_aside(
-        self, priced: Iterable[tuple[dict[str, Any], float | None]], created: str, max_usd: float, max_requests: int
-    ) -> list[dict[str, Any]] | None:
-        """Mark requests as being in a batch and reserve their worst-case prices, in one transaction.
-
-        Returns the requests that it marked, without those that are answered or in another batch. Returns None, and
-        marks nothing, if they would exceed a cap.
-        """
-        with self._transaction():
-            free = [(request, price) for request, price in priced if to_be_asked(self.stored(request))]
-            worst = sum(price or 0.0 for _, price in free)
-            if free and not self._reserve(worst, max_usd, max_requests, len(free)):
-                return None
-            for request, price in free:
-                self._write(request, Response("", BATCHED, 0, 0, price, created))
-        return [request for request, _ in free]
-
-    def settle(self, request: dict[str, Any], response: Response, worst: float) -> bool:
-        """Store a batch's result in one transaction. Its price, or `worst` (USD) if unknown, replaces its reservation.
+    def settle(
+        self, request: dict[str, Any], response: Response, worst: float = 0.0, *, paid_here: bool = True
+    ) -> bool:
+        """Store a response that came in a file, in one transaction. Its price, or `worst` (USD) if unknown, replaces what
+        was reserved for its batch. Of a request in no batch, it is counted as spent, with `paid_here` only.
 
         Returns False, and does nothing, if the cache already has an answer.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             old = self.stored(request)
             if old and old.finish_reason not in MARKS:
                 return False
             if old and {old.finish_reason, response.finish_reason} <= {*GIVEN_UP}:
                 return True  # read and counted before
             batched = old is not None and old.finish_reason == BATCHED
-            reserved = (old.usd or 0.0) if batched else 0.0
-            price = max(reserved, worst) if response.usd is None else response.usd
-            connection.execute(SPEND, (price - reserved, int(not batched)))
+            if batched or paid_here:
+                reserved = (old.usd or 0.0) if batched else 0.0
+                price = max(reserved, worst) if response.usd is None else response.usd
+                connection.execute(SPEND, (price - reserved, int(not batched and response.usd != 0)))
             self._write(request, response)
         return True
 
-    def reserve(self, usd: float, max_usd: float, max_requests: int) -> bool:
-        """Count a request, and its worst-case price as spent; False, and nothing is counted, if that exceeds a cap (0:
-        no cap). What a killed process had reserved stays counted.
+    def reserve(self, usd: float, max_usd: float, max_requests: int, requests: int = 1) -> bool:
+        """Count requests, and their worst-case price as spent; False, and nothing is counted, if that exceeds a cap (0: no
+        cap). What a killed process had reserved stays counted.
         """
-        with self._transaction():
-            return self._reserve(usd, max_usd, max_requests, 1)
-
-    def _reserve(self, usd: float, max_usd: float, max_requests: int, requests: int) -> bool:
-        values = {"usd": usd, "max_usd": max_usd and max_usd + ROUNDING, "requests": requests}
-        return self._connection.execute(RESERVE, values | {"max_requests": max_requests}).rowcount > 0
+        values = {"usd": usd, "max_usd": max_usd and max_usd + ROUNDING}
+        values |= {"requests": requests, "max_requests": max_requests}
+        with self.transaction() as connection:
+            return connection.execute(RESERVE, values).rowcount > 0
 
     def give_back(self, usd: float) -> None:
         """Release the reservation (USD) of a request that cost nothing."""
@@ -294,19 +279,14 @@ class Cache:
         """Store the lines that `export` wrote; returns how many are new. Raises CacheError for the first invalid line.
 
         With `paid_here`, the known prices of new responses are counted as spent, and each that was not free as a
-        request.
+        request. Marks replace nothing.
         """
-        new = []
-        with self._transaction() as connection:
-            for request, response in exported(lines, where):
-                old = self.stored(request)
-                if response.finish_reason not in MARKS or old is None:
-                    self._put(request, response)
-                    new += [response] * (old is None)
-            if paid_here:
-                prices = [response.usd for response in new if response.usd != 0]
-                connection.execute(SPEND, (sum(usd or 0.0 for usd in prices), len(prices)))
-        return len(new)
+        with self.transaction():
+            return sum(
+                self.settle(request, response, paid_here=paid_here)
+                for request, response in exported(lines, where)
+                if response.finish_reason not in MARKS or self.stored(request) is None
+            )
 
 
 # Exports

@@ -11,7 +11,7 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import GIVEN_UP, Cache, CacheError, Response, export
+from scicot_utils.cache import Cache, CacheError, Response, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
@@ -129,12 +129,6 @@ def test_two_answers_that_no_key_tells_apart_are_refused(cache, exported):
         Recorded(exported())
 
 
-def test_a_file_of_rationales_has_no_other_prompt_than_its_own(answers):
-    path = str(answers({"id": "q0", "rationale": "Why."}))
-    with refused(TeacherError, "allowed: prompt 'recorded' with teacher 'recorded'"):
-        teachers.prompt_of(Settings(teacher="recorded", teacher_path=path, prompt="zero_shot_cot"))
-
-
 @pytest.mark.parametrize(
     ("line", "read"),
     [
@@ -153,13 +147,16 @@ def test_lines_hold_a_rationale_or_a_whole_completion(cache, answers, line, read
     assert readings(RECORDED, rows(1), completions) == [read]
 
 
-def test_several_lines_of_one_question_are_its_samples(cache, answers):
-    teacher = Recorded(str(answers(*({"id": "q0", "rationale": text} for text in ("one", "two", "six")))))
-    completions = ask(teacher, rows(2), cache, RECORDED, samples=4, temperature=0.7)
-    assert [(row["text"], row["finish_reason"]) for row in completions[:4]] == [
-        ("one", "stop"), ("two", "stop"), ("six", "stop"), ("", "missing"),
-    ]  # fmt: skip
-    assert {row["finish_reason"] for row in completions[4:]} == {"missing"}
+def test_several_lines_of_one_question_are_its_samples_and_another_file_is_another_teacher(cache, answers):
+    lines = [
+        {"id": name, "rationale": text}
+        for name, text in (("q2", "six"), *(("q0", text) for text in ("one", "two", "ten")))
+    ]
+    teacher = Recorded(str(answers(*lines)))
+    completions = ask(teacher, rows(3), cache, RECORDED, samples=4, temperature=0.7)
+    assert [row["text"] for row in completions] == ["one", "two", "ten", "", *[""] * 4, "six", *[""] * 3]
+    assert {(not row["text"], row["finish_reason"]) for row in completions} == {(False, "stop"), (True, "missing")}
+    assert teacher.identity != Recorded(str(answers(*lines[1:]))).identity, "to the cache"
 
 
 # As src/data/completion_dataset.py and src/oai/inference.py of itsnamgyu/reasoning-teacher write it.
@@ -279,15 +276,6 @@ def test_a_bad_line_is_named_and_all_others_are_taken_in(cache, teacher):
     assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 1
 
 
-@pytest.mark.parametrize(
-    ("limits", "cap"), [({"max_usd": 0.1}, "max_usd 0.1"), ({"max_requests": 2}, "max_requests 2")]
-)
-def test_a_batch_that_would_pass_a_cap_is_not_written(cache, teacher, limits, cap):
-    with refused(BudgetReached, f"a batch of 3, .* would pass .*{cap}\\b"):
-        write(teacher, rows(3), cache, limits=Limits(**limits))
-    assert cache.spent() == (0.0, 0) and not len(cache)
-
-
 def test_a_batch_that_was_written_counts_until_it_is_read(cache, teacher):
     worst = sum(teacher.worst(ONE_CALL.question(row)) for row in rows(5))
     limits = Limits(max_usd=worst * 1.5)
@@ -327,22 +315,6 @@ def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, teacher):
     results = results_of(list(batch.lines(teacher, requests)))
     assert batch.take_in(teacher, requests, results, cache)[0] == {"whole": 3}
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
-
-
-def test_what_was_answered_meanwhile_is_left_out_of_a_batch(cache, teacher):
-    requests = batch.pending(teacher, ONE_CALL, rows(4), cache)
-    with Cache(cache._path) as other:
-        other.put([*requests.values()][1], Response("a", "stop", 1, 1, 0.0, ""))
-        assert len(batch.set_aside(teacher, requests, cache, NO_LIMITS)) == 3 and cache.spent()[1] == 3
-        assert not batch.set_aside(teacher, requests, other, NO_LIMITS), "nor is it written twice"
-
-
-def test_a_run_that_gives_up_does_not_take_a_request_out_of_its_batch(cache, teacher):
-    write(teacher, rows(1), cache)
-    [(request, mark)] = cache.of_kind("batched")
-    for reason in GIVEN_UP:
-        assert cache.put(request, Response("", reason, 0, 0, None, "")) == mark
-    assert cache.kinds() == {"batched": 1}
 
 
 def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settles_it(cache, teacher, tmp_path):
@@ -390,12 +362,6 @@ def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache, tea
     assert spent == [(pytest.approx(2 * teacher.worst(ONE_CALL.question(rows(1)[0]))), 4)] * 3
 
 
-def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(cache, teacher):
-    lines = write(teacher, rows(4), cache)
-    batch.take_in(teacher, {}, results_of(lines[:1]), cache)
-    assert cache.forget("batched") == 3 and cache.spent() == (pytest.approx(0.021), 1)
-
-
 # The command line
 
 
@@ -430,19 +396,6 @@ def test_the_front_end_writes_and_reads_batches_and_exports(run, tmp_path):
     line = run("import-cache", answers)
     assert line.startswith("12 new responses taken into ")
     assert line.endswith("which holds 12, with 0.0000 USD of known prices and 12 requests counted as spent")
-
-
-def test_a_batch_whose_requests_were_all_answered_meanwhile_writes_no_file(run, tmp_path, monkeypatch):
-    def lines(teacher, requests):
-        with Cache(paths.teacher_cache("mine")) as other:  # another process, between the look and the count
-            for request in requests.values():
-                other.put(request, Response("a", "stop", 1, 1, 0.0, ""))
-        return []
-
-    monkeypatch.setattr(batch, "lines", lines)
-    line = run("batch-write", tmp_path / "none.jsonl")
-    assert line == "nothing to ask: all 6 requests were answered or put into a batch meanwhile"
-    assert not list(tmp_path.glob("none*")), "and no draft of one"
 
 
 @pytest.mark.parametrize(
@@ -480,21 +433,37 @@ def test_a_batch_is_not_written_while_another_process_asks(run, tmp_path):
     assert not [*tmp_path.glob("asked*")]
 
 
-def test_what_is_imported_while_a_batch_is_written_is_not_in_its_file(run, tmp_path, monkeypatch):
-    set_aside, file = batch.set_aside, tmp_path / "asked.jsonl"
+def test_nothing_is_stored_while_a_batch_is_written_and_a_full_disk_counts_and_leaves_nothing(
+    run, tmp_path, monkeypatch
+):
+    """Else an answer that is imported meanwhile would be paid for again."""
 
-    def after_an_import(teacher, requests, cache, limits):
-        cache.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
-        return set_aside(teacher, requests, cache, limits)
+    def full(teacher, requests):
+        monkeypatch.setattr("scicot_utils.cache.BUSY_SECONDS", 0.1)
+        with refused(CacheError, "locked"), Cache(paths.teacher_cache("mine")) as other:
+            other.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
+        raise OSError("disk is full")
 
-    monkeypatch.setattr(batch, "set_aside", after_an_import)
-    assert run("batch-write", file).startswith("5 requests written to ")
-    assert len(file.read_text().splitlines()) == 5
+    monkeypatch.setattr(batch, "lines", full)
+    with pytest.raises(OSError, match="disk is full"):
+        run("batch-write", tmp_path / "asked.jsonl")
+    assert not [*tmp_path.glob("asked*")]
+    with Cache(paths.teacher_cache("mine")) as opened:
+        assert opened.spent() == (0.0, 0) and not len(opened)
 
 
-def test_a_batch_that_passes_a_cap_leaves_no_file(run, tmp_path):
-    with refused(SystemExit, "^error: .* at an unknown price, would pass max_usd 0 or max_requests 1"):
-        run("batch-write", tmp_path / "asked.jsonl", more=", max_requests: 1")
+@pytest.mark.parametrize(
+    ("caps", "message"),
+    [
+        (", max_requests: 1", "at an unknown price, would pass max_usd 0 or max_requests 1"),
+        (", max_usd: 0.1, teacher_prices: m=100/1000", r"at most .* USD, would pass max_usd 0\.1 or max_requests 0"),
+    ],
+)
+def test_a_batch_that_would_pass_a_cap_leaves_no_file_and_is_not_counted(run, tmp_path, caps, message):
+    with refused(SystemExit, f"^error: .* a batch of 6, {message}"):
+        run("batch-write", tmp_path / "asked.jsonl", more=caps)
+    with Cache(paths.teacher_cache("mine")) as opened:
+        assert opened.spent() == (0.0, 0) and not len(opened)
     assert not [*tmp_path.glob("asked*")]
 
 
@@ -509,13 +478,15 @@ def test_reading_a_batch_with_bad_lines_ends_with_what_was_stored_and_what_was_n
         run("batch-read", results)
 
 
-def test_a_batch_that_was_never_sent_is_given_up_and_no_longer_counted(run, tmp_path):
-    priced = ", teacher_prices: m=100/1000"
-    run("batch-write", tmp_path / "asked.jsonl", more=priced)
-    assert "mine.sqlite: 6 batched. Requests ever sent through this cache: 6" in run("cache", more=priced)
-    assert run("forget", "batched").startswith("6 × batched forgotten; `make book` with this recipe asks again")
+def test_a_batch_given_up_gives_back_what_is_not_read_yet_and_no_more(run, tmp_path):
+    priced, asked, results = ", teacher_prices: m=100/1000", tmp_path / "asked.jsonl", tmp_path / "results.jsonl"
+    run("batch-write", asked, more=priced)
+    results.write_text(results_of(asked.read_text().splitlines())[0])
+    run("batch-read", results, more=priced)
+    assert "mine.sqlite: 5 batched, 1 whole. Requests ever sent through this cache: 6" in run("cache", more=priced)
+    assert run("forget", "batched").startswith("5 × batched forgotten; `make book` with this recipe asks again")
     with Cache(paths.teacher_cache("mine")) as opened:
-        assert opened.spent() == (pytest.approx(0.0), 0)
+        assert opened.spent() == (pytest.approx(0.021), 1)
     assert run("batch-write", tmp_path / "again.jsonl").startswith("6 requests written to ")
 
 

@@ -182,11 +182,13 @@ def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(answer
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, encoding, newline):
-    lines = newline.join(json.dumps({"id": f"q{n}", "text": TEXT}) for n in (0, 1)) + newline
+    text = f"One.\u2028Two.\x85{TEXT}"  # which JSON may hold as they are
+    rows = [json.dumps({"id": f"q{n}", "text": text}, ensure_ascii=False) for n in (0, 1)]
+    lines = newline.join([rows[0], "", rows[1], "\r", ""])
     path = tmp_path / ("answers.jsonl.gz" if gzipped else "answers.jsonl")
     content = lines.encode(encoding)
     path.write_bytes(gzip.compress(content) if gzipped else content)
-    assert all(row["kept"] for row in read(path, ids=("q0", "q1")))
+    assert found(path) == [("q0", text), ("q1", text)]
     log = tmp_path / "svamp.log"
     log.write_bytes(LOG.replace("\n", newline).encode())
     assert [completion.index for completion in forms.read(log, {})] == ["00000", "00001"]

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack, nullcontext
 
 import pytest
 from conftest import read_completion, refused
@@ -16,7 +17,6 @@ from scicot_utils import microsci, prompts, rationales, teachers
 from scicot_utils.cache import Cache
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
-from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
 from scicot_utils.students.words import WORD
 from scicot_utils.teachers import Recorded, TeacherError, protocol
@@ -54,7 +54,10 @@ class Forgetful:
     """No cache at all: for tests that ask much and are not about the cache."""
 
     def __init__(self):
-        self.pending = {}
+        self.closing = ExitStack()
+
+    def asking(self, request):
+        return nullcontext()
 
     def get(self, request):
         return None
@@ -520,33 +523,6 @@ def test_a_killed_run_asks_nothing_twice_and_ends_the_same(rows, tmp_path, dies_
 # The recorded teacher
 
 
-@pytest.fixture
-def recorded(answers):
-    """A recorded teacher of these lines: the id of a question and its rationale, or a text as it is."""
-
-    def open_one(*lines):
-        rows = [line if isinstance(line, str) else dict(zip(("id", "rationale"), line, strict=True)) for line in lines]
-        texts = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
-        return Recorded(str(answers(*texts, name="rationales.jsonl")))
-
-    return open_one
-
-
-def test_a_recorded_rationale_is_given_for_its_question_and_of_another_it_is_missing(question, cache, recorded):
-    teacher, rows = recorded(("b", "It flies."), ("a", "It floats.")), [question(id=name) for name in "abc"]
-    completions = teachers.ask(teacher, TEACHER_PROMPTS["recorded"], rows, cache)
-    assert [(row["text"], row["finish_reason"]) for row in completions] == [
-        ("It floats.", "stop"), ("It flies.", "stop"), ("", "missing"),
-    ]  # fmt: skip
-    assert teacher.identity != recorded(("a", "It floats.")).identity  # another file is another teacher to the cache
-
-
-def test_a_rationale_may_hold_any_character_and_lines_may_be_empty(recorded, question):
-    text = "One.\u2028Two.\x85Three.\nFour."
-    teacher = recorded(("a", text), "", ("b", "x"), "\r", "")
-    assert say_text(teacher, TEACHER_PROMPTS["recorded"].question(question(id="a"))) == text
-
-
 def test_bytes_that_are_no_text_are_named(tmp_path):
     file = tmp_path / "r.jsonl"
     file.write_bytes(b'{"id": "a", "rationale": "x"}\n{"id": "b", "rationale": "\xff"}\n')
@@ -571,9 +547,10 @@ def test_the_recorded_rationales_at_hand_are_read(real_data):
 
 
 @pytest.mark.parametrize(("teacher", "prompt"), [("recorded", "zero_shot_cot"), ("simulated", "recorded")])
-def test_a_teacher_with_a_prompt_not_its_own_is_refused(teacher, prompt):
+def test_a_teacher_with_a_prompt_not_its_own_is_refused(answers, teacher, prompt):
+    path = str(answers({"id": "a", "rationale": "x"}))
     with refused(TeacherError, f"teacher '{teacher}' with prompt '{prompt}': allowed: "):
-        teachers.prompt_of(Settings(teacher=teacher, prompt=prompt))
+        teachers.prompt_of(Settings(teacher=teacher, teacher_path=path, prompt=prompt))
 
 
 def test_a_recipe_names_its_teacher_and_prompt(answers):

@@ -9,7 +9,7 @@ then sending, then asking, then batch files and the teacher and prompt of a reci
 # fmt: off
 from scicot_utils.teachers.asking import ask
 from scicot_utils.teachers.budget import BudgetReached, Limits, known_usd, spending, usage, usd_text
-from scicot_utils.teachers.choosing import exemplars, need_match, need_proofs, open_teacher, prompt_of
+from scicot_utils.teachers.choosing import exemplars, need_proofs, open_teacher, prompt_of
 from scicot_utils.teachers.planning import cost_text, full_run
 from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError
-from scicot_utils.teachers.recorded import Recorded
+from scicot_utils.teachers.recorded import Recorded, need_match

@@ -54,17 +54,19 @@ def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]
         yield json.dumps(line, ensure_ascii=False)
 
 
-def set_aside(
-    teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits
-) -> dict[str, dict[str, Any]]:
-    """Mark a batch's unanswered requests, at their worst prices, and return them. Raises BudgetReached beyond a cap."""
+def set_aside(teacher: Served, requests: dict[str, dict[str, Any]], cache: Cache, limits: Limits) -> None:
+    """Mark requests as being in a batch, and reserve their worst-case prices, in one transaction. Raises BudgetReached, and
+    marks none, beyond a cap.
+    """
     prices = [teacher.worst(request["prompt"]) for request in requests.values()]
-    marked = cache.set_aside(zip(requests.values(), prices, strict=True), now(), limits.max_usd, limits.max_requests)
-    if marked is None:
-        cost = "at an unknown price" if None in prices else f"at most {sum(prices):.4f} USD"
-        advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
-        raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
-    return {caches.key(request): request for request in marked}
+    usd = sum(price or 0.0 for price in prices)
+    with cache.transaction():
+        if not cache.reserve(usd, limits.max_usd, limits.max_requests, len(requests)):
+            cost = "at an unknown price" if None in prices else f"at most {usd:.4f} USD"
+            advice = "raise the cap, or lower teacher_max_tokens, samples or train_questions"
+            raise over_budget(cache, limits, f"a batch of {len(requests)}, {cost}", advice)
+        for request, price in zip(requests.values(), prices, strict=True):
+            cache.put(request, Response("", BATCHED, 0, 0, price, now()))
 
 
 def take_in(

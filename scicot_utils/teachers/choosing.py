@@ -1,7 +1,7 @@
 """The teacher and the prompt that a recipe names, and the exemplars that a few-shot prompt needs."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
 from scicot_utils.recipe import Settings
@@ -28,18 +28,6 @@ def open_teacher(settings: Settings) -> Teacher:
     from scicot_utils.microsci.teacher import Habits, Simulated  # imported here: the embedded world lies above the core
 
     return Simulated(Habits.of(settings))
-
-
-def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
-    """Raise TeacherError, one line, if a recorded teacher's file holds none of the questions that were asked, or cannot
-    tell two of them apart.
-    """
-    if not isinstance(teacher, Recorded):
-        return
-    if {row["finish_reason"] for row in completions} == {"missing"}:
-        raise TeacherError(teacher.unmatched(completions[0]["question_id"]))
-    if message := teacher.confused(row["prompt"] for row in completions):
-        raise TeacherError(message)
 
 
 def _steps(question: Row) -> str:
@@ -72,11 +60,8 @@ def exemplars(questions: Iterable[Row], count: int) -> list[Exemplar]:
         raise TeacherError(f"few-shot prompt: found {len(train)} training questions, needed: {count}")
     for dataset in dict.fromkeys(row["dataset"] for row in train):
         need_proofs(dataset)
-    first_of_group: dict[str, Row] = {}
-    for row in train:
-        first_of_group.setdefault(row["group"], row)
-    firsts = list(first_of_group.values())
-    ordered = [*firsts, *(row for row in train if row not in firsts)]
+    first_of_group = {row["group"]: row for row in reversed(train)}
+    ordered = sorted(train, key=lambda row: row is not first_of_group[row["group"]])
     return [Exemplar(row, PROOFS[row["dataset"]](row)) for row in ordered[:count]]
 
 

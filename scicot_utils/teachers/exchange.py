@@ -17,7 +17,7 @@ from scicot_utils.teachers.budget import Limits, spending
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 from scicot_utils.teachers.protocol import Teacher, now
 
-MAX_QUOTED = 3  # faulty lines of a result file that a message quotes
+MAX_FAULTY_LINES = 3  # of a result file, in one message
 
 
 def export_cache(path: Path, file: Path) -> str:
@@ -50,23 +50,20 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
     teacher, prompt, pending = _batch(planned, dataset, variant)
     if file.exists():
         raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
+    draft = file.with_name(f"{file.name}.draft")
     with Cache(paths.teacher_cache(planned.name)) as opened, _turn(opened):
-        requests, waiting = pending(opened), _waiting(opened)
-        if not requests:
-            return f"nothing to ask{waiting or ': every response is in the cache'}"
-        draft = file.with_name(f"{file.name}.draft")
         try:
-            _write(draft, batch.lines(teacher, requests))  # so that a full disk is noticed before anything is counted
-            marked = batch.set_aside(teacher, requests, opened, Limits.of(planned.settings(variant=variant)))
-            if not marked:
-                return f"nothing to ask: all {len(requests)} requests were answered or put into a batch meanwhile"
-            if marked != requests:  # some were
-                _write(draft, batch.lines(teacher, marked))
+            with opened.transaction():  # so that nothing is stored between the look at what is to be asked and its mark
+                requests, waiting = pending(opened), _waiting(opened)
+                if not requests:
+                    return f"nothing to ask{waiting or ': every response is in the cache'}"
+                _write(draft, batch.lines(teacher, requests))
+                batch.set_aside(teacher, requests, opened, Limits.of(planned.settings(variant=variant)))
             draft.replace(file)  # last, since all requests in a batch file must be counted
         finally:
             draft.unlink(missing_ok=True)
     again = "; when its results are in, a second round asks for the answers" if prompt.answer_cue else ""
-    return f"{len(marked)} requests written to {file}{again}{waiting}"
+    return f"{len(requests)} requests written to {file}{again}{waiting}"
 
 
 def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_factor: float) -> str:
@@ -80,9 +77,9 @@ def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_fa
         summary = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
         summary += f"; {len(pending(opened))} requests are left to ask{_waiting(opened)}"
     if messages:
-        more = f"; and {len(messages) - MAX_QUOTED} more such lines" if len(messages) > MAX_QUOTED else ""
+        more = f"; and {len(messages) - MAX_FAULTY_LINES} more such lines" if len(messages) > MAX_FAULTY_LINES else ""
         raise ScicotError(
-            f"{file.name}: {summary}; what could be read is stored, the rest: {'; '.join(messages[:MAX_QUOTED])}{more}"
+            f"{file.name}: {summary}; what could be read is stored, the rest: {'; '.join(messages[:MAX_FAULTY_LINES])}{more}"
         )
     return summary
 

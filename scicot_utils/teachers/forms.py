@@ -88,20 +88,21 @@ def _of_rows(numbered: Iterable[tuple[int, Any]], name: str, columns: Mapping[st
 def _from_columns(row: Any, columns: Mapping[str, str]) -> list[Completion]:
     values = {part: rows.at(row, column) for part, column in columns.items()}
     name, question = _id(values.get("id", "")), _text(values.get("question", ""))
-    texts = _with_answers(values) if "rationale" in columns else _samples(values["text"])
-    return [_completion(text, name, question, _finish(values.get("finish"))) for text in texts]
+    if "rationale" not in values:
+        texts = _samples(values["text"])
+    elif "answer" not in values:
+        texts = [_without_answer(_joined(values["rationale"]))]
+    else:
+        texts = _with_answers(values["rationale"], rows.as_list(values["answer"]))
+    return [_completion(text, name, question, values.get("finish")) for text in texts]
 
 
-def _with_answers(values: Mapping[str, Any]) -> list[str]:
+def _with_answers(content: Any, answers: Any) -> list[str]:
     """Whole completions of rationales and answers from columns of their own; lists of both are samples. A list of
-    rationales without one of answers holds the sentences of a single rationale.
+    rationales beside one answer holds the sentences of a single rationale.
     """
-    answers = rows.as_list(values.get("answer"))
-    are_samples = isinstance(answers, list)
-    rationales = _samples(values["rationale"]) if are_samples else [_joined(values["rationale"])]
-    if "answer" not in values:
-        return [_without_answer(rationales[0])]
-    answers = answers if are_samples else [answers]
+    several = isinstance(answers, list)
+    rationales, answers = (_samples(content), answers) if several else ([_joined(content)], [answers])
     if len(answers) != len(rationales):
         raise TypeError(f"{len(rationales)} rationales and {len(answers)} answers")
     pairs = zip(rationales, answers, strict=True)
@@ -136,9 +137,9 @@ def _samples(content: Any) -> list[Any]:
     return content if several else [content]
 
 
-def _completion(content: Any, name: str, question: str = "", finish: str = "stop") -> Completion:
-    """A completion. Without text, as after a refusal or a tool call, it counts as unfinished."""
-    return Completion(_text(content), name, question, finish=finish if content else "unfinished")
+def _completion(content: Any, name: str, question: str = "", reason: object = None) -> Completion:
+    """A completion and its finish reason. Without text, as after a refusal or a tool call, it counts as unfinished."""
+    return Completion(_text(content), name, question, finish=_finish(reason) if content else "unfinished")
 
 
 def _text(content: Any) -> str:
@@ -170,23 +171,21 @@ def _id(value: Any) -> str:
 
 def _plain(row: dict[str, Any]) -> list[Completion]:
     """A row with a whole completion as `text`, or with a `rationale`."""
-    if "rationale" not in row:
-        return [_completion(text, _id(row["id"])) for text in _samples(row["text"])]
-    rationale = rows.as_list(row["rationale"])
-    if not isinstance(rationale, str | list):
+    part = "rationale" if "rationale" in row else "text"
+    if part == "rationale" and not isinstance(rows.as_list(row[part]), str | list):
         raise TypeError("its rationale is no text")
-    return [_completion(_without_answer(_joined(rationale)), _id(row["id"]))]
+    return _from_columns(row, {part: part, "id": "id"})
 
 
 def _batched(row: dict[str, Any]) -> list[Completion]:
     """A line of OpenAI's batch output (chat completions, responses) or Anthropic's; [] for a failed request."""
     name = _id(row["custom_id"])
     if message := (row.get("result") or {}).get("message"):
-        return [_completion(message["content"], name, finish=_finish(message.get("stop_reason")))]
+        return [_completion(message["content"], name, reason=message.get("stop_reason"))]
     body = (row.get("response") or {}).get("body") or {}
     if "output" in body:
         parts = [part for item in body["output"] if item.get("type") == "message" for part in item["content"]]
-        return [_completion(parts, name, finish="stop" if body.get("status") == "completed" else "unfinished")]
+        return [_completion(parts, name, reason=body.get("status") or "unfinished")]
     return _choices(body, name) if "choices" in body else []
 
 
@@ -196,14 +195,11 @@ def _chat(row: dict[str, Any]) -> list[Completion]:
 
 
 def _choices(reply: Mapping[str, Any], name: str) -> list[Completion]:
-    return [
-        _completion(
-            choice["message"]["content"] if "message" in choice else choice["text"],
-            name,
-            finish=_finish(choice.get("finish_reason")),
-        )
-        for choice in reply["choices"]
-    ]
+    completions = []
+    for choice in reply["choices"]:
+        content = choice["message"]["content"] if "message" in choice else choice["text"]
+        completions.append(_completion(content, name, reason=choice.get("finish_reason")))
+    return completions
 
 
 def _harness(row: dict[str, Any]) -> list[Completion]:

@@ -67,19 +67,16 @@ class Local(Teacher):
         length = len(ids) + (0 if self._seq2seq else self._settings.teacher_max_tokens)
         if self._room and length > self._room:
             raise PermanentError("context_length", f"{length} tokens, and the model has room for {self._room}")
+        noise = hashlib.sha256(f"{self._settings.teacher_seed}/{sample}/{prompt}".encode())
         answer: Future[Response] = Future()
         with self._gathering:
-            self._waiting.append((ids, self._seed(prompt, sample), temperature, answer))
+            self._waiting.append((ids, int.from_bytes(noise.digest()[:7]), temperature, answer))
         if len(self._waiting) < self.in_flight:
             time.sleep(GATHER_SECONDS)
         with self._answering:  # one thread answers all that wait
             if not answer.done():
                 self._answer_all()
         return answer.result()
-
-    def _seed(self, prompt: str, sample: int) -> int:
-        text = f"{self._settings.teacher_seed}/{sample}/{prompt}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
     def _ids(self, prompt: str) -> torch.Tensor:
         chat = bool(self._tokenizer.chat_template)

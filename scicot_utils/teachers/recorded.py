@@ -8,12 +8,13 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from scicot_utils import cache, paths
 from scicot_utils.cache import Response
+from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import RowFault
 from scicot_utils.tasks.options import split_listed
 from scicot_utils.teachers import forms
@@ -48,7 +49,7 @@ class Recorded(Teacher):
                 f"file of {forms.ALLOWED}; to an exported cache; or to a file or folder of Fine-tune-CoT's or zero_shot_cot's"
             )
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        self.name = f"recorded:{source.name}"
+        self.name, self._file = f"recorded:{source.name}", source.name
         self.identity = {"teacher": "recorded", "sha256": digest, "chosen": dict(chosen)}
         self.identity |= {"columns": columns} if columns else {}
         # id → (the options that the question's text lists, response)
@@ -81,32 +82,6 @@ class Recorded(Teacher):
             for index in {"", completion.index}:
                 self._by_question[words, index].append((options, response))
 
-    def unmatched(self, name: str) -> str:
-        """The message if none of the questions that were asked is in the file. `name`: the id of one of them."""
-        example = next(iter(self._by_id), "") or next(iter(self._by_question), ("",))[0][:60]
-        return (
-            f"teacher_path {self.name.removeprefix('recorded:')}: none of the questions asked is in it; asked was e.g. "
-            f"'{name}', it holds e.g. '{example}'; name the column of the id or of the question in teacher_columns"
-        )
-
-    def confused(self, prompts: Iterable[str]) -> str:
-        """The message if two of the questions asked have the same words and different options, and the file has neither
-        their ids nor their options, so that both got the same completion; '' if there are no such two.
-        """
-        options_of: dict[str, str] = {}
-        for prompt in prompts:
-            name, _, question = prompt.partition("\n")
-            words, options = _parts(question)
-            by_words = not (name in self._by_id or (words, name) in self._by_question)
-            unlisted = any(not listed for listed, _ in self._by_question.get((words, ""), []))
-            if by_words and unlisted and options_of.setdefault(words, options) != options:
-                return (
-                    f"teacher_path {self.name.removeprefix('recorded:')}: two of the questions asked have the words "
-                    f"'{words[:60]}' and different options, and it does not say whose completion it holds; name the column "
-                    "of the id in teacher_columns"
-                )
-        return ""
-
     def complete(self, prompt: str, *, sample: int, temperature: float) -> Response:
         """The recorded completion, found by the question's id, else by its text and index, else by its text. If there
         is none, it is empty, with finish_reason `missing`. Raises TeacherError if it answers the same question with its
@@ -114,7 +89,7 @@ class Recorded(Teacher):
         """
         missing = free(prompt, "", "missing")
         if self._by_request:
-            return self._by_request.get((prompt, float(temperature), sample), missing)
+            return self._by_request.get((prompt, temperature, sample), missing)
         name, _, question = prompt.partition("\n")
         words, options = _parts(question)
         matches = self._by_question.get((words, name)) or self._by_question.get((words, ""), [])
@@ -123,7 +98,7 @@ class Recorded(Teacher):
         asked = _listed(question) if listed else []  # of most files no completion comes with its question
         if any(_in_another_order(texts, asked) for texts in listed):
             raise TeacherError(
-                f"teacher_path {self.name.removeprefix('recorded:')}: of question '{name}' it lists the options in another order "
+                f"teacher_path {self._file}: of question '{name}' it lists the options in another order "
                 "than the benchmark has them, so its letters mean others; bring both into one order"
             )
         samples = [response for _, response in of_id]
@@ -135,19 +110,39 @@ class Recorded(Teacher):
         answers: dict[tuple[str, float, int], list[tuple[dict[str, Any], Response]]] = defaultdict(list)
         lines = content.decode("utf-8", errors="replace").split("\n")
         for request, response in cache.exported(lines, f"teacher_path {name}"):
-            if response.finish_reason == cache.BATCHED or (model and _setting(request, "model") != model):
-                continue
-            try:
-                key = (request["prompt"], float(request["temperature"]), int(request["sample"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise TeacherError(
-                    f"teacher_path {name}: allowed: an export of a teacher's cache ({error!r})"
-                ) from None
-            answers[key].append((request, response))
+            if not model or _setting(request, "model") == model:
+                key = (request["prompt"], request["temperature"], request["sample"])
+                answers[key].append((request, response))
         if not answers:
             of_model = f" of model '{model}'; check teacher_model" if model else ""
             raise TeacherError(f"teacher_path {name}: holds no answer{of_model}")
         self._by_request = {key: _chosen(candidates, chosen, name) for key, candidates in answers.items()}
+
+
+def need_match(teacher: Teacher, completions: Sequence[Row]) -> None:
+    """Raise TeacherError if a recorded teacher's file holds none of the questions that were asked, or cannot tell two of
+    them apart: they have the same words and different options, and it has neither their ids nor their options.
+    """
+    if not isinstance(teacher, Recorded):
+        return
+    if {row["finish_reason"] for row in completions} == {"missing"}:
+        example = next(iter(teacher._by_id), "") or next(iter(teacher._by_question), ("",))[0][:60]
+        raise TeacherError(
+            f"teacher_path {teacher._file}: none of the questions asked is in it; asked was e.g. "
+            f"'{completions[0]['question_id']}', it holds e.g. '{example}'; name the column of the id or of the "
+            "question in teacher_columns"
+        )
+    options_of: dict[str, str] = {}
+    for row in completions:
+        name, _, question = row["prompt"].partition("\n")
+        words, options = _parts(question)
+        by_words = not (name in teacher._by_id or (words, name) in teacher._by_question)
+        unlisted = any(not listed for listed, _ in teacher._by_question.get((words, ""), []))
+        if by_words and unlisted and options_of.setdefault(words, options) != options:
+            raise TeacherError(
+                f"teacher_path {teacher._file}: two of the questions asked have the words '{words[:60]}' and different "
+                "options, and it does not say whose completion it holds; name the column of the id in teacher_columns"
+            )
 
 
 def _chosen(candidates: list[tuple[dict[str, Any], Response]], chosen: Mapping[str, object], name: str) -> Response:

@@ -9,9 +9,7 @@ import email.utils
 import json
 import os
 import time
-import urllib.parse
-import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import httpx2
@@ -88,8 +86,8 @@ class Served(Teacher):
             )
         except (ImportError, ValueError) as error:
             raise TeacherError(
-                f"teacher '{self.name}': the proxy of the environment ({', '.join(_proxies()) or 'none'}) cannot be used "
-                f"({type(error).__name__}); allowed: an http:// proxy, or none: unset these variables"
+                f"teacher '{self.name}': the proxy of the environment cannot be used ({type(error).__name__}{_proxies()}); "
+                "allowed: an http:// proxy, or none: unset these variables"
             ) from None
         if not self._at_home():  # from the environment; other servers must not see them
             self._client.organization = self._client.project = None
@@ -108,14 +106,6 @@ class Served(Teacher):
         """The key for this server. The key in the default variable is only for the default server."""
         variable = self._settings.teacher_api_key_env
         return os.environ.get(variable, "").strip() if self._at_home() or variable != DEFAULT_KEY else ""
-
-    def _through(self) -> str:
-        """For messages: the variable whose proxy requests go through; '' if there is no proxy."""
-        server = urllib.parse.urlsplit(self._settings.teacher_base_url)
-        variables = [name for name in _proxies() if name.lower() in (f"{server.scheme}_proxy", "all_proxy")]
-        if not variables or urllib.request.proxy_bypass(server.hostname or ""):
-            return ""
-        return f" through the proxy that {variables[0]} names; add {server.hostname} to NO_PROXY to go straight"
 
     def _redacted(self, message: object) -> str:
         """A message from elsewhere for use in one line of ours, without the key, if the server repeats it."""
@@ -157,7 +147,7 @@ class Served(Teacher):
         except openai.APIConnectionError as error:
             cause = type(error.__cause__).__name__
             sent = cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-            raise TransientError(f"no connection ({cause}){self._through()}", sent=sent) from None
+            raise TransientError(f"no connection ({cause}{_proxies()})", sent=sent) from None
         except openai.APIError as error:
             raise TransientError(self._redacted(error), sent=True) from None
         return self.read(content, prompt)
@@ -209,31 +199,29 @@ class Served(Teacher):
         """
         try:
             reply = content if isinstance(content, dict) else json.loads(content)
-        except (ValueError, RecursionError):
-            raise TransientError("the reply is not JSON", sent=True) from None
-        reply = reply if isinstance(reply, dict) else {}
-        choices, error = reply.get("choices"), reply.get("error")
-        if error and not choices:  # some servers report errors with status 200
-            code = error.get("code") if isinstance(error, dict) else None
-            raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise TransientError("the reply has no choices", sent=True)
-        completion = self._settings.teacher_endpoint == "completion"
-        message = choices[0] if completion else choices[0].get("message")
-        if not isinstance(message, dict):
-            raise TransientError("the reply has no message", sent=True)
-        text = message.get("text" if completion else "content")
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
-        if isinstance(text, list):
-            reasoning, text = _joined(text, "thinking") or reasoning, _joined(text, "text")
-            if text is None and not reasoning:
-                raise TransientError("the reply's message has no part that is text", sent=True)
-        if not isinstance(text, (str, type(None))):
-            raise TransientError("the reply's message is no text", sent=True)
-        finish, refusal = protocol.finished(choices[0].get("finish_reason")), message.get("refusal")
+            if (error := reply.get("error")) and not reply.get("choices"):  # some servers report errors with status 200
+                code = error.get("code") if isinstance(error, dict) else None
+                raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
+            choice = reply["choices"][0]
+            completion = self._settings.teacher_endpoint == "completion"
+            message = choice if completion else choice["message"]
+            text = message.get("text" if completion else "content")
+            reasoning = message.get("reasoning_content") or message.get("reasoning")
+            if isinstance(text, list):
+                reasoning, text = _joined(text, "thinking") or reasoning, _joined(text, "text")
+                text = "" if text is None and reasoning else text
+            elif text is None:
+                text = ""
+            if not isinstance(text, str):
+                raise TypeError("its message is no text")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise TransientError(
+                f"the reply is no JSON with a completion ({one_line(repr(error))})", sent=True
+            ) from None
+        finish, refusal = protocol.finished(choice.get("finish_reason")), message.get("refusal")
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
-        thinking, text = split_thinking(clean(text or ""))
+        thinking, text = split_thinking(clean(text))
         if isinstance(reasoning, str) and reasoning.strip():
             thinking = clean(reasoning).strip()
         if finish == "stop" and not text.strip():
@@ -246,9 +234,10 @@ class Served(Teacher):
         return Response(text, finish, len(prompt.split()), len(f"{thinking} {text}".split()), None, now(), thinking)
 
 
-def _proxies() -> list[str]:
-    """Names of the environment variables that set a proxy; never their values, which may hold a password."""
-    return sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
+def _proxies() -> str:
+    """For messages: the environment variables that set a proxy; never their values, which may hold a password."""
+    names = sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
+    return f"; {', '.join(names)} set a proxy, and NO_PROXY exceptions" if names else ""
 
 
 def _joined(parts: list[Any], kind: str) -> str | None:
@@ -261,16 +250,11 @@ def _joined(parts: list[Any], kind: str) -> str | None:
 
 def _retry_after(headers: Any) -> float:
     """Seconds that Retry-After asks for, as a number or a date; 0 if it is missing or invalid."""
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = (headers or {}).get(name)
-        try:
-            seconds = float(value) * unit
-        except TypeError:  # there is none
-            continue
-        except ValueError:
-            try:
-                seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-            except (ValueError, TypeError):
-                continue
-        return seconds if seconds > 0 else 0.0  # NaN is not
+    for parse in (
+        lambda: float(headers["retry-after-ms"]) / 1000,
+        lambda: float(headers["retry-after"]),
+        lambda: email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(),
+    ):
+        with suppress(KeyError, TypeError, ValueError):
+            return max(0.0, parse())  # 0 for NaN, too
     return 0.0
