@@ -121,6 +121,12 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
     assert [answer.finish_reason for answer in responses] == ["stop", "missing"]
 
 
+def test_an_export_of_requests_without_a_prompt_is_refused(cache, exported):
+    cache.put({"model": "m"}, Response("a", "stop", 1, 1, 0.0, ""))
+    with refused(TeacherError, "allowed: an export of a teacher's cache, with prompts"):
+        Recorded(str(exported()))
+
+
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, exported):
     request = {"teacher": "a", "prompt": "x", "temperature": 0.0, "sample": 0}
     for version in "12":
