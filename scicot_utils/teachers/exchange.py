@@ -100,8 +100,9 @@ def forget(planned: Recipe, reason: str) -> str:
         kinds = opened.kinds()
         kinds.pop("stop", None)  # whole answers, which were paid for
         if reason not in kinds:
-            held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "nothing: all answers are whole"
-            raise ScicotError(f"forget: found '{reason}', allowed: what the cache holds, {held}")
+            held = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
+            allowed = f"allowed: what the cache holds, {held}" if held else "but all answers in the cache are whole"
+            raise ScicotError(f"forget: found '{reason}', {allowed}")
         count = opened.forget(reason)
     with paths.forgotten(planned.name).open("a", encoding="utf-8") as log:
         log.write(f"{now()} {reason} {count}\n")
