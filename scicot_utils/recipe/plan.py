@@ -40,7 +40,7 @@ class Recipe(Section):
     arms: list[Literal[ARMS]] = Field(min_length=1)
     """Arms of the comparison; untrained stands for the baselines."""
     seeds: list[int] = Field(min_length=1)
-    """Seeds of the trainings. Each arm is run with each."""
+    """Seeds of the trainings. Each arm that is trained is run with each, every other one with the first."""
     gpu_gib: int = Field(0, ge=0)
     """GPU memory of one training in GiB, by which trainings share a card. 0: unknown."""
     own: dict[str, Own] = Field({})
