@@ -122,9 +122,10 @@ def test_what_was_in_a_batch_when_a_cache_was_exported_is_missing_from_the_expor
 
 
 def test_an_export_of_requests_without_a_prompt_is_refused(cache, exported):
-    cache.put({"model": "m"}, Response("a", "stop", 1, 1, 0.0, ""))
-    with refused(TeacherError, "allowed: an export of a teacher's cache, with prompts"):
-        Recorded(str(exported()))
+    for request in ({"model": "m"}, ["prompt", "temperature", "sample"]):
+        cache.put(request, Response("a", "stop", 1, 1, 0.0, ""))
+        with refused(TeacherError, "allowed: an export of a teacher's cache, with prompts"):
+            Recorded(exported())
 
 
 def test_two_answers_that_no_key_tells_apart_are_refused(cache, exported):

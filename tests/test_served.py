@@ -195,6 +195,16 @@ def test_what_one_question_cannot_have_is_its_drop_reason_and_the_rest_goes_on(c
 
 
 @pytest.mark.parametrize(
+    ("reason", "reply", "tries"), [("rejected", TOLD["rejected"], 1), ("unanswered", (503, {"error": "busy"}), 3)]
+)
+def test_what_was_given_up_is_not_sent_again_for_the_other_samples(cache, reason, reply, tries):
+    with FaultyServer(latency=0.01, special={"number 7?": reply}) as server:
+        completions = ask(served(server, teacher_tries=3), rows(12), cache, samples=8)
+        assert sorted(server.requests.values()) == [*[1] * 11, tries]
+    assert [row["finish_reason"] for row in completions] == [*["stop"] * 56, *[reason] * 8, *["stop"] * 32]
+
+
+@pytest.mark.parametrize(
     ("status", "body", "message"),
     [
         (401, {"error": {"message": "Incorrect API key"}}, "set the environment variable KEY_OF_THE_TEST"),

@@ -758,6 +758,11 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, monkeypatch
     runs = {precision: students.load(kind) for precision in ("fp32", "bf16", "auto")}
     logs = {precision: train(run, tmp_path, precision=precision, dropout=0.0) for precision, run in runs.items()}
     assert {tensor.dtype for tensor in weights(runs["bf16"]).values()} == {torch.float32}
+    for precision, run in runs.items():  # options are scored in fp32, by the student in memory as by the one saved
+        students.save(run, tmp_path / precision)
+        both = run, students.load(str(tmp_path / precision))
+        in_memory, saved = (students.score(each, ["a"], [SENTENCE], batch_size=1) for each in both)
+        assert in_memory == pytest.approx(saved, abs=1e-4)
     losses = {precision: [loss for _, loss in log.losses] for precision, log in logs.items()}
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)

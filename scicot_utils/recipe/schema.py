@@ -42,8 +42,8 @@ class Questions(Section):
     """Where questions come from, and how many are used."""
 
     dataset_path: str = ""
-    """The folder or file of a benchmark that is not embedded, in the hub's or its publishers' layout. Empty: embedded,
-    or from the hub.
+    """The folder of a benchmark that is not embedded, in the hub's or its publishers' layout. Empty: embedded, or from
+    the hub.
     """
     train_questions: int = Field(300, ge=0)
     """Training questions in the table. 0: all there are."""
@@ -94,7 +94,7 @@ class Teacher(Section):
     teacher_tries: int = Field(8, ge=1, le=20)
     """openai: attempts for one request, with growing pauses between them."""
     teacher_max_tokens: int = Field(512, ge=1)
-    """openai, local: tokens in a completion. A longer one is cut, and dropped by the filter."""
+    """openai, local: tokens in a completion. A longer one is cut. The filter drops it, unless it is correct_or_cut."""
     teacher_limit_as: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """openai: the name under which the server takes teacher_max_tokens."""
     teacher_omit: Literal["", "temperature", "seed", "temperature,seed"] = ""
@@ -216,7 +216,7 @@ class Training(Section):
     tokenizer: str = ""
     """A hub name or local folder. Empty: the student's own."""
     template: Literal["options_first", "multimodal_cot", "finetune_cot"] = "options_first"
-    """The form of the student's inputs and targets."""
+    """The form of the student's inputs."""
     answer_format: Literal["text", "label", "letter"] = "text"
     """What a student writes as its answer: the option's text, a sentence with its letter (label), or the letter. Open
     answers stand as they are.
@@ -248,7 +248,7 @@ class Training(Section):
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     """The course of the learning rate."""
     warmup_ratio: Share = 0.1
-    """Share of the steps in which the learning rate rises."""
+    """Share of the steps in which the learning rate rises. Without effect if schedule is constant."""
     weight_decay: Share = 0.05
     """Weight decay of AdamW."""
     adam_beta2: float = Field(0.98, gt=0, lt=1)
@@ -316,10 +316,10 @@ class Evidence(Section):
     """How results are tested and shown."""
 
     confidence: float = Field(0.95, gt=0.5, le=0.99)
-    """Confidence level of every interval."""
+    """Confidence level of the results' intervals and tests."""
     margin: float = Field(5.0, gt=0, le=50)
-    """Percentage points. Arms are called no different if the whole interval of their difference lies within this
-    margin.
+    """Percentage points. Arms are called no different if the interval of their difference contains zero and lies within
+    this margin.
     """
     shots: int = Field(4, ge=1, le=64)
     """Exemplars of the arms few_shot and few_shot_cot, from train."""

@@ -224,6 +224,7 @@ def fine_tune(
     with no_progress_bars():
         trainer.train(resume_from_checkpoint=checkpoints.last(folder) if options.checkpoint_steps else None)
     seconds = time.perf_counter() - start
+    trainer.accelerator.unwrap_model(student.model, keep_fp32_wrapper=False)  # it would go on in bf16
     if choosing:
         _take_best(student, trainer.state)
     trainable = sum(p.numel() for p in student.model.parameters() if p.requires_grad)

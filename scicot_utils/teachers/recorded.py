@@ -110,7 +110,7 @@ class Recorded(Teacher):
         answers: dict[tuple[str, float, int], list[tuple[dict[str, Any], Response]]] = defaultdict(list)
         lines = content.decode("utf-8", errors="replace").split("\n")
         for request, response in cache.exported(lines, f"teacher_path {name}"):
-            if not {"prompt", "temperature", "sample"} <= request.keys():
+            if not isinstance(request, dict) or not {"prompt", "temperature", "sample"} <= request.keys():
                 raise TeacherError(f"teacher_path {name}: allowed: an export of a teacher's cache, with prompts")
             if not model or _setting(request, "model") == model:
                 key = (request["prompt"], request["temperature"], request["sample"])

@@ -39,6 +39,7 @@ class Sender:
         self._state, self._alone, self._stopped = threading.Condition(), threading.Lock(), threading.Event()
         self._error: BaseException | None = None  # the first that a thread met
         self._has_turn = False
+        self._marks: dict[str, Response] = {}  # key of a request without an answer → its mark
         self._unusable = 0  # requests since the last answer that may be charged and gave nothing
         self._given_up = 0  # requests since the last that was answered
         self._overrun = 0.0  # USD by which a request cost more than its worst, at most
@@ -58,10 +59,13 @@ class Sender:
 
     def response(self, request: dict[str, Any]) -> tuple[Response, bool]:
         """The response to a request, and whether it was sent for it now. One request is in flight once: who wants the
-        same waits, and finds the response in the cache. Raises an error, and stops, when the run cannot go on.
+        same waits, and finds the response in the cache. What was given up is not sent again in this run. Raises an
+        error, and stops, when the run cannot go on.
         """
         try:
             with self.cache.asking(request):
+                if mark := self._marks.get(caches.key(request)):
+                    return mark, False
                 if self.teacher.paid and not self._has_turn and caches.to_be_asked(self.cache.stored(request)):
                     self._take_turn()
                 stored = self.cache.get(request)
@@ -106,6 +110,7 @@ class Sender:
                     self.retries += 1
                     self._not_before = max(self._not_before, time.monotonic() + error.wait)
         stored = self.cache.put(request, Response("", reason, 0, 0, None if charged else 0.0, now(), note=message))
+        self._marks[caches.key(request)] = stored
         with self._state:
             self._given_up += reason in caches.GIVEN_UP
             failures = self._given_up
@@ -186,6 +191,7 @@ class Sender:
                 if not self.sent:
                     advice = "all answers so far are kept: raise the cap and rerun to go on"
                     raise over_budget(self.cache, limits, f"the next, at most {usd:.4f} USD", advice)
+                self.check()
                 self._state.wait()  # for those in flight, which will cost less than their worst
                 self.check()
             self.sent += 1
