@@ -196,6 +196,23 @@ def test_a_few_words_that_are_all_the_answers_become_options(tmp_path, right):
         assert completion.answer == "C"
 
 
+@pytest.mark.parametrize("answers", ["yes, no", "no, yes", "True, False"])
+@pytest.mark.parametrize("right", [lambda i: i % 2, lambda i: f"{i % 2}.0", lambda i: 1, lambda i: i % 2 == 1])
+def test_0_is_no_or_false_and_1_yes_or_true_in_any_order(tmp_path, answers, right):
+    words = answers.replace(" ", "").split(",")
+    rows = quiz(right=right)
+    expected = {row["n"]: words[(words[0] in ("yes", "True")) != (float(row["right"]) == 1)] for row in rows}
+    assert gold(tmp_path, rows, options="", answers=answers) == expected
+
+
+def test_places_count_in_the_order_of_all_other_answers(tmp_path):
+    """Also yes and no, if there is a 2."""
+    for answers, first in (("so, not so", 0), ("yes, no", 1)):
+        rows = quiz(right=lambda i, first=first: i % 2 + first)
+        read = gold(tmp_path, rows, options="", answers=answers)
+        assert read == {row["n"]: answers.split(", ")[row["right"] - first] for row in rows}
+
+
 @pytest.mark.parametrize("answers", ["", "word"])
 def test_a_few_words_of_which_some_are_yes_and_no_are_to_be_listed(tmp_path, answers):
     """Each gold answer would otherwise be read as a kind of its own."""
@@ -230,6 +247,12 @@ def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path, names):
     by_file = load(folder)
     assert Counter(row["split"] for row in by_file) == {"train": 10, "validation": 10, "test": 10}
     assert {row["id"]: row["split"] for row in by_column} == {row["id"]: row["split"] for row in by_file}
+
+
+def test_a_column_of_splits_is_refused_where_files_are_named_after_them(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl", content=[row | {"part": "test"} for row in ROWS])
+    with refused(TaskError, r"found split: part, but t\w+\.jsonl is of split t\w+; leave one out"):
+        load(folder, split="part")
 
 
 def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_path):
@@ -524,6 +547,17 @@ def test_a_message_stays_one_short_line_whatever_the_file_holds(tmp_path):
     with refused(TaskError, r"row 1 .*: two equal options, 'raft'") as equal:
         load(write(tmp_path / "c.jsonl", quiz(options=["raft", "raft", "robin"], right="raft")))
     assert all(len(str(error.value)) < 500 for error in (headless, worked_out, equal))
+
+
+@pytest.mark.parametrize("rows", [
+    quiz(n="a\nb", right="z"), quiz(n="a\r\nb", right="x"), quiz(n=lambda i: f"a\n{i}", options=["x\n2", "1", "0"], right="1"),
+    quiz(options=None, right=lambda i: ("yes", "1", "line\nbreak")[i % 3]),
+])  # fmt: skip
+def test_a_message_is_one_line_though_ids_and_answers_are_several(tmp_path, rows):
+    rows = [{"options": ["x", "y"]} | row for row in rows]
+    with pytest.raises(TaskError) as raised:
+        load(write(tmp_path / "a.jsonl", rows), options="options" if rows[0]["options"] else "")
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_a_stray_quotation_mark_swallows_no_row(tmp_path):
@@ -837,6 +871,8 @@ def test_a_table_without_a_header_has_its_columns_by_number(tmp_path, separator)
     assert {(row["question"], row["choices"]["text"][0], row["answer"]) for row in questions} == {
         (f"Is it; {i}?", f"{i + 1}", "ABCD"[i % 4]) for i in range(20)
     }
+    asked = [row["question"] for row in load(path, question=[1, 2], options="2, 3, 4, 5", answer=6, id="")]
+    assert asked[1].startswith("Is it; 1? ") and asked[1].endswith(" 2")
     named = pd.DataFrame(rows).to_csv(tmp_path / "named.csv", index=False)  # 0, 1, … as names of columns
     assert (
         named is None and len(load(tmp_path / "named.csv", question="0", options="1, 2, 3, 4", answer="5", id="")) == 20
@@ -939,6 +975,25 @@ def test_wrong_options_may_be_a_list_beside_the_right_one(tmp_path):
     for question in load(write(tmp_path / "a.jsonl", rows), options="right, wrong"):
         assert question["choices"]["text"]["ABC".index(question["answer"])] == "y"
         assert {*question["choices"]["text"]} == ({*"xyz"} if int(question["id"][1:]) % 2 else {*"xy"})
+
+
+@pytest.mark.parametrize(("right", "found"), [([], "no"), (["x", "y"], "2")])
+@pytest.mark.parametrize("columns", ["right, wrong", "wrong, right"])
+def test_a_column_of_right_options_holds_one(tmp_path, columns, right, found):
+    """TruthfulQA lists several; all but the first would be wrong ones. Of an empty list, a wrong one would be right."""
+    rows = quiz(right=lambda i: right if i == 3 else ["x"], wrong=["v", "w"])
+    path = write(tmp_path / "a.jsonl", rows)
+    with refused(TaskError, f"row 4: its answer's column holds {found} options, allowed: one"):
+        load(path, options=columns)
+    assert gold(tmp_path, rows, options=columns, faulty="drop") == {row["n"]: "x" for row in rows if row["n"] != "q03"}
+
+
+@pytest.mark.parametrize("unknown", [None, "?"])
+def test_a_row_without_scores_stops_no_shuffle_of_the_others(tmp_path, unknown):
+    rows = quiz(options=[*"xyz"], right=lambda i: unknown if i == 7 else [1, 0, 0])
+    questions = load(write(tmp_path / "a.jsonl", rows), faulty="drop")
+    assert len(questions) == 19 and {row["answer"] for row in questions} == {*"ABC"}
+    assert {row["choices"]["text"]["ABC".index(row["answer"])] for row in questions} == {"x"}
 
 
 def test_a_key_beside_the_letter_of_an_option_is_its_text(tmp_path):

@@ -44,6 +44,10 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     questions: list[RawQuestion] = []
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.at(name, paths.expand(own.path)):
+        if own.split and split_of_file:
+            raise TaskError(
+                f"{name}: found split: {own.split}, but {file.name} is of split {split_of_file}; leave one out"
+            )
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
         # Beside a file that is named alone, none is read: the content of what a recipe names says if a run is up to date.
         for number, row in files.read(name, file, _question_columns(own), bool(prefix) and own.answer == "label"):
@@ -82,8 +86,7 @@ def _or_leave_out(own: Own, left_out: Counter[str], source: str, split: str) -> 
         yield
     except RowFault as error:
         if own.faulty == "stop":
-            fault = " ".join(str(error).split())  # an answer may have several lines
-            raise TaskError(f"{source}: {fault}; fix the row, or leave such rows out with faulty: drop") from None
+            raise TaskError(f"{source}: {error}; fix the row, or leave such rows out with faulty: drop") from None
         left_out[split or "train"] += 1
 
 
@@ -111,6 +114,8 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
     first: dict[str, int] = {}  # of several columns with options → the index of its first one
     if len(columns) > 1:
         labels, texts, first = options.of_columns({column: cells[column] for column in columns})
+        if own.answer in first and isinstance(right := cells[own.answer], list) and len(right) != 1:
+            raise RowFault(f"its answer's column holds {len(right) or 'no'} options, allowed: one")
     elif not columns:
         labels, texts = [], own.answer_set
     elif columns[0] in asked:  # listed in the question's text
@@ -149,10 +154,13 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
     one in the same place of most questions, their options are shuffled.
     """
     are_columns = "," in own.options
+    if not own.answer_is and {*map(str.casefold, own.answer_set)} in ({*TRUTH}, {*TRUTH.values()}):
+        questions = _from_numbers(questions, sorted(own.answer_set, key=str.casefold))
     named = [question for question in questions if question.gold is None]
     gold_index = ANSWER_FORMS[own.answer_is or options.answer_form(named, are_columns)]
-    if not named and max(Counter(question.gold for question in questions).values(), default=0) >= SAME * len(questions):
-        questions = [*map(_shuffled, questions)]
+    golds = Counter(question.gold for question in questions if question.gold is not None)
+    if golds and max(golds.values()) >= SAME * golds.total():
+        questions = [question if question.gold is None else _shuffled(question) for question in questions]
 
     def convert(question: RawQuestion) -> Row:
         gold = gold_index(question) if question.gold is None else question.gold
@@ -173,6 +181,14 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
         return question_row(question.id, question.question, answer, LABELS[: len(texts)], texts)
 
     return questions, convert
+
+
+def _from_numbers(questions: list[RawQuestion], words: list[str]) -> list[RawQuestion]:
+    """The questions with 0 and 1 as `words`, no and yes, or false and true, unless a 2 says that places are counted."""
+    numbers = [question.answer.removesuffix(".0") for question in questions]
+    by_number = {} if "2" in numbers else dict(zip("01", words, strict=True))
+    pairs = zip(questions, numbers, strict=True)
+    return [replace(question, answer=by_number.get(number, question.answer)) for question, number in pairs]
 
 
 def _shuffled(question: RawQuestion) -> RawQuestion:
