@@ -922,6 +922,51 @@ def test_each_question_of_a_passage_is_reached_with_a_star(tmp_path, name, layou
     assert len({row["id"] for row in questions}) == 20 == len({row["id"] for row in load(path, **columns, id="text")})
 
 
+def splits_of(questions):
+    """The first word of a question → splits that it is in."""
+    splits = {}
+    for row in questions:
+        splits.setdefault(row["question"].partition(" ")[0], set()).add(row["split"])
+    return splits
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_passage_of_several_rows_is_in_one_split(tmp_path, is_nested):
+    """As in BoolQ and SNLI, or QuALITY, which has two rows for an article."""
+    of_row = [{"text": f"P{i // 2}  is.", "each": each} for i, each in enumerate(passages(40))]
+    flat = [{"text": row["text"], **one} for row in of_row for one in row["each"]]
+    column = "each.*.{}".format if is_nested else str
+    path = write(tmp_path / "a.jsonl", of_row if is_nested else flat)
+    columns = {"options": column("of"), "answer": column("right"), "id": ""}
+    questions = load(path, question=["text", column("asked")], **columns)
+    assert {len(splits) for splits in splits_of(questions).values()} == {1}
+    assert Counter(row["split"] for row in questions) == {"train": 56, "validation": 8, "test": 16}
+
+
+@pytest.mark.parametrize("first", ["", "Choose."])
+def test_what_most_rows_share_is_no_passage(tmp_path, first):
+    path = write(tmp_path / "a.jsonl", first=lambda row: first)
+    by_id = {row["id"]: row["split"] for row in load(path)}
+    assert {row["id"]: row["split"] for row in load(path, question=["first", "asked"])} == by_id
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_count_questions_and_not_passages(tmp_path, seed):
+    of_row = [{"text": f"P{i}", "each": [{"asked": f"{i}.{k}?", "right": "yes"} for k in range(60 if i == 0 else 2)]} for i in range(20)]  # fmt: skip
+    columns = {"question": ["text", "each.*.asked"], "options": "", "answer": "each.*.right", "id": ""}
+    questions = load(write(tmp_path / "a.jsonl", of_row), seed=seed, **columns)
+    assert 18 <= sum(row["split"] == "test" for row in questions) <= 22
+    assert {len(splits) for splits in splits_of(questions).values()} == {1}
+
+
+def test_stars_that_stand_for_other_lists_are_a_fault(tmp_path):
+    rows = [{"texts": ["P."], "each": [{"of": [{"asked": f"{k}?", "right": "x"}]} for k in range(2)]}] * 3
+    columns = {"options": "", "answer": "each.*.of.*.right", "id": ""}
+    for other in ("texts.*", ".*"):
+        with refused(TaskError, r"row 1: it has 2 questions, but \d of '.*\*'; allowed: one for each"):
+            load(write(tmp_path / "a.jsonl", rows), question=[other, "each.*.of.*.asked"], **columns)
+
+
 def test_lists_of_a_passage_that_do_not_fit_each_other_are_a_fault(tmp_path):
     row = {"text": "P.", "asked": ["Which?", "Who?"], "of": [["x", "y"]] * 3, "right": ["A", "B"]}
     columns = {"question": ["text", "asked.*"], "options": "of.*", "answer": "right.*", "id": ""}
@@ -1033,6 +1078,37 @@ def test_a_data_set_that_was_saved_to_disk_is_read(tmp_path, shards):
     (tmp_path / "one" / f"data-00000-of-0000{shards}.arrow").write_bytes(b"x")
     with refused(TaskError, r"arrow is no arrow file"):
         load(tmp_path / "one")
+
+
+def test_what_datasets_keeps_in_a_saved_folder_is_no_question(tmp_path):
+    from datasets import Dataset, DatasetDict, disable_progress_bars
+
+    disable_progress_bars()
+    saved = DatasetDict({split: Dataset.from_list(ROWS[i::3]) for i, split in enumerate(tasks.SPLITS)})
+    saved.save_to_disk(tmp_path, num_shards=dict.fromkeys(tasks.SPLITS, 2))
+    for name in ("cache-0a1b.arrow", "cache-0a1b_00000_of_00002.arrow", "mapped.arrow"):
+        (tmp_path / "train" / name).write_bytes((tmp_path / "test" / "data-00000-of-00002.arrow").read_bytes())
+    assert sorted(row["id"] for row in load(tmp_path)) == sorted(row["n"] for row in ROWS)
+    (tmp_path / "train" / "data-00001-of-00002.arrow").unlink()
+    with refused(TaskError, r"has for split train data-00000-of-00002\.arrow; allowed: one file, or all its parts"):
+        load(tmp_path)
+
+
+def test_a_part_is_missed_in_a_folder_of_its_split_too(tmp_path):
+    names = [f"{split}/{name}-0000{part}-of-00002.jsonl" for split in ("train", "test") for name in ("a", "b") for part in (0, 1)]  # fmt: skip
+    folder = folder_of(tmp_path, *names)
+    assert len(load(folder, id="")) == 30
+    (folder / "train" / "b-00000-of-00002.jsonl").unlink()
+    with refused(TaskError, "has for split train a-00000.*, b-00001-of-00002.jsonl; allowed: one file, or all"):
+        load(folder)
+
+
+def test_a_split_in_another_format_is_read_or_refused(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "dev.csv", "test.jsonl")
+    assert Counter(row["split"] for row in load(folder)) == dict.fromkeys(tasks.SPLITS, 10)
+    write(folder / "train.csv")
+    with refused(TaskError, "has for split train train.csv, train.jsonl; allowed: one file"):
+        load(folder)
 
 
 def test_one_of_several_forms_of_a_folders_questions_is_read(tmp_path):

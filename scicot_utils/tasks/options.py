@@ -36,7 +36,7 @@ NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
 @dataclass
 class RawQuestion:
     """A question as in its file. `source`: benchmark, file and row, for messages. `group`: equal for questions of one
-    passage. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index of the
+    passage in a row. `passage`: its text, or ''. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index of the
     right option, where scores give it, and not an answer.
     """
 
@@ -49,6 +49,7 @@ class RawQuestion:
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     gold: int | None = None
+    passage: str = ""
 
 
 def bare(label: str) -> str:

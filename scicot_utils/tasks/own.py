@@ -66,10 +66,13 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
             )
     is_open = not own.options and not own.answer_set
     questions, convert = _open(name, own, questions) if is_open else _with_options(own, questions)
-    converted = []
+    converted, sharing = [], Counter(question.passage for question in questions)
     for question in questions:
         with or_leave_out(f"{question.source} (id {question.id})", question.split):
-            converted.append((question.split, question.group, convert(question)))
+            # What half of the questions share is an instruction, and no passage.
+            is_passage = question.passage and sharing[question.passage] < len(questions) / 2
+            group = question.passage if is_passage else question.group
+            converted.append((question.split, group, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
         needed = ", ".join(SPLITS)
@@ -141,9 +144,12 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
         answer = next((option for option in own.answer_set if option.casefold() in names), answer)
     if (labelled := options.LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    stars = {column.count(".*") for column in asked}  # fewer than `place` has: of a passage that questions share
+    stars = [column.count(".*") for column in asked]
+    # A column with fewer stars than others holds a passage that questions share; of several alike, so do all but the last.
+    shared = [cell for cell, count in zip(asked.values(), stars, strict=True) if count == min(stars)]
+    passage = " ".join(" ".join(shared if len({*stars}) > 1 else shared[:-1]).split())
     group = f"{source} {place[: min(stars)]}"
-    return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold)
+    return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold, passage)
 
 
 # ── From questions as in their file to rows of the questions table ──────────────────────────────────────────────
