@@ -608,10 +608,16 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         ("Who?\nA. I\nB. You\nAnswer:", "Who?", ["I", "You"]),
         ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
         ("Is it (A) snow, or (B) ice?", "Is it", ["snow", "ice?"]),
+        ("Which? (A) x (B) y (C) z (D) Both (A) and (B) at night", "Which?", ["x", "y", "z", "Both (A) and (B) at night"]),
+        ("Which?\nA. x\nB. y\nC. z\nD. Either A. or B. of these", "Which?", ["x", "y", "z", "Either A. or B. of these"]),
+        ("Which? A. x B. y C. both (a) and (b), or (a) but (b)", "Which?", ["x", "y", "both (a) and (b), or (a) but (b)"]),
+        ("Of (A) x, (B) y and (C) z, which are two? (A) x, y (B) x, z", "Of (A) x, (B) y and (C) z, which are two?", ["x, y", "x, z"]),
+        ("Given are A. x B. y C. z\nA. all\nB. none", "Given are A. x B. y C. z", ["all", "none"]),
+        ("Which?\n(A) x\n(B) y\nAnswer with the letter only.", "Which?", ["x", "y"]),
     ],
 )  # fmt: skip
 def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
-    assert split_listed(text) == (question, list("ABC"[: len(options)]), options)
+    assert split_listed(text) == (question, list("ABCD"[: len(options)]), options)
 
 
 @pytest.mark.parametrize(
