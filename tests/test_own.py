@@ -251,7 +251,7 @@ def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path, names):
 
 def test_a_column_of_splits_is_refused_where_files_are_named_after_them(tmp_path):
     folder = folder_of(tmp_path, "train.jsonl", "test.jsonl", content=[row | {"part": "test"} for row in ROWS])
-    with refused(TaskError, r"found split: part, but t\w+\.jsonl is of split t\w+; leave one out"):
+    with refused(TaskError, r"found split: part, but t\w+\.jsonl is of t\w+; leave split out"):
         load(folder, split="part")
 
 

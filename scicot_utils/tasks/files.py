@@ -37,8 +37,8 @@ def split_in(name: str) -> str:
 
 def by_split(name: str, folder: Path, needed: set[str]) -> dict[str, list[Path]]:
     """Split → its files in a folder: those named after it, there or in `data/`, or all in a folder named after it; {} if
-    there are none. All are of one format, if files of one have all the splits: those that are there or `needed`. In a
-    folder that `datasets` saved, what it keeps of its own work is none of them.
+    there are none. All are of one format, if files of one have all the splits: those that are there or `needed`. Caches
+    in a folder that `datasets` saved are none of them.
 
     Several files are parts of one, told apart by numbers (`train-00000-of-00002`). If one is called like the split alone
     (`train`, `train-2`), others (`train_socratic`) are none of its files. Raises TaskError for any other, and for a
@@ -49,9 +49,7 @@ def by_split(name: str, folder: Path, needed: set[str]) -> dict[str, list[Path]]
         named = []
         for file in sorted(folder.glob(pattern)):
             place = file.parents[above - 1].name if above else _stem(file)
-            is_cache = (
-                file.suffix == ".arrow" and file.with_name("state.json").is_file() and not PART.fullmatch(file.stem)
-            )
+            is_cache = file.suffix == ".arrow" and file.with_name("state.json").is_file() and file.stem[:4] != "data"
             if (split := split_in(place)) and (suffix := form(file)) and "no_answers" not in file.name and not is_cache:
                 named.append((suffix, split, file, place))
         for forms in (*([suffix] for suffix in FORMATS), FORMATS):
@@ -81,10 +79,8 @@ def _parts(name: str, folder: Path, split: str, files: dict[Path, str]) -> list[
     files = {file: place for file, place in files.items() if is_split(re.sub(r"[-_.]?\d+$", "", place))} or files
     files = {file: place for file, place in files.items() if not EXAMPLES.search(place)} or files
     names = [re.sub(r"(-of-\d+)-[0-9a-f]+$", r"\1", place) for place in files.values()]
-    totals: dict[Path, list[int]] = {}
-    for part in filter(None, (PART.fullmatch(f"{file.parent / _stem(file)}") for file in files)):
-        totals.setdefault(Path(part[1]), []).append(int(part[2]))
-    is_whole = all({*of_one} == {len(of_one)} for of_one in totals.values())
+    parts = [part for file in files if (part := PART.fullmatch(f"{file.parent / _stem(file)}"))]
+    is_whole = all(sum(other[1] == part[1] for other in parts) == int(part[2]) for part in parts)
     is_one = len({re.sub(r"[-_.]?\d+", "", place) for place in names}) == 1
     if not is_one or not is_whole or len({file.with_name(_stem(file)) for file in files}) < len(files):
         raise TaskError(
@@ -208,15 +204,11 @@ def divided(questions: list[Placed], test: float, validation: float, seed: int) 
 
 
 def _hold_out(questions: list[Placed], share: float, seed: int) -> tuple[list[Placed], list[Placed]]:
-    """(remaining, held out): random groups, at least one, up to the share of the questions that they come next to; both in
-    the original order.
-    """
+    """(remaining, held out): random groups, at least one, with about a share of the questions; both in the original order."""
     sizes, chosen = Counter(group for _, group, _ in questions), set()
-    left = max(1, round(share * len(questions)))
-    drawn = random.Random(f"own/{seed}")
-    first = drawn.sample([*sizes], min(len(sizes), max(1, round(share * len(sizes)))))
-    others = sorted(sizes.keys() - {*first})
-    for group in (*first, *drawn.sample(others, len(others))):
+    left, draw = max(1, round(share * len(questions))), random.Random(f"own/{seed}").sample
+    first = draw([*sizes], min(len(sizes), max(1, round(share * len(sizes)))))
+    for group in dict.fromkeys((*first, *draw([*sizes], len(sizes)))):
         if sizes[group] < 2 * left:
             chosen.add(group)
             left -= sizes[group]

@@ -25,9 +25,8 @@ LISTED = re.compile(  # from the first A to the last B, with no way back, since 
     r"\A(?>.*?\([A1]\)).+\([B2]\)|\A(?>.*?(?:^|\s)[Aa] ?[).．、:]).+\s[Bb] ?[).．、:]", re.DOTALL
 )
 OPTIONS_CUE = re.compile(r"(?<!\s)\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
-ANSWER_CUE = re.compile(  # after the options, as in a prompt
-    r"(?<!\s)\s+(?:(?:a|answer) ?:\s*|(?<=\n)(?:please )?answer with [^\n]*)$", re.IGNORECASE
-)
+ANSWER_CUE = re.compile(r"(?i)(?<!\s)\s+(?:(?:a|answer) ?:\s*|(?<=\n)(?:please )?answer with .*)$")  # after them
+LIST_CUE = re.compile(r"[?:？：]\s*$|\n[^\S\n]*$")  # between letters in a question and its options
 # An option with its label: "A)21", "(B) No", "C. fish", "D、魚".
 LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"; or, where no letters are, numbers as in "(1) 38 (2) 27.5"
@@ -38,8 +37,8 @@ NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
 @dataclass
 class RawQuestion:
     """A question as in its file. `source`: benchmark, file and row, for messages. `group`: equal for questions of one
-    passage in a row. `passage`: its text, or ''. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index of the
-    right option, where scores give it, and not an answer.
+    row's passage. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index
+    of the right option, where scores give it, and not an answer. `passage`: its text; '' if there is none.
     """
 
     source: str
@@ -177,17 +176,12 @@ def _lists(text: str, pattern: re.Pattern[str], labels: str, alone: bool) -> lis
     for marks in of_style.values():
         starts = [i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]]
         parts = [marks[start:end] for start, end in itertools.pairwise([*starts, len(marks)])]
-        parts = [part for part in parts if part is parts[-1] or len(part) > max(1, len(parts[-1]))]
-        are_lists = ["".join(mark[2] for mark in part).upper() == labels[: len(part)] for part in parts]
-        if parts and are_lists[-1] and len(parts[-1]) > 1:
-            lists += itertools.compress(parts, are_lists)
-    lists.sort(key=lambda marks: marks[0].start())
+        whole = [
+            part for part in parts if len(part) > 1 and "".join(mark[2] for mark in part).upper() == labels[: len(part)]
+        ]
+        if whole and whole[-1] is parts[-1]:
+            lists += [part for part in whole if part is parts[-1] or len(part) > len(parts[-1])]
     return [marks for marks in lists if not (alone and text[: marks[0].start()].strip())]
-
-
-def _continues(text: str) -> bool:
-    """Whether a text, up to a list of letters, ends neither a question nor a line, so that the list is part of it."""
-    return text.rstrip()[-1:] not in (*"?:？：",) and "\n" not in text[len(text.rstrip()) :]
 
 
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
@@ -197,9 +191,9 @@ def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[s
     one kind of letters stands among those of another.
     """
     lists = _lists(text, LETTERED, LABELS, alone) or _lists(text, NUMBERED, string.digits[1:], alone)
-    last = lists[-1] if lists else []  # initials of names may precede it
-    for marks in reversed(lists[:-1]):
-        if len(marks) > len(last) and _continues(text[marks[-1].end() : last[0].start()]):
+    last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
+    for marks in sorted(lists, key=lambda marks: -marks[0].start()):
+        if len(marks) > len(last) and not LIST_CUE.search(text, marks[-1].end(), last[0].start()):
             last = marks
     others = [marks for marks in lists if marks is not last and marks[0].start() < last[-1].start()]
     if not last or any(marks[-1].start() > last[0].start() for marks in others):

@@ -45,9 +45,7 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.at(name, paths.expand(own.path)):
         if own.split and split_of_file:
-            raise TaskError(
-                f"{name}: found split: {own.split}, but {file.name} is of split {split_of_file}; leave one out"
-            )
+            raise TaskError(f"{name}: found split: {own.split}, but {file.name} is of {split_of_file}; leave split out")
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
         # Beside a file that is named alone, none is read: the content of what a recipe names says if a run is up to date.
         for number, row in files.read(name, file, _question_columns(own), bool(prefix) and own.answer == "label"):
@@ -69,10 +67,8 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     converted, sharing = [], Counter(question.passage for question in questions)
     for question in questions:
         with or_leave_out(f"{question.source} (id {question.id})", question.split):
-            # What half of the questions share is an instruction, and no passage.
-            is_passage = question.passage and sharing[question.passage] < len(questions) / 2
-            group = question.passage if is_passage else question.group
-            converted.append((question.split, group, convert(question)))
+            is_passage = question.passage and sharing[question.passage] < len(questions) / 2  # or else an instruction
+            converted.append((question.split, question.passage if is_passage else question.group, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
         needed = ", ".join(SPLITS)
@@ -144,10 +140,10 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
         answer = next((option for option in own.answer_set if option.casefold() in names), answer)
     if (labelled := options.LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    stars = [column.count(".*") for column in asked]
-    # A column with fewer stars than others holds a passage that questions share; of several alike, so do all but the last.
-    shared = [cell for cell, count in zip(asked.values(), stars, strict=True) if count == min(stars)]
-    passage = " ".join(" ".join(shared if len({*stars}) > 1 else shared[:-1]).split())
+    # Columns with fewer stars than others hold a passage that questions share; of several alike, so do all but the last.
+    stars = {column.count(".*") for column in asked}
+    shared = [cell for column, cell in asked.items() if column.count(".*") == min(stars)]
+    passage = " ".join(" ".join(shared if len(stars) > 1 else shared[:-1]).split())
     group = f"{source} {place[: min(stars)]}"
     return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold, passage)
 
@@ -160,8 +156,12 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
     one in the same place of most questions, their options are shuffled.
     """
     are_columns = "," in own.options
-    if not own.answer_is and {*map(str.casefold, own.answer_set)} in ({*TRUTH}, {*TRUTH.values()}):
-        questions = _from_numbers(questions, sorted(own.answer_set, key=str.casefold))
+    numbers = {question.answer for question in questions}
+    are_places = own.answer_is or ("2" in numbers and "0" not in numbers)
+    if not are_places and {*map(str.casefold, own.answer_set)} in ({*TRUTH}, {*TRUTH.values()}):
+        no, yes = sorted(own.answer_set, key=str.casefold)  # or false and true
+        words = {"0": no, "0.0": no, "1": yes, "1.0": yes}
+        questions = [replace(question, answer=words.get(question.answer, question.answer)) for question in questions]
     named = [question for question in questions if question.gold is None]
     gold_index = ANSWER_FORMS[own.answer_is or options.answer_form(named, are_columns)]
     golds = Counter(question.gold for question in questions if question.gold is not None)
@@ -187,14 +187,6 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
         return question_row(question.id, question.question, answer, LABELS[: len(texts)], texts)
 
     return questions, convert
-
-
-def _from_numbers(questions: list[RawQuestion], words: list[str]) -> list[RawQuestion]:
-    """The questions with 0 and 1 as `words`, no and yes, or false and true, unless a 2 says that places are counted."""
-    numbers = [question.answer.removesuffix(".0") for question in questions]
-    by_number = {} if "2" in numbers else dict(zip("01", words, strict=True))
-    pairs = zip(questions, numbers, strict=True)
-    return [replace(question, answer=by_number.get(number, question.answer)) for question, number in pairs]
 
 
 def _shuffled(question: RawQuestion) -> RawQuestion:
