@@ -196,6 +196,23 @@ def test_a_few_words_that_are_all_the_answers_become_options(tmp_path, right):
         assert completion.answer == "C"
 
 
+@pytest.mark.parametrize("answers", ["yes, no", "no, yes", "True, False"])
+@pytest.mark.parametrize("right", [lambda i: i % 2, lambda i: f"{i % 2}.0", lambda i: 1, lambda i: i % 2 == 1])
+def test_0_is_no_or_false_and_1_yes_or_true_in_any_order(tmp_path, answers, right):
+    words = answers.replace(" ", "").split(",")
+    rows = quiz(right=right)
+    expected = {row["n"]: words[(words[0] in ("yes", "True")) != (float(row["right"]) == 1)] for row in rows}
+    assert gold(tmp_path, rows, options="", answers=answers) == expected
+
+
+def test_places_count_in_the_order_of_all_other_answers(tmp_path):
+    """Also yes and no, if there is a 2."""
+    for answers, first in (("so, not so", 0), ("yes, no", 1)):
+        rows = quiz(right=lambda i, first=first: i % 2 + first)
+        read = gold(tmp_path, rows, options="", answers=answers)
+        assert read == {row["n"]: answers.split(", ")[row["right"] - first] for row in rows}
+
+
 @pytest.mark.parametrize("answers", ["", "word"])
 def test_a_few_words_of_which_some_are_yes_and_no_are_to_be_listed(tmp_path, answers):
     """Each gold answer would otherwise be read as a kind of its own."""
@@ -230,6 +247,12 @@ def test_splits_are_those_of_a_column_or_of_the_files_names(tmp_path, names):
     by_file = load(folder)
     assert Counter(row["split"] for row in by_file) == {"train": 10, "validation": 10, "test": 10}
     assert {row["id"]: row["split"] for row in by_column} == {row["id"]: row["split"] for row in by_file}
+
+
+def test_a_column_of_splits_is_refused_where_files_are_named_after_them(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "test.jsonl", content=[row | {"part": "test"} for row in ROWS])
+    with refused(TaskError, r"found split: part, but t\w+\.jsonl is of t\w+; leave split out"):
+        load(folder, split="part")
 
 
 def test_with_another_seed_others_are_held_out_and_with_the_same_the_same(tmp_path):
@@ -526,6 +549,17 @@ def test_a_message_stays_one_short_line_whatever_the_file_holds(tmp_path):
     assert all(len(str(error.value)) < 500 for error in (headless, worked_out, equal))
 
 
+@pytest.mark.parametrize("rows", [
+    quiz(n="a\nb", right="z"), quiz(n="a\r\nb", right="x"), quiz(n=lambda i: f"a\n{i}", options=["x\n2", "1", "0"], right="1"),
+    quiz(options=None, right=lambda i: ("yes", "1", "line\nbreak")[i % 3]),
+])  # fmt: skip
+def test_a_message_is_one_line_though_ids_and_answers_are_several(tmp_path, rows):
+    rows = [{"options": ["x", "y"]} | row for row in rows]
+    with pytest.raises(TaskError) as raised:
+        load(write(tmp_path / "a.jsonl", rows), options="options" if rows[0]["options"] else "")
+    assert len(str(raised.value).splitlines()) == 1
+
+
 def test_a_stray_quotation_mark_swallows_no_row(tmp_path):
     """Between two that open a cell, as in a TSV whose marks are plain text, pandas takes all rows for one cell."""
     rows = [(row["n"], ('"' if i in (3, 9) else "") + f"Is it {i}?", "yes") for i, row in enumerate(ROWS)]
@@ -574,10 +608,16 @@ def test_options_may_stand_in_the_question_and_then_leave_it(tmp_path, listed):
         ("Who?\nA. I\nB. You\nAnswer:", "Who?", ["I", "You"]),
         ("Who? (A) I (B) You (C) B. Franklin", "Who?", ["I", "You", "B. Franklin"]),
         ("Is it (A) snow, or (B) ice?", "Is it", ["snow", "ice?"]),
+        ("Which? (A) x (B) y (C) z (D) Both (A) and (B) at night", "Which?", ["x", "y", "z", "Both (A) and (B) at night"]),
+        ("Which?\nA. x\nB. y\nC. z\nD. Either A. or B. of these", "Which?", ["x", "y", "z", "Either A. or B. of these"]),
+        ("Which? A. x B. y C. both (a) and (b), or (a) but (b)", "Which?", ["x", "y", "both (a) and (b), or (a) but (b)"]),
+        ("Of (A) x, (B) y and (C) z, which are two? (A) x, y (B) x, z", "Of (A) x, (B) y and (C) z, which are two?", ["x, y", "x, z"]),
+        ("Given are A. x B. y C. z\nA. all\nB. none", "Given are A. x B. y C. z", ["all", "none"]),
+        ("Which?\n(A) x\n(B) y\nAnswer with the letter only.", "Which?", ["x", "y"]),
     ],
 )  # fmt: skip
 def test_letters_in_a_question_or_an_option_are_no_labels(text, question, options):
-    assert split_listed(text) == (question, list("ABC"[: len(options)]), options)
+    assert split_listed(text) == (question, list("ABCD"[: len(options)]), options)
 
 
 @pytest.mark.parametrize(
@@ -837,6 +877,8 @@ def test_a_table_without_a_header_has_its_columns_by_number(tmp_path, separator)
     assert {(row["question"], row["choices"]["text"][0], row["answer"]) for row in questions} == {
         (f"Is it; {i}?", f"{i + 1}", "ABCD"[i % 4]) for i in range(20)
     }
+    asked = [row["question"] for row in load(path, question=[1, 2], options="2, 3, 4, 5", answer=6, id="")]
+    assert asked[1].startswith("Is it; 1? ") and asked[1].endswith(" 2")
     named = pd.DataFrame(rows).to_csv(tmp_path / "named.csv", index=False)  # 0, 1, … as names of columns
     assert (
         named is None and len(load(tmp_path / "named.csv", question="0", options="1, 2, 3, 4", answer="5", id="")) == 20
@@ -884,6 +926,51 @@ def test_each_question_of_a_passage_is_reached_with_a_star(tmp_path, name, layou
     splits = Counter((row["question"].partition(".")[0], row["split"]) for row in questions)
     assert {*splits.values()} == {2}  # a passage is in one split only
     assert len({row["id"] for row in questions}) == 20 == len({row["id"] for row in load(path, **columns, id="text")})
+
+
+def splits_of(questions):
+    """The first word of a question → splits that it is in."""
+    splits = {}
+    for row in questions:
+        splits.setdefault(row["question"].partition(" ")[0], set()).add(row["split"])
+    return splits
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_passage_of_several_rows_is_in_one_split(tmp_path, is_nested):
+    """As in BoolQ and SNLI, or QuALITY, which has two rows for an article."""
+    of_row = [{"text": f"P{i // 2}  is.", "each": each} for i, each in enumerate(passages(40))]
+    flat = [{"text": row["text"], **one} for row in of_row for one in row["each"]]
+    column = "each.*.{}".format if is_nested else str
+    path = write(tmp_path / "a.jsonl", of_row if is_nested else flat)
+    columns = {"options": column("of"), "answer": column("right"), "id": ""}
+    questions = load(path, question=["text", column("asked")], **columns)
+    assert {len(splits) for splits in splits_of(questions).values()} == {1}
+    assert Counter(row["split"] for row in questions) == {"train": 56, "validation": 8, "test": 16}
+
+
+@pytest.mark.parametrize("first", ["", "Choose."])
+def test_what_most_rows_share_is_no_passage(tmp_path, first):
+    path = write(tmp_path / "a.jsonl", first=lambda row: first)
+    by_id = {row["id"]: row["split"] for row in load(path)}
+    assert {row["id"]: row["split"] for row in load(path, question=["first", "asked"])} == by_id
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_count_questions_and_not_passages(tmp_path, seed):
+    of_row = [{"text": f"P{i}", "each": [{"asked": f"{i}.{k}?", "right": "yes"} for k in range(60 if i == 0 else 2)]} for i in range(20)]  # fmt: skip
+    columns = {"question": ["text", "each.*.asked"], "options": "", "answer": "each.*.right", "id": ""}
+    questions = load(write(tmp_path / "a.jsonl", of_row), seed=seed, **columns)
+    assert 18 <= sum(row["split"] == "test" for row in questions) <= 22
+    assert {len(splits) for splits in splits_of(questions).values()} == {1}
+
+
+def test_stars_that_stand_for_other_lists_are_a_fault(tmp_path):
+    rows = [{"texts": ["P."], "each": [{"of": [{"asked": f"{k}?", "right": "x"}]} for k in range(2)]}] * 3
+    columns = {"options": "", "answer": "each.*.of.*.right", "id": ""}
+    for other in ("texts.*", ".*"):
+        with refused(TaskError, r"row 1: it has 2 questions, but \d of '.*\*'; allowed: one for each"):
+            load(write(tmp_path / "a.jsonl", rows), question=[other, "each.*.of.*.asked"], **columns)
 
 
 def test_lists_of_a_passage_that_do_not_fit_each_other_are_a_fault(tmp_path):
@@ -941,6 +1028,25 @@ def test_wrong_options_may_be_a_list_beside_the_right_one(tmp_path):
         assert {*question["choices"]["text"]} == ({*"xyz"} if int(question["id"][1:]) % 2 else {*"xy"})
 
 
+@pytest.mark.parametrize(("right", "found"), [([], "no"), (["x", "y"], "2")])
+@pytest.mark.parametrize("columns", ["right, wrong", "wrong, right"])
+def test_a_column_of_right_options_holds_one(tmp_path, columns, right, found):
+    """TruthfulQA lists several; all but the first would be wrong ones. Of an empty list, a wrong one would be right."""
+    rows = quiz(right=lambda i: right if i == 3 else ["x"], wrong=["v", "w"])
+    path = write(tmp_path / "a.jsonl", rows)
+    with refused(TaskError, f"row 4: its answer's column holds {found} options, allowed: one"):
+        load(path, options=columns)
+    assert gold(tmp_path, rows, options=columns, faulty="drop") == {row["n"]: "x" for row in rows if row["n"] != "q03"}
+
+
+@pytest.mark.parametrize("unknown", [None, "?"])
+def test_a_row_without_scores_stops_no_shuffle_of_the_others(tmp_path, unknown):
+    rows = quiz(options=[*"xyz"], right=lambda i: unknown if i == 7 else [1, 0, 0])
+    questions = load(write(tmp_path / "a.jsonl", rows), faulty="drop")
+    assert len(questions) == 19 and {row["answer"] for row in questions} == {*"ABC"}
+    assert {row["choices"]["text"]["ABC".index(row["answer"])] for row in questions} == {"x"}
+
+
 def test_a_key_beside_the_letter_of_an_option_is_its_text(tmp_path):
     rows = quiz(options=[{"key": "B", "value": "w"}, {"key": "A", "value": "x"}], right="A")
     assert {*gold(tmp_path, rows).values()} == {"x"}
@@ -978,6 +1084,37 @@ def test_a_data_set_that_was_saved_to_disk_is_read(tmp_path, shards):
     (tmp_path / "one" / f"data-00000-of-0000{shards}.arrow").write_bytes(b"x")
     with refused(TaskError, r"arrow is no arrow file"):
         load(tmp_path / "one")
+
+
+def test_what_datasets_keeps_in_a_saved_folder_is_no_question(tmp_path):
+    from datasets import Dataset, DatasetDict, disable_progress_bars
+
+    disable_progress_bars()
+    saved = DatasetDict({split: Dataset.from_list(ROWS[i::3]) for i, split in enumerate(tasks.SPLITS)})
+    saved.save_to_disk(tmp_path, num_shards=dict.fromkeys(tasks.SPLITS, 2))
+    for name in ("cache-0a1b.arrow", "cache-0a1b_00000_of_00002.arrow", "mapped.arrow"):
+        (tmp_path / "train" / name).write_bytes((tmp_path / "test" / "data-00000-of-00002.arrow").read_bytes())
+    assert sorted(row["id"] for row in load(tmp_path)) == sorted(row["n"] for row in ROWS)
+    (tmp_path / "train" / "data-00001-of-00002.arrow").unlink()
+    with refused(TaskError, r"has for split train data-00000-of-00002\.arrow; allowed: one file, or all its parts"):
+        load(tmp_path)
+
+
+def test_a_part_is_missed_in_a_folder_of_its_split_too(tmp_path):
+    names = [f"{split}/{name}-0000{part}-of-00002.jsonl" for split in ("train", "test") for name in ("a", "b") for part in (0, 1)]  # fmt: skip
+    folder = folder_of(tmp_path, *names)
+    assert len(load(folder, id="")) == 30
+    (folder / "train" / "b-00000-of-00002.jsonl").unlink()
+    with refused(TaskError, "has for split train a-00000.*, b-00001-of-00002.jsonl; allowed: one file, or all"):
+        load(folder)
+
+
+def test_a_split_in_another_format_is_read_or_refused(tmp_path):
+    folder = folder_of(tmp_path, "train.jsonl", "dev.csv", "test.jsonl")
+    assert Counter(row["split"] for row in load(folder)) == dict.fromkeys(tasks.SPLITS, 10)
+    write(folder / "train.csv")
+    with refused(TaskError, "has for split train train.csv, train.jsonl; allowed: one file"):
+        load(folder)
 
 
 def test_one_of_several_forms_of_a_folders_questions_is_read(tmp_path):

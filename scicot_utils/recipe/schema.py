@@ -350,7 +350,7 @@ class Own(Section):
     id: str = ""
     """The column of a name for each row. Empty: the row's number."""
     split: str = ""
-    """The column of the split. Empty: from the files' names, or by shares of one file."""
+    """The column of the split, where files are not named after it. Empty: from their names, or by shares of one file."""
     test_share: float = Field(0.2, gt=0, lt=0.9)
     """Share of one file for test."""
     validation_share: float = Field(0.1, gt=0, lt=0.5)
@@ -368,6 +368,8 @@ class Own(Section):
     @field_validator("question", "options", "answer", "id", "split", mode="before")
     @classmethod
     def _column_by_number(cls, column: object) -> object:
+        if isinstance(column, list):
+            return [*map(cls._column_by_number, column)]
         return str(column) if type(column) is int else column  # of a table without a header
 
     @field_validator("answers")

@@ -3,6 +3,7 @@
 import datetime
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from scicot_utils.tasks.entries import SPLITS, RowFault, TaskError
 FORMATS = {
     ".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".txt": "json",
 }  # fmt: skip
+PART = re.compile(r"(.*?)\d+-of-(\d+)(?:-[0-9a-f]+)?")  # of a table in several files; the hub once added a hash
 PLACES = (("*", 0), ("data/*", 0), ("*/*", 1), ("*/*/*", 2))  # of files; which folder above is called like the split
 SPLIT_NAMES = {  # a split → pattern of its names, in a column or in a file's name
     "train": re.compile(r"(?i)(?:^|[\W_])train(?:ing)?(?=$|[\W_])"),
@@ -35,7 +37,8 @@ def split_in(name: str) -> str:
 
 def by_split(name: str, folder: Path, needed: set[str]) -> dict[str, list[Path]]:
     """Split → its files in a folder: those named after it, there or in `data/`, or all in a folder named after it; {} if
-    there are none. All are of one format, if files of one have all the splits that are `needed`.
+    there are none. All are of one format, if files of one have all the splits: those that are there or `needed`. Caches
+    in a folder that `datasets` saved are none of them.
 
     Several files are parts of one, told apart by numbers (`train-00000-of-00002`). If one is called like the split alone
     (`train`, `train-2`), others (`train_socratic`) are none of its files. Raises TaskError for any other, and for a
@@ -46,14 +49,15 @@ def by_split(name: str, folder: Path, needed: set[str]) -> dict[str, list[Path]]
         named = []
         for file in sorted(folder.glob(pattern)):
             place = file.parents[above - 1].name if above else _stem(file)
-            if (split := split_in(place)) and (suffix := form(file)) and "no_answers" not in file.name:
+            is_cache = file.suffix == ".arrow" and file.with_name("state.json").is_file() and file.stem[:4] != "data"
+            if (split := split_in(place)) and (suffix := form(file)) and "no_answers" not in file.name and not is_cache:
                 named.append((suffix, split, file, place))
         for forms in (*([suffix] for suffix in FORMATS), FORMATS):
             found: dict[str, dict[Path, str]] = {split: {} for split in SPLITS}
             for suffix, split, file, place in named:
                 found[split] |= {file: place} if suffix in forms else {}
             found = {split: files for split, files in found.items() if files}
-            if needed <= found.keys():
+            if needed | {split for _, split, *_ in named} <= found.keys():
                 return {split: _parts(name, folder, split, files) for split, files in found.items()}
         first = first or found
     return {split: _parts(name, folder, split, files) for split, files in first.items()}
@@ -74,9 +78,9 @@ def _parts(name: str, folder: Path, split: str, files: dict[Path, str]) -> list[
     is_split = SPLIT_NAMES[split].fullmatch if split else lambda place: place
     files = {file: place for file, place in files.items() if is_split(re.sub(r"[-_.]?\d+$", "", place))} or files
     files = {file: place for file, place in files.items() if not EXAMPLES.search(place)} or files
-    names = [re.sub(r"(-of-\d+)-[0-9a-f]+$", r"\1", place) for place in files.values()]  # the hub added a hash
-    all_parts = re.search(r"-of-(\d+)$", names[0])
-    is_whole = not all_parts or len(files) == int(all_parts[1])
+    names = [re.sub(r"(-of-\d+)-[0-9a-f]+$", r"\1", place) for place in files.values()]
+    parts = [part for file in files if (part := PART.fullmatch(f"{file.parent / _stem(file)}"))]
+    is_whole = all(sum(other[1] == part[1] for other in parts) == int(part[2]) for part in parts)
     is_one = len({re.sub(r"[-_.]?\d+", "", place) for place in names}) == 1
     if not is_one or not is_whole or len({file.with_name(_stem(file)) for file in files}) < len(files):
         raise TaskError(
@@ -152,7 +156,8 @@ def questions_of(source: str, row: Any, columns: Iterable[str], hints: dict[str,
     stars = {column: column.count(".*") for column in held}
     places = held[max(stars, key=stars.get)].keys()
     for column, items in held.items():
-        if stars[column] == max(stars.values()) and items.keys() != places:
+        needed = {place[: stars[column]] for place in places}
+        if not needed <= items.keys() or (stars[column] == max(stars.values()) and items.keys() != places):
             raise RowFault(f"it has {len(places)} questions, but {len(items)} of '{column}'; allowed: one for each")
     for place in places:
         yield place, {column: items[place[: stars[column]]] for column, items in held.items()}
@@ -199,8 +204,14 @@ def divided(questions: list[Placed], test: float, validation: float, seed: int) 
 
 
 def _hold_out(questions: list[Placed], share: float, seed: int) -> tuple[list[Placed], list[Placed]]:
-    """(remaining, held out): a random share of the groups, at least one; both in the original order."""
-    groups = [*dict.fromkeys(group for _, group, _ in questions)]
-    chosen = {*random.Random(f"own/{seed}").sample(groups, min(len(groups), max(1, round(share * len(groups)))))}
+    """(remaining, held out): random groups, at least one, with about a share of the questions; both in the original order."""
+    sizes, chosen = Counter(group for _, group, _ in questions), set()
+    left, draw = max(1, round(share * len(questions))), random.Random(f"own/{seed}").sample
+    first = draw([*sizes], min(len(sizes), max(1, round(share * len(sizes)))))
+    for group in dict.fromkeys((*first, *draw([*sizes], len(sizes)))):
+        if sizes[group] < 2 * left:
+            chosen.add(group)
+            left -= sizes[group]
+    chosen = chosen or {min(sizes, key=sizes.get, default="")}
     remaining = [question for question in questions if question[1] not in chosen]
     return remaining, [question for question in questions if question[1] in chosen]

@@ -25,7 +25,8 @@ LISTED = re.compile(  # from the first A to the last B, with no way back, since 
     r"\A(?>.*?\([A1]\)).+\([B2]\)|\A(?>.*?(?:^|\s)[Aa] ?[).．、:]).+\s[Bb] ?[).．、:]", re.DOTALL
 )
 OPTIONS_CUE = re.compile(r"(?<!\s)\s*\b(?:answer )?(?:options|choices):?\s*$", re.IGNORECASE)  # before the options
-ANSWER_CUE = re.compile(r"(?<!\s)\s+(?:a|answer) ?:\s*$", re.IGNORECASE)  # after the options, as in a prompt
+ANSWER_CUE = re.compile(r"(?i)(?<!\s)\s+(?:(?:a|answer) ?:\s*|(?<=\n)(?:please )?answer with .*)$")  # after them
+LIST_CUE = re.compile(r"[?:？：]\s*$|\n[^\S\n]*$")  # between letters in a question and its options
 # An option with its label: "A)21", "(B) No", "C. fish", "D、魚".
 LABELLED = re.compile(r"[(（]?([A-Za-z]) ?[).:）．、：]\s*(.+)", re.DOTALL)
 # Before each option of a text: "a ) 38 , b ) 27.5"; or, where no letters are, numbers as in "(1) 38 (2) 27.5"
@@ -36,8 +37,8 @@ NUMBERED = re.compile(r"(?<![^\s,])(\(?)([1-9]) ?(\))\s*")
 @dataclass
 class RawQuestion:
     """A question as in its file. `source`: benchmark, file and row, for messages. `group`: equal for questions of one
-    passage. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index of the
-    right option, where scores give it, and not an answer.
+    row's passage. `labels`: its own labels, or []. `texts`: all option texts, '' for an empty column. `gold`: the index
+    of the right option, where scores give it, and not an answer. `passage`: its text; '' if there is none.
     """
 
     source: str
@@ -49,6 +50,7 @@ class RawQuestion:
     labels: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     gold: int | None = None
+    passage: str = ""
 
 
 def bare(label: str) -> str:
@@ -161,7 +163,9 @@ def _without_arrays(listed: str) -> str:
 
 
 def _lists(text: str, pattern: re.Pattern[str], labels: str, alone: bool) -> list[list[re.Match[str]]]:
-    """The lists of options in a text: for each, the marks of `labels` from the first on, in one style."""
+    """The lists of options in a text: for each, the marks of `labels` from the first on, in one style. Of one style, they
+    are the last list and longer ones before it.
+    """
     of_style: dict[tuple[str, str], list[re.Match[str]]] = {}  # in brackets, with a full stop, …
     for mark in pattern.finditer(text):
         marks = of_style.setdefault((mark[1], mark[3]), [])
@@ -170,21 +174,29 @@ def _lists(text: str, pattern: re.Pattern[str], labels: str, alone: bool) -> lis
         marks += [] if is_initial else [mark]
     lists = []
     for marks in of_style.values():
-        marks = marks[max((i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]), default=0) :]
-        letters = "".join(mark[2] for mark in marks).upper()
-        if len(marks) > 1 and not (alone and text[: marks[0].start()].strip()) and letters == labels[: len(marks)]:
-            lists.append(marks)
-    return lists
+        starts = [i for i, mark in enumerate(marks) if mark[2].upper() == labels[0]]
+        parts = [marks[start:end] for start, end in itertools.pairwise([*starts, len(marks)])]
+        whole = [
+            part for part in parts if len(part) > 1 and "".join(mark[2] for mark in part).upper() == labels[: len(part)]
+        ]
+        if whole and whole[-1] is parts[-1]:
+            lists += [part for part in whole if part is parts[-1] or len(part) > len(parts[-1])]
+    return [marks for marks in lists if not (alone and text[: marks[0].start()].strip())]
 
 
 def split_listed(text: str, alone: bool = False) -> tuple[str, list[str], list[str]]:
     """(what precedes the options, their letters, their texts) of a text that lists options as `(A) … (B) …` or,
-    without letters, as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs. `alone`: nothing may
-    precede them. Raises RowFault if it lists none, or one kind of letters stands among those of another.
+    without letters, as `(1) … (2) …`. A letter A before them, as in `vitamin A.`, is none of theirs; nor is a shorter list
+    in the last option, as in `Both (A) and (B)`. `alone`: nothing may precede them. Raises RowFault if it lists none, or
+    one kind of letters stands among those of another.
     """
     lists = _lists(text, LETTERED, LABELS, alone) or _lists(text, NUMBERED, string.digits[1:], alone)
     last = max(lists, key=lambda marks: marks[0].start(), default=[])  # initials of names may precede it
-    if not last or any(marks[-1].start() > last[0].start() for marks in lists if marks is not last):
+    for marks in sorted(lists, key=lambda marks: -marks[0].start()):
+        if len(marks) > len(last) and not LIST_CUE.search(text, marks[-1].end(), last[0].start()):
+            last = marks
+    others = [marks for marks in lists if marks is not last and marks[0].start() < last[-1].start()]
+    if not last or any(marks[-1].start() > last[0].start() for marks in others):
         raise RowFault(f"its options are neither a list nor JSON of one, nor listed as (A) … (B) …: {text[:60]!r}")
     ends = [mark.start() for mark in last[1:]]
     texts = [text[mark.end() : end].rstrip().rstrip(",").rstrip() for mark, end in zip(last, ends, strict=False)]

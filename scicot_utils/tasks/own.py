@@ -44,6 +44,8 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
     questions: list[RawQuestion] = []
     columns = [*filter(None, (*_question_columns(own), own.answer, own.id, own.split, *_option_columns(own)))]
     for file, split_of_file, prefix in files.at(name, paths.expand(own.path)):
+        if own.split and split_of_file:
+            raise TaskError(f"{name}: found split: {own.split}, but {file.name} is of {split_of_file}; leave split out")
         hints = {"": HEADER if files.form(file) in (".csv", ".tsv") else NESTED, own.answer: NO_ANSWERS}
         # Beside a file that is named alone, none is read: the content of what a recipe names says if a run is up to date.
         for number, row in files.read(name, file, _question_columns(own), bool(prefix) and own.answer == "label"):
@@ -62,10 +64,11 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
             )
     is_open = not own.options and not own.answer_set
     questions, convert = _open(name, own, questions) if is_open else _with_options(own, questions)
-    converted = []
+    converted, sharing = [], Counter(question.passage for question in questions)
     for question in questions:
         with or_leave_out(f"{question.source} (id {question.id})", question.split):
-            converted.append((question.split, question.group, convert(question)))
+            is_passage = question.passage and sharing[question.passage] < len(questions) / 2  # or else an instruction
+            converted.append((question.split, question.passage if is_passage else question.group, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
         needed = ", ".join(SPLITS)
@@ -82,8 +85,7 @@ def _or_leave_out(own: Own, left_out: Counter[str], source: str, split: str) -> 
         yield
     except RowFault as error:
         if own.faulty == "stop":
-            fault = " ".join(str(error).split())  # an answer may have several lines
-            raise TaskError(f"{source}: {fault}; fix the row, or leave such rows out with faulty: drop") from None
+            raise TaskError(f"{source}: {error}; fix the row, or leave such rows out with faulty: drop") from None
         left_out[split or "train"] += 1
 
 
@@ -111,6 +113,8 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
     first: dict[str, int] = {}  # of several columns with options → the index of its first one
     if len(columns) > 1:
         labels, texts, first = options.of_columns({column: cells[column] for column in columns})
+        if own.answer in first and isinstance(right := cells[own.answer], list) and len(right) != 1:
+            raise RowFault(f"its answer's column holds {len(right) or 'no'} options, allowed: one")
     elif not columns:
         labels, texts = [], own.answer_set
     elif columns[0] in asked:  # listed in the question's text
@@ -136,9 +140,12 @@ def _parse(source: str, own: Own, cells: Row, default_id: str, place: files.Plac
         answer = next((option for option in own.answer_set if option.casefold() in names), answer)
     if (labelled := options.LABELLED.fullmatch(answer)) and labelled[2] in texts:
         answer = labelled[2]
-    stars = {column.count(".*") for column in asked}  # fewer than `place` has: of a passage that questions share
+    # Columns with fewer stars than others hold a passage that questions share; of several alike, so do all but the last.
+    stars = {column.count(".*") for column in asked}
+    shared = [cell for column, cell in asked.items() if column.count(".*") == min(stars)]
+    passage = " ".join(" ".join(shared if len(stars) > 1 else shared[:-1]).split())
     group = f"{source} {place[: min(stars)]}"
-    return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold)
+    return RawQuestion(source, identifier, question, answer, group, split, labels, texts, gold, passage)
 
 
 # ── From questions as in their file to rows of the questions table ──────────────────────────────────────────────
@@ -149,10 +156,17 @@ def _with_options(own: Own, questions: list[RawQuestion]) -> tuple[list[RawQuest
     one in the same place of most questions, their options are shuffled.
     """
     are_columns = "," in own.options
+    numbers = {question.answer for question in questions}
+    are_places = own.answer_is or ("2" in numbers and "0" not in numbers)
+    if not are_places and {*map(str.casefold, own.answer_set)} in ({*TRUTH}, {*TRUTH.values()}):
+        no, yes = sorted(own.answer_set, key=str.casefold)  # or false and true
+        words = {"0": no, "0.0": no, "1": yes, "1.0": yes}
+        questions = [replace(question, answer=words.get(question.answer, question.answer)) for question in questions]
     named = [question for question in questions if question.gold is None]
     gold_index = ANSWER_FORMS[own.answer_is or options.answer_form(named, are_columns)]
-    if not named and max(Counter(question.gold for question in questions).values(), default=0) >= SAME * len(questions):
-        questions = [*map(_shuffled, questions)]
+    golds = Counter(question.gold for question in questions if question.gold is not None)
+    if golds and max(golds.values()) >= SAME * golds.total():
+        questions = [question if question.gold is None else _shuffled(question) for question in questions]
 
     def convert(question: RawQuestion) -> Row:
         gold = gold_index(question) if question.gold is None else question.gold
