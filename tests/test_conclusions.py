@@ -22,7 +22,7 @@ OPTION = [
     "The answer is option B.", "**The correct answer is: (B) carbon dioxide**", "Correct answer: B",
     "The answer should be (B).", "My answer is B.", "The answer is (A). No. The answer is (B).", "The answer is carbon dioxide.",
     "Answer = B", "Therefore, the answer among A through D is (B).", "Therefore, among A through D, the answer is B.", "Hence, the final answer is (B) carbon dioxide",
-    "The best answer based on leaves is (B).", "This leaves us with (B), carbon dioxide, as the most likely answer.",
+    "The best answer based on the passage is (B).", "This leaves us with (B), carbon dioxide, as the most likely answer.",
 ]  # fmt: skip
 NUMBER = {
     "#### 1234": "1234", "So it is. The answer is 1000 + 234 = 1234": "1234", r"\[ \boxed{42} \]": "42",
@@ -210,6 +210,8 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
         "답은 " * 9000,
         "A) b\n" * 9000,
         "Yes, " * 9000,
+        "B\n\n" + "not\n" * 5000,
+        "B is the correct answer. " + "n't " * 5000,
     ],
 )
 def test_a_hostile_text_ends_no_search_late(text):
@@ -634,3 +636,42 @@ def test_signs_and_spaces_tell_options_apart_that_are_else_the_same(question, wo
 def test_a_later_conclusion_goes_before_a_letter_at_the_beginning(question, text, answer, rationale):
     completion = prompts.read_free(question(("iron", "ice", "rain", "mud")), text)
     assert completion.answer == answer and rationale in (None, completion.rationale)
+
+
+SWEETS = ("honey", "sugar", "salt", "vinegar")
+TURNED = {  # texts that name an answer and turn from it, by the way in which they do
+    "option": [
+        "The answer is B. sugar. Wait, it is A. honey.", "Final answer: (B) sugar. Correction: (A) honey", "The answer is (B) sugar. Or (A) honey.",
+        "The answer is (B) sugar. Both (A) and (B) do.", "The answer is B) sugar. But that cannot be: it must be honey.", "The answer is B. Sugar. Hmm, the first one.",
+        "**A.**\n\nBees make honey.\n\n**B.**\n\nSugar grows, so this fits.", "A)\n\nIncorrect: bees make it.\n\nB)\n\nCorrect: it grows.", "A\n\nSugar grows. So I would pick B.",
+        "A) honey\nThis option is incorrect because bees make it.\n\nWhat grows is sugar.", "A\n\nNo, it is the second.", "A\n\nSugar grows in beets.",
+        "The answer for most children is (A).", "The tempting answer based on taste is (A).", "The answer based on the wrong idea is (A).", "The answer for question 1 is A.",
+        "틀린 답은 A입니다.", "잘못된 답: A", "틀린 정답: A", "間違った答えはAです。", "誤った解答: A", "答えはAです。いいえ、Bです。", "正解: A\nいいえ、Bです。", "Opción: A\nEs incorrecta.", "Risposta: A\nNo, è B.",
+        "(B) is the correct answer. This is false, since beets are roots.", "(A) is the correct choice. It would be in spring. Now it is sugar.", "(B) is the correct answer. So most people say.",
+        "The fall of leaves (A) as the correct answer was ruled out above.", "This leaves (A) as the best answer? No.", "If bees farmed, that leaves (A) as the answer.",
+        "Not this one:\nB) sugar", "A common wrong choice is\n\nA) honey", "Which one grows?\nB) sugar", "Bees make this one:\nA) honey", "Not this one:\n(A)",
+    ],
+    "yes_no": [
+        "No-one would deny that robins fly.", "No-brainer: of course robins fly.", "No. 1 among the birds that fly is the robin.", "No, it is not the case that robins cannot fly.",
+        "Yes, said the fool. Robins are flightless.", "Yes, it depends.", "Yes\n\nThat is a story, so the statement is false.", "No. So people think. Robins fly.",
+    ],
+    "number": ["1\n\nHe buys 16.\n\n2\n\nHe gets 2 more: 18.", "10%\n\nof 180 is 18.", "5\n\nExplanation: 5 is the price. So he has 18."],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in TURNED.items() for text in texts])
+def test_a_text_that_turns_from_its_answer_is_unread(question, kind, text):
+    row = question(SWEETS) if kind == "option" else open_question(DATASETS[kind], "no")
+    assert read(row, text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is (B) sugar. It grows in beets.", "The answer is (B) sugar because it is not made by bees.", "B\n\nIt grows in beets.", "B) sugar\nIt grows in beets.",
+        "The answer for this question is (B).", "The answer based on the information above is (B).", "甜. したがって、正解はBです。", "따라서 가장 적절한 답은 B입니다.", "(B) is the correct answer. It grows.",
+        "It grows in beets.\nB) sugar", "So the best is:\nB) sugar",
+    ],
+)  # fmt: skip
+def test_a_text_that_stays_with_its_answer_is_read(question, text):
+    assert read(question(SWEETS), text) == "B"

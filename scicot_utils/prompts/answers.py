@@ -165,16 +165,17 @@ CERTAINTY = re.compile(
 )  # fmt: skip
 REASON = re.compile(
     r"[\s,;:.(–—-]*(?:because|since|as|which|due to|given that|for the reason|weil|parce que|puisque|porque|perché|poiché)\b|"
-    r"[,;:.(] ?(?:即|因为|由于)",
-    re.IGNORECASE,
-)
-CORRECTED = re.compile(
-    r"\b(?:but|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE
-)
+    r"[,;:.(] ?(?:即|因为|由于)", re.IGNORECASE,
+)  # fmt: skip
+CORRECTED = re.compile(r"\b(?:but|hmm|sorry|never mind|correction|however|though|although|wait|actually|mistake|rather|instead|unless|if|no|not)\b", re.IGNORECASE)  # fmt: skip
+DOUBTED = re.compile(  # a correction, what others say, a denial in a sentence of its own, `No. 1`, a double negation
+    r"\b(?:but|however|wait|actually|rather|instead|unless|otherwise|alternatively|correction|scratch|hold on|never mind|let me|hmm|sorry|thanks|maybe|mean|meant|would be|should be|joking|kidding|"
+    r"mistake\w*|error|wrong|incorrect|not (?:correct|right|true|the case)|cannot be|myth|neither|both|depends?|say|says|said|thinks?|thought|people|students?)\b|(?<=\w )false\b|\?|"
+    r"\A\W*or\b|(?<=\W)not?\W*\Z|\n\W*(?:no|not)\b|\A\W*no ?(?:[-–] ?\w|\. ?\d)|(?:\bnot|n['’]t)\b[^.\n]*(?:\bnot|\bcannot|n['’]t|\bdeny)\b", re.IGNORECASE,
+)  # fmt: skip
 RETRACTED = re.compile(
-    r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|(?-i:[I-Z])\b|wait)",
-    re.IGNORECASE,
-)
+    r"\b(?:but|however|wait|mistake|error|kidding|(?:which|that|this) is (?:wrong|incorrect|not)|as opposed)\b|\bno\b[,.;: ]*(?:it|[A-H]\b|(?-i:[I-Z])\b|wait)", re.IGNORECASE,
+)  # fmt: skip
 LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
 NUMBERED = re.compile(r"\(?(\d{1,2})[.:)] +(?=[^\W\d])")  # an option's number before its words
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
@@ -233,23 +234,20 @@ def _letter_rule(mark: str, remainder: str, bracketed: bool, texts: dict[str, st
         return ""
     option, words = _form(texts[mark])[0], _form(bare)[0]
     other_named = _names_other(bare, texts, mark)
-    sentence = _form(re.split(r"[.!]\s", bare)[0])[0]
-    if option and (option in (words, sentence) or (words.startswith(f"{option} ") and not other_named)):
+    starts = words.startswith(f"{option} ") or option == _form(re.split(r"[.!]\s", bare)[0])[0]
+    behind = words.removeprefix(option)
+    denied = RETRACTED if REASON.match(behind) else DOUBTED
+    if option and (option == words or (starts and not other_named and not denied.search(behind))):
         return "a letter before its option's words"
     comma = "," if mark in "AI" else ",?"  # `a car` is no reason
-    contrast = re.match(
-        rf"[,;]? ?(?:not|rather than|instead of)\b|{comma} ?(?:da|denn|car)\b(?! (?:or|and) )", remainder
-    )
+    contrast = re.match(rf"[,;]? ?(?:not|rather than|instead of)\b|{comma} ?(?:da|denn|car)\b(?! (?:or|and) )", remainder)  # fmt: skip
     if (REASON.match(remainder) or contrast) and not RETRACTED.search(remainder):
         return "a letter with a reason"
     end_of_sentence = re.match(
         r"[.!](?=[\u3001-\u9fff])|[.!]\s+(?!I (?:need|will|have|must)\b|We \b|Let\b|First\b)[A-Z(\[]", remainder
     )
-    return (
-        "a letter at the end of a sentence"
-        if end_of_sentence and not CORRECTED.search(remainder) and not other_named
-        else ""
-    )
+    is_whole = end_of_sentence and not CORRECTED.search(remainder) and not other_named
+    return "a letter at the end of a sentence" if is_whole else ""
 
 
 def _same(text: str, words: str) -> bool:
@@ -279,7 +277,7 @@ def adds_words(text: str, answer: str) -> bool:
 def _names_other(words: str, texts: dict[str, str], mark: str) -> bool:
     """Whether `words` name another option than `mark`, by its letter or by its words. `texts`: letter → option."""
     letters = {*re.findall(r"(?<![A-Za-z])[(\[]?([A-Z])[)\]]?(?![A-Za-z])", words)} - {mark}
-    letters -= {word for word in "AI" if f"({word})" not in words}  # the article and the pronoun
+    letters -= {word for word in "AI" if not re.search(rf"\b{word}(?:[).,:;]|$)", words)}  # the article and the pronoun
     padded = f" {squeeze(words)} "
     return bool(letters & texts.keys()) or any(
         f" {squeeze(text)} " in padded for other, text in texts.items() if other != mark and squeeze(text)
@@ -429,6 +427,13 @@ def read_conclusion(question: Row, words: str) -> Reading:
     letters = set(re.findall(rf"(?<![A-Za-z])[{letters_read(question)}](?![A-Za-z])", bare))
     several = DENIED.search(bare) or len(letters) > 1
     return "", SEVERAL if several else NOT_UNDERSTOOD
+
+
+def is_disputed(question: Row, answer: str, text: str) -> bool:
+    """Whether what stands beside an answer denies it, corrects it, tells what others say, or names another answer."""
+    if not has_options(question):
+        return bool(DOUBTED.search(text)) or read_answer(question, text) != answer
+    return bool(DOUBTED.search(text)) or _names_other(text, dict(options(question)), letter(question, answer))
 
 
 def cleanse(question: Row, text: str, cue: str = "") -> str:

@@ -61,24 +61,24 @@ def _rules(last_letter: str) -> tuple[Rule, ...]:
         ("tag", "models trained by rewards", "<answer>B</answer>",
          r"[<\[](?P<tag>answer|final_answer|solution)[>\]]\s*+(?P<answer>(?:(?:(?!\[/?(?P=tag)\])[^<\s])++(?:[^\S\n]++(?![<\[]/))?)*+)\s*+[<\[]/(?P=tag)[>\]]"),
         ("phrase", "Kojima et al. 2022; Gemini; chat models", "The best answer is B.",
-         rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: (?:to|for|based on) [^.:\n]{{1,60}}?)?{IS}{answer}"),
+         rf"{lead}{QUALIFIERS}\banswer(?: choice| option)?{kind}(?: (?:to [^.:\n]{{1,60}}?|(?:for|based on) (?:the|this|your)(?: given)? (?:question|problem|passage|text|context|information|image)(?: above| provided)?))?{IS}{answer}"),
         ("choice", "chat models", "The correct choice is (B).",
          rf"{lead}(?:(?:\bthe )?\b(?:correct|right|best)|\b(?:my|our) final) (?:(?:option|choice){IS}|solution is:){answer}"),
         ("remainder", "InstructGPT", "This leaves us with (B) as the most likely answer.",
-         rf"\bleaves (?:us )?(?:with )?(?:only )?(?P<answer>(?:option |answer )?\(?{letters}\)[^\n.]{{0,80}}?),? as the {QUALIFIERS}(?:answer|option|choice)\b"),
+         rf"{START}{lead}(?:this|that|it) leaves (?:us )?(?:with )?(?:only )?(?P<answer>(?:option |answer )?\(?{letters}\)[^\n.]{{0,80}}?),? as the {QUALIFIERS}(?:answer|option|choice)[.!]?[ \t]*$"),
         ("Chinese", "Chinese chat models", "答案是 B",
          rf"(?:{CHINESE_LEAD}{{0,2}}(?:(?<!不)正确|最终|最佳)?{CHINESE_WRONG}的?答案(?:应?[是为选])?[】\]:]*|{CHINESE_LEAD}{{1,2}}选择?{CHINESE_NOUNS}:?){answer}"),
         ("Korean or Japanese", "chat models asked in Korean or Japanese", "정답: B",
-         r"(?:(?<![가-힣])정?답(?:은| ?:)|(?<!不)(?:正解|正答|解答|答え)(?:は|:))[ \t]*(?P<answer>[^\n]{0,200}?)(?:(?:입니다|이다|です|である)[.]?|$)"),
+         r"(?:(?:^|(?<=[.!:\]] )|(?<=따라서 )|(?<=가장 적절한 ))정?답(?:은| ?:)|(?:^|(?<=[.!:、]))(?:正解|正答|解答|答え)(?:は|:))[ \t]*(?P<answer>[^\n]{0,200}?)(?:입니다|이다|です|である)?[.]?[ \t]*$"),
         ("other languages", "chat models asked in German, French, Spanish, Italian, Portuguese or Russian", "Die richtige Antwort ist B.",
          rf"(?:^|(?<=[.!?] ))[ \t]*(?:(?:also|daher|deshalb|somit|donc|ainsi|por (?:lo )?tanto|quindi|portanto),? )?(?:(?:die|la|a) )?"
-         rf"(?:(?:richtige|korrekte|bonne|правильный) )?(?:antwort|réponse|respuesta|risposta|resposta|ответ|alternativa|opción|opção|opzione)"
+         rf"(?:(?:richtige|korrekte|bonne|правильный) )?(?:antwort|réponse|respuesta|risposta|resposta|ответ|(?:alternativa|opción|opção|opzione)(?= cor))"
          rf"(?: (?:correcte|correcta|corretta|correta))?[ \t]*(?:\b(?:ist|lautet|est|es|è|é)\b[ \t]*:?|:){answer}"),
         ("heading", "chat models that write Markdown, a heading or a bold line", "### Answer\nB",
          rf"^(?:#{{1,6}} )?{QUALIFIERS}answer[ \t]*:?[ \t]*\n+{answer}"),
         ("named correct", "chat models", "So (B) is the correct answer.",
          rf"{START}{lead}(?P<answer>(?:option )?\(?(?-i:(?!I [a-z]){letters})\)?(?:[.:)]? [^.\n]{{0,60}}?)?) is (?:the )?(?:correct|right|best)"
-         rf"(?:(?: answer| option| choice)?[.!]?[ \t]*$| (?:answer|option|choice)[.!] (?![^\n]*(?:\(?{letters}\)|\b(?:but|however|no)\b)))"),
+         rf"(?:(?: answer| option| choice)?[.!]?[ \t]*$| (?:answer|option|choice)[.!] )"),
     )
     weak = (
         ("option", "chat models", "option B",
@@ -116,9 +116,7 @@ NOT_CONCLUDED = re.compile(  # text before `answer`, in its sentence, that makes
     r"\bif so, ?$|\b(?:if|unless|whether)\b[^.,;]*$|^(?:were|suppose|assume|imagine|let's (?:say|assume|suppose))\b[^.,;]*)$",  # supposed
     re.IGNORECASE,
 )
-SUPPOSED = re.compile(
-    rf"(?:\bif\b|^(?:were|had|suppos\w+)\b){DOUBT_SCOPE}$", re.IGNORECASE
-)  # the same, before `would be`
+SUPPOSED = re.compile(rf"(?:\bif\b|^(?:were|had|suppos\w+)\b){DOUBT_SCOPE}$", re.IGNORECASE)  # the same, before `would`
 CONCEDED = re.compile(r"^(?:even )?(?:although|though|while|whereas|despite|contrary to)\b[^,.;]*, ", re.IGNORECASE)
 BOX = re.compile(rf"\\boxed ?\{{({BRACED})\}}")
 # The end of a sentence; a Chinese one ends without a space
@@ -163,13 +161,14 @@ class Conclusion:
 
     `before`: the rationale, which is the text before the conclusion and before repetitions of it; if there is none, the
     text after it. `cut`: the rest of the text. `words`: the words of the conclusion; '' for a cue without an answer.
-    `rule`: the form; '' if there is no conclusion.
+    `rule`: the form; '' if there is no conclusion. `behind`: what follows the conclusion, without markup.
     """
 
     before: str
     cut: str
     words: str
     rule: str
+    behind: str = ""
 
 
 def conclude(text: str, last_letter: str = "H") -> Conclusion:
@@ -218,9 +217,9 @@ def _json_reply(text: str, last_letter: str) -> Conclusion | None:
 
 TAIL = 8000  # characters at the end of a text that are searched for its conclusion
 TAKEN_BACK = re.compile(
-    r"\b(?:wait|actually|kidding|correction)\b|\b(?:made|is) (?:a|an) (?:mistake|error)\b|\b(?:that|this|it)(?:'s| is)? (?:wrong|incorrect|not right|not correct)\b",
-    re.IGNORECASE,
-)
+    r"\b(?:wait|actually|kidding|correction)\b|\b(?:made|is) (?:a|an) (?:mistake|error)\b|\b(?:that|this|it)(?:'s| is)? (?:wrong|incorrect|not right|not correct)\b|"
+    r"いいえ|しかし|아니[,. ]|아닙니다|하지만|그러나|\A\s*(?:no|non|nein|não), |(?:\A|[\n.!])\s*(?:es|está|esto es|é|è|c'est|(?:das|sie) ist) (?:incorrect[ao]|falsch|fau(?:x|sse)|fals[ao]|errad[ao]|sbagliat[ao])\b", re.IGNORECASE,
+)  # fmt: skip
 
 
 # Marks before the thoughts of reasoning models, and behind them
@@ -286,7 +285,7 @@ def _last(text: str, last_letter: str) -> Conclusion | None:
         before = _reasons(text[positions[_answer_end(bare, match, end)] :])
         before = before if len(before.split()) > 2 else ""
     cut = text.replace(before, "", 1).strip()
-    return Conclusion(before, cut, _unboxed(words), rule.name)
+    return Conclusion(before, cut, _unboxed(words), rule.name, bare[end:])
 
 
 def _choose(bare: str, matches: list[tuple[Rule, re.Match[str]]]) -> tuple[Rule, re.Match[str]]:

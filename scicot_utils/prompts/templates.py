@@ -8,24 +8,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from scicot_utils.prompts.answers import (
-    LETTERS,
-    NO_CONCLUSION,
-    NOT_UNDERSTOOD,
-    PromptError,
-    adds_words,
-    answer_text,
-    cleanse,
-    format_answer,
-    has_options,
-    letter,
-    letters_read,
-    options,
-    read_answer,
-    read_by,
-    read_conclusion,
-)  # fmt: skip
-from scicot_utils.prompts.conclusions import TAKEN_BACK, conclude, plain
+from scicot_utils.prompts import answers
+from scicot_utils.prompts.answers import PromptError, answer_text, has_options, letter, options, read_conclusion
+from scicot_utils.prompts.conclusions import conclude, plain
 from scicot_utils.tables import Row
 
 ARROW = " --> "  # Fine-tune-CoT's separator of rationale and answer (Ho et al., section 3.1)
@@ -99,7 +84,7 @@ class TeacherPrompt:
         candidates = [exemplar for exemplar in self.exemplars if exemplar.question["id"] != question["id"]]
         worked = [
             f"{self.block(exemplar.question)} {exemplar.rationale} {FINAL} "
-            f"{format_answer(exemplar.question, exemplar.question['answer'])}."
+            f"{answers.format_answer(exemplar.question, exemplar.question['answer'])}."
             for exemplar in candidates[: len(self.exemplars) - 1]
         ]
         return "\n\n".join([*worked, self.block(question)])
@@ -151,7 +136,7 @@ def ask(question: Row) -> str:
 
 
 def _gold_shown(question: Row) -> str:
-    gold = format_answer(question, question["answer"])
+    gold = answers.format_answer(question, question["answer"])
     if has_options(question):
         gold = f"{gold} {answer_text(question, question['answer'])}"
     return (
@@ -223,7 +208,7 @@ def read_prompt(text: str) -> ParsedPrompt:
 def _listed(text: str) -> tuple[str, ...]:
     """The options in `(A) raft (B) robin …`, to the last letter that follows the one before it."""
     choices = []
-    for mark, following in itertools.pairwise((*LETTERS, "")):
+    for mark, following in itertools.pairwise((*answers.LETTERS, "")):
         option, is_listed, text = text.removeprefix(f"({mark}) ").partition(f" ({following}) ")
         choices += [option] if option else []
         if not is_listed:
@@ -246,6 +231,9 @@ class Completion:
 
 
 LETTERED = re.compile(r"^[^\w\n]*([A-Za-z])(?:[)\].:,]|(?<![AaIi]) )", re.MULTILINE)  # not the article or the pronoun
+# A line above an option that sets it apart from the answer, and one that leads on to it
+APART = re.compile(r"\b(?:not|no|never|nor|wrong|incorrect|but|except|other|least|worst|eliminat\w*|exclud\w*|rul\w+ out)\b|n['’]t\b|\?\W*\Z", re.IGNORECASE)  # fmt: skip
+LEADS_ON = re.compile(r"\A\W*\Z|[.!]\W*\Z|\b(?:correct|right|best|answer|therefore|so|thus|hence)\b", re.IGNORECASE)
 YES_NO = re.compile(r"\A\W*(?:yes|no|true|false)\b\W*", re.IGNORECASE)
 
 
@@ -253,12 +241,18 @@ def read_free(question: Row, text: str) -> Completion:
     """A text read by its conclusion, in any form (`conclusions`). Without one, a line counts that is an answer by itself
     (`_read_line`).
     """
-    conclusion = conclude(text, letters_read(question)[-1])
+    conclusion = conclude(text, answers.letters_read(question)[-1])
     if not conclusion.rule:
         return _read_line(question, conclusion.before)
     answer, rule = read_conclusion(question, conclusion.words)
+    above = conclusion.before.rpartition("\n")[2] if conclusion.rule == "last line" else ""
+    said = f"{conclusion.words}{conclusion.behind}" if conclusion.rule in ("first line", "named correct") else ""
+    if answer and (
+        (above.endswith(":") and APART.search(above)) or (said and answers.is_disputed(question, answer, said))
+    ):
+        answer, rule = "", answers.SEVERAL
     rule = f"{conclusion.rule}: {rule}" if answer else rule
-    says_more = not answer or adds_words(conclusion.before, answer_text(question, answer))
+    says_more = not answer or answers.adds_words(conclusion.before, answer_text(question, answer))
     return Completion(conclusion.before if says_more else "", answer, rule, conclusion.cut)
 
 
@@ -270,19 +264,21 @@ def _read_line(question: Row, text: str) -> Completion:
     before, _, last = text.rpartition("\n")
     first, _, after = text.partition("\n")
     above = before.rstrip().rpartition("\n")[2]
+    lead = re.split(r"[.!?] +", plain(above))[-1]
     for name, line, rationale, beside in (("last line", last, before, above), ("first line", first, after, after)):
         answer, rule = read_conclusion(question, plain(line))
         if "option's words" in rule:
             others = {mark.upper() for mark in LETTERED.findall(plain(beside))} - {letter(question, answer)}
             needs_letter = name == "first line" or rule.startswith("a letter")
             has_context = bool(LETTERED.match(plain(line)) if needs_letter else before)
-            is_alone = has_context and not others and not adds_words(plain(line), answer_text(question, answer))
+            is_alone = has_context and not others and not answers.adds_words(plain(line), answer_text(question, answer))
         else:
             rationale = YES_NO.sub("", text)
-            is_alone = name == "first line" and rule == "its first word" and read_answer(question, text) == answer
-        if is_alone and (name == "last line" or not TAKEN_BACK.search(after)):
+            is_alone = name == "first line" and rule == "its first word"
+        is_led = LEADS_ON.search(lead) and not APART.search(lead)
+        if is_alone and (is_led if name == "last line" else not answers.is_disputed(question, answer, plain(text))):
             return Completion(rationale.strip(), answer, f"{name}: {rule}", text.replace(rationale, "", 1).strip())
-    return Completion(text, "", NO_CONCLUSION, "")
+    return Completion(text, "", answers.NO_CONCLUSION, "")
 
 
 def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: str = "conclusion") -> Completion:
@@ -300,12 +296,12 @@ def read_completion(prompt: TeacherPrompt, question: Row, text: str, reading: st
     rationale, answer_part = prompt.split(text)
     cut = text[len(text.rstrip()) - len(answer_part) :] if answer_part else ""
     if reading == "paper":
-        answer = cleanse(question, text, prompt.cue) if prompt.cue else cleanse(question, answer_part)
-        return Completion(rationale, answer, "the paper's" if answer else NO_CONCLUSION, cut)
+        answer = answers.cleanse(question, text, prompt.cue) if prompt.cue else answers.cleanse(question, answer_part)
+        return Completion(rationale, answer, "the paper's" if answer else answers.NO_CONCLUSION, cut)
     if not answer_part:
-        return Completion(rationale, "", NO_CONCLUSION, cut)
-    answer, rule = read_by(question, answer_part.splitlines()[0])
-    return Completion(rationale, answer, rule or NOT_UNDERSTOOD, cut)
+        return Completion(rationale, "", answers.NO_CONCLUSION, cut)
+    answer, rule = answers.read_by(question, answer_part.splitlines()[0])
+    return Completion(rationale, answer, rule or answers.NOT_UNDERSTOOD, cut)
 
 
 def _split_calls(question: Row, rationale: str, joint: str) -> tuple[str, str]:
@@ -384,7 +380,7 @@ def write_answer(question: Row, answer: str, answer_format: str) -> str:
     text, its letter, or the sentence `The answer is (B).` (`label`, Multimodal-CoT's form).
     """
     if has_options(question) and answer_format == "label":
-        return f"{FINAL} {format_answer(question, answer)}."
+        return f"{FINAL} {answers.format_answer(question, answer)}."
     if has_options(question) and answer_format == "letter":
         return letter(question, answer)
     return answer_text(question, answer)
