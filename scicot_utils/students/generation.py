@@ -45,10 +45,10 @@ def generate(
     `precision`: as in `precision.uses_bf16`. Raises StudentError if an input and `max_new_tokens` exceed the student's
     positions, and for bf16 on a processor without it.
     """
-    student = for_writing(student, precision)
     rows, new = to_generate(student, inputs), [0] * max_new_tokens
     whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
     check_positions(student, whole)
+    student = for_writing(student, precision)
     waiting = [index for indices in by_length([len(ids) for ids in rows], batch_size) for index in indices]
     sequences: dict[int, list[int]] = {}
     active: _Batch | None = None
