@@ -163,9 +163,7 @@ def read(table: str, path: Path) -> list[Row]:
     try:
         content = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:  # OSError: damaged inside the file
-        raise TableError(
-            f"table {table}: {paths.relative(path)} is not Parquet ({' '.join(str(error).split())}); delete and rerun"
-        ) from None
+        raise TableError(f"table {table}: {paths.relative(path)} is not Parquet ({error}); delete and rerun") from None
     types = {field.name: field.type for field in content.schema}
     for field in TABLES[table]:
         if types.pop(field.name, None) != field.type:

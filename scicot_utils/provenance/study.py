@@ -103,7 +103,7 @@ class Study:
         if done.returncode:
             failed = paths.OUTPUTS / self.name / "logs" / "failed.txt"
             reason = failed.read_text(encoding="utf-8") if failed.exists() else done.stdout[-300:]
-            raise InputError(f"{self.notebook}: could not make {names}: {' '.join(reason.split())}")
+            raise InputError(f"{self.notebook}: could not make {names}: {reason}")
 
     def show(self, dataset: str = "", /, **results: Any) -> None:
         """Display results in order, save them, and export each to the book's pages under its name.

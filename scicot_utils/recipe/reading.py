@@ -49,7 +49,7 @@ def load(recipe: str) -> Recipe:
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{location}: not YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{location}: not YAML: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{location}: found {type(content).__name__}, allowed: a mapping of keys to values")
     if "name" in content:

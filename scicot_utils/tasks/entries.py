@@ -27,9 +27,6 @@ HO = "Ho et al. 2023, arXiv 2212.10071; questions of "
 class TaskError(ScicotError):
     """A benchmark cannot be found or read."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(map(str.strip, message.splitlines())))  # an id or an answer may have several lines
-
 
 class RowFault(Exception):
     """A row is not a valid question; the message says why."""
