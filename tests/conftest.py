@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from scicot_utils import prompts, recipe
-from scicot_utils.cache import Cache
+from scicot_utils.serving.cache import Cache
 
 # No deadline, since a machine may be busy; the same examples each time, so that a change is what breaks a test.
 settings.register_profile("scicot", deadline=None, derandomize=True, max_examples=60)

@@ -13,8 +13,8 @@ from filelock import Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scicot_utils import cache
-from scicot_utils.cache import Cache, CacheError, Response
+from scicot_utils.serving import cache
+from scicot_utils.serving.cache import Cache, CacheError, Response
 
 REQUEST = {"prompt": "Q: é\n", "temperature": 0.0, "sample": 0, "identity": {"a": 1, "b": [1, 2]}}
 JSON = st.recursive(
@@ -128,7 +128,7 @@ def test_threads_may_share_one(path):
 def test_eight_processes_write_to_one_file(path):
     code = """
 import pathlib, sys
-from scicot_utils.cache import Cache, Response
+from scicot_utils.serving.cache import Cache, Response
 for i in range(100):
     with Cache(pathlib.Path(sys.argv[1])) as opened:
         shared = Response(sys.argv[2], "stop", 1, 1, 0.0, "")
@@ -304,7 +304,7 @@ def test_what_others_paid_for_an_export_need_not_count_here(tmp_path):
 
 
 def test_one_process_at_a_time_has_its_turn_and_a_killed_one_gives_it_up(path):
-    code = "import pathlib, sys; from scicot_utils.cache import Cache; "
+    code = "import pathlib, sys; from scicot_utils.serving.cache import Cache; "
     code += "opened = Cache(pathlib.Path(sys.argv[1])); opened.turn.acquire(); print(flush=True); sys.stdin.read()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], text=True, **pipes)

@@ -11,12 +11,13 @@ from faulty_server import FaultyServer
 
 from scicot_utils import __main__, paths, prompts, rationales, tables, teachers
 from scicot_utils import recipe as recipes
-from scicot_utils.cache import Cache, CacheError, Response, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError, batch
-from scicot_utils.teachers.budget import NO_LIMITS
-from scicot_utils.teachers.served import Served
+from scicot_utils.serving import batch
+from scicot_utils.serving.budget import NO_LIMITS
+from scicot_utils.serving.cache import Cache, CacheError, Response, export
+from scicot_utils.teachers import BudgetReached, Limits, Recorded, TeacherError
+from scicot_utils.teachers.asking import pending
 
 ONE_CALL, TWO_CALLS = TEACHER_PROMPTS["zero_shot_cot_one_call"], TEACHER_PROMPTS["zero_shot_cot"]
 RECORDED = TEACHER_PROMPTS["recorded"]
@@ -35,7 +36,9 @@ def rows(count):
 
 def served(url="http://127.0.0.1:9/v1", **changes):
     settings = {"teacher": "openai", "teacher_model": "m", "teacher_base_url": url} | changes
-    return Served(Settings(**settings), pause=0.0)
+    teacher = teachers.open_teacher(Settings(**settings))
+    teacher.pause = 0.0
+    return teacher
 
 
 def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
@@ -218,7 +221,7 @@ def results_of(lines, **changes):
 
 def write(teacher, questions, cache, prompt=ONE_CALL, limits=NO_LIMITS, **asking):
     """The lines of a batch that is counted from now on."""
-    requests = batch.pending(teacher, prompt, questions, cache, **asking)
+    requests = pending(teacher, prompt, questions, cache, **asking)
     batch.set_aside(teacher, requests, cache, limits)
     return list(batch.lines(teacher, requests))
 
@@ -238,7 +241,7 @@ def test_a_batch_in_two_rounds_comes_to_what_asking_would(cache):
 
 def test_a_line_of_a_batch_is_the_request_that_would_be_sent(cache):
     teacher, [question] = served(teacher_endpoint="completion", teacher_max_tokens=9), rows(1)
-    requests = batch.pending(teacher, ONE_CALL, [question], cache)
+    requests = pending(teacher, ONE_CALL, [question], cache)
     [line] = map(json.loads, batch.lines(teacher, requests))
     body = teacher.body(ONE_CALL.question(question), sample=0, temperature=0.0)
     assert line == {"custom_id": next(iter(requests)), "method": "POST", "url": "/v1/completions", "body": body}
@@ -265,7 +268,7 @@ def test_what_a_batch_did_not_answer_is_marked_or_left_to_be_asked_again(cache, 
     ]
     counts, messages = batch.take_in(teacher, {}, [line for result in results for line in result], cache)
     assert counts == {"to be asked again": 2, "not asked for": 2, "context_length": 1, "whole": 1} and not messages
-    assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 2
+    assert len(pending(teacher, ONE_CALL, rows(5), cache)) == 2
     worst = teacher.worst(ONE_CALL.question(rows(1)[0]))
     assert cache.spent() == (pytest.approx(0.021 + worst), 5), "one is answered, and one still in the batch"
 
@@ -280,7 +283,7 @@ def test_a_bad_line_is_named_and_all_others_are_taken_in(cache, teacher):
     assert [line.split(":")[0] for line in messages[1:]] == ["line 2", "line 3", "line 4", "line 5"]
     assert "allowed: a result of a batch with custom_id, response, error" in messages[1]
     assert cache.spent() == (pytest.approx(4 * 0.021), 5)
-    assert len(batch.pending(teacher, ONE_CALL, rows(5), cache)) == 1
+    assert len(pending(teacher, ONE_CALL, rows(5), cache)) == 1
 
 
 def test_a_batch_that_was_written_counts_until_it_is_read(cache, teacher):
@@ -318,7 +321,7 @@ def test_a_result_without_usage_has_no_known_price_and_stays_counted_at_its_wors
 
 
 def test_a_batch_of_another_checkout_is_counted_when_it_is_read(cache, teacher):
-    requests = batch.pending(teacher, ONE_CALL, rows(3), cache)
+    requests = pending(teacher, ONE_CALL, rows(3), cache)
     results = results_of(list(batch.lines(teacher, requests)))
     assert batch.take_in(teacher, requests, results, cache)[0] == {"whole": 3}
     assert cache.spent() == (pytest.approx(3 * 0.021), 3)
@@ -328,7 +331,7 @@ def test_an_import_of_marks_leaves_ones_own_batch_alone_and_one_of_answers_settl
     lines = write(teacher, rows(3), cache)
     aside = cache.spent()
     with Cache(tmp_path / "other.sqlite") as other:
-        requests = batch.pending(teacher, ONE_CALL, rows(3), other)
+        requests = pending(teacher, ONE_CALL, rows(3), other)
         for request in requests.values():
             other.put(request, Response("", "unanswered", 0, 0, 0.0, ""))
         assert export(cache._path) == [], "what is in a batch is not exported"
@@ -364,7 +367,7 @@ def test_what_a_batch_lost_counts_once_however_often_its_file_is_read(cache, tea
     ]
     spent = []
     for _ in range(3):
-        batch.take_in(teacher, batch.pending(teacher, ONE_CALL, rows(4), cache), results, cache)
+        batch.take_in(teacher, pending(teacher, ONE_CALL, rows(4), cache), results, cache)
         spent.append(cache.spent())
     assert spent == [(pytest.approx(2 * teacher.worst(ONE_CALL.question(rows(1)[0]))), 4)] * 3
 
@@ -446,7 +449,7 @@ def test_nothing_is_stored_while_a_batch_is_written_and_a_full_disk_counts_and_l
     """Else an answer that is imported meanwhile would be paid for again."""
 
     def full(teacher, requests):
-        monkeypatch.setattr("scicot_utils.cache.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("scicot_utils.serving.cache.BUSY_SECONDS", 0.1)
         with refused(CacheError, "locked"), Cache(paths.teacher_cache("mine")) as other:
             other.put(next(iter(requests.values())), Response("a", "stop", 1, 1, 0.0, ""))
         raise OSError("disk is full")

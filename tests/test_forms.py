@@ -9,8 +9,8 @@ import pytest
 from conftest import make_question, refused
 
 from scicot_utils import paths, prompts, rationales, recipe, tasks, teachers
-from scicot_utils.cache import Cache
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.cache import Cache
 from scicot_utils.teachers import Recorded, TeacherError, forms
 
 TEXT = "Birds fly.\nThe best answer is B."

@@ -18,9 +18,9 @@ from transformers import (
 )
 
 from scicot_utils import teachers
-from scicot_utils.cache import Cache
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.cache import Cache
 from scicot_utils.teachers import TeacherError
 from scicot_utils.teachers.local import Local, _Draw
 

@@ -18,12 +18,12 @@ from conftest import MINIMAL, make_question, read_completion, refused
 from faulty_server import FAULTS, FaultyServer
 
 from scicot_utils import prompts, rationales, recipe, tables, teachers
-from scicot_utils.cache import Cache, CacheError, export
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.cache import Cache, CacheError, export
+from scicot_utils.serving.served import _retry_after
 from scicot_utils.teachers import BudgetReached, Limits, PermanentError, TeacherError, TransientError
 from scicot_utils.teachers.asking import MAX_PENDING
-from scicot_utils.teachers.served import Served, _retry_after
 
 ANSWER = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Birds fly. The answer is (B)."}}],
@@ -38,7 +38,9 @@ def rows(count):
 
 def served(server, *, pause=0.01, **changes):
     settings = {"teacher_in_flight": 64, "teacher_timeout": 5.0} | changes
-    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url=server.url, **settings), pause=pause)
+    teacher = unserved(teacher_base_url=server.url, **settings)
+    teacher.pause = pause
+    return teacher
 
 
 def ask(teacher, questions, cache, prompt=ONE_CALL, **more):
@@ -51,7 +53,8 @@ def finishes(completions):
 
 def unserved(**changes):
     """A teacher that is asked nothing: its server is not there."""
-    return Served(Settings(teacher="openai", teacher_model="m", teacher_base_url="http://127.0.0.1:1/v1", **changes))
+    settings = {"teacher": "openai", "teacher_model": "m", "teacher_base_url": "http://127.0.0.1:1/v1"} | changes
+    return teachers.open_teacher(Settings(**settings))
 
 
 class Deadline:
@@ -129,7 +132,7 @@ def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, 
     [question] = rows(1)
     with FaultyServer(reply=message) as server:
         [plain] = ask(served(server), [question], cache)
-        [reasoned] = ask(served(server), [question], cache, limits=Limits(rationale="reasoning"))
+        [reasoned] = ask(served(server), [question], cache, rationale="reasoning")
     assert len(server.bodies) == 1
     assert plain["text"].strip() == "The answer is (B)."
     assert read_completion(ONE_CALL, question, reasoned["text"]) == ("Birds fly.", "B")
@@ -139,7 +142,7 @@ def test_what_a_reasoning_model_thought_is_kept_and_can_be_the_rationale(cache, 
 @pytest.mark.parametrize(("rationale", "first"), [("text", "It is (B)."), ("reasoning", "Birds fly.")])
 def test_two_calls_are_two_requests_the_second_with_the_rationale(cache, rationale, first):
     with FaultyServer(reply={"content": "It is (B).", "reasoning": "Birds fly."}) as server:
-        [row] = ask(served(server), rows(1), cache, TWO_CALLS, limits=Limits(rationale=rationale))
+        [row] = ask(served(server), rows(1), cache, TWO_CALLS, rationale=rationale)
     asked, again = (body["messages"][0]["content"] for body in server.bodies)
     assert again == f"{asked} {first}{prompts.CUE}" and row["text"] == f"{first}{prompts.CUE} It is (B)."
 
@@ -390,18 +393,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have sta
 sys.path.insert(0, sys.argv[3])
 from conftest import make_question
 from scicot_utils import teachers
-from scicot_utils.cache import Cache
+from scicot_utils.serving.cache import Cache
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers import Limits
-from scicot_utils.teachers.served import Served
 more = json.loads(sys.argv[4])
 first, count = more.pop("first", 0), more.pop("count")
 settings = Settings(teacher="openai", teacher_model="m", teacher_base_url=sys.argv[1], teacher_in_flight=64, **more)
 rows = [make_question(id=f"q{i}", question=f"Which is number {i}?") for i in range(first, first + count)]
 with Cache(pathlib.Path(sys.argv[2])) as cache:
     prompt = TEACHER_PROMPTS["zero_shot_cot_one_call"]
-    completions = list(teachers.ask(Served(settings, pause=0.01), prompt, rows, cache, limits=Limits.of(settings)))
+    teacher, limits = teachers.open_teacher(settings), teachers.limits_of(settings)
+    teacher.pause = 0.01
+    completions = list(teachers.ask(teacher, prompt, rows, cache, limits=limits))
 print(len(completions), hash(tuple(row["text"] for row in completions)))
 """
 
@@ -670,7 +673,7 @@ def test_the_key_in_the_default_variable_is_sent_to_no_other_server_than_the_def
 
 def test_the_key_in_the_default_variable_is_sent_to_the_default_server(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Served(Settings(teacher="openai", teacher_model="m")) as teacher:
+    with teachers.open_teacher(Settings(teacher="openai", teacher_model="m")) as teacher:
         assert teacher._client.auth_headers == {"Authorization": f"Bearer {KEY}"}
 
 
@@ -789,7 +792,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_run_though_others_wait_at_a_ca
 def test_a_long_wait_ends_the_run_with_what_to_do_and_stays_counted_behind_a_gateway(
     cache, monkeypatch, status, charged
 ):
-    monkeypatch.setattr("scicot_utils.teachers.served._retry_after", lambda _: 86400.0)
+    monkeypatch.setattr("scicot_utils.serving.served._retry_after", lambda _: 86400.0)
     message = r"asks to wait 86400 s .* rerun later"
     with FaultyServer(special={"number": (status, {})}) as server, refused(TeacherError, message):
         ask(served(server, teacher_prices="m=100/1000"), rows(1), cache)

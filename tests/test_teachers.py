@@ -14,12 +14,13 @@ import pytest
 from conftest import read_completion, refused
 
 from scicot_utils import microsci, prompts, rationales, teachers
-from scicot_utils.cache import Cache
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.teacher import REFUSAL, Habits, Simulated
 from scicot_utils.recipe import Settings
+from scicot_utils.serving import protocol
+from scicot_utils.serving.cache import Cache
 from scicot_utils.students.words import WORD
-from scicot_utils.teachers import Recorded, TeacherError, protocol
+from scicot_utils.teachers import Recorded, TeacherError
 
 STYLES = ("walk", "verdict", "justify", "terse")
 # Without gold_shown, which leaves nothing to answer.

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
-from scicot_utils.cache import Response
 from scicot_utils.microsci import facts
 from scicot_utils.microsci.reasoning import Query, Reasoning, Recall, Solver
 from scicot_utils.prompts import CUE, FINAL, LETTERS, PromptError, read_prompt
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.cache import Response
+from scicot_utils.serving.protocol import Teacher, TeacherError, free
 from scicot_utils.tasks import symbolic
 from scicot_utils.teachers import puzzles
-from scicot_utils.teachers.protocol import Teacher, TeacherError, free
 
 UNSURE = "It could be any of these."  # the text of a malformed answer
 REFUSAL = "I cannot help with that."

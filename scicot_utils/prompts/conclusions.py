@@ -9,6 +9,8 @@ import json
 import re
 from dataclasses import dataclass, replace
 
+from scicot_utils.serving.replies import split_thinking
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -220,29 +222,6 @@ TAKEN_BACK = re.compile(
     r"\b(?:wait|actually|kidding|correction)\b|\b(?:made|is) (?:a|an) (?:mistake|error)\b|\b(?:that|this|it)(?:'s| is)? (?:wrong|incorrect|not right|not correct)\b|"
     r"いいえ|しかし|아니[,. ]|아닙니다|하지만|그러나|\A\s*(?:no|non|nein|não), |(?:\A|[\n.!])\s*(?:es|está|esto es|é|è|c'est|(?:das|sie) ist) (?:incorrect[ao]|falsch|fau(?:x|sse)|fals[ao]|errad[ao]|sbagliat[ao])\b", re.IGNORECASE,
 )  # fmt: skip
-
-
-# Marks before the thoughts of reasoning models, and behind them
-THINKING = r"<(?:seed:)?think>|\[THINK\]|◁think▷|<\|(?:channel\|>analysis<\|message|begin_of_thought|START_THINKING)\|>|<\|channel>thought"
-THOUGHT = (
-    r"</(?:seed:)?think>|</thought>(?!\s*(?:<(?:final_)?answer>|\S[^\n]{0,20}\Z))|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>|<channel\|>|"
-    r"<\|(?:end_of_thought|END_THINKING)\|>(?:\s*<\|(?:begin_of_solution|START_RESPONSE)\|>)?"
-)
-THOUGHTS = re.compile(  # in the second line the marks are words, which may stand in any text: they must begin it
-    rf"(?:{THINKING}|<thought>)?(.*)(?:{THOUGHT})|"
-    r"(?:analysis|Here(?: is|'s) my thought process:|## Thinking)(.*)(?:assistantfinal|Here(?: is|'s) my response:|## Final Response)|"
-    rf"(?:{THINKING})(.*)",
-    re.DOTALL,
-)
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """(thoughts, answer) of a text that begins with thoughts (THOUGHTS). A template may have written the opening mark."""
-    begin = text.strip().removeprefix("<|start|>assistant")
-    if not (match := THOUGHTS.match(begin)):
-        return "", text
-    thoughts = next(group for group in match.groups() if group is not None)
-    return thoughts.removesuffix("<|end|><|start|>assistant").strip(), begin[match.end() :].strip()
 
 
 def _last(text: str, last_letter: str) -> Conclusion | None:

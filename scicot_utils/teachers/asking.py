@@ -1,7 +1,7 @@
 """Ask a teacher: the only place where rows of the completions table are made, whichever teacher it is.
 
 Requests run in as many threads as the teacher may have in flight; rows come out in the order of questions and samples.
-How one request is sent, retried, stored and paid for is in `sending`.
+How one request is sent, retried, stored and paid for is in `serving`.
 """
 
 import math
@@ -14,12 +14,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scicot_utils.cache import Cache, Response
 from scicot_utils.prompts import TeacherPrompt, with_rationale
+from scicot_utils.serving import cache as caches
+from scicot_utils.serving.budget import NO_LIMITS, Limits, usd_text
+from scicot_utils.serving.cache import Cache, Response, to_be_asked
+from scicot_utils.serving.protocol import Teacher
+from scicot_utils.serving.sending import Sender
 from scicot_utils.tables import Row
-from scicot_utils.teachers.budget import NO_LIMITS, Limits, usd_text
-from scicot_utils.teachers.protocol import Teacher
-from scicot_utils.teachers.sending import Sender
 
 MAX_PENDING = 256  # rows that are asked ahead of the reader
 
@@ -33,9 +34,12 @@ def ask(
     samples: int = 1,
     temperature: float = 0.0,
     limits: Limits = NO_LIMITS,
+    rationale: str = "text",
     show_progress: bool = False,
 ) -> Iterator[Row]:
     """Rows of the completions table, `samples` a question, in order; each response is stored before it is given out.
+
+    `rationale`: the part of a response that is the rationale, its text or what a reasoning model thought (reasoning).
 
     A prompt with an answer cue takes two calls, the second greedy (Ho et al., appendix): the row's text is the first
     completion, the cue and the second completion, so that the prompt's parser sees the whole. A question that cannot
@@ -60,7 +64,7 @@ def ask(
             sender.check()
             ahead = (MAX_PENDING if sender.proven else 1) - len(pending)  # in order, while requests go one by one
             for job in islice(left, max(ahead, 0)):
-                pending.append(pool.submit(_row, sender, prompt, temperature, *job))
+                pending.append(pool.submit(_row, sender, prompt, temperature, rationale, *job))
             if done:  # while its reader works, the next are under way
                 row, sent = done
                 cached, failed = cached + (not sent), failed + (row["finish_reason"] != "stop")
@@ -73,6 +77,31 @@ def ask(
             done = pending.popleft().result()
 
 
+def pending(
+    teacher: Teacher,
+    prompt: TeacherPrompt,
+    questions: Iterable[Row],
+    cache: Cache,
+    *,
+    samples: int = 1,
+    temperature: float = 0.0,
+    rationale: str = "text",
+) -> dict[str, dict[str, Any]]:
+    """Key → request for all that `ask` would send first, and that is neither in the cache nor in a batch."""
+    requests = {}
+    for question in questions:
+        first_prompt = prompt.question(question)
+        for sample in range(samples):
+            request = request_of(teacher, prompt, first_prompt, temperature, sample)
+            if not to_be_asked(first := cache.stored(request)):
+                second_prompt = follow_up(prompt, first_prompt, first, rationale)
+                request = request_of(teacher, prompt, second_prompt, 0.0, sample)
+                if not (second_prompt and to_be_asked(cache.stored(request))):
+                    continue
+            requests[caches.key(request)] = request
+    return requests
+
+
 def _finish(sender: Sender, pool: ThreadPoolExecutor, bar: tqdm) -> None:
     """Send nothing more, wait for what is in flight, which takes as long as one try at most, and store it."""
     sender.stop()
@@ -81,16 +110,18 @@ def _finish(sender: Sender, pool: ThreadPoolExecutor, bar: tqdm) -> None:
     pool.shutdown(cancel_futures=True)
 
 
-def _row(sender: Sender, prompt: TeacherPrompt, temperature: float, question: Row, sample: int) -> tuple[Row, bool]:
+def _row(
+    sender: Sender, prompt: TeacherPrompt, temperature: float, rationale: str, question: Row, sample: int
+) -> tuple[Row, bool]:
     """One row of the completions table, of one call or two, and whether a request was sent for it."""
-    teacher, limits, first_prompt = sender.teacher, sender.limits, prompt.question(question)
+    teacher, first_prompt = sender.teacher, prompt.question(question)
     first, sent = sender.response(request_of(teacher, prompt, first_prompt, temperature, sample))
     calls, text = [first], first.text
-    if second_prompt := follow_up(prompt, first_prompt, first, limits):
+    if second_prompt := follow_up(prompt, first_prompt, first, rationale):
         answer, sent_again = sender.response(request_of(teacher, prompt, second_prompt, 0.0, sample))
         calls, sent = [first, answer], sent or sent_again
-        text = f"{rationale_of(first, limits)}{prompt.answer_cue} {answer.text}"
-    elif first.finish_reason == "stop" and rationale_of(first, limits) != first.text:
+        text = f"{rationale_of(first, rationale)}{prompt.answer_cue} {answer.text}"
+    elif first.finish_reason == "stop" and rationale_of(first, rationale) != first.text:
         text = with_rationale(prompt, first.text, first.reasoning)
     # greedy samples are one request, which the first of them has paid for
     prices = [0.0] if sample and not temperature else [call.usd for call in calls]
@@ -121,13 +152,13 @@ def request_of(teacher: Teacher, prompt: TeacherPrompt, text: str, temperature: 
     }
 
 
-def rationale_of(first: Response, limits: Limits) -> str:
+def rationale_of(first: Response, rationale: str) -> str:
     """The rationale in the first call's response: its text, or what the model thought."""
-    return first.reasoning if limits.rationale == "reasoning" and first.reasoning else first.text
+    return first.reasoning if rationale == "reasoning" and first.reasoning else first.text
 
 
-def follow_up(prompt: TeacherPrompt, first_prompt: str, first: Response, limits: Limits) -> str:
+def follow_up(prompt: TeacherPrompt, first_prompt: str, first: Response, rationale: str) -> str:
     """The prompt of the second of two calls, or '' where there is none: of what is not whole no answer is asked."""
     if not prompt.answer_cue or first.finish_reason != "stop":
         return ""
-    return f"{first_prompt} {rationale_of(first, limits)}{prompt.answer_cue}"
+    return f"{first_prompt} {rationale_of(first, rationale)}{prompt.answer_cue}"

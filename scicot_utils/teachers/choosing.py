@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 
 from scicot_utils.prompts import TEACHER_PROMPTS, Exemplar, TeacherPrompt, few_shot
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.budget import Limits
+from scicot_utils.serving.protocol import Teacher, TeacherError
 from scicot_utils.tables import Row
 from scicot_utils.tasks import EMBEDDED, symbolic
 from scicot_utils.teachers import puzzles, recorded
-from scicot_utils.teachers.protocol import Teacher, TeacherError
 from scicot_utils.teachers.recorded import Recorded
 
 
@@ -18,9 +20,10 @@ def open_teacher(settings: Settings) -> Teacher:
         selection = {setting: getattr(settings, key) for setting, key in recorded.CHOSEN_BY.items()}
         return Recorded(settings.teacher_path, selection, settings.teacher_columns)
     if settings.teacher == "openai":
-        from scicot_utils.teachers.served import Served  # imported here: only this teacher needs the client
+        from scicot_utils.serving.served import Served, Server  # imported here: only this teacher needs the client
 
-        return Served(settings)
+        names = [field.name for field in fields(Server) if field.name != "price"]
+        return Served(Server(**{name: getattr(settings, f"teacher_{name}") for name in names}, price=settings.price()))
     if settings.teacher == "local":
         from scicot_utils.teachers.local import Local  # imported here: it loads torch
 
@@ -28,6 +31,11 @@ def open_teacher(settings: Settings) -> Teacher:
     from scicot_utils.microsci.teacher import Habits, Simulated  # imported here: the embedded world lies above the core
 
     return Simulated(Habits.of(settings))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The caps that a recipe sets."""
+    return Limits(settings.max_usd, settings.max_requests)
 
 
 def _steps(question: Row) -> str:

@@ -8,14 +8,15 @@ from typing import Any
 
 from filelock import Timeout
 
-from scicot_utils import ScicotError, cache, paths, tables
-from scicot_utils.cache import Cache
+from scicot_utils import ScicotError, paths, tables
 from scicot_utils.prompts import TeacherPrompt
 from scicot_utils.recipe import Recipe
-from scicot_utils.teachers import batch
-from scicot_utils.teachers.budget import Limits, spending
-from scicot_utils.teachers.choosing import open_teacher, prompt_of
-from scicot_utils.teachers.protocol import Teacher, now
+from scicot_utils.serving import batch, cache
+from scicot_utils.serving.cache import Cache
+from scicot_utils.serving.protocol import Teacher, now
+from scicot_utils.teachers.asking import pending
+from scicot_utils.teachers.choosing import limits_of, open_teacher, prompt_of
+from scicot_utils.teachers.costs import spending
 
 MAX_FAULTY_LINES = 3  # of a result file, in one message
 
@@ -47,18 +48,18 @@ def batch_write(planned: Recipe, file: Path, dataset: str, variant: str) -> str:
     They are marked in the cache, and their worst-case price is reserved. Raises ScicotError if the file exists, if
     another process is asking, or if a cap would be exceeded.
     """
-    teacher, prompt, pending = _batch(planned, dataset, variant)
+    teacher, prompt, left = _batch(planned, dataset, variant)
     if file.exists():
         raise ScicotError(f"{file}: is there already; allowed: a new file, since a batch in it may not be sent yet")
     draft = file.with_name(f"{file.name}.draft")
     with Cache(paths.teacher_cache(planned.name)) as opened, _turn(opened):
         try:
             with opened.transaction():  # so that nothing is stored between the look at what is to be asked and its mark
-                requests, waiting = pending(opened), _waiting(opened)
+                requests, waiting = left(opened), _waiting(opened)
                 if not requests:
                     return f"nothing to ask{waiting or ': every response is in the cache'}"
                 _write(draft, batch.lines(teacher, requests))
-                batch.set_aside(teacher, requests, opened, Limits.of(planned.settings(variant=variant)))
+                batch.set_aside(teacher, requests, opened, limits_of(planned.settings(variant=variant)))
             draft.replace(file)  # last, since all requests in a batch file must be counted
         finally:
             draft.unlink(missing_ok=True)
@@ -71,11 +72,11 @@ def batch_read(planned: Recipe, file: Path, dataset: str, variant: str, price_fa
     as a share of the listed price. Raises ScicotError if a line has no usable result; all other lines are stored
     before.
     """
-    teacher, _, pending = _batch(planned, dataset, variant)
+    teacher, _, left = _batch(planned, dataset, variant)
     with Cache(paths.teacher_cache(planned.name)) as opened:
-        counts, messages = batch.take_in(teacher, pending(opened), _lines(file), opened, price_factor=price_factor)
+        counts, messages = batch.take_in(teacher, left(opened), _lines(file), opened, price_factor=price_factor)
         summary = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no results"
-        summary += f"; {len(pending(opened))} requests are left to ask{_waiting(opened)}"
+        summary += f"; {len(left(opened))} requests are left to ask{_waiting(opened)}"
     if messages:
         more = f"; and {len(messages) - MAX_FAULTY_LINES} more such lines" if len(messages) > MAX_FAULTY_LINES else ""
         raise ScicotError(
@@ -123,8 +124,10 @@ def _batch(
     table = tables.read("questions", paths.questions(planned.name, dataset, planned.variant_at("questions", variant)))
     questions = [row for row in table if row["split"] in settings.teacher_splits.split(",")]
     teacher, prompt = open_teacher(settings), prompt_of(settings, table)
-    asking = {"samples": settings.samples, "temperature": settings.temperature, "limits": Limits.of(settings)}
-    return teacher, prompt, partial(batch.pending, teacher, prompt, questions, **asking)
+    asking = {key: getattr(settings, key) for key in ("samples", "temperature")} | {
+        "rationale": settings.teacher_rationale
+    }
+    return teacher, prompt, partial(pending, teacher, prompt, questions, **asking)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import numpy as np
 
 from scicot_utils import rows
 from scicot_utils.prompts import CUE, conclude
-from scicot_utils.teachers.protocol import TeacherError, finished, one_line
+from scicot_utils.serving.protocol import TeacherError
+from scicot_utils.serving.replies import finished, one_line
 
 ALLOWED = (
     'rows with "id" and "text" (or "rationale"), OpenAI batch output, chat completions, samples of lm-evaluation-harness, '

@@ -13,10 +13,10 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from scicot_utils import hub, paths
-from scicot_utils.cache import Response
-from scicot_utils.prompts import split_thinking
 from scicot_utils.recipe import Settings
-from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, clean, now, one_line
+from scicot_utils.serving.cache import Response
+from scicot_utils.serving.protocol import PermanentError, Teacher, TeacherError, now
+from scicot_utils.serving.replies import clean, one_line, split_thinking
 
 GATHER_SECONDS = 0.01  # how long a batch that is not full waits for more
 

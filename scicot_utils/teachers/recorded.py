@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from scicot_utils import cache, paths
-from scicot_utils.cache import Response
+from scicot_utils import paths
+from scicot_utils.serving import cache
+from scicot_utils.serving.cache import Response
+from scicot_utils.serving.protocol import Teacher, TeacherError, free
+from scicot_utils.serving.replies import clean
 from scicot_utils.tables import Row
 from scicot_utils.tasks.entries import RowFault
 from scicot_utils.tasks.options import split_listed
 from scicot_utils.teachers import forms
-from scicot_utils.teachers.protocol import Teacher, TeacherError, clean, free
 
 EXPORT = {"key", "request", "response"}
 CHOSEN_BY = {  # setting in which an export's requests for one prompt may differ → recipe key that selects

@@ -17,11 +17,11 @@ import httpx2
 import psutil
 
 from scicot_utils import teachers
-from scicot_utils.cache import Cache, Response
 from scicot_utils.prompts import TEACHER_PROMPTS
 from scicot_utils.recipe import Settings
+from scicot_utils.serving.cache import Cache, Response
+from scicot_utils.serving.served import Served
 from scicot_utils.teachers.asking import request_of
-from scicot_utils.teachers.served import Served
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
@@ -36,7 +36,7 @@ def rows(count: int) -> list[dict]:
 
 
 def teacher(url: str) -> Served:
-    return Served(
+    return teachers.open_teacher(
         Settings(
             teacher="openai",
             teacher_model="m",

@@ -12,10 +12,11 @@ from typing import Any
 
 from filelock import Timeout
 
-from scicot_utils import cache as caches
-from scicot_utils.cache import Cache, Response
-from scicot_utils.teachers.budget import Limits, over_budget
-from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError, now, one_line
+from scicot_utils.serving import cache as caches
+from scicot_utils.serving.budget import Limits, over_budget
+from scicot_utils.serving.cache import Cache, Response
+from scicot_utils.serving.protocol import PermanentError, Teacher, TeacherError, TransientError, now
+from scicot_utils.serving.replies import one_line
 
 MAX_FAILURES = 5  # in a row, with none answered between: then it is not the questions, and the run ends
 MAX_BACKOFF = 60.0  # seconds between two tries, where the server names none

@@ -1,14 +1,15 @@
-"""The number of requests that a recipe will make. Notebook 02 estimates their cost from a sample."""
+"""What the requests of a recipe came to, and how many it will make: notebook 02 estimates their cost from a sample."""
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from scicot_utils import cache
 from scicot_utils.recipe import MAIN, Recipe, Settings
+from scicot_utils.serving import cache
+from scicot_utils.serving.budget import usd_text
+from scicot_utils.serving.cache import Cache
 from scicot_utils.tables import Row
 from scicot_utils.teachers.asking import request_of
-from scicot_utils.teachers.budget import usd_text
 from scicot_utils.teachers.choosing import open_teacher, prompt_of
 
 
@@ -50,6 +51,38 @@ def cost_text(costs: Sequence[tuple[float, float, float]], prompt: str) -> str:
     between = f"({usd_text(low)} to {usd_text(high)})"
     expected = f"The full run with `{prompt}`, variants included, is expected to cost {usd_text(usd)} {between}."
     return expected if usd else ""
+
+
+def known_usd(usd: float | None) -> float | str:
+    """The sum itself, or 'unknown': what has no known price is never shown as a number."""
+    return "unknown" if usd is None or math.isnan(usd) else usd
+
+
+def usage(cache: Cache, completions: Sequence[Row]) -> dict[str, float | str]:
+    """What was asked through an open cache since it was opened, and what all completions took, by name."""
+    return {
+        "calls asked anew": cache.misses,
+        "calls from the cache": cache.hits,
+        "USD of the new answers": known_usd(cache.usd),
+        "prompt tokens": sum(row["prompt_tokens"] for row in completions),
+        "completion tokens": sum(row["completion_tokens"] for row in completions),
+        "USD of all completions": known_usd(sum(row["usd"] for row in completions)),
+    }
+
+
+def spending(cache: Cache, settings: Settings) -> str:
+    """What was ever spent through a cache, and the caps on it, as a sentence."""
+    usd, requests = cache.spent()
+    if not requests:
+        return "No paid request was ever sent through this cache."
+    cost = "at an unknown price"
+    if usd or settings.price():
+        cost = f"for at most {usd_text(usd)} as far as prices were listed"
+    max_usd, max_requests = (f"{cap:g}" if cap else "none" for cap in (settings.max_usd, settings.max_requests))
+    return (
+        f"Requests ever sent through this cache: {requests} (max_requests: {max_requests}), {cost} (max_usd: {max_usd})."
+        " What was written to a batch counts as sent."
+    )
 
 
 def _requests(settings: Settings, questions: list[Row]) -> set[str]:

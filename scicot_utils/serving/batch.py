@@ -1,8 +1,7 @@
 """A provider's batch mode: write the requests that are not in the cache to a file, and read the file of results back.
 
-The format is OpenAI's (one JSON object a line with custom_id, method, url and body); others read the same. A prompt of
-two calls takes two rounds, since the second call holds the first one's answer. A request in a batch has a mark in the
-cache, and its worst-case price is reserved, until its result is read.
+The format is OpenAI's (one JSON object a line with custom_id, method, url and body); others read the same. A request in a
+batch has a mark in the cache, and its worst-case price is reserved, until its result is read.
 """
 
 import json
@@ -11,39 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from scicot_utils import cache as caches
-from scicot_utils.cache import BATCHED, UNANSWERED, Cache, Response, to_be_asked
-from scicot_utils.prompts import TeacherPrompt
-from scicot_utils.tables import Row
-from scicot_utils.teachers.asking import follow_up, request_of
-from scicot_utils.teachers.budget import NO_LIMITS, Limits, over_budget
-from scicot_utils.teachers.protocol import PermanentError, TeacherError, TransientError, now, one_line
-from scicot_utils.teachers.served import Served
-
-
-def pending(
-    teacher: Served,
-    prompt: TeacherPrompt,
-    questions: Iterable[Row],
-    cache: Cache,
-    *,
-    samples: int = 1,
-    temperature: float = 0.0,
-    limits: Limits = NO_LIMITS,
-) -> dict[str, dict[str, Any]]:
-    """Key → request for all that can be asked now and is neither in the cache nor in a batch."""
-    requests = {}
-    for question in questions:
-        first_prompt = prompt.question(question)
-        for sample in range(samples):
-            request = request_of(teacher, prompt, first_prompt, temperature, sample)
-            if not to_be_asked(first := cache.stored(request)):
-                second_prompt = follow_up(prompt, first_prompt, first, limits)
-                request = request_of(teacher, prompt, second_prompt, 0.0, sample)
-                if not (second_prompt and to_be_asked(cache.stored(request))):
-                    continue
-            requests[caches.key(request)] = request
-    return requests
+from scicot_utils.serving import cache as caches
+from scicot_utils.serving.budget import Limits, over_budget
+from scicot_utils.serving.cache import BATCHED, UNANSWERED, Cache, Response
+from scicot_utils.serving.protocol import PermanentError, TeacherError, TransientError, now
+from scicot_utils.serving.replies import one_line
+from scicot_utils.serving.served import Served
 
 
 def lines(teacher: Served, requests: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -1,13 +1,10 @@
 """The protocol of teachers: from prompt text to completion text, and the errors that may occur."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from scicot_utils import ScicotError
-from scicot_utils.cache import Response
-
-MAX_QUOTED = 200  # characters of a server's message that our messages repeat
+from scicot_utils.serving.cache import Response
 
 
 class TeacherError(ScicotError):
@@ -75,28 +72,3 @@ def now() -> str:
 def free(prompt: str, text: str, finish_reason: str = "stop") -> Response:
     """A response that costs nothing. Tokens are counted as words, since there is no tokenizer."""
     return Response(text, finish_reason, len(prompt.split()), len(text.split()), 0.0, now())
-
-
-def clean(text: str) -> str:
-    """Text that any file can hold: half of a surrogate pair, which JSON may contain, becomes U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
-
-
-def one_line(text: object) -> str:
-    """A message from elsewhere as part of one line: without control characters, and at most MAX_QUOTED characters long."""
-    words = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]", " ", clean(str(text))).split()
-    line = " ".join(words)
-    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
-
-
-FINISHES = {  # as servers and their libraries write them, in lower case → as the completions table does
-    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
-    **dict.fromkeys(("content_filter", "safety"), "content_filter"),
-}
-
-
-def finished(reason: object) -> str:
-    """A server's finish reason in the terms of the completions table, also as `FinishReason.STOP`; or `unfinished`."""
-    word = reason.strip().lower().rpartition(".")[2] if isinstance(reason, str) else ""
-    return FINISHES.get(word.removeprefix("finish_reason_"), "unfinished")

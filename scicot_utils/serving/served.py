@@ -10,22 +10,22 @@ import json
 import os
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx2
 import openai
 from anyio.from_thread import start_blocking_portal
 
-from scicot_utils.cache import Response
-from scicot_utils.prompts import split_thinking
-from scicot_utils.recipe import Settings
-from scicot_utils.teachers import protocol
-from scicot_utils.teachers.protocol import PermanentError, Teacher, TeacherError, TransientError, clean, now, one_line
+from scicot_utils.serving.cache import Response
+from scicot_utils.serving.protocol import PermanentError, Teacher, TeacherError, TransientError, now
+from scicot_utils.serving.replies import clean, finished, one_line, split_thinking
 
 NO_KEY = "none"  # the client requires one, and a server without keys ignores it
-DEFAULT_SERVER, DEFAULT_KEY = (
-    Settings.model_fields[name].default for name in ("teacher_base_url", "teacher_api_key_env")
-)
+OPENAI, OPENAI_KEY = (
+    "https://api.openai.com/v1",
+    "OPENAI_API_KEY",
+)  # the only server that this variable's key is sent to
 PAUSE = 0.5  # seconds before the second try
 LONGEST_WAIT = 900.0  # seconds; if a server asks for more, as at the end of a daily quota, the run ends
 SEEDS_APART = 1000  # teacher_seeds share no sample's seed, since there are at most 64 samples
@@ -50,39 +50,57 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server's model and how to ask it; what the fields mean and allow is said in `recipe.Teacher`, as teacher_*."""
+
+    model: str
+    base_url: str
+    api_key_env: str
+    endpoint: str
+    max_tokens: int
+    limit_as: str
+    omit: str
+    seed: int
+    timeout: float  # seconds
+    in_flight: int
+    tries: int
+    price: tuple[float, float] | None  # of input and output, in USD per million tokens; None if unknown
+
+
 class Served(Teacher):
     """The model and endpoint that a recipe names. The API key is read from the environment when it is needed."""
 
     paid = True
 
-    def __init__(self, settings: Settings, *, pause: float = PAUSE):
-        self.name = settings.teacher_model
-        self.in_flight, self.tries, self.pause = settings.teacher_in_flight, settings.teacher_tries, pause
+    def __init__(self, server: Server):
+        self.name = server.model
+        self.in_flight, self.tries, self.pause = server.in_flight, server.tries, PAUSE
         self.identity = {
             "teacher": "openai",
-            "model": settings.teacher_model,
-            "endpoint": settings.teacher_endpoint,
-            "max_tokens": settings.teacher_max_tokens,
-            "seed": settings.teacher_seed,
+            "model": server.model,
+            "endpoint": server.endpoint,
+            "max_tokens": server.max_tokens,
+            "seed": server.seed,
         }
-        self.omitted = tuple(filter(None, settings.teacher_omit.split(",")))
+        self.omitted = tuple(filter(None, server.omit.split(",")))
         if self.omitted:  # only then, so that older cache keys stay valid
-            self.identity["omitted"] = settings.teacher_omit
-        self.price, self.path = settings.price(), PATHS[settings.teacher_endpoint]
-        self._settings = settings
+            self.identity["omitted"] = server.omit
+        self.price, self.path = server.price, PATHS[server.endpoint]
+        self._server = server
         self._stack = ExitStack()  # closes what is open inside `with`
 
     def __enter__(self) -> Self:
         if not (self._key().isascii() and self._key().isprintable()):
             raise TeacherError(
-                f"environment variable {self._settings.teacher_api_key_env}: holds characters that no key has; set it anew"
+                f"environment variable {self._server.api_key_env}: holds characters that no key has; set it anew"
             )
         try:
             self._client = openai.AsyncOpenAI(
                 api_key=self._key() or NO_KEY,
-                base_url=self._settings.teacher_base_url,
+                base_url=self._server.base_url,
                 max_retries=0,  # `sending` retries, and counts the cost
-                timeout=self._settings.teacher_timeout,
+                timeout=self._server.timeout,
             )
         except (ImportError, ValueError) as error:
             raise TeacherError(
@@ -100,12 +118,12 @@ class Served(Teacher):
         self._stack.__exit__(*error)
 
     def _at_home(self) -> bool:
-        return self._settings.teacher_base_url.rstrip("/") == DEFAULT_SERVER
+        return self._server.base_url.rstrip("/") == OPENAI
 
     def _key(self) -> str:
         """The key for this server. The key in the default variable is only for the default server."""
-        variable = self._settings.teacher_api_key_env
-        return os.environ.get(variable, "").strip() if self._at_home() or variable != DEFAULT_KEY else ""
+        variable = self._server.api_key_env
+        return os.environ.get(variable, "").strip() if self._at_home() or variable != OPENAI_KEY else ""
 
     def _redacted(self, message: object) -> str:
         """A message from elsewhere for use in one line of ours, without the key, if the server repeats it."""
@@ -114,20 +132,20 @@ class Served(Teacher):
 
     def body(self, prompt: str, *, sample: int, temperature: float) -> dict[str, Any]:
         """The full body of a request. A batch file holds the same bodies."""
-        body = {"model": self._settings.teacher_model}
-        if self._settings.teacher_endpoint == "completion":
+        body = {"model": self._server.model}
+        if self._server.endpoint == "completion":
             body["prompt"] = prompt
         else:
             body["messages"] = [{"role": "user", "content": prompt}]
-        body[self._settings.teacher_limit_as] = self._settings.teacher_max_tokens
-        sampling = {"temperature": temperature, "seed": SEEDS_APART * self._settings.teacher_seed + sample}
+        body[self._server.limit_as] = self._server.max_tokens
+        sampling = {"temperature": temperature, "seed": SEEDS_APART * self._server.seed + sample}
         return body | {name: value for name, value in sampling.items() if name not in self.omitted}
 
     def worst(self, prompt: str) -> float | None:
         """The most that a request may cost, in USD; None at an unknown price. A token has at least one byte, a chat
         template adds some, and the completion may use its full limit.
         """
-        return self.cost(len(prompt.encode()) + TEMPLATE_TOKENS, self._settings.teacher_max_tokens)
+        return self.cost(len(prompt.encode()) + TEMPLATE_TOKENS, self._server.max_tokens)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """The price of a request in USD; None if the price per token is unknown."""
@@ -141,7 +159,7 @@ class Served(Teacher):
         try:
             content = self._portal.call(self._post, body)
         except (TimeoutError, openai.APITimeoutError):
-            raise TransientError(f"no reply within {self._settings.teacher_timeout:g} s", sent=True) from None
+            raise TransientError(f"no reply within {self._server.timeout:g} s", sent=True) from None
         except openai.APIStatusError as error:
             raise self.refused(error.status_code, error.body, error.response.headers) from None
         except openai.APIConnectionError as error:
@@ -156,7 +174,7 @@ class Served(Teacher):
         """The client's call for any endpoint. The client's own types would drop unknown fields, such as reasoning, and
         cost as much time as the request itself.
         """
-        async with asyncio.timeout(self._settings.teacher_timeout):  # for the whole request, however slowly data comes
+        async with asyncio.timeout(self._server.timeout):  # for the whole request, however slowly data comes
             return (await self._client.post(self.path, cast_to=httpx2.Response, body=body)).content
 
     def refused(self, status: int, body: object, headers: Any) -> Exception:
@@ -165,7 +183,7 @@ class Served(Teacher):
         error = error if isinstance(error, dict) else {"message": error or ""}
         code, text = str(error.get("code") or error.get("type") or ""), str(error.get("message") or error)
         searched, message = f"{code} {text}".lower(), f"status {status}: {self._redacted(text or code)}"
-        server = f"teacher '{self.name}' at {self._settings.teacher_base_url}"
+        server = f"teacher '{self.name}' at {self._server.base_url}"
 
         def says(phrases: tuple[str, ...]) -> bool:
             return any(phrase in searched for phrase in phrases)
@@ -180,10 +198,10 @@ class Served(Teacher):
             if status == 413 or says(TOO_LONG):
                 return PermanentError("context_length", message)
             return PermanentError("content_filter" if says(FILTERED) else "rejected", message)
-        variable = self._settings.teacher_api_key_env
+        variable = self._server.api_key_env
         key = f"set the environment variable {variable} to a valid key"
-        if variable == DEFAULT_KEY and not self._at_home():
-            key = f"name the variable that holds its key in teacher_api_key_env: {DEFAULT_KEY} is for {DEFAULT_SERVER} only"
+        if variable == OPENAI_KEY and not self._at_home():
+            key = f"name the variable that holds its key in teacher_api_key_env: {OPENAI_KEY} is for {OPENAI} only"
         hint = {
             401: key,
             403: "the key has no right to this model",
@@ -203,7 +221,7 @@ class Served(Teacher):
                 code = error.get("code") if isinstance(error, dict) else None
                 raise self.refused(code if type(code) is int and 400 <= code < 600 else 500, reply, {})
             choice = reply["choices"][0]
-            completion = self._settings.teacher_endpoint == "completion"
+            completion = self._server.endpoint == "completion"
             message = choice if completion else choice["message"]
             text = message.get("text" if completion else "content")
             reasoning = message.get("reasoning_content") or message.get("reasoning")
@@ -218,7 +236,7 @@ class Served(Teacher):
             raise TransientError(
                 f"the reply is no JSON with a completion ({one_line(repr(error))})", sent=True
             ) from None
-        finish, refusal = protocol.finished(choice.get("finish_reason")), message.get("refusal")
+        finish, refusal = finished(choice.get("finish_reason")), message.get("refusal")
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
         thinking, text = split_thinking(clean(text))
