@@ -775,10 +775,11 @@ def test_bf16_multiplies_in_bf16_and_keeps_weights_in_fp32(tmp_path, monkeypatch
 def test_bf16_writes_with_a_copy_in_bf16_and_leaves_the_student_in_fp32(monkeypatch, kind):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     run, limits = students.load(kind), {"max_new_tokens": 6, "batch_size": 4}
-    before, dtypes = weights(run), []
-    run.model.register_forward_hook(lambda module, *_: dtypes.append(module.dtype))
+    before, heads = weights(run), []
+    run.model.register_forward_hook(lambda module, *_: heads.append(module.get_output_embeddings().weight))
     in_bf16 = students.generate(run, MIXED, precision="bf16", **limits)
-    assert {*dtypes} == {torch.bfloat16} and same(weights(run), before)
+    assert {head.dtype for head in heads} == {torch.bfloat16} and same(weights(run), before)
+    assert all(head.requires_grad for head in heads), "else torch copies the weights for each text of a batch"
     run.model.to(torch.bfloat16)
     assert in_bf16 == students.generate(run, MIXED, **limits)
 
