@@ -32,7 +32,7 @@ def for_writing(student: Student, precision: str) -> Student:
     """The student that writes texts in this precision: a copy with weights in bf16, or the student itself."""
     if not uses_bf16(precision):
         return student
-    # Weights copied in inference mode would require no gradient, and torch then multiplies a slice of a sequence by a
-    # copy of the weights for each row (`should_fold` in ATen's LinearAlgebra.cpp).
+    # A view of weights made in inference mode requires no gradient. torch then multiplies the last tokens of a batch by
+    # a copy of the head for each text (`should_fold` in ATen's LinearAlgebra.cpp).
     with torch.inference_mode(False):
         return replace(student, model=deepcopy(student.model).to(torch.bfloat16))
