@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 from scicot_utils import arms, microsci, prompts, recipe, students
 from scicot_utils.microsci import pretraining, probing
 from scicot_utils.prompts import SEPARATOR
-from scicot_utils.students import building, encoding, generation, loading, losses, training
+from scicot_utils.students import building, encoding, generation, loading, losses, packing, training
 from scicot_utils.tasks import symbolic
 
 KINDS = ("random/micro", "random/gpt2-tiny")
@@ -782,6 +782,21 @@ def test_bf16_writes_with_a_copy_in_bf16_and_leaves_the_student_in_fp32(monkeypa
     assert not any(head.is_inference() for head in heads), "else torch copies the head for each text of a batch"
     run.model.to(torch.bfloat16)
     assert in_bf16 == students.generate(run, MIXED, **limits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_weights_say_the_same_and_are_gone_afterwards(monkeypatch, kind):
+    run, targets = students.load(kind), [f"{text} b" for text in MIXED]
+    results, products = [], []
+    product = packing._product
+    monkeypatch.setattr(packing, "_product", lambda *arguments: products.append(1) or product(*arguments))
+    for smallest in (packing.MIN_WEIGHTS, 0):
+        monkeypatch.setattr(packing, "MIN_WEIGHTS", smallest)
+        assert not products
+        texts = students.generate(run, MIXED, max_new_tokens=6, batch_size=4)
+        results.append((texts, students.score(run, MIXED, targets, batch_size=4)))
+    assert results[0][0] == results[1][0] and results[0][1] == pytest.approx(results[1][1], abs=1e-4)
+    assert products and not any("forward" in vars(module) for module in run.model.modules())
 
 
 def test_bf16_is_refused_where_a_processor_could_only_emulate_it(student, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, keep_last, prefill_shared
 from scicot_utils.students.encoding import Encoded, batch, by_length, check_positions, to_generate
 from scicot_utils.students.loading import Student
+from scicot_utils.students.packing import packed
 from scicot_utils.students.precision import for_writing
 
 SEGMENT = 16  # number of generated tokens after which ended texts leave their batch
@@ -48,7 +49,20 @@ def generate(
     rows, new = to_generate(student, inputs), [0] * max_new_tokens
     whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
     check_positions(student, whole)
-    student = for_writing(student, precision)
+    with packed(for_writing(student, precision), batch_size) as writer:
+        sequences = _sequences(writer, rows, max_new_tokens, batch_size, stop)
+    results, eos_ids = [], _eos_ids(student)
+    for index in range(len(rows)):
+        text = student.tokenizer.decode(sequences[index], skip_special_tokens=True)
+        ended = not eos_ids.isdisjoint(sequences[index]) or (stop and stop in text)
+        results.append(Generated(text.strip(), not ended))
+    return results
+
+
+def _sequences(
+    student: Student, rows: Sequence[Sequence[int]], max_new_tokens: int, batch_size: int, stop: str
+) -> dict[int, list[int]]:
+    """Index of each row → the token ids written after it."""
     waiting = [index for indices in by_length([len(ids) for ids in rows], batch_size) for index in indices]
     sequences: dict[int, list[int]] = {}
     active: _Batch | None = None
@@ -63,12 +77,7 @@ def generate(
             else:
                 active = added
         sequences |= active.write(SEGMENT, max_new_tokens, stop)
-    results, eos_ids = [], _eos_ids(student)
-    for index in range(len(rows)):
-        text = student.tokenizer.decode(sequences[index], skip_special_tokens=True)
-        ended = not eos_ids.isdisjoint(sequences[index]) or (stop and stop in text)
-        results.append(Generated(text.strip(), not ended))
-    return results
+    return sequences
 
 
 class _Batch:

@@ -15,6 +15,7 @@ from scicot_utils.students.caching import (
 )
 from scicot_utils.students.encoding import IGNORED, Encoded, batch, by_length, check_positions, encode, padded
 from scicot_utils.students.loading import Student, StudentError, has_large_head
+from scicot_utils.students.packing import packed
 
 
 @torch.inference_mode()
@@ -95,13 +96,14 @@ def _forward(
     by_lead_length: dict[int, list[int]] = {}
     for index, sequence in enumerate(sequences):
         by_lead_length.setdefault(len(sequence.lead), []).append(index)
-    for group in by_lead_length.values():
-        lengths = [longest[sequences[index].source, sequences[index].lead] for index in group]
-        for numbers in by_length(lengths, batch_size):
-            indices = [group[number] for number in numbers]
-            batched = [sequences[index] for index in indices]
-            labels = padded([sequence.labels for sequence in batched], IGNORED).to(student.model.device)
-            yield indices, _logits(student, batched), labels
+    with packed(student, batch_size):
+        for group in by_lead_length.values():
+            lengths = [longest[sequences[index].source, sequences[index].lead] for index in group]
+            for numbers in by_length(lengths, batch_size):
+                indices = [group[number] for number in numbers]
+                batched = [sequences[index] for index in indices]
+                labels = padded([sequence.labels for sequence in batched], IGNORED).to(student.model.device)
+                yield indices, _logits(student, batched), labels
 
 
 def _to_sequence(student: Student, row: Encoded) -> _Sequence:
