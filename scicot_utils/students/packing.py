@@ -16,8 +16,8 @@ MIN_WEIGHTS = 10_000_000  # the weights of smaller students stay in a processor'
 def packed(student: Student, rows: int) -> Iterator[Student]:
     """Inside, a large student on a CPU multiplies by packed weights, which must not change. `rows`: as of the usual input.
 
-    A token of each text in a batch is a product of few rows, for which torch spends as long on packing as on
-    multiplying. Results may differ in the last digits.
+    A token of each text in a batch is a product of few rows, for which torch packs the weights anew each time. Packed
+    weights take as much memory again. Results may differ in the last digits.
     """
     large = parameters(student) >= MIN_WEIGHTS
     large = large and student.model.device.type == "cpu" and torch.backends.mkldnn.is_available()
