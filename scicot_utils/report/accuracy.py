@@ -64,6 +64,7 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
     rates = test.pivot_table(index="arm", columns="metric", values="value")[["unparsed", "truncated"]]
     by = ["arm", "metric"]
+    # Part by part: pandas adds up several groups at once in an order of its own, so last digits of means would differ.
     measured = [part for _, part in where(test, metric=MEASURES).groupby(by)]
     over = pd.concat(over_seeds(part, by, first=["parameters", "low", "high"]) for part in measured)
     over = in_order(over).join(rates, on="arm").rename(columns={"metric": "scoring", "min": "least", "max": "greatest"})
