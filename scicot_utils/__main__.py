@@ -217,7 +217,7 @@ def publish_rationales(
         raise ScicotError(f"{folder} is there already; name a new folder")
     by_id = {row["id"]: row for row in questions}
     known = [by_id[row["question_id"]] | row for row in rationales]
-    rows = [{name: row[name] for name in tables.COLUMNS["published_rationales"]} for row in known]
+    rows = [{name: row[name] for name in tables.TABLES["published_rationales"].names} for row in known]
     number_kept = sum(row["kept"] for row in rows)
     prompt = prompts.TEACHER_PROMPTS[settings.prompt].label
     teacher = f"{settings.teacher}{f', {settings.teacher_model}' if settings.teacher_model else ''}"

@@ -174,19 +174,18 @@ def _overlap_best(question: Row, text: str) -> list[str]:
     return [label for label, score in zip(question["choices"]["label"], scores, strict=True) if score == max(scores)]
 
 
-LEAKS = {  # name → measure of what a rationale gives away; LEAKS_OPEN is for open answers
+LEAKS = {  # name → measure of what a rationale gives away; only the first is for open answers, too
     "names gold": leaks_text,
     "gold alone": names_only_gold,
     "letter": leaks_label,
     "overlap reads it": overlap_credit,
 }
-LEAKS_OPEN = {"names gold": leaks_text}
 
 
 def leakage(pairs: Sequence[tuple[Row, str]]) -> dict[str, float]:
     """Measure → its mean over (question, rationale) pairs. At least one pair is needed."""
-    measures = LEAKS if all(has_options(question) for question, _ in pairs) else LEAKS_OPEN
-    return {name: sum(measure(*pair) for pair in pairs) / len(pairs) for name, measure in measures.items()}
+    names = list(LEAKS) if all(has_options(question) for question, _ in pairs) else ["names gold"]
+    return {name: sum(LEAKS[name](*pair) for pair in pairs) / len(pairs) for name in names}
 
 
 def derange(rationales: Sequence[str], seed: int) -> list[str]:

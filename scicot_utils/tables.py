@@ -27,7 +27,7 @@ _RATIONALE = {
     "sample": count, "rationale": text, "teacher_answer": text, "correct": flag, "kept": flag, "drop_reason": text,
     "rule": text, "cut": text,
 }  # fmt: skip
-COLUMNS = {
+_COLUMNS = {
     # `proof`: the facts that prove the answer, in order; empty where the benchmark gives none.
     "questions": {"id": text, "dataset": text, "split": text, **_QUESTION, "group": text, "proof": texts},
     # NaN as `temperature`: not sent, so the model's default; as `usd`: the price is unknown.
@@ -47,7 +47,7 @@ COLUMNS = {
         "option_scores": pa.list_(number), "truncated": flag,
     },
 }  # fmt: skip
-TABLES: dict[str, pa.Schema] = {table: pa.schema(columns) for table, columns in COLUMNS.items()}
+TABLES: dict[str, pa.Schema] = {table: pa.schema(columns) for table, columns in _COLUMNS.items()}
 
 # Columns of metrics.csv; each run's metrics.json holds its rows. `student` and `parameters` describe inference.
 METRICS = (
@@ -135,12 +135,12 @@ def write_csv(columns: Sequence[str], rows: Iterable[Row], path: Path) -> Path:
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return _write_whole(path, buffer.getvalue().encode("utf-8"))
+    return write_text(path, buffer.getvalue())
 
 
 def write_json(path: Path, content: Any) -> Path:
     """Write JSON, atomically."""
-    return _write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, content: str) -> Path:

@@ -274,9 +274,12 @@ def saying(world: World, relation: str, value: str, wording: int = 0, *, with_cl
     return f"{SAYINGS[relation][wording].format(text)}{more}"
 
 
-def fact(world: World, name: str, relation: str, wording: int = 0) -> str:
-    """A fact about an entity as a sentence: "A raft is made of wood."."""
-    return sentence(f"{entity_noun(world, name)} {saying(world, relation, world.value(name, relation), wording)}")
+def fact(world: World, name: str, relation: str, wording: int = 0, *, value: str = "", with_class: bool = False) -> str:
+    """A fact about an entity as a sentence: "A raft is made of wood.". `value`: what is said instead of what the tables
+    say. `with_class`: as in `saying`.
+    """
+    said = saying(world, relation, value or world.value(name, relation), wording, with_class=with_class)
+    return sentence(f"{entity_noun(world, name)} {said}")
 
 
 def class_fact(world: World, kind: str) -> str:
@@ -287,8 +290,7 @@ def class_fact(world: World, kind: str) -> str:
 def rule(world: World, text: str) -> str:
     """Who has a property: "Every bird has feathers.", and for mass nouns "All meat …"."""
     holder = world.properties[text].holder
-    article = world.kinds[holder].article if holder in world.kinds else world.classes[holder]
-    return f"{'Every' if article else 'All'} {holder} {text}."
+    return f"{'All' if group_noun(world, holder) == holder else 'Every'} {holder} {text}."
 
 
 def consequence_rule(world: World, text: str) -> str:

@@ -127,7 +127,7 @@ class Lesson(NamedTuple):
 
 
 class Lessons:
-    """Draws lessons of the tasks. The same stream always gives the same lessons."""
+    """Draws lessons: every public method is a task. The same stream always gives the same lessons."""
 
     def __init__(self, world: World, stream: int | str):
         self.world = world
@@ -137,21 +137,13 @@ class Lessons:
         self.names = {
             relation: [name for name in world.entities if relation in world.attributes[name]] for relation in RELATIONS
         }
-        self.sizes = [len(self.names[relation]) for relation in RELATIONS]
-
-    def draw(self, size: int, mix: Mapping[str, float]) -> list[Lesson]:
-        """`size` lessons, with tasks drawn by the weights of `mix`. Raises ValueError for an unknown task."""
-        for task in mix:
-            if task not in TASKS:
-                raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
-        return [getattr(self, task)() for task in self.rng.choices(list(mix), weights=list(mix.values()), k=size)]
 
     def _count(self) -> int:
         return self.rng.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 8, 1))[0]
 
     def _relation(self) -> str:
         """A random relation, weighted by its number of facts; small ones get some extra weight."""
-        return self.rng.choices(RELATIONS, weights=[size + 60 for size in self.sizes])[0]
+        return self.rng.choices(RELATIONS, weights=[len(self.names[relation]) + 60 for relation in RELATIONS])[0]
 
     def _some(self, relation: str, count: int) -> list[str]:
         """Different entities with that relation. Half of the time they are from few kinds, as in questions."""
@@ -251,17 +243,15 @@ class Lessons:
 
     def join(self) -> Lesson:
         """Two stated facts → one sentence."""
-        name = facts.entity_noun(self.world, self.rng.choice(list(self.world.entities)))
-        kind = self.rng.choice(list(self.world.kinds))
-        first = f"{name} {facts.saying(self.world, 'kind', kind)}"
+        name, kind = self.rng.choice(list(self.world.entities)), self.rng.choice(list(self.world.kinds))
+        first = facts.fact(self.world, name, "kind", value=kind)
         if self.rng.random() < 0.6:
-            joined = f"{name} {facts.saying(self.world, 'kind', kind, with_class=True)}"
-            return Lesson(f"{facts.sentence(first)} {facts.class_fact(self.world, kind)} Join:", facts.sentence(joined))
+            joined = facts.fact(self.world, name, "kind", value=kind, with_class=True)
+            return Lesson(f"{first} {facts.class_fact(self.world, kind)} Join:", joined)
         relation = self._relation()
         value = self.world.value(self.rng.choice(self.names[relation]), relation)
-        saying = facts.saying(self.world, relation, value)
-        second = facts.sentence(f"{name} {saying}")
-        return Lesson(f"{facts.sentence(first)} {second} Join:", facts.sentence(f"{first} and {saying}"))
+        second = facts.fact(self.world, name, relation, value=value)
+        return Lesson(f"{first} {second} Join:", f"{first[:-1]} and {facts.saying(self.world, relation, value)}.")
 
     def read(self) -> Lesson:
         """One to four invented statements and one of their kinds → the entity that was said to be of that kind."""
@@ -299,32 +289,35 @@ class Lessons:
     def _kind_statements(self) -> tuple[str, str, str]:
         """(statements of the kinds of some entities, one of these kinds, the entity that is said to be of it)."""
         names = self.rng.sample(list(self.world.entities), self.rng.choice((1, 2, 2, 3, 4)))
-        kinds = [facts.group_noun(self.world, kind) for kind in self.rng.sample(list(self.world.kinds), len(names))]
-        index = self.rng.randrange(len(names))
-        return self._sentences(zip(names, (f"is {kind}" for kind in kinds), strict=True)), kinds[index], names[index]
+        said = list(zip(names, self.rng.sample(list(self.world.kinds), len(names)), strict=True))
+        name, kind = said[self.rng.randrange(len(names))]
+        return self._statements("kind", said), facts.group_noun(self.world, kind), name
 
     def _any_statements(self) -> tuple[str, str, str, str]:
         """(statements, the entities as options, a description, the only entity that it fits)."""
         names = self.rng.sample(list(self.world.entities), max(2, self._count()))
         relation, chain = self._relation(), self.rng.random() < 0.5
         if relation == "kind":
-            kinds = self.rng.sample(list(self.world.kinds), len(names))
-            classes = [self.world.groups(kind)[1] for kind in kinds]
-            sayings = [facts.saying(self.world, "kind", kind, with_class=chain) for kind in kinds]
+            values = self.rng.sample(list(self.world.kinds), len(names))
+            classes = [self.world.groups(kind)[1] for kind in values]
             by_class = chain and classes.count(classes[0]) == 1 and self.rng.random() < 0.7
-            query = f"is {facts.group_noun(self.world, classes[0] if by_class else kinds[0])}"
+            query = f"is {facts.group_noun(self.world, classes[0] if by_class else values[0])}"
         else:
-            values = sorted({self.world.value(name, relation) for name in self.names[relation]})
-            self.rng.shuffle(values)
+            chain = False
+            known = sorted({self.world.value(name, relation) for name in self.names[relation]})
+            self.rng.shuffle(known)
+            values = [known[0], *(self.rng.choice(known[1:]) for _ in names[1:])]
             query = facts.saying(self.world, relation, values[0])
-            sayings = [query, *(facts.saying(self.world, relation, self.rng.choice(values[1:])) for _ in names[1:])]
-        statements = list(zip(names, sayings, strict=True))
-        self.rng.shuffle(statements)
-        options = self.rng.sample([name for name, _ in statements], len(statements))
-        return self._sentences(statements), options_line(options), query, names[0]
+        said = list(zip(names, values, strict=True))
+        self.rng.shuffle(said)
+        options = self.rng.sample([name for name, _ in said], len(said))
+        return self._statements(relation, said, with_class=chain), options_line(options), query, names[0]
 
-    def _sentences(self, sayings: Iterable[tuple[str, str]]) -> str:
-        return " ".join(facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}") for name, saying in sayings)
+    def _statements(self, relation: str, said: Iterable[tuple[str, str]], *, with_class: bool = False) -> str:
+        """What is said of entities, true or not, as sentences. `said`: (entity, value) pairs."""
+        return " ".join(
+            facts.fact(self.world, name, relation, value=value, with_class=with_class) for name, value in said
+        )
 
     def order(self) -> Lesson:
         """Units → the largest or the smallest of them."""
@@ -335,13 +328,13 @@ class Lessons:
         return Lesson(f"{', '.join(drawn)} Order: {word}", f"Of these {answer} are the {word}.")
 
 
-# Each is a method of Lessons.
-TASKS = (
-    "infill", "tell", "rule", "copy", "look_up", "check", "member", "join", "read", "read_back", "read_own",
-    "find", "find_back", "find_own", "order",
-)  # fmt: skip
+TASKS = tuple(name for name in vars(Lessons) if not name.startswith("_"))
 
 
 def lessons(world: World, size: int, stream: int | str, mix: Mapping[str, float]) -> list[Lesson]:
     """`size` lessons of the tasks in `mix`, drawn by its weights. Raises ValueError for an unknown task."""
-    return Lessons(world, stream).draw(size, mix)
+    for task in mix:
+        if task not in TASKS:
+            raise ValueError(f"pretraining: unknown task {task!r}; allowed are {', '.join(TASKS)}")
+    source = Lessons(world, stream)
+    return [getattr(source, task)() for task in source.rng.choices(list(mix), weights=list(mix.values()), k=size)]

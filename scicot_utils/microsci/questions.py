@@ -253,9 +253,7 @@ def _compared(pool: _Pool, form: str) -> Drawn:
     levels = [value for value in ORDERED[relation][::sign] if value in having]
     best = pool.rng.randrange(1, len(levels))
     below = [name for value in levels[:best] for name in having[value]]
-    if len(below) < OPTIONS - 1:
-        raise Rejected
-    return "", [pool.rng.choice(having[levels[best]]), *pool.rng.sample(below, OPTIONS - 1)]
+    return "", pool.with_three_others(pool.rng.choice(having[levels[best]]), below)
 
 
 def _true_of(pool: _Pool, form: str) -> Drawn:

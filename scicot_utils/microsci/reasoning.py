@@ -204,7 +204,7 @@ class Solver:
             lines, values = self._recalled(relation, options, recall)
         elif form in ("eats", "loses_food"):
             kind = recall(about, "kind")
-            head = (self._line(about, "kind", kind, chain=True),)
+            head = (facts.fact(world, about, "kind", value=kind, with_class=True),)
             wanted = next((name for group in world.groups(kind) if (name := facts.eaten(group)) in self._foods), "")
             rule = f"Wanted is what {facts.saying(world, 'diet', wanted)}." if wanted else NONE_WANTED
             lines, values = self._recalled("diet", options, recall)
@@ -219,7 +219,7 @@ class Solver:
         world = self.world
         if form in ("same_kind", "example_of"):
             group = recall(about, "kind") if form == "same_kind" else about
-            head = (self._line(about, "kind", group),) if form == "same_kind" else ()
+            head = (facts.fact(world, about, "kind", value=group),) if form == "same_kind" else ()
             return head, (f"Wanted is {facts.group_noun(world, group)}.",), group
         rules: tuple[str, ...] = ()
         if form in ("needed_for", "can_do"):
@@ -230,19 +230,15 @@ class Solver:
         self, relation: str, options: Sequence[str], recall: Recall, *, chain: bool = False
     ) -> tuple[tuple[str, ...], list[str]]:
         """What is recalled of each option, as sentences and as values. `chain`: kinds are named with their class."""
-        values = [recall(name, relation) for name in options]
-        facts_of_options = zip(options, values, strict=True)
-        return tuple(self._line(name, relation, value, chain=chain) for name, value in facts_of_options), values
-
-    def _line(self, name: str, relation: str, value: str, *, chain: bool = False) -> str:
-        saying = facts.saying(self.world, relation, value, with_class=chain)
-        return facts.sentence(f"{facts.entity_noun(self.world, name)} {saying}")
+        recalled = [(name, recall(name, relation)) for name in options]
+        lines = (facts.fact(self.world, name, relation, value=value, with_class=chain) for name, value in recalled)
+        return tuple(lines), [value for _, value in recalled]
 
     def _about(self, form: str, name: str, options: Sequence[str], recall: Recall) -> Reasoning:
         """Which of the options, which are texts, is true of the entity `name`."""
         world, relation = self.world, "place" if form == "home_like" else "kind"
         value = recall(name, relation)
-        head = (self._line(name, relation, value, chain=form == "classify"),)
+        head = (facts.fact(world, name, relation, value=value, with_class=form == "classify"),)
         if form == "classify":
             return Reasoning(head, (), (), tuple(option in world.groups(value) for option in options))
         if form == "home_like":

@@ -79,13 +79,9 @@ class Study:
         """The folder of the rationale student that this run's answer student goes with; variants may share one."""
         return self.recipe.stage1(self.dataset, self.variant, self.seed)
 
-    def tables(self) -> Path:
-        """The folder of this notebook's tables: values changed by hand never overwrite the recipe's."""
-        return paths.tables(self.name) / self.variant if self.changed else paths.tables(self.name)
-
-    def figures(self) -> Path:
-        """As `tables`."""
-        return paths.figures(self.name) / self.variant if self.changed else paths.figures(self.name)
+    def _own(self, folder: Path) -> Path:
+        """A folder of the recipe's results, or one inside it: values changed by hand never overwrite the recipe's."""
+        return folder / self.variant if self.changed else folder
 
     def need(self, *inputs: Path) -> None:
         """Make sure that inputs exist: those that are missing are made by the pipeline, as it would make them."""
@@ -124,7 +120,7 @@ class Study:
         """
         for name, result in results.items():
             if ending := getattr(result, "ending", ""):
-                folder = self.figures() if ending == "svg" else self.tables()
+                folder = self._own((paths.figures if ending == "svg" else paths.tables)(self.name))
                 parts = filter(None, (self.notebook.split("_")[0], name.removesuffix("_figure"), dataset))
                 self.outputs.append(folder / f"{'_'.join(parts)}.{ending}")
                 result.save(self.outputs[-1])
@@ -158,7 +154,7 @@ class Study:
             **gpu(),
             **more,
         }
-        tables.write_json(path or self.tables() / f"{self.notebook}.provenance.json", content)
+        tables.write_json(path or self._own(paths.tables(self.name)) / f"{self.notebook}.provenance.json", content)
 
     def _repr_markdown_(self) -> str:
         """What the notebook shows after its parameters."""

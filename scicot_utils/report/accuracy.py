@@ -1,7 +1,7 @@
 """How often each arm is right: the headline's figure, tables over seeds, and one study on several tests."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -64,6 +64,7 @@ def accuracy_table(frame: pd.DataFrame, dataset: str) -> Table:
     test = where(frame, dataset=dataset, variant=MAIN, split="test")
     rates = test.pivot_table(index="arm", columns="metric", values="value")[["unparsed", "truncated"]]
     by = ["arm", "metric"]
+    # Part by part: pandas adds up several groups at once in an order of its own, so last digits of means would differ.
     measured = [part for _, part in where(test, metric=MEASURES).groupby(by)]
     over = pd.concat(over_seeds(part, by, first=["parameters", "low", "high"]) for part in measured)
     over = in_order(over).join(rates, on="arm").rename(columns={"metric": "scoring", "min": "least", "max": "greatest"})
@@ -201,9 +202,9 @@ def by_test_figure(
     return Picture(figure, f"Accuracy on each test. {by_test_summary(rows, arms)}")
 
 
-def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
+def by_test_summary(rows: Sequence[Row], arms: Collection[str]) -> str:
     """The accuracies of some arms on each test, as a sentence for each test."""
-    sentences, arms = [], list(arms)
+    sentences = []
     for test in distinct(rows, "test"):
         on_test = [row for row in rows if row["test"] == test]
         size = f"{on_test[0]['n']} questions, {plural(on_test[0]['seeds'], 'seed')}"
@@ -215,9 +216,8 @@ def by_test_summary(rows: Sequence[Row], arms: Iterable[str]) -> str:
     return " ".join(sentences)
 
 
-def chance_summary(rows: Sequence[Row], chance: Mapping[str, float], arms: Iterable[str]) -> str:
+def chance_summary(rows: Sequence[Row], chance: Mapping[str, float], arms: Collection[str]) -> str:
     """Which results of `arms` have an interval that excludes chance; `chance` as in `by_test_figure`."""
-    arms = {*arms}
     rows = [row for row in rows if row["arm"] in arms and row["test"] in chance]
     sentences = []
     for side in ("above", "below"):

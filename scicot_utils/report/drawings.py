@@ -12,8 +12,7 @@ import matplotlib.pyplot as plt
 from scicot_utils import arms, paths
 from scicot_utils.report.style import ARMS, Picture, arm_name
 
-LINE = "#808080"
-BOX = {"boxstyle": "round,pad=0.4", "fc": "#eef4fa", "ec": ARMS["two_stage"].colour}
+LINE, FILL, EDGE = "#808080", "#eef4fa", ARMS["two_stage"].colour
 
 # The flow picture: notebook → (x, y, what it makes), and its arrows.
 FLOW_BOXES = {
@@ -74,7 +73,7 @@ def _words(letters: str) -> str:
 
 
 def _box(axes: plt.Axes, x: float, y: float, label: str, edge: str, align: str = "center") -> plt.Text:
-    style = {"boxstyle": "round,pad=0.4", "fc": BOX["fc"] if edge != LINE else "#ffffff", "ec": edge, "lw": 1.4}
+    style = {"boxstyle": "round,pad=0.4", "fc": FILL if edge != LINE else "#ffffff", "ec": edge, "lw": 1.4}
     return axes.text(x, y, label, ha=align, va="center", fontsize=10.5, bbox=style, color="#111111", zorder=3)
 
 
@@ -95,7 +94,7 @@ def flow_figure() -> Picture:
     boxes = {}
     for name, (x, y, label) in FLOW_BOXES.items():
         number = f"{name[:2]}  " if name[0].isdigit() else ""
-        boxes[name] = _box(axes, x, y, f"{number}{label}", BOX["ec"])
+        boxes[name] = _box(axes, x, y, f"{number}{label}", EDGE)
     _arrows(axes, [(boxes[start], boxes[end], "arc3") for start, end in FLOW])
     arrows = ", ".join(f"{start} to {end}" for start, end in FLOW)
     return Picture(figure, f"The flow of data between the notebooks: {arrows}.", ground="none")
@@ -118,7 +117,7 @@ def layers_figure() -> Picture:
     axes.set(xlim=(0, 10), ylim=(-0.5, len(stack) - 0.5))
     axes.axis("off")
     for height, (name, within) in enumerate(stack.items()):
-        axes.barh(height, 10, height=0.82, color=BOX["fc"], edgecolor=BOX["ec"], lw=0.8)
+        axes.barh(height, 10, height=0.82, color=FILL, edgecolor=EDGE, lw=0.8)
         axes.text(0.15, height, name, va="center", fontsize=10.5, fontweight="bold", color="#111111")
         axes.text(1.7, height, "\n".join(textwrap.wrap(within, 84)), va="center", fontsize=9.5, color="#333333")
     modules = "; ".join(f"{name} ({within})" if within else name for name, within in stack.items())

@@ -144,14 +144,17 @@ def explorer_data(
     """
     teacher = first_rationales(recipe, dataset)
     entries = [
-        {"id": row["id"], "form": row["group"], "question": visible(row["question"])}
-        | {
+        {
+            "id": row["id"],
+            "form": row["group"],
+            "question": visible(row["question"]),
             "options": [
-                [mark, visible(text)] for mark, text in zip(prompts.LETTERS, row["choices"]["text"], strict=False)
-            ]
+                list(option) for option in zip(prompts.LETTERS, map(visible, row["choices"]["text"]), strict=False)
+            ],
+            "gold": _letter(row, row["answer"]),
+            "teacher": visible(teacher.get(row["id"], "")),
+            "answers": [_answer(recipe, arm, row, by_id[row["id"]]) for arm, by_id in answers.items()],
         }
-        | {"gold": _letter(row, row["answer"]), "teacher": visible(teacher.get(row["id"], ""))}
-        | {"answers": [_answer(recipe, arm, row, by_id[row["id"]]) for arm, by_id in answers.items()]}
         for row in questions.values()
         if row["split"] == "test" and all(row["id"] in by_id for by_id in answers.values())
     ]
