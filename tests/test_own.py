@@ -255,10 +255,29 @@ def test_a_faulty_row_is_never_guessed_and_may_be_left_out(tmp_path, cells, colu
     }
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("asked,right,right\nWhich?,a,b\n")
-    with refused(TaskError, "two columns are called 'right'"):
-        load(tmp_path / "a.csv", options="", id="")
+NO_ROWS = r"no file at own path .*allowed: a file of the kind \.jsonl"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+IS_POINTER = "is a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
+DAMAGED = {  # what a file holds, and what is said of it
+    "a.txt": ("x", NO_ROWS),
+    **{f"a{suffix}": (POINTER, f"own-mine: a{suffix} {IS_POINTER}") for suffix in (".jsonl", ".csv", ".parquet")},
+    "repeated.csv": ("asked,right,right\nWhich?,a,b\n", "two columns are called 'right'"),
+    "headless.csv": ("Which flies?,a raft,a robin,B\n" * 3, "no column 'asked'.*; its first line must name the columns, with commas or tabs between"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_without_rows_or_names_of_columns_is_told_with_what_to_do(tmp_path, name):
+    content, message = DAMAGED[name]
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with refused(TaskError, message):
+        load(tmp_path / name, options="", id="")
+
+
+def test_a_path_at_which_there_is_no_file_is_named_with_what_is_allowed(tmp_path):
+    for path in (tmp_path, tmp_path / "missing.csv"):
+        with refused(TaskError, NO_ROWS):
+            load(path)
 
 
 # What an answer may be
@@ -389,14 +408,6 @@ def test_a_question_may_stand_in_several_columns(tmp_path):
         load(path, question=["passage", "asked"])
     with pytest.raises(ValueError, match="question"):
         Own(path="a.csv", question=[])
-
-
-@pytest.mark.parametrize("name", ["missing.csv", "a.txt", "empty"])
-def test_a_path_that_holds_no_rows_is_named_with_what_is_allowed(tmp_path, name):
-    (tmp_path / "a.txt").write_text("x")
-    (tmp_path / "empty").mkdir()
-    with refused(TaskError, r"no file at own path .*allowed: a file of the kind \.jsonl"):
-        load(tmp_path / name)
 
 
 def test_an_own_benchmark_is_declared_in_the_recipe_that_names_it():
@@ -724,19 +735,13 @@ def test_a_data_set_that_was_saved_to_disk_is_read_and_its_caches_are_not(tmp_pa
             load(divided)
 
 
-def test_a_column_that_is_not_there_is_told_with_what_it_may_mean(tmp_path):
+def test_answers_that_a_file_lacks_may_be_unpublished(tmp_path):
     folder = folder_of(tmp_path, "train.jsonl", "test.jsonl")
     write(folder / "test.jsonl", [{"n": row["n"], "asked": row["asked"], "options": row["options"]} for row in ROWS])
     with refused(
         TaskError, r"test.jsonl, row 1: no column 'right'.*; if those of a split are not published, leave its file out"
     ):
         load(folder)
-    (tmp_path / "a.csv").write_text("Which flies?,a raft,a robin,B\n" * 3, encoding="utf-8")
-    with refused(
-        TaskError,
-        "no column 'asked'.*; its first line must name the columns, with commas or tabs between",
-    ):
-        load(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("right", [0, 2])
@@ -780,15 +785,6 @@ def test_a_question_may_be_a_list_of_texts_and_an_open_answer_may_not(tmp_path, 
     for columns in ({"question": "turns"}, {"answer": "spans", "options": ""}):
         with refused(TaskError, "row 1: found list, allowed: a text or a number; reach inside with dots"):
             load(path, **columns)
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
-def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(tmp_path, name):
-    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", encoding="utf-8")
-    with refused(
-        TaskError, f"own-mine: {name} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
-    ):
-        load(tmp_path / name)
 
 
 # Layouts that publishers and tools have
@@ -1016,10 +1012,14 @@ def arc(folder, pattern, suffix="jsonl"):
     "pattern", ["{name}/{name}-{split}.jsonl", "{name}/{split}/0000.parquet", "arc-easy/{split}-00000-of-00001.parquet"]
 )
 def test_a_benchmark_is_found_by_its_files_whatever_else_is_beside(tmp_path, pattern):
-    """A README that is no card of the hub, and code, as in a clone of the publishers' repository."""
+    """A README that is no card of the hub, and code, as in a clone of the publishers' repository; or each split as CSV,
+    too, as in ARC, with the options in the question's text.
+    """
     folder = arc(tmp_path, pattern)
     (folder / "README.md").write_text("# ARC\n", encoding="utf-8")
     (folder / "dataset.py").write_text("", encoding="utf-8")
+    for file in folder.glob("*/*.jsonl"):
+        file.with_suffix(".csv").write_text("questionID,AnswerKey,question\nq,A,Which? (A) a (B) b\n", encoding="utf-8")
     rows = tasks.load("ARC-Easy", dataset_path=str(folder), sizes=WHOLE, seed=0)
     assert [(row["split"], row["answer"]) for row in rows] == [(split, "2") for split in tasks.SPLITS]
     assert pattern.startswith("arc") or {row["question"] for row in rows} == {"What flies, ARC-Easy?"}

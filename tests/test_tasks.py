@@ -702,17 +702,6 @@ def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
     assert not any(row["question"].endswith("x") for row in questions), "of a second form"
 
 
-def test_of_the_same_questions_in_two_formats_one_is_read(tmp_path):
-    """ARC's publishers release each split as JSON lines, and as CSV with the options in the question's text."""
-    row = RELEASED["QASC"]["train.jsonl"]  # of the same layout
-    (tmp_path / "ARC-Challenge").mkdir()
-    for split in ("Train", "Dev", "Test"):
-        path = tmp_path / "ARC-Challenge" / f"ARC-Challenge-{split}.jsonl"
-        path.write_text("\n".join(json.dumps(row | {"id": f"{split}{n}"}) for n in range(3)), encoding="utf-8")
-        path.with_suffix(".csv").write_text("questionID,AnswerKey,question\nq,A,Which? (A) a (B) b\n", encoding="utf-8")
-    assert len(whole("ARC-Challenge", tmp_path)) == 9
-
-
 @pytest.mark.parametrize("name", ["AQUA", "GSM8K"])
 def test_a_folder_with_test_questions_only_says_which_split_is_missing(real_data, name):
     with refused(TaskError, r"no file of split train in .*; needed: one for each of train, test"):
