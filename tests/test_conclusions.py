@@ -90,23 +90,6 @@ def test_a_rationale_does_not_end_with_the_number_or_the_heading_of_its_conclusi
     assert conclusion.before == "1. Leaves need light.\n2. They take it in."
 
 
-def test_the_clause_behind_yes_or_no_is_the_first_of_the_reasons():
-    completion = prompts.read_free(open_question("StrategyQA", "no"), "Answer: No, a robin is a bird. Birds fly.")
-    assert (completion.rationale, completion.answer) == ("a robin is a bird. Birds fly.", "no")
-
-
-@pytest.mark.parametrize(
-    ("text", "answer", "rationale"),
-    [
-        ("No, robins fly.\nThey are birds.", "no", "robins fly.\nThey are birds."), ("Yes. Robins fly.", "yes", "Robins fly."),
-        ("No, robins fly. It is a yes.", "", None), ("Yes, robins fly.\nWait, they swim.", "", None), ("No robin flies.", "", None), ("yes", "yes", ""),
-    ],
-)  # fmt: skip
-def test_yes_or_no_before_the_first_clause_is_an_answer_if_nothing_speaks_against_it(text, answer, rationale):
-    completion = prompts.read_free(open_question("StrategyQA", "no"), text)
-    assert completion.answer == answer and rationale in (None, completion.rationale)
-
-
 @pytest.mark.parametrize("line", ["B", "(B)", "B.", "(B).", "b)"])
 def test_a_letter_alone_on_the_last_line_is_a_conclusion_and_elsewhere_none(gas_question, line):
     assert read(gas_question, f"{WHY}\n\n{line}") == "B" and conclude(f"{WHY}\n\n{line}").before == WHY
@@ -172,26 +155,6 @@ def test_a_text_without_a_conclusion_is_unread_and_whole(text):
 def test_a_hostile_text_ends_no_search_late(text):
     row = open_question("SVAMP", "1")
     assert read(row, text) == ""  # with a pattern that backtracks without end, this would not return
-
-
-@pytest.mark.parametrize(
-    ("text", "rationale"),
-    [
-        (r"Total: \(3 \text{ apples} + 4 \text{ apples} = 7\). The answer is 7.", r"Total: \(3 \text{ apples} + 4 \text{ apples} = 7\)."),
-        ("We know the answer is an integer. 3+4=7. The answer is 7.", "We know the answer is an integer. 3+4=7."),
-        ("To find the answer: 3 + 4 = 7.\nThe answer is 7.", "To find the answer: 3 + 4 = 7."),
-        ("Add them. We conclude that the answer is 7.", "Add them."),
-        ("Add 3 and 4. Thus, $3+4=\\boxed{7}$.", "Add 3 and 4."),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added.", "Explanation: 3 and 4 are added."),
-        ("Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.", "Explanation: 3 and 4 are added."),
-        ("3 * 4 = 12, and 2*3 = 6. The answer is 7.", "3 * 4 = 12, and 2*3 = 6."),
-        ("I should add. Maybe the answer is 8.</think>\n\nAdd them.\nThe answer is 7.", "Add them."),
-    ],
-)  # fmt: skip
-def test_a_rationale_ends_at_a_sentence_and_loses_none(text, rationale):
-    row = open_question("GSM8K", "7")
-    completion = prompts.read_free(row, text)
-    assert (completion.rationale, completion.answer) == (rationale, "7")
 
 
 @given(
@@ -283,19 +246,6 @@ def test_a_conclusion_is_read_in_other_markup_and_other_languages(question, text
     assert re.match(r"It burns|它能助燃|Es brennt|Ça brûle|Arde", completion.rationale)
 
 
-@pytest.mark.parametrize("end", ["\n<b>Answer: A</b>", "<br>Answer: A", "</p>\n<p>The answer is <b>A</b>.</p>"])
-def test_no_rationale_ends_with_the_tag_of_its_conclusion(question, end):
-    rationale = "It burns whatever it is given, and so it is a gas."
-    completion = prompts.read_free(question(GAS), rationale + end)
-    assert (completion.rationale, completion.answer) == (rationale, "A")
-
-
-def test_a_long_rationale_has_no_tags_around_it_either(gas_question):
-    rationale = "Leaves need it. " * 1000
-    completion = prompts.read_free(gas_question, f"<reasoning>\n{rationale}</reasoning>\n<answer>B</answer>")
-    assert (completion.rationale, completion.answer) == (rationale.strip(), "B")
-
-
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"
@@ -336,60 +286,6 @@ def test_an_answer_may_come_without_thoughts_in_the_marks_of_those_that_have_som
     assert prompts.read_free(question(GAS), "It burns.<|end|>\n").rationale == "It burns."
 
 
-FIRST = {  # answers before their reasons, and what is left as the rationale
-    "The answer is B. BECAUSE: Leaves take it in.\\nThey need it.": "Leaves take it in.\\nThey need it.",
-    "The answer is B because leaves take it in.": "leaves take it in.",
-    "The answer is (B). Leaves take it in.\nThey need it.": "Leaves take it in.\nThey need it.",
-    "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in.",
-    "B, because leaves take it in.": "leaves take it in.",
-    "(B) since leaves take it in.": "since leaves take it in.",
-    "**B) carbon dioxide**\n\nLeaves take it in.": "Leaves take it in.",
-    "<thought>\nLeaves take it in.\n</thought>\nB": "Leaves take it in.",
-    "Leaves take it in. So the right gas is:\n\n**B**": "Leaves take it in.",
-    "Leaves take it in. So option (B) is the correct answer. They need it.": "Leaves take it in.",
-    "Leaves take it in.\nSo the answer is B) carbon dioxide.\nTherefore, the answer is B.": "Leaves take it in.",
-    "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen.",
-    "B car les feuilles en ont besoin.": "car les feuilles en ont besoin.",
-    "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
-    "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in.",
-    "The answer is carbon dioxide since leaves take it in.": "since leaves take it in.",
-    "**Answer: B**\n\n**Explanation:** Leaves take it in.": "**Explanation:** Leaves take it in.",
-    "The answer is B. Carbon dioxide.": "",
-    "The answer is B\n\nB. carbon dioxide": "",
-    "The answer is B. I hope it is correct.": "",
-    "The answer is (B). Feel free to ask for more.": "",
-}
-
-
-@pytest.mark.parametrize("text", FIRST)
-def test_reasons_behind_an_answer_are_the_rationale_and_neither_its_words_nor_a_courtesy(gas_question, text):
-    completion = prompts.read_free(gas_question, text)
-    assert (completion.rationale, completion.answer) == (FIRST[text], "B")
-
-
-def test_words_of_a_longer_option_are_no_reasons(question):
-    row = question(("a leaf", "a cross section of a young leaf"))
-    assert prompts.read_free(row, "The answer is B. A cross section of a young leaf.").rationale == ""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<thinking>\nLeaves need it.\n</thinking>\n\n<answer>B</answer>",
-        "<reasoning>\nLeaves need it.\n</reasoning>\n<answer>\nB\n</answer>",
-        "<start_working_out>Leaves need it.<end_working_out><SOLUTION>B</SOLUTION>",
-        "<reasoning>Leaves need it.</reasoning>\n<output>#### B</output>",
-        "<rationale>Leaves need it.</rationale><final_answer>B</final_answer>",
-        "<thought>\nLeaves need it.\n</thought>\n<answer>B</answer>",
-        "<p>Leaves need it.</p>\n<p>The answer is B.</p>",
-        "Leaves need it.\n\n\\[ \\text{The answer is (B).} \\]",
-    ],
-)
-def test_a_rationale_has_no_tags_around_it_whatever_a_prompt_asked_for(gas_question, text):
-    completion = prompts.read_free(gas_question, text)
-    assert (completion.rationale, completion.answer) == ("Leaves need it.", "B")
-
-
 @pytest.mark.parametrize(
     ("option", "words", "is_same"),
     [
@@ -403,27 +299,6 @@ def test_an_option_is_the_same_in_latex_and_in_plain_characters(question, option
     row = question(("none", option, "all"))
     for text in (rf"It is so. \boxed{{{words}}}", f"It is so.\nThe answer is {words}."):
         assert read(row, text) == ("B" if is_same else "")
-
-
-@pytest.mark.parametrize(
-    ("text", "answer", "rationale"),
-    [
-        ("A because it conducts. The correct answer is B.", "B", "A because it conducts."),
-        ("A, since it conducts. Final answer: B", "B", "A, since it conducts."),
-        ("(A) because it conducts. So the answer is (A).", "A", "it conducts."),
-        ("B because it is cold.", "B", "it is cold."),
-        ("B car is faster than A car, so it arrives first.", "", None),
-        ("A since iron conducts, B because ice is cold.", "", None),
-        ("A\n\nExplanation: It conducts.", "A", "Explanation: It conducts."),
-        (" B.\nStep 1: Water freezes.", "B", "Step 1: Water freezes."),
-        ("A\n\nIt conducts.\nThe answer is B.", "B", "A\n\nIt conducts."),
-        ("A\n\nIt conducts.\n\nB", "", None),
-        ("B", "B", ""),
-    ],
-)
-def test_a_later_conclusion_goes_before_a_letter_at_the_beginning(question, text, answer, rationale):
-    completion = prompts.read_free(question(("iron", "ice", "rain", "mud")), text)
-    assert completion.answer == answer and rationale in (None, completion.rationale)
 
 
 # What each ending comes to, '' for nothing
@@ -575,6 +450,7 @@ TURNED = {  # texts that name an answer and turn from it, by the way in which th
     "yes_no": [
         "No-one would deny that robins fly.", "No-brainer: of course robins fly.", "No. 1 among the birds that fly is the robin.", "No, it is not the case that robins cannot fly.",
         "Yes, said the fool. Robins are flightless.", "Yes, it depends.", "Yes\n\nThat is a story, so the statement is false.", "No. So people think. Robins fly.",
+        "No, robins fly. It is a yes.", "Yes, robins fly.\nWait, they swim.", "No robin flies.",
     ],
     "number": ["1\n\nHe buys 16.\n\n2\n\nHe gets 2 more: 18.", "10%\n\nof 180 is 18.", "5\n\nExplanation: 5 is the price. So he has 18."],
 }  # fmt: skip
@@ -591,6 +467,11 @@ WORDS = {
 }
 SIGNS = {"H⁺": "A", "H^-": "B", "H": "C", "H2O": "E", "H2 O": "D"}
 
+CLAUSES = [
+    "B car is faster than A car, so it arrives first.", "A since iron conducts, B because ice is cold.", "A\n\nIt conducts.\n\nB",
+]  # fmt: skip
+
+ELEMENTS = make_question(("iron", "ice", "rain", "mud"))
 ROCK = make_question(("a rock", "carbon dioxide", "sand", "iron"), answer="B")
 SWEET = make_question(("honey", "sugar", "salt", "vinegar"))
 OF_KIND = {
@@ -609,6 +490,7 @@ ENDINGS = [  # what is told of them; the question; what stands before; each endi
       for had in ("He had 3 apples and 4 pears", "We were given 3 and 4", "Had he sold some, he would say so. They had 7")),
     ("several or denied, in other markup and languages", make_question(GAS), "", dict.fromkeys(NOT_SAID, "")),
     *(("a turn from the answer", OF_KIND[kind] if kind != "option" else SWEET, "", dict.fromkeys(endings, "")) for kind, endings in TURNED.items()),
+    ("letters of several clauses or lines", ELEMENTS, "", dict.fromkeys(CLAUSES, "")),
     ("no turn from it", SWEET, "", dict.fromkeys(STAYS, "B")),
     *(("an option's very words, whatever they look like", make_question(options, answer="A"), "Hm.\nThe answer is ", {f"{words}.": "A"})
       for options, words in WORDS.items()),
@@ -627,3 +509,85 @@ ENDINGS = [  # what is told of them; the question; what stands before; each endi
 )
 def test_a_text_is_read_as_what_its_ending_comes_to(row, text, answer):
     assert read(row, text) == answer
+
+
+# What is left as the rationale
+
+SUMS = {
+    r"Total: \(3 \text{ apples} + 4 \text{ apples} = 7\). The answer is 7.": r"Total: \(3 \text{ apples} + 4 \text{ apples} = 7\).",
+    "We know the answer is an integer. 3+4=7. The answer is 7.": "We know the answer is an integer. 3+4=7.",
+    "To find the answer: 3 + 4 = 7.\nThe answer is 7.": "To find the answer: 3 + 4 = 7.",
+    "Add them. We conclude that the answer is 7.": "Add them.",
+    "Add 3 and 4. Thus, $3+4=\\boxed{7}$.": "Add 3 and 4.",
+    "Answer: 7\n\nExplanation: 3 and 4 are added.": "Explanation: 3 and 4 are added.",
+    "Answer: 7\n\nExplanation: 3 and 4 are added. So the answer is 7.": "Explanation: 3 and 4 are added.",
+    "3 * 4 = 12, and 2*3 = 6. The answer is 7.": "3 * 4 = 12, and 2*3 = 6.",
+    "I should add. Maybe the answer is 8.</think>\n\nAdd them.\nThe answer is 7.": "Add them.",
+}
+FIRST = {  # answers before their reasons, and what is left as the rationale
+    "The answer is B. BECAUSE: Leaves take it in.\\nThey need it.": "Leaves take it in.\\nThey need it.",
+    "The answer is B because leaves take it in.": "leaves take it in.",
+    "The answer is (B). Leaves take it in.\nThey need it.": "Leaves take it in.\nThey need it.",
+    "The correct answer is (B). Leaves take it in.\n\nTherefore, the answer is (B).": "Leaves take it in.",
+    "B, because leaves take it in.": "leaves take it in.",
+    "(B) since leaves take it in.": "since leaves take it in.",
+    "**B) carbon dioxide**\n\nLeaves take it in.": "Leaves take it in.",
+    "<thought>\nLeaves take it in.\n</thought>\nB": "Leaves take it in.",
+    "Leaves take it in. So the right gas is:\n\n**B**": "Leaves take it in.",
+    "Leaves take it in. So option (B) is the correct answer. They need it.": "Leaves take it in.",
+    "Leaves take it in.\nSo the answer is B) carbon dioxide.\nTherefore, the answer is B.": "Leaves take it in.",
+    "B, weil die Blätter es aufnehmen.": "weil die Blätter es aufnehmen.",
+    "B car les feuilles en ont besoin.": "car les feuilles en ont besoin.",
+    "B, da die Blätter es aufnehmen. Die Antwort ist B.": "da die Blätter es aufnehmen.",
+    "Answer: B\n\nLeaves take it in.\n\nLet me know if you have more questions!": "Leaves take it in.",
+    "The answer is carbon dioxide since leaves take it in.": "since leaves take it in.",
+    "**Answer: B**\n\n**Explanation:** Leaves take it in.": "**Explanation:** Leaves take it in.",
+    "The answer is B. Carbon dioxide.": "",
+    "The answer is B\n\nB. carbon dioxide": "",
+    "The answer is B. I hope it is correct.": "",
+    "The answer is (B). Feel free to ask for more.": "",
+}
+TAGS = [  # around a rationale, as prompts asked for them
+    "<thinking>\n{}\n</thinking>\n\n<answer>B</answer>", "<reasoning>\n{}\n</reasoning>\n<answer>\nB\n</answer>",
+    "<start_working_out>{}<end_working_out><SOLUTION>B</SOLUTION>", "<reasoning>{}</reasoning>\n<output>#### B</output>",
+    "<rationale>{}</rationale><final_answer>B</final_answer>", "<thought>\n{}\n</thought>\n<answer>B</answer>",
+    "<p>{}</p>\n<p>The answer is B.</p>", "{}\n\n\\[ \\text{{The answer is (B).}} \\]",
+    "{}\n<b>Answer: B</b>", "{}<br>Answer: B", "{}</p>\n<p>The answer is <b>B</b>.</p>",
+]  # fmt: skip
+LONG = "Leaves need it. " * 1000
+LETTERS_FIRST = {  # a later conclusion goes before a letter at the beginning
+    "A because it conducts. The correct answer is B.": ("B", "A because it conducts."),
+    "A, since it conducts. Final answer: B": ("B", "A, since it conducts."),
+    "(A) because it conducts. So the answer is (A).": ("A", "it conducts."),
+    "B because it is cold.": ("B", "it is cold."),
+    "A\n\nExplanation: It conducts.": ("A", "Explanation: It conducts."),
+    " B.\nStep 1: Water freezes.": ("B", "Step 1: Water freezes."),
+    "A\n\nIt conducts.\nThe answer is B.": ("B", "A\n\nIt conducts."),
+    "B": ("B", ""),
+}
+WORDS_FIRST = {
+    "Answer: No, a robin is a bird. Birds fly.": ("no", "a robin is a bird. Birds fly."), "No, robins fly.\nThey are birds.": ("no", "robins fly.\nThey are birds."),
+    "Yes. Robins fly.": ("yes", "Robins fly."), "yes": ("yes", ""),
+}  # fmt: skip
+LEFT = [  # what is told of them; the question; each text with its answer and its rationale
+    ("all sentences, whole", OF_KIND["number"], {text: ("7", rationale) for text, rationale in SUMS.items()}),
+    ("reasons behind an answer, neither its words nor a courtesy", ROCK, {text: ("B", rationale) for text, rationale in FIRST.items()}),
+    ("no words of a longer option", make_question(("a leaf", "a cross section of a young leaf")),
+     {"The answer is B. A cross section of a young leaf.": ("B", "")}),
+    ("no tags around it", ROCK, {text.format(rationale): ("B", rationale.strip()) for text in TAGS for rationale in ("Leaves need it.", LONG)}),
+    ("what stands before the last conclusion", ELEMENTS, LETTERS_FIRST),
+    ("the clause behind yes or no", open_question("StrategyQA", "no"), WORDS_FIRST),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "answer", "rationale"),
+    [
+        pytest.param(row, text, *expected, id=f"{told}: {text[:80]}")
+        for told, row, texts in LEFT
+        for text, expected in texts.items()
+    ],
+)
+def test_a_rationale_is_what_is_left_of_a_text_without_its_conclusion(row, text, answer, rationale):
+    completion = prompts.read_free(row, text)
+    assert (completion.rationale, completion.answer) == (rationale, answer)
