@@ -68,55 +68,63 @@ def test_letters_beyond_the_options_mean_nothing():
     assert prompts.read_free(four, "The answer is B.\nx").answer == "B" == read_answer(four, "f(x) (B)")
 
 
-@pytest.mark.parametrize(
-    "text", ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, so 39.0", "+39"]
-)
-def test_numbers_compare_as_numbers(text):
-    assert read_answer(open_question("GSM8K", "39"), text) == "39"
-    assert read_answer(open_question("GSM8K", "39.0"), text) == "39.0", "in the benchmark's own spelling"
+NAMED = [
+    "(B)",
+    "(b)",
+    "B",
+    "B.",
+    " B) ",
+    "(B) robin.",
+    "robin",
+    "Robin.",
+    " ROBIN ",
+    "The answer is (B).",
+    "(B) not (C)",
+]
+UNNAMED = [
+    "A raft", "a bird", "A robin is a bird.", "A or B", "the robin", "robin raft", "", " ", "?", "(E)", "E", "F)", "()",
+]  # fmt: skip
+EQUAL = ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, so 39.0", "+39"]
+STRICT = {  # the question, and what each text is read as
+    "an option": (make_question(), dict.fromkeys(NAMED, "B") | dict.fromkeys(UNNAMED, "")),
+    "an option, by the benchmark's own label": (make_question(labels="1234"), dict.fromkeys(NAMED, "2")),
+    "a number": (open_question("GSM8K", "39"), dict.fromkeys(EQUAL, "39")),
+    "a number, in the benchmark's own spelling": (open_question("GSM8K", "39.0"), dict.fromkeys(EQUAL, "39.0")),
+    "a wrong number, as the number that it is": (
+        open_question("SVAMP", "7"),
+        {"1,000": "1000", "1,000,000.50": "1000000.5", "-5": "-5", "0.50": "0.5", "50%": "50", "100": "100"},
+    ),
+    "no number, or several": (
+        open_question("SVAMP", "39"),
+        dict.fromkeys(["", "no number", "3/4", "39 or 40", "10-5", "3, 4", "1,23", "m2", "39 of 50 apples"], ""),
+    ),
+    "yes or no, a word of its own and only one of them": (
+        open_question("CoinFlip", "yes"),
+        {"yes": "yes", "No, the coin is tails up.": "no", "YES!": "yes", "not heads": "", "yes and no": "", "": ""},
+    ),
+    "a word, all of the text or all that is quoted": (
+        open_question("LastLetter", "nkoe"),
+        {"nkoe": "nkoe", '"nkoe".': "nkoe", "NKOE": "nkoe", 'the word "nkoe"': "nkoe", "nko": "nko", "n k o e": "", "": "", '"a" and "b"': ""},
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "answer"),
-    [("1,000", "1000"), ("1,000,000.50", "1000000.5"), ("-5", "-5"), ("0.50", "0.5"), ("50%", "50"), ("100", "100")],
+    ("row", "text", "answer"),
+    [
+        pytest.param(row, text, answer, id=f"{kind}: {text}")
+        for kind, (row, texts) in STRICT.items()
+        for text, answer in texts.items()
+    ],
 )
-def test_a_wrong_number_is_read_as_the_number_that_it_is(text, answer):
-    assert read_answer(open_question("SVAMP", "7"), text) == answer
-
-
-@pytest.mark.parametrize("text", ["", "no number", "3/4", "39 or 40", "10-5", "3, 4", "1,23", "m2", "39 of 50 apples"])
-def test_a_text_that_names_no_number_or_several_names_none(text):
-    assert read_answer(open_question("SVAMP", "39"), text) == ""
+def test_an_answer_is_read_strictly(row, text, answer):
+    assert read_answer(row, text) == answer
 
 
 @given(value=st.decimals(-9999, 9999, places=2), zeros=st.integers(0, 4))
 def test_a_number_is_read_back_however_many_zeros_follow(value, zeros):
     row = open_question("AddSub", f"{value}")
     assert read_answer(row, f"{value}{'0' * zeros}") == row["answer"]
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("yes", "yes"),
-        ("No, the coin is tails up.", "no"),
-        ("YES!", "yes"),
-        ("not heads", ""),
-        ("yes and no", ""),
-        ("", ""),
-    ],
-)
-def test_yes_or_no_is_a_word_of_its_own_and_only_one_of_them(text, answer):
-    assert read_answer(open_question("CoinFlip", "yes"), text) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [("nkoe", "nkoe"), ('"nkoe".', "nkoe"), ("NKOE", "nkoe"), ('the word "nkoe"', "nkoe"), ("nko", "nko"), ("n k o e", ""),
-     ("", ""), ('"a" and "b"', "")],
-)  # fmt: skip
-def test_a_word_is_all_of_the_text_or_all_that_is_quoted(text, answer):
-    assert read_answer(open_question("LastLetter", "nkoe"), text) == answer
 
 
 @pytest.mark.parametrize(
