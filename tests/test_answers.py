@@ -88,6 +88,12 @@ EQUAL = ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, 
 STRICT = {  # the question, and what each text is read as
     "an option": (make_question(), dict.fromkeys(NAMED, "B") | dict.fromkeys(UNNAMED, "")),
     "an option, by the benchmark's own label": (make_question(labels="1234"), dict.fromkeys(NAMED, "2")),
+    "an option made of signs, which an empty answer is not": (
+        make_question(("×", "sum", "part", "whole")), {"": "", "...": "", "×": "A"},
+    ),
+    "one of two options of equal words, only by its letter": (
+        make_question(("robin", "robin", "ant", "raft")), {"robin": "", "(B)": "B"},
+    ),
     "a number": (open_question("GSM8K", "39"), dict.fromkeys(EQUAL, "39")),
     "a number, in the benchmark's own spelling": (open_question("GSM8K", "39.0"), dict.fromkeys(EQUAL, "39.0")),
     "a wrong number, as the number that it is": (
@@ -150,13 +156,25 @@ def test_an_open_answer_survives_being_shown_written_and_read(name):
 
 # Fine-tune-CoT's own
 
+NUMBER = open_question("SVAMP", "39")
+PAPER = {  # the question, a text, its cue, and what is read
+    "without a cue, the first": (NUMBER, "40 less 1 is 39", "", "40"),
+    "with a cue, the first after it": (NUMBER, "40 less 1 --> 39 or 38", "-->", "39"),
+    "with a cue that is missing, the last": (NUMBER, "40 less 1 is 39", "-->", "39"),
+    "with nothing after the cue, none": (NUMBER, "40 less 1 -->", "-->", ""),
+    "of yes and no, the first": (open_question("StrategyQA", "no"), "Well: No, yes.", "", "no"),
+    "of a word in brackets, which are not stripped there, none": (open_question("CoinFlip", "no"), "(no)", "", ""),
+    "of a word, its letters": (open_question("LastLetter", "nk"), ' "n k".', "", "nk"),
+    "of several words, all letters": (open_question("LastLetter", "nk"), "is nk", "", "isnk"),
+    "of five options, no letter F": (choice_question("AQUA", 5), "Finally (B)", "", "B"),
+    "of three options, no letter D": (choice_question("ShuffledObjects", 3), "Dinally (B)", "", "B"),
+    "of six options, a letter F": (choice_question("DateUnderstanding", 6), "Finally (B)", "", "F"),
+}
 
-def test_a_cue_that_is_there_missing_or_not_asked_for_decides_which_candidate_counts():
-    row = open_question("SVAMP", "39")
-    assert cleanse(row, "40 less 1 is 39") == "40", "no cue: the first"
-    assert cleanse(row, "40 less 1 --> 39 or 38", "-->") == "39", "a cue: the first after it"
-    assert cleanse(row, "40 less 1 is 39", "-->") == "39", "a cue that is missing: the last"
-    assert cleanse(row, "40 less 1 -->", "-->") == "", "nothing after the cue is no answer"
+
+@pytest.mark.parametrize(("row", "text", "cue", "answer"), PAPER.values(), ids=PAPER)
+def test_what_counts_in_the_papers_reading(row, text, cue, answer):
+    assert cleanse(row, text, cue) == answer
 
 
 def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
@@ -164,12 +182,6 @@ def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
     assert cleanse(row, "A raft, so it is (C)") == "A"
     assert read_answer(row, "A raft, so it is (C)") == "C"
     assert read_answer(row, "A raft") == ""
-
-
-@pytest.mark.parametrize(("dataset", "count", "beyond"), [("AQUA", 5, "F"), ("ShuffledObjects", 3, "D")])
-def test_the_paper_looks_for_the_letters_of_the_task(dataset, count, beyond):
-    assert cleanse(choice_question(dataset, count), f"{beyond}inally (B)") == "B"
-    assert cleanse(choice_question("DateUnderstanding", 6), "Finally (B)") == "F"
 
 
 @pytest.mark.parametrize(
@@ -181,21 +193,6 @@ def test_trap_gsm8k_and_multiarith_compare_text_in_the_papers_reading(dataset, e
     assert (cleanse(row, "39.0") == row["answer"]) == equal
     assert read_answer(row, "39.0") == row["answer"]
     assert cleanse(open_question(dataset, "1,039"), "1039") == "1,039", "commas are dropped on both sides"
-
-
-def test_yes_no_and_words_in_the_papers_reading():
-    assert cleanse(open_question("StrategyQA", "no"), "Well: No, yes.") == "no"
-    assert cleanse(open_question("CoinFlip", "no"), "(no)") == "", "brackets are not stripped there"
-    assert cleanse(open_question("LastLetter", "nk"), ' "n k".') == "nk"
-    assert cleanse(open_question("LastLetter", "nk"), "is nk") == "isnk"
-
-
-def test_trap_the_natural_cue_is_written_and_looked_for_with_the_same_comma():
-    row = open_question("SVAMP", "39")
-    text = prompts.with_rationale(TWO_CALLS, f"x{prompts.CUE} 39.", "40 less 1.")
-    assert "Therefore, the answer is" in text
-    assert strictly(TWO_CALLS, row, text) == ("40 less 1.", "39")
-    assert strictly(TWO_CALLS, row, "40 less 1.\nTherefore the answer is 39")[1] == ""
 
 
 @pytest.mark.parametrize(("reading", "is_kept"), [("strict", False), ("paper", True)])

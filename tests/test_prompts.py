@@ -220,14 +220,6 @@ def test_whatever_is_read_is_a_label_of_the_question_or_nothing(row):
         assert read_answer(row, text) in ("", *row["choices"]["label"])
 
 
-def test_an_empty_answer_is_not_an_option_made_of_signs_nor_equal_words_one_of_two_options(question):
-    row = question(("×", "sum", "part", "whole"))
-    assert read_answer(row, "") == read_answer(row, "...") == ""
-    assert read_answer(row, "×") == "A"
-    row = question(("robin", "robin", "ant", "raft"))
-    assert (read_answer(row, "robin"), read_answer(row, "(B)")) == ("", "B")
-
-
 def test_real_options_are_read_back(real_data, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     for name in ("ARC-Easy", "ARC-Challenge"):
