@@ -493,18 +493,23 @@ def test_strategyqa_answers_yes_or_no_however_the_file_says_it(file_of):
     assert {(int(row["id"]) % 4, row["answer"]) for row in questions} == {(0, "yes"), (1, "no"), (2, "yes"), (3, "no")}
 
 
+def is_it(answer):
+    return [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "file", "content", "message"),
     [
-        ([{"question": "How many?", "answer": "1"}] * 3, "svamp.json holds 3 questions, needed: the 1000 that"),
-        ([{"question": "How many?"}], r"svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
-        ({"rows": []}, r"svamp.json holds no questions"),
+        ("SVAMP", "svamp", is_it("1")[:3], ": svamp.json holds 3 questions, needed: the 1000 that"),
+        ("SVAMP", "svamp", [{"question": "How many?"}], r": svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
+        ("SVAMP", "svamp", {"rows": []}, ": svamp.json holds no questions"),
+        ("StrategyQA", "strategy_qa", is_it(""), " .*: the gold answer is '', allowed: a text that is not empty"),
+        ("StrategyQA", "strategy_qa", is_it("maybe"), " .*: the gold answer is 'maybe', allowed: yes or no"),
     ],
-)
-def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, message):
-    (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
-    with refused(TaskError, f"SVAMP: {message}"):
-        load("SVAMP", tmp_path)
+)  # fmt: skip
+def test_a_file_that_is_not_the_papers_or_lacks_answers_is_refused(file_of, name, file, content, message):
+    with refused(TaskError, f"^{name}{message}"):
+        load(name, file_of(file, content, wrapped=False))
 
 
 FILE_NAMES = {
@@ -600,15 +605,6 @@ def test_a_file_of_published_completions_holds_the_questions_of_its_task(file_of
     assert row["choices"] == {"label": ["A", "B", "C"], "text": ["the red ball", "the Answer key", "a box"]}
     generated = load("CoinFlip", folder)  # it has no file there, so it is made
     assert generated == load("CoinFlip", "")
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"), [("", "'', allowed: a text that is not empty"), ("maybe", "'maybe', allowed: yes or no")]
-)
-def test_a_gold_answer_that_is_none_is_refused(file_of, answer, message):
-    rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
-    with refused(TaskError, f"StrategyQA .*: the gold answer is {message}"):
-        load("StrategyQA", file_of("strategy_qa", rows))
 
 
 def test_aqua_takes_letters_off_its_options_and_the_papers_draw_of_its_train_split(hub, monkeypatch):
