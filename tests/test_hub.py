@@ -99,11 +99,6 @@ def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path
     assert outside["google/flan-t5-small"]["commit"] == SECOND and str(tmp_path) not in str(outside)
 
 
-def test_a_name_that_nobody_has_is_one_line(cached):
-    with refused(students.StudentError, "student 'org/none' cannot be read"):
-        students.load("org/none")
-
-
 def test_several_processes_pin_what_each_fetched(cached, tmp_path):
     for number in range(6):
         cached(f"org/tiny{number}", FIRST, paths.MICRO_STUDENT)
