@@ -68,55 +68,69 @@ def test_letters_beyond_the_options_mean_nothing():
     assert prompts.read_free(four, "The answer is B.\nx").answer == "B" == read_answer(four, "f(x) (B)")
 
 
-@pytest.mark.parametrize(
-    "text", ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, so 39.0", "+39"]
-)
-def test_numbers_compare_as_numbers(text):
-    assert read_answer(open_question("GSM8K", "39"), text) == "39"
-    assert read_answer(open_question("GSM8K", "39.0"), text) == "39.0", "in the benchmark's own spelling"
+NAMED = [
+    "(B)",
+    "(b)",
+    "B",
+    "B.",
+    " B) ",
+    "(B) robin.",
+    "robin",
+    "Robin.",
+    " ROBIN ",
+    "The answer is (B).",
+    "(B) not (C)",
+]
+UNNAMED = [
+    "A raft", "a bird", "A robin is a bird.", "A or B", "the robin", "robin raft", "", " ", "?", "(E)", "E", "F)", "()",
+]  # fmt: skip
+EQUAL = ["39", "39.0", "39.", "$39", "  39 apples", "39.00 dollars", "It is 39, so 39.0", "+39"]
+STRICT = {  # the question, and what each text is read as
+    "an option": (make_question(), dict.fromkeys(NAMED, "B") | dict.fromkeys(UNNAMED, "")),
+    "an option, by the benchmark's own label": (make_question(labels="1234"), dict.fromkeys(NAMED, "2")),
+    "an option made of signs, which an empty answer is not": (
+        make_question(("×", "sum", "part", "whole")), {"": "", "...": "", "×": "A"},
+    ),
+    "one of two options of equal words, only by its letter": (
+        make_question(("robin", "robin", "ant", "raft")), {"robin": "", "(B)": "B"},
+    ),
+    "a number": (open_question("GSM8K", "39"), dict.fromkeys(EQUAL, "39")),
+    "a number, in the benchmark's own spelling": (open_question("GSM8K", "39.0"), dict.fromkeys(EQUAL, "39.0")),
+    "a wrong number, as the number that it is": (
+        open_question("SVAMP", "7"),
+        {"1,000": "1000", "1,000,000.50": "1000000.5", "-5": "-5", "0.50": "0.5", "50%": "50", "100": "100"},
+    ),
+    "no number, or several": (
+        open_question("SVAMP", "39"),
+        dict.fromkeys(["", "no number", "3/4", "39 or 40", "10-5", "3, 4", "1,23", "m2", "39 of 50 apples"], ""),
+    ),
+    "yes or no, a word of its own and only one of them": (
+        open_question("CoinFlip", "yes"),
+        {"yes": "yes", "No, the coin is tails up.": "no", "YES!": "yes", "not heads": "", "yes and no": "", "": ""},
+    ),
+    "a word, all of the text or all that is quoted": (
+        open_question("LastLetter", "nkoe"),
+        {"nkoe": "nkoe", '"nkoe".': "nkoe", "NKOE": "nkoe", 'the word "nkoe"': "nkoe", "nko": "nko", "n k o e": "", "": "", '"a" and "b"': ""},
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "answer"),
-    [("1,000", "1000"), ("1,000,000.50", "1000000.5"), ("-5", "-5"), ("0.50", "0.5"), ("50%", "50"), ("100", "100")],
+    ("row", "text", "answer"),
+    [
+        pytest.param(row, text, answer, id=f"{kind}: {text}")
+        for kind, (row, texts) in STRICT.items()
+        for text, answer in texts.items()
+    ],
 )
-def test_a_wrong_number_is_read_as_the_number_that_it_is(text, answer):
-    assert read_answer(open_question("SVAMP", "7"), text) == answer
-
-
-@pytest.mark.parametrize("text", ["", "no number", "3/4", "39 or 40", "10-5", "3, 4", "1,23", "m2", "39 of 50 apples"])
-def test_a_text_that_names_no_number_or_several_names_none(text):
-    assert read_answer(open_question("SVAMP", "39"), text) == ""
+def test_an_answer_is_read_strictly(row, text, answer):
+    assert read_answer(row, text) == answer
 
 
 @given(value=st.decimals(-9999, 9999, places=2), zeros=st.integers(0, 4))
 def test_a_number_is_read_back_however_many_zeros_follow(value, zeros):
     row = open_question("AddSub", f"{value}")
     assert read_answer(row, f"{value}{'0' * zeros}") == row["answer"]
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("yes", "yes"),
-        ("No, the coin is tails up.", "no"),
-        ("YES!", "yes"),
-        ("not heads", ""),
-        ("yes and no", ""),
-        ("", ""),
-    ],
-)
-def test_yes_or_no_is_a_word_of_its_own_and_only_one_of_them(text, answer):
-    assert read_answer(open_question("CoinFlip", "yes"), text) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [("nkoe", "nkoe"), ('"nkoe".', "nkoe"), ("NKOE", "nkoe"), ('the word "nkoe"', "nkoe"), ("nko", "nko"), ("n k o e", ""),
-     ("", ""), ('"a" and "b"', "")],
-)  # fmt: skip
-def test_a_word_is_all_of_the_text_or_all_that_is_quoted(text, answer):
-    assert read_answer(open_question("LastLetter", "nkoe"), text) == answer
 
 
 @pytest.mark.parametrize(
@@ -142,13 +156,25 @@ def test_an_open_answer_survives_being_shown_written_and_read(name):
 
 # Fine-tune-CoT's own
 
+NUMBER = open_question("SVAMP", "39")
+PAPER = {  # the question, a text, its cue, and what is read
+    "without a cue, the first": (NUMBER, "40 less 1 is 39", "", "40"),
+    "with a cue, the first after it": (NUMBER, "40 less 1 --> 39 or 38", "-->", "39"),
+    "with a cue that is missing, the last": (NUMBER, "40 less 1 is 39", "-->", "39"),
+    "with nothing after the cue, none": (NUMBER, "40 less 1 -->", "-->", ""),
+    "of yes and no, the first": (open_question("StrategyQA", "no"), "Well: No, yes.", "", "no"),
+    "of a word in brackets, which are not stripped there, none": (open_question("CoinFlip", "no"), "(no)", "", ""),
+    "of a word, its letters": (open_question("LastLetter", "nk"), ' "n k".', "", "nk"),
+    "of several words, all letters": (open_question("LastLetter", "nk"), "is nk", "", "isnk"),
+    "of five options, no letter F": (choice_question("AQUA", 5), "Finally (B)", "", "B"),
+    "of three options, no letter D": (choice_question("ShuffledObjects", 3), "Dinally (B)", "", "B"),
+    "of six options, a letter F": (choice_question("DateUnderstanding", 6), "Finally (B)", "", "F"),
+}
 
-def test_a_cue_that_is_there_missing_or_not_asked_for_decides_which_candidate_counts():
-    row = open_question("SVAMP", "39")
-    assert cleanse(row, "40 less 1 is 39") == "40", "no cue: the first"
-    assert cleanse(row, "40 less 1 --> 39 or 38", "-->") == "39", "a cue: the first after it"
-    assert cleanse(row, "40 less 1 is 39", "-->") == "39", "a cue that is missing: the last"
-    assert cleanse(row, "40 less 1 -->", "-->") == "", "nothing after the cue is no answer"
+
+@pytest.mark.parametrize(("row", "text", "cue", "answer"), PAPER.values(), ids=PAPER)
+def test_what_counts_in_the_papers_reading(row, text, cue, answer):
+    assert cleanse(row, text, cue) == answer
 
 
 def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
@@ -156,12 +182,6 @@ def test_trap_the_article_counts_as_option_a_in_the_papers_reading_only():
     assert cleanse(row, "A raft, so it is (C)") == "A"
     assert read_answer(row, "A raft, so it is (C)") == "C"
     assert read_answer(row, "A raft") == ""
-
-
-@pytest.mark.parametrize(("dataset", "count", "beyond"), [("AQUA", 5, "F"), ("ShuffledObjects", 3, "D")])
-def test_the_paper_looks_for_the_letters_of_the_task(dataset, count, beyond):
-    assert cleanse(choice_question(dataset, count), f"{beyond}inally (B)") == "B"
-    assert cleanse(choice_question("DateUnderstanding", 6), "Finally (B)") == "F"
 
 
 @pytest.mark.parametrize(
@@ -173,21 +193,6 @@ def test_trap_gsm8k_and_multiarith_compare_text_in_the_papers_reading(dataset, e
     assert (cleanse(row, "39.0") == row["answer"]) == equal
     assert read_answer(row, "39.0") == row["answer"]
     assert cleanse(open_question(dataset, "1,039"), "1039") == "1,039", "commas are dropped on both sides"
-
-
-def test_yes_no_and_words_in_the_papers_reading():
-    assert cleanse(open_question("StrategyQA", "no"), "Well: No, yes.") == "no"
-    assert cleanse(open_question("CoinFlip", "no"), "(no)") == "", "brackets are not stripped there"
-    assert cleanse(open_question("LastLetter", "nk"), ' "n k".') == "nk"
-    assert cleanse(open_question("LastLetter", "nk"), "is nk") == "isnk"
-
-
-def test_trap_the_natural_cue_is_written_and_looked_for_with_the_same_comma():
-    row = open_question("SVAMP", "39")
-    text = prompts.with_rationale(TWO_CALLS, f"x{prompts.CUE} 39.", "40 less 1.")
-    assert "Therefore, the answer is" in text
-    assert strictly(TWO_CALLS, row, text) == ("40 less 1.", "39")
-    assert strictly(TWO_CALLS, row, "40 less 1.\nTherefore the answer is 39")[1] == ""
 
 
 @pytest.mark.parametrize(("reading", "is_kept"), [("strict", False), ("paper", True)])

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -87,11 +88,73 @@ def test_other_columns_are_named_by_the_recipe(answers, row, columns):
         read(path, columns=f"{columns}, id=elsewhere")
 
 
-def test_several_choices_are_samples_and_a_cut_one_says_so(answers):
-    finishes = {"stop": "stop", "MAX_TOKENS": "length", "error": "unfinished"}
-    choices = [{"message": {"content": said}, "finish_reason": said} for said in finishes]
-    completions = forms.read(answers({"question_id": "q0", "choices": choices}, name="answers.json"), {})
-    assert [(completion.text, completion.finish) for completion in completions] == [*finishes.items()]
+MORE = {  # what comes with rows as servers and tools write them: the row, and (text, finish) of its completions
+    "content in parts": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}]}, [("ab", "stop")]),
+    "no content, of a refusal": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, [("", "unfinished")]),
+    "several choices": ({"question_id": "q0", "choices": [{"message": {"content": said}, "finish_reason": said} for said in ("stop", "MAX_TOKENS", "error")]},
+                        [("stop", "stop"), ("MAX_TOKENS", "length"), ("error", "unfinished")]),
+    "the responses endpoint": ({"custom_id": "q0", "response": {"body": {"status": "completed", "output": [
+        {"type": "reasoning", "summary": []}, {"type": "message", "content": [{"type": "output_text", "text": "a"}]}]}}}, [("a", "stop")]),
+    "Anthropic's batches": ({"custom_id": "q0", "result": {"type": "succeeded", "message": {
+        "content": [{"type": "text", "text": "a"}], "stop_reason": "max_tokens"}}}, [("a", "length")]),
+    "a failed one of those": ({"custom_id": "q0", "result": {"type": "errored"}}, []),
+    "a failed request of a batch": ({"custom_id": "q0", "response": {"status_code": 500, "body": {"error": {}}}, "error": None}, []),
+    "an expired one": ({"custom_id": "q0", "response": None, "error": {"message": "expired"}}, []),
+    "a question's choices beside a text": ({"id": "q0", "choices": {"label": ["A"], "text": ["x"]}, "text": "a"}, [("a", "stop")]),
+    "an id that a join made a float": ({"id": 5.0, "text": "a"}, [("a", "stop")]),
+    "an id that is null beside a question": ({"doc": {"id": None, "question": "Which?"}, "resps": [["a"]]}, [("a", "stop")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+@pytest.mark.parametrize(("row", "expected"), MORE.values(), ids=MORE)
+def test_rows_are_taken_as_servers_and_tools_write_them(answers, row, expected, suffix):
+    completions = forms.read(answers(row, name=f"answers{suffix}"), {})
+    assert [(completion.text, completion.finish) for completion in completions] == expected
+
+
+LOGGED = [{"filter": name, "resps": [["a", "b"]], "doc_id": n, "doc": {"id": f"q{n}"}} for name in ("strict", "flexible") for n in (0, 1)]  # fmt: skip
+APART_IN = {"id": "n", "rationale": "why", "answer": "said"}
+THOUGHT = [{"text": "Is it A?", "thought": True}, {"text": "It flies.\n"}, {"text": "The answer is B."}]
+SEVERAL = {  # rows, or one JSON object; the columns named; (id, text) of the completions that are in it
+    "a list of texts": ([{"id": "q0", "text": ["a", "b"]}], {}, [("q0", "a"), ("q0", "b")]),
+    "a list inside": ([{"n": "q0", "out": {"texts": ["a", "b"]}}], {"id": "n", "text": "out.texts"}, [("q0", "a"), ("q0", "b")]),
+    "parts of one text, without thoughts": ([{"n": "q0", "out": THOUGHT}], {"id": "n", "text": "out"}, [("q0", "It flies.\nThe answer is B.")]),
+    "samples by their numbers": ({f"q{n}": {"0": f"a{n}", "1": "x"} for n in range(3)}, {"id": "id", "text": "0"}, [(f"q{n}", f"a{n}") for n in range(3)]),
+    "models by their names": ({f"q{n}": {"model:7b": f"a{n}", "other": "x"} for n in (0, 1)}, {"id": "id", "text": "model:7b"}, [("q0", "a0"), ("q1", "a1")]),
+    "texts by their ids": ({"q0": "a", "q1": "b"}, {}, [("q0", "a"), ("q1", "b")]),
+    "samples that the harness logs for each filter": (LOGGED, {}, [("q0", "a"), ("q0", "b"), ("q1", "a"), ("q1", "b")]),
+    "rationales and their answers": ([{"n": "q0", "why": ["a", "b"], "said": ["A", "B"]}], APART_IN, [("q0", f"a{prompts.CUE} A"), ("q0", f"b{prompts.CUE} B")]),
+    "facts and one answer": ([{"n": "q0", "why": ["a", "b"], "said": "A"}], APART_IN, [("q0", f"a\nb{prompts.CUE} A")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("held", "columns", "expected"), SEVERAL.values(), ids=SEVERAL)
+def test_a_file_or_a_row_may_hold_several_completions(answers, held, columns, expected):
+    path = answers(held, name="answers.json") if isinstance(held, dict) else answers(*held)
+    assert found(path, columns) == expected
+
+
+NONE = {  # a row that holds no completion, the columns named, and what is said of it
+    "objects without a text": ({"id": "q0", "samples": [{"said": "It flies. (A)"}]}, {"id": "id", "text": "samples"}, "a list of objects"),
+    "samples in objects": ({"key": "q0", "outputs": [{"index": 0, "text": TEXT}]}, {"id": "key", "text": "outputs"}, r"reach inside with dots.*; found key, outputs\)"),
+    "a question's options": ({"id": "q0", "choices": [{"label": "A", "text": "robin"}], "said": "It flies. (A)"}, {}, "'text'"),
+    "log-likelihoods of options": ({"doc": {"id": "q0"}, "resps": [[["-5.25", "False"]], [["-3.5", "True"]]]}, {}, "not of a task that generates"),
+    "a chat without a question's id": ({"choices": [{"message": {"content": "x"}}]}, {}, "its id is no text"),
+    "other columns": ({"instruction": "Which is it?", "output": TEXT}, {}, r"\(no column 'text'; found instruction, output\)"),
+    "fewer answers than rationales": ({"n": "q0", "why": ["a", "b"], "said": ["A"]}, APART_IN, "2 rationales and 1 answers"),
+    "an answer that is an object": ({"n": "q0", "why": ["a", "b"], "said": {"x": 1}}, APART_IN, "neither a text nor a number"),
+    **{f"the line {line}": (line, {}, "rows with .*teacher_columns") for line in (
+        '{"id": "q0"}', '{"text": "x"}', '{"id": [1], "text": "x"}', '{"id": "q0", "text": 3}', '{"id": "q0", "rationale": null}',
+        "[1]", '"text"', "null", "7")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "columns", "message"), NONE.values(), ids=NONE)
+def test_what_is_no_completion_is_not_taken_for_one_and_named_with_its_line(answers, row, columns, message):
+    named = dict.fromkeys(columns.values(), "x") or {"id": "q0", "text": "x"}
+    with refused(TeacherError, rf"answers\.jsonl, line 2: allowed: .*{message}"):
+        list(forms.read(answers(named, row, ""), columns))
 
 
 @pytest.mark.parametrize(
@@ -108,78 +171,8 @@ def test_a_finish_word_may_have_any_case_and_its_types_name_before_it(answers, r
     assert completion.finish == finish
 
 
-@pytest.mark.parametrize(
-    ("row", "columns"),
-    [
-        ({"id": "q0", "text": ["It flies. (A)", "It sings. (B)"]}, {}),
-        ({"n": "q0", "out": {"texts": ["It flies. (A)", "It sings. (B)"]}}, {"id": "n", "text": "out.texts"}),
-    ],
-)
-def test_a_list_of_texts_is_one_of_samples(answers, row, columns):
-    assert found(answers(row), columns) == [("q0", "It flies. (A)"), ("q0", "It sings. (B)")]
-
-
-@pytest.mark.parametrize(
-    ("row", "columns", "message"),
-    [
-        ({"id": "q0", "samples": [{"said": "It flies. (A)"}]}, {"id": "id", "text": "samples"}, "a list of objects"),
-        ({"id": "q0", "choices": [{"label": "A", "text": "robin"}], "said": "It flies. (A)"}, {}, "'text'"),
-        ({"doc": {"id": "q0"}, "resps": [[["-5.25", "False"]], [["-3.5", "True"]]]}, {}, "not of a task that generates"),
-        ({"choices": [{"message": {"content": "x"}}]}, {}, "its id is no text"),
-    ],
-    ids=["objects without a text", "a question's options", "log-likelihoods of options", "a chat without a question's id"],
-)  # fmt: skip
-def test_what_is_no_completion_is_not_taken_for_one(answers, row, columns, message):
-    with refused(TeacherError, rf"line 1: allowed: .*{message}"):
-        list(forms.read(answers(row), columns))
-
-
-def test_a_json_object_may_hold_samples_by_their_numbers_by_id(answers):
-    path = answers({f"q{n}": {"0": f"It has {n}.", "1": "x"} for n in (0, 1, 2)}, name="answers.json")
-    assert found(path, {"id": "id", "text": "0"}) == [("q0", "It has 0."), ("q1", "It has 1."), ("q2", "It has 2.")]
-
-
-def test_a_json_object_may_hold_the_completions_of_several_models_by_id(answers):
-    path = answers({f"q{n}": {"model:7b": f"It has {n}.", "other": "x"} for n in (0, 1)}, name="answers.json")
-    assert found(path, {"id": "id", "text": "model:7b"}) == [("q0", "It has 0."), ("q1", "It has 1.")]
-
-
-def test_a_request_of_a_batch_that_failed_holds_no_completion(answers):
-    expired = {"custom_id": "q0", "response": None, "error": {"message": "expired"}}
-    failed = {"custom_id": "q0", "response": {"status_code": 500, "body": {"error": {}}}, "error": None}
-    [row] = read(answers(expired, failed, LINES["batch output"]))
-    assert row["kept"]
-
-
-MORE = {  # what comes with rows as servers and tools write them: the row, and (text, finish) of its completions
-    "content in parts": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}]}, [("ab", "stop")]),
-    "no content, of a refusal": (CHAT | {"question_id": "q0", "choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, [("", "unfinished")]),
-    "the responses endpoint": ({"custom_id": "q0", "response": {"body": {"status": "completed", "output": [
-        {"type": "reasoning", "summary": []}, {"type": "message", "content": [{"type": "output_text", "text": "a"}]}]}}}, [("a", "stop")]),
-    "Anthropic's batches": ({"custom_id": "q0", "result": {"type": "succeeded", "message": {
-        "content": [{"type": "text", "text": "a"}], "stop_reason": "max_tokens"}}}, [("a", "length")]),
-    "a failed one of those": ({"custom_id": "q0", "result": {"type": "errored"}}, []),
-    "a question's choices beside a text": ({"id": "q0", "choices": {"label": ["A"], "text": ["x"]}, "text": "a"}, [("a", "stop")]),
-    "an id that a join made a float": ({"id": 5.0, "text": "a"}, [("a", "stop")]),
-    "an id that is null beside a question": ({"doc": {"id": None, "question": "Which?"}, "resps": [["a"]]}, [("a", "stop")]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MORE)
-def test_rows_are_taken_as_servers_and_tools_write_them(answers, name):
-    row, expected = MORE[name]
-    assert [(completion.text, completion.finish) for completion in forms.read(answers(row), {})] == expected
-
-
-def test_a_sample_that_the_harness_logs_for_each_filter_is_one_completion(answers):
-    row = {"resps": [["a", "b"]]}
-    questions = [row | {"doc_id": n, "doc": {"id": f"q{n}"}} for n in (0, 1)]
-    logged = [row | {"filter": name} for name in ("strict", "flexible") for row in questions]
-    assert found(answers(*logged)) == [("q0", "a"), ("q0", "b"), ("q1", "a"), ("q1", "b")]
-
-
 @pytest.mark.parametrize("gzipped", [False, True])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, encoding, newline):
     text = f"One.\u2028Two.\x85{TEXT}"  # which JSON may hold as they are
@@ -194,18 +187,23 @@ def test_a_file_is_read_packed_or_not_and_from_any_system(tmp_path, gzipped, enc
     assert [completion.index for completion in forms.read(log, {})] == ["00000", "00001"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        *((name, b"") for name in ("empty.jsonl", "empty.json", "empty.csv", "empty.log")), ("blank.jsonl", b"\n\n"),
-        ("no_data.json", b'{"data": {}}'), ("a_number_for_a_question.json", b'{"data": {"0": [{"question": 5, "completion": "x"}]}}'),
-        ("a_header.csv", b"id,text\n"), ("a_cell_too_many.csv", b"id,text\na,b,c\nc,d,e\n"), ("latin_1.csv", "id,text\na,ä\n".encode("latin-1")),
-        ("a_text_for_a_list.jsonl", b'{"doc": {"id": "a"}, "resps": ["hi"]}'), ("not_packed.jsonl.gz", b"no gzip"),
-    ],
-)  # fmt: skip
-def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with refused(TeacherError, f"{name}.*allowed"):
+DAMAGED = {
+    **dict.fromkeys(("empty.jsonl", "empty.json", "empty.csv", "empty.log"), b""), "blank.jsonl": b"\n\n", "no_data.json": b'{"data": {}}',
+    "a_number_for_a_question.json": b'{"data": {"0": [{"question": 5, "completion": "x"}]}}', "a_header.csv": b"id,text\n",
+    "a_cell_too_many.csv": b"id,text\na,b,c\nc,d,e\n", "latin_1.csv": "id,text\na,ä\n".encode("latin-1"),
+    "a_text_for_a_list.jsonl": b'{"doc": {"id": "a"}, "resps": ["hi"]}', "not_packed.jsonl.gz": b"no gzip",
+    "half_a_line.jsonl": b'{"id": "q0", "text": "x"}\n{', "no_table.parquet": b"no table", "packed.jsonl.zst": b"(\xb5/\xfd\x04",
+}  # fmt: skip
+SAID = {  # of some of them
+    "half_a_line.jsonl": ", line 2: is no JSON .*rows with .*teacher_columns", "no_table.parquet": " is no parquet file",
+    "packed.jsonl.zst": " is no text; unpack it",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_that_holds_no_completion_or_is_damaged_ends_in_one_line(tmp_path, name):
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with refused(TeacherError, f"{name}{SAID.get(name, '.*allowed')}"):
         Recorded(str(tmp_path / name))
 
 
@@ -250,27 +248,9 @@ def test_a_log_of_zero_shot_cots_is_read_by_place_and_question(tmp_path, folder)
     assert (conclusion.rationale, conclusion.answer) == ("40 less 1 is 39.", "39")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"id": "q0"}', '{"text": "x"}', '{"id": [1], "text": "x"}', '{"id": "q0", "text": 3}',
-        '{"id": "q0", "rationale": null}', "[1]", '"text"', "null", "7", "{",
-    ],
-)  # fmt: skip
-def test_a_line_of_no_form_is_named_with_what_is_allowed(answers, line):
-    with refused(TeacherError, r"answers.jsonl, line 2: .*allowed: rows with .*teacher_columns"):
-        Recorded(str(answers({"id": "q0", "text": "x"}, line, "")))
-
-
-def test_a_table_that_is_none_is_named(answers):
-    with refused(TeacherError, r"answers\.parquet is no parquet file"):
-        Recorded(str(answers("no table", name="answers.parquet")))
-
-
 OF_OPTIONS = make_question(id="q0")
 ADDED = make_question((), dataset="AddSub", answer="39", id="q0", split="train")
 ASKED = make_question(dataset="StrategyQA", choices=OPEN, answer="yes", id="q0", split="train")
-APART_IN = {"id": "n", "rationale": "why", "answer": "said"}
 APART = [  # an answer in a column of its own, its question, and the answer read from it
     ("B", OF_OPTIONS, "B"), ("(b) robin", OF_OPTIONS, "B"), ("Robin", OF_OPTIONS, "B"), ("cat", OF_OPTIONS, ""),
     ("The answer is (B).", OF_OPTIONS, "B"), ("A or B", OF_OPTIONS, ""), (39, ADDED, "39"), (39.0, ADDED, "39"),
@@ -292,17 +272,6 @@ def test_a_missing_answer_beside_a_rationale_is_none_whatever_the_rationale_says
     for columns in (APART_IN, {"id": "n", "rationale": "why"}):
         [completion] = forms.read(path, columns)
         assert prompts.read_completion(RECORDED, make_question(id="q0"), completion.text).answer == ""
-
-
-def test_lists_of_rationales_and_answers_are_samples(answers):
-    row = {"n": "q0", "why": ["One.", "Two."]}
-    completions = forms.read(answers(row | {"said": ["A", "B"]}), APART_IN)
-    samples = [prompts.read_completion(RECORDED, make_question(), completion.text) for completion in completions]
-    assert [(sample.rationale, sample.answer) for sample in samples] == [("One.", "A"), ("Two.", "B")]
-    assert found(answers(row | {"said": "A"}), APART_IN) == [("q0", f"One.\nTwo.{prompts.CUE} A")]
-    for said, message in ((["A"], "2 rationales and 1 answers"), ({"x": 1}, "neither a text nor a number")):
-        with refused(TeacherError, rf"line 1: .*{message}"):
-            list(forms.read(answers(row | {"said": said}), APART_IN))
 
 
 @pytest.mark.parametrize(
@@ -367,7 +336,7 @@ def completions(real_data, source):
     pairs = []
     for completion in forms.read(real_data / "zero_shot_cot" / "log" / f"{source}_zero_shot_cot.log", {}):
         _, _, options = completion.question.partition("Answer Choices: ")
-        texts = forms.re.split(r" ?\([A-H]\) ?", options)[1:] if options else []
+        texts = re.split(r" ?\([A-H]\) ?", options)[1:] if options else []
         choices = {"label": list("ABCDEFGH"[: len(texts)]), "text": texts}
         row = make_question(dataset=KINDS[source], choices=choices, question=completion.question, answer="?")
         pairs.append((row | {"answer": "0"} if "flip" not in source else row, completion.text))
@@ -459,52 +428,15 @@ def test_options_in_another_order_are_other_questions(answers, options, finish):
     assert teacher.complete(RECORDED.question(row), sample=0, temperature=0).finish_reason == finish
 
 
-def test_a_json_object_may_hold_texts_by_their_questions_ids(tmp_path):
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps({"q0": TEXT, "q1": "Hm."}), encoding="utf-8")
-    assert [row["teacher_answer"] for row in read(path, ids=("q0", "q1"))] == ["B", ""]
-
-
-def test_parts_of_a_text_are_joined_without_thoughts_and_samples_are_not(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    parts = [
-        {"text": "Is it A? The answer is A.", "thought": True},
-        {"text": "Birds fly.\n"},
-        {"text": "The answer is B."},
-    ]
-    path.write_text(json.dumps({"key": "q0", "parts": parts}), encoding="utf-8")
-    [row] = read(path, columns="id=key, text=parts")
-    assert (row["rationale"], row["teacher_answer"]) == ("Birds fly.", "B")
-    samples = [{"index": n, "text": TEXT, "finish_reason": "stop"} for n in range(2)]
-    path.write_text(json.dumps({"key": "q0", "outputs": samples}), encoding="utf-8")
-    with pytest.raises(TeacherError, match=r"reach inside with dots.*; found key, outputs\)"):
-        read(path, columns="id=key, text=outputs")
-
-
-def test_a_message_names_the_columns_that_were_found_and_a_file_that_is_no_text(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"instruction": "Which is it?", "output": TEXT}), encoding="utf-8")
-    with pytest.raises(TeacherError, match=r"\(no column 'text'; found instruction, output\)"):
-        read(path)
-    packed = tmp_path / "answers.jsonl.zst"
-    packed.write_bytes(b"(\xb5/\xfd\x04")
-    with pytest.raises(TeacherError, match=r"answers.jsonl.zst is no text; unpack it"):
-        read(packed)
-    path.write_bytes(json.dumps({"id": "q0", "text": TEXT}).encode("utf-16-le"))
-    assert read(path)[0]["kept"]
-
-
 @pytest.mark.parametrize("end", ["", "\nAnswer:", "\n\nA: Let's think step by step."])
-def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(tmp_path, end):
+def test_the_same_options_in_another_order_than_the_benchmarks_end_the_run(answers, end):
     """As in logs of evaluations that shuffle options: the letters of such a completion mean others."""
-    path = tmp_path / "answers.jsonl"
     texts = make_question()["choices"]["text"]
     for listed, is_other in ((texts, False), (texts[::-1], True), (["ship", *texts[1:]], False), ([], False)):
         options = "\n".join(f"{letter}) {text}" for letter, text in zip("ABCDEFGH", listed, strict=False))
-        row = {"id": "q0", "asked": f"Choose a letter.\n\nWhich is it?\n\n{options}{end}", "text": TEXT}
-        path.write_text(json.dumps(row), encoding="utf-8")
+        path = answers({"id": "q0", "asked": f"Choose a letter.\n\nWhich is it?\n\n{options}{end}", "text": TEXT})
         if is_other:
-            with pytest.raises(TeacherError, match="of question 'q0' it lists the options in another order"):
+            with refused(TeacherError, "of question 'q0' it lists the options in another order"):
                 read(path, columns="id=id, question=asked, text=text")
         else:
             assert read(path, columns="id=id, question=asked, text=text")[0]["kept"]

@@ -99,11 +99,6 @@ def test_what_the_hub_gave_is_named_with_its_commit_and_content(cached, tmp_path
     assert outside["google/flan-t5-small"]["commit"] == SECOND and str(tmp_path) not in str(outside)
 
 
-def test_a_name_that_nobody_has_is_one_line(cached):
-    with refused(students.StudentError, "student 'org/none' cannot be read"):
-        students.load("org/none")
-
-
 def test_several_processes_pin_what_each_fetched(cached, tmp_path):
     for number in range(6):
         cached(f"org/tiny{number}", FIRST, paths.MICRO_STUDENT)
@@ -136,9 +131,20 @@ def edited(folder, **changes):
     return folder
 
 
-def cut(folder):
+def without(folder, pattern):
+    for file in [*edited(folder).glob(pattern)]:
+        file.unlink()
+    return folder
+
+
+def damaged(folder, change):
     weights = edited(folder) / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
+    weights.write_bytes(change(weights.read_bytes()))
+    return folder
+
+
+def with_adapter(folder):
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -146,11 +152,6 @@ def not_a_number(folder):
     weights = load_file(edited(folder) / "model.safetensors")
     weights["model.shared.weight"][0, 0] = float("nan")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    return folder
-
-
-def with_adapter(folder):
-    (edited(folder) / "adapter_config.json").write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -165,13 +166,18 @@ def with_code(folder):
     return folder
 
 
+NO_WEIGHTS = "the weights are cut short, or an LFS pointer stands in their place"
 UNREADABLE = {
     "with code": (with_code, "contains custom code which must be executed"),
-    "cut": (cut, "the weights are cut short, or an LFS pointer stands in their place"),
+    "cut": (lambda folder: damaged(folder, lambda content: content[:5000]), NO_WEIGHTS),
+    "a pointer": (lambda folder: damaged(folder, lambda _: b"version https://git-lfs.github.com/spec/v1\n"), NO_WEIGHTS),
+    "nothing there": (lambda folder: without(folder, "*"), "config.json"),
+    "no tokenizer, which the library would make up": (lambda folder: without(folder, "tokenizer*"), "its tokenizer knows 0 tokens"),
     "deeper": (lambda folder: edited(folder, encoder_layers=3), r"\d+ of its weights, such as .*, are not in its files"),
     "wider": (lambda folder: edited(folder, d_model=64), r"\d+ of its weights, such as .*, have another shape in its files"),
     "not a number": (not_a_number, "1 of its weights, such as model.shared.weight, hold values that are no finite numbers"),
-    "an adapter beside its base": (with_adapter, "it holds an adapter: merge it into its base model, or delete adapter_config.json"),
+    "an adapter beside its base": (lambda folder: with_adapter(edited(folder)), "it holds an adapter: merge it into its base model, or delete adapter_config.json"),
+    "an adapter alone": (lambda folder: with_adapter(without(folder, "*")), "it holds an adapter: merge it into its base model"),
     "masked": (masked, "its config names BertForMaskedLM, which writes no text"),
     "a file of it": (lambda folder: edited(folder) / "model.safetensors", "it is a file, but not of GGUF: name its folder"),
 }  # fmt: skip

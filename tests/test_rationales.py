@@ -245,60 +245,49 @@ def test_a_counterfactual_rationale_says_of_the_other_option_what_was_said_of_th
     assert turned.split() == [swap.get(word, word) for word in (*words, "robin")]
 
 
-PROOF = [
-    "A raft is a watercraft.", "A robin is a bird.", "Copper is a metal.", "An ant is an insect.",
+FOUR = [
+    "A raft is a watercraft.",
+    "A robin is a bird.",
+    "Copper is a metal.",
+    "An ant is an insect.",
     "Every bird has feathers.",
+]
+TWO = ["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."]
+RIGHT, WRONG = "right answer", "wrong answer"
+OUTCOMES = [  # style, proof, rationale, outcome
+    ("walk", FOUR, " ".join(FOUR), f"{RIGHT}, right rationale"),
+    ("walk", FOUR, " ".join(FOUR).lower(), f"{RIGHT}, right rationale"),
+    ("walk", FOUR, " ".join(FOUR), f"{WRONG}, right rationale"),
+    ("walk", FOUR, " ".join(FOUR[1:]), f"{RIGHT}, wrong rationale"),
+    ("walk", FOUR, " ".join([*FOUR[:4], "Every metal has feathers."]), f"{WRONG}, wrong rule"),
+    ("walk", FOUR, " ".join(["A raft is a bird.", *FOUR[1:]]), f"{WRONG}, wrong recall"),
+    ("walk", FOUR, "", f"{WRONG}, wrong recall"),
+    ("walk", TWO, "A robin is a bird. Every bird has feathers.", f"{RIGHT}, wrong rationale"),
+    ("justify", TWO, "A robin is a bird. Every bird has feathers.", f"{RIGHT}, right rationale"),
+    ("justify", TWO, "A robin is a bird.", f"{WRONG}, wrong rule"),
+    ("justify", TWO, "A raft is a bird. Every bird has feathers.", f"{WRONG}, wrong recall"),
+    ("terse", TWO, "A robin is a bird.", f"{WRONG}, right rationale"),
+    ("terse", TWO, "A raft is a vehicle.", f"{WRONG}, true of another option"),
+    ("terse", TWO, "A raft is a bird.", f"{WRONG}, wrong recall"),
+    *(("verdict", TWO, f"A robin is a bird, so {robin}. A raft is a {kind}, so {raft}. Every bird has feathers.", outcome)
+      for robin, kind, raft, outcome in (
+          ("yes", "vehicle", "no", f"{RIGHT}, right rationale"), ("no", "vehicle", "no", f"{RIGHT}, wrong rationale"),
+          ("yes", "vehicle", "yes", f"{WRONG}, wrong rule"), ("yes", "bird", "yes", f"{WRONG}, wrong recall"))),
 ]  # fmt: skip
 
 
-SUBJECT = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
+@pytest.mark.parametrize(("style", "proof", "rationale", "outcome"), OUTCOMES)
+def test_an_outcome_tells_where_a_rationale_left_the_proof_by_what_its_style_states(
+    question, style, proof, rationale, outcome
+):
+    assert rationales.outcome(question(proof=proof), rationale, outcome.startswith(RIGHT), style) == outcome
 
 
-@pytest.mark.parametrize(
-    ("rationale", "correct", "outcome"),
-    [
-        (" ".join(PROOF), True, "right answer, right rationale"),
-        (" ".join(PROOF).lower(), True, "right answer, right rationale"),
-        (" ".join(PROOF), False, "wrong answer, right rationale"),
-        (" ".join(PROOF[1:]), True, "right answer, wrong rationale"),
-        (" ".join([*PROOF[:4], "Every metal has feathers."]), False, "wrong answer, wrong rule"),
-        (" ".join(["A raft is a bird.", *PROOF[1:]]), False, "wrong answer, wrong recall"),
-        ("", False, "wrong answer, wrong recall"),
-    ],
-)
-def test_outcome_tells_where_a_rationale_left_the_proof(question, rationale, correct, outcome):
-    assert rationales.outcome(question(proof=PROOF), rationale, correct) == outcome
-
-
-def test_outcome_counts_the_subject_of_a_question_as_recall(question):
-    row = question(("has feathers", "has fins"), question="What is true of a gull?", proof=SUBJECT)
-    rationale = " ".join(["A gull is a fish.", *SUBJECT[1:]])
+def test_an_outcome_counts_the_subject_of_a_question_as_recall_and_walks_by_default(question):
+    proof = ["A gull is a bird.", "Every bird has feathers.", "Every fish has fins."]
+    row = question(("has feathers", "has fins"), question="What is true of a gull?", proof=proof)
+    rationale = " ".join(["A gull is a fish.", *proof[1:]])
     assert rationales.outcome(row, rationale, False) == "wrong answer, wrong recall"
-
-
-@pytest.mark.parametrize(
-    ("style", "rationale", "correct", "outcome"),
-    [
-        ("walk", "A robin is a bird. Every bird has feathers.", True, "right answer, wrong rationale"),
-        ("justify", "A robin is a bird. Every bird has feathers.", True, "right answer, right rationale"),
-        ("justify", "A robin is a bird.", False, "wrong answer, wrong rule"),
-        ("justify", "A raft is a bird. Every bird has feathers.", False, "wrong answer, wrong recall"),
-        ("terse", "A robin is a bird.", False, "wrong answer, right rationale"),
-        ("terse", "A raft is a vehicle.", False, "wrong answer, true of another option"),
-        ("terse", "A raft is a bird.", False, "wrong answer, wrong recall"),
-        ("verdict", "A robin is a bird, so yes. A raft is a vehicle, so no. Every bird has feathers.", True,
-         "right answer, right rationale"),
-        ("verdict", "A robin is a bird, so no. A raft is a vehicle, so no. Every bird has feathers.", True,
-         "right answer, wrong rationale"),
-        ("verdict", "A robin is a bird, so yes. A raft is a vehicle, so yes. Every bird has feathers.", False,
-         "wrong answer, wrong rule"),
-        ("verdict", "A robin is a bird, so yes. A raft is a bird, so yes. Every bird has feathers.", False,
-         "wrong answer, wrong recall"),
-    ],
-)  # fmt: skip
-def test_outcome_asks_of_a_rationale_what_its_style_states(question, style, rationale, correct, outcome):
-    row = question(("raft", "robin"), proof=["A raft is a vehicle.", "A robin is a bird.", "Every bird has feathers."])
-    assert rationales.outcome(row, rationale, correct, style) == outcome
 
 
 # How answers were read

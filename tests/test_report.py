@@ -610,9 +610,9 @@ def swept(outputs, question):
 
 def test_an_arm_is_compared_with_itself_at_the_ends_of_each_sweep_for_the_claim_of_diverse_reasoning(swept):
     rows = report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "samples")
-    differences = [(row["first of"], row["second of"], round(row["difference"])) for row in generated(rows)]
-    assert differences == [("d_16", MAIN, 50), ("small_d_16", "small", 0)]
-    assert {(row["first"], row["second"], row["comparisons"]) for row in rows} == {("rationale_answer",) * 2 + (4,)}
+    arm = "rationale_answer"
+    assert [row[1:] for row in told(rows)] == [(arm, "d_16", arm, MAIN, 50), (arm, "small_d_16", arm, "small", 0)]
+    assert {row["comparisons"] for row in rows} == {4}
     names = report.comparison_table(rows, SETTINGS).frame["arms"].tolist()
     assert names[-1] == "rationale + answer (Fine-tune-CoT) minus itself (of small)"
     assert report.compare_in_sweep(swept[0], "microsci", swept[1], SETTINGS, "steps") == []
@@ -636,10 +636,15 @@ def generated(rows):
     return [row for row in rows if row["measure"] == "generated"]
 
 
+def told(rows):
+    """Of each comparison of generated answers: variant, first arm and whose, second arm and whose, and the difference."""
+    columns = ("variant", "first", "first of", "second", "second of")
+    return [(*(row[name] for name in columns), round(row["difference"])) for row in generated(rows)]
+
+
 def test_the_headlines_comparisons_are_made_in_every_variant(varied):
     rows = in_variants(*varied)
-    columns = ("variant", "first", "first of", "second", "second of")
-    assert [(*(row[name] for name in columns), round(row["difference"])) for row in generated(rows)] == [
+    assert told(rows) == [
         (MAIN, "two_stage", MAIN, "rationale_answer", MAIN, 50),
         (MAIN, "two_stage", MAIN, "answer_only", MAIN, 75),
         (MAIN, "rationale_answer", MAIN, "answer_only", MAIN, 25),
@@ -757,39 +762,30 @@ def test_a_one_stage_arm_of_more_steps_meets_a_two_stage_student_of_the_same_sou
         }
     )
     put_runs(plan, varied[1], {("rationale_answer", "crossfit_twice"): 25})
-    rows = in_variants(plan, varied[1])
-    row, other = [row for row in generated(rows) if row["variant"] == "crossfit_twice"]
-    assert (row["first of"], row["second of"]) == ("crossfit", "crossfit_twice")
-    assert row["difference"] == pytest.approx(100 * (30 - 25) / 40)
-    assert (other["second"], other["second of"]) == ("answer_only", MAIN)
+    assert told(in_variants(plan, varied[1]))[5:] == [
+        ("crossfit_twice", "two_stage", "crossfit", "rationale_answer", "crossfit_twice", 12),
+        ("crossfit_twice", "rationale_answer", "crossfit_twice", "answer_only", MAIN, 38),
+    ]
     assert plan.taken_from("answer_only", "crossfit_twice") == MAIN
     both = plan.model_copy(update={"variants": plan.variants | {"twice": {"steps": 400}}})
     assert both.taken_from("answer_only", "crossfit_twice") == "twice"  # as many steps; it reads no rationales
 
 
-def test_an_arm_of_other_rationales_stands_in_no_comparison(varied):
+def test_an_arm_with_another_student_meets_those_of_the_main_variant_and_one_of_other_rationales_does_not(varied):
     """Two-stage of the main variant's rationales says nothing beside an arm of worse ones; answer only reads none."""
-    changed = {"variants": {"noisy": {"teacher_error_rate": 0.3}}, "variant_arms": {"noisy": ["rationale_answer"]}}
+    sizes = {size: {"student": f"micro-{size}/seed0"} for size in ("large", "small")}
+    changed = {"variants": sizes | {"noisy": {"teacher_error_rate": 0.3}}}
+    changed["variant_arms"] = {"large": ["answer_only"], "small": ["two_stage"], "noisy": ["rationale_answer"]}
     changed["training"] = varied[0].training.model_dump() | {"train_size": 9}
     plan = recipe.Recipe(**varied[0].model_dump() | changed)
-    put_runs(plan, varied[1], {("rationale_answer", "noisy"): 25})
-    rows = in_variants(plan, varied[1])
-    noisy = [(row["first"], row["second"]) for row in rows if row["variant"] == "noisy"]
-    assert {*noisy} == {("rationale_answer", "answer_only")}
-
-
-def test_one_arm_with_another_student_is_compared_with_the_others_of_the_main_variant(varied):
-    sizes = {"large": {"student": "micro-large/seed0"}, "small": {"student": "micro-small/seed0"}}
-    for_arms = {"large": ["answer_only"], "small": ["two_stage"]}
-    plan = recipe.Recipe(**varied[0].model_dump() | {"variants": sizes, "variant_arms": for_arms})
-    put_runs(plan, varied[1], {("answer_only", "large"): 36, ("two_stage", "small"): 32})
-    rows = [row for row in in_variants(plan, varied[1]) if row["variant"] != MAIN]
-    columns = ("first", "first of", "second", "second of")
-    assert [(*(row[name] for name in columns), round(row["difference"])) for row in generated(rows)] == [
-        ("two_stage", MAIN, "answer_only", "large", 10),
-        ("rationale_answer", MAIN, "answer_only", "large", -40),
-        ("two_stage", "small", "rationale_answer", MAIN, 30),
-        ("two_stage", "small", "answer_only", MAIN, 55),
+    runs = {("answer_only", "large"): 36, ("two_stage", "small"): 32, ("rationale_answer", "noisy"): 25}
+    put_runs(plan, varied[1], runs)
+    assert told(in_variants(plan, varied[1]))[3:] == [
+        ("large", "two_stage", MAIN, "answer_only", "large", 10),
+        ("large", "rationale_answer", MAIN, "answer_only", "large", -40),
+        ("small", "two_stage", "small", "rationale_answer", MAIN, 30),
+        ("small", "two_stage", "small", "answer_only", MAIN, 55),
+        ("noisy", "rationale_answer", "noisy", "answer_only", MAIN, 38),
     ]
     assert plan.students() == ["micro-large/seed0", "micro-small/seed0"]  # appendix A1 makes both first
     assert plan.settings("two_stage", MAIN).student == "micro"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import string
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import shared_training
 import torch
 from conftest import refused
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertForMaskedLM, GPT2Config, MambaConfig
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, MambaConfig
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from scicot_utils import arms, microsci, prompts, recipe, students
@@ -146,11 +145,25 @@ def test_a_seed_gives_the_same_random_student_and_leaves_the_generator_alone(stu
         ("nobody/nothing", r"student 'nobody/nothing' cannot be read .*HF_HUB_OFFLINE=1"),
     ],
 )
-def test_what_cannot_be_loaded_is_named_in_one_line(monkeypatch, name, message):
+def test_a_name_under_which_there_is_no_student_is_refused(monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with refused(students.StudentError, message):
         students.load(name)
+
+
+def test_a_tokenizer_of_another_student_is_refused(student, tmp_path):
+    students.save(student, tmp_path)
+    building.word_tokenizer([f"word{i}" for i in range(2000)]).save_pretrained(tmp_path)
+    with refused(students.StudentError, "knows 1431 tokens, its tokenizer has 2005: name its own one"):
+        students.load(str(tmp_path))
+
+
+def test_weights_may_lie_in_several_files(decoder, tmp_path):
+    students.save(decoder, tmp_path)
+    decoder.model.save_pretrained(tmp_path, max_shard_size="100KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    assert same(weights(students.load(str(tmp_path))), weights(decoder))
 
 
 def test_the_embedded_student_comes_in_three_sizes():
@@ -158,11 +171,6 @@ def test_the_embedded_student_comes_in_three_sizes():
         students.parameters(students.load(f"random/{name}")) for name in ("micro-small", "micro", "micro-large")
     )
     assert 0 < 2 * small < middle < large / 2
-
-
-def test_an_incomplete_folder_is_named(tmp_path):
-    with refused(students.StudentError, "a folder"):
-        students.load(str(tmp_path))
 
 
 def test_saved_students_load_unchanged_and_replace_the_earlier_one(student, tmp_path):
@@ -397,22 +405,26 @@ def test_generated_texts_come_in_the_order_of_the_inputs(student):
 
 
 @pytest.mark.parametrize("weigh", ["token", "pair"])
-def test_a_text_without_an_end_is_truncated_and_one_that_was_learned_has_an_end(tmp_path, weigh):
+def test_a_text_that_was_learned_has_an_end_and_without_it_or_the_text_to_stop_at_it_is_truncated(tmp_path, weigh):
     run = students.load("random/micro")
-    train(run, tmp_path, pairs=PAIRS[:1], weigh=weigh, **LEARNING)
-    learned = students.Generated("robin", truncated=False)
-    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=5, batch_size=1) == [learned]
-    assert students.generate(run, [PAIRS[0][0]], max_new_tokens=1, batch_size=1)[0].truncated
+    source, target = "(A) raft (B) robin Answer:", f"robin --> {SENTENCE}".lower()
+    train(run, tmp_path, pairs=[(source, target)], weigh=weigh, **LEARNING)
+
+    def written(max_new_tokens, **limits):
+        [output] = students.generate(run, [source], max_new_tokens=max_new_tokens, batch_size=1, **limits)
+        return output
+
+    assert written(20) == students.Generated(target, truncated=False)
+    assert written(20, stop="-->") == students.Generated("robin -->", truncated=False)
+    assert written(4).truncated and written(4, stop="oak").truncated
 
 
-def test_writing_ends_at_the_text_to_stop_at(tmp_path):
-    run = students.load("random/micro")
-    pairs = [("(A) raft (B) robin Answer:", f"robin --> {SENTENCE}")]
-    train(run, tmp_path, pairs=pairs, **LEARNING)
-    limits = {"max_new_tokens": 20, "batch_size": 1}
-    assert students.generate(run, [pairs[0][0]], **limits)[0].text == pairs[0][1].lower()
-    assert students.generate(run, [pairs[0][0]], stop="-->", **limits) == [students.Generated("robin -->", False)]
-    assert students.generate(run, [pairs[0][0]], stop="oak", max_new_tokens=4, batch_size=1)[0].truncated
+def test_a_decoder_only_student_does_not_stop_at_a_text_in_its_input(tmp_path):
+    run = students.load("random/gpt2-tiny")
+    run.separator = ""  # the input's own end is then the last that stands before what is written
+    train(run, tmp_path, [("raft -->", "robin ant --> oak")], **LEARNING | {"steps": 120})
+    outputs = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
+    assert outputs == [students.Generated("robin ant -->", truncated=False)]
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["with the end", "of a beginning"])
@@ -523,8 +535,14 @@ OF_KIND = {  # what a family has of its own
 }
 
 
-def decoder_of(kind):
-    """An untaught decoder-only student of a kind, whose positions are learned, rotated, a bias, or in a window."""
+FAMILIES = ["gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND]
+NOUNS = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
+
+
+def decoder_of(kind, are_spread=False):
+    """An untaught decoder-only student of a kind, whose positions are learned, rotated, a bias, or in a window; with
+    weights that are spread, so that its texts differ.
+    """
     words = students.load("random/gpt2-tiny").tokenizer
     config = AutoConfig.for_model(
         kind, vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
@@ -533,11 +551,14 @@ def decoder_of(kind):
         **OF_KIND.get(kind, {}),
     )  # fmt: skip
     torch.manual_seed(0)
-    return loading.assemble(AutoModelForCausalLM.from_config(config), words, kind)
+    model = AutoModelForCausalLM.from_config(config)
+    for matrix in (weights for weights in model.parameters() if are_spread and weights.dim() > 1):
+        torch.nn.init.normal_(matrix, std=0.5)
+    return loading.assemble(model, words, kind)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND])
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_or_score(kind):
     run, shots = decoder_of(kind), 6 * f"{SENTENCE} (A) cod (B) oak Answer: oak "
     inputs = [shots + text for text in ("Copy: rain", "oak", f"{3 * SENTENCE} feathers?", "Copy: rain oak")]
@@ -560,17 +581,12 @@ def test_exemplars_that_all_inputs_begin_with_are_read_once_and_change_no_text_o
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("kind", "shots"),
-    [(kind, "") for kind in ("gpt2", "llama", "bloom", "opt", "gpt_neox", "qwen2", *OF_KIND)]
-    + [(kind, 6 * SENTENCE) for kind in ("gpt2", "llama", "bloom", "opt")],
+    [(kind, "") for kind in FAMILIES] + [(kind, 6 * SENTENCE) for kind in FAMILIES[:4]],
 )
 def test_waiting_inputs_take_the_places_of_ended_texts_and_no_text_changes(monkeypatch, kind, shots):
     monkeypatch.setattr(generation, "SEGMENT", 4)
-    run = decoder_of(kind)
-    for weights in run.model.parameters():
-        if weights.dim() > 1:
-            torch.nn.init.normal_(weights, std=0.5)  # so that texts differ
-    nouns = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
-    inputs = [shots + f"{noun} " * (1 + number % 4) + nouns[-number] for number, noun in enumerate(nouns)]
+    run = decoder_of(kind, are_spread=True)
+    inputs = [shots + f"{noun} " * (1 + number % 4) + NOUNS[-number] for number, noun in enumerate(NOUNS)]
     limits = {"max_new_tokens": 20}
     whole = [students.generate(run, [text], batch_size=1, **limits)[0].text for text in inputs]
 
@@ -593,12 +609,8 @@ def test_texts_that_join_others_need_no_more_positions_than_alone(monkeypatch):
     """Its positions are as many as the longest input and its text need; columns that nobody uses are dropped."""
     monkeypatch.setattr(generation, "SEGMENT", 4)
     monkeypatch.setitem(OF_KIND, "gpt_neo", OF_KIND["gpt_neo"] | {"max_position_embeddings": 40})
-    run = decoder_of("gpt_neo")
-    for weights in run.model.parameters():
-        if weights.dim() > 1:
-            torch.nn.init.normal_(weights, std=0.5)
-    nouns = ["raft", "robin", "oak", "ant", "cod", "rain", "bird"]
-    inputs = [" ".join([noun, *nouns, *nouns[:number], noun]) for number, noun in enumerate(nouns)]
+    run = decoder_of("gpt_neo", are_spread=True)
+    inputs = [" ".join([noun, *NOUNS, *NOUNS[:number], noun]) for number, noun in enumerate(NOUNS)]
     limits = {"max_new_tokens": 40 - max(len(ids) for ids in encoding.to_generate(run, inputs))}
     whole = [students.generate(run, [text], batch_size=1, **limits)[0].text for text in inputs]
     for stop in sorted({*" ".join(whole).split()})[:8]:
@@ -617,16 +629,6 @@ def test_padding_that_is_not_masked_would_change_what_is_written(monkeypatch, de
     monkeypatch.setattr(generation, "batch", unmasked)
     outputs = students.generate(decoder, MIXED, max_new_tokens=6, batch_size=4)
     assert outputs[:3] != masked[:3] and outputs[3] == masked[3]  # the longest has no padding
-
-
-def test_a_decoder_only_student_stops_at_the_text_to_stop_at_but_not_in_its_input(tmp_path):
-    run = students.load("random/gpt2-tiny")
-    pairs = [("raft -->", "robin ant --> oak")]
-    train(run, tmp_path, pairs, **LEARNING)
-    run.separator = ""  # the input's own end is then the last that stands before what is written
-    train(run, tmp_path, pairs, **LEARNING)
-    outputs = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
-    assert outputs == [students.Generated("robin ant -->", truncated=False)]
 
 
 def test_the_input_its_separator_and_the_prefix_are_given_and_the_end_is_not():
@@ -682,23 +684,6 @@ def test_a_cut_input_of_a_decoder_only_student_keeps_its_separator(decoder):
     assert decoder.tokenizer.convert_ids_to_tokens(row.decoder_ids) == ["raft"] * 3 + ["###"] + ["robin"] * 2 + ["</s>"]
     assert row.context_length == 4 and (cut.inputs, cut.targets, cut.pairs) == (1, 1, 1)
     assert (cut.longest_input, cut.longest_target) == (10, 10)
-
-
-def test_a_model_that_writes_no_text_is_refused(tmp_path):
-    words = students.load("random/micro").tokenizer
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertForMaskedLM(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path)
-    words.save_pretrained(tmp_path)
-    with refused(students.StudentError, "BertForMaskedLM, which writes no text"):
-        students.load(str(tmp_path))
-
-
-def test_a_tokenizer_of_another_student_is_refused(student, tmp_path):
-    students.save(student, tmp_path)
-    larger = building.word_tokenizer([f"word{i}" for i in range(2000)])
-    larger.save_pretrained(tmp_path)
-    with refused(students.StudentError, "knows 1431 tokens, its tokenizer has 2005: name its own one"):
-        students.load(str(tmp_path))
 
 
 # Lengths
@@ -916,16 +901,6 @@ def test_what_a_checkpoint_says_of_generation_changes_no_text(tmp_path, name):
     assert plain == odd
 
 
-@pytest.mark.parametrize("damage", ["pointer", "cut"])
-def test_weights_that_are_damaged_are_told_in_one_line(tmp_path, damage):
-    students.save(students.load("random/gpt2-tiny"), tmp_path / "s")
-    weights = tmp_path / "s" / "model.safetensors"
-    content, pointer = weights.read_bytes(), b"version https://git-lfs.github.com/spec/v1\n"
-    weights.write_bytes(content[: len(content) // 2] if damage == "cut" else pointer)
-    with refused(students.StudentError, "weights are cut short, or an LFS pointer stands in their place"):
-        students.load(str(tmp_path / "s"))
-
-
 @pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
 def test_a_saved_student_may_be_read_by_whom_the_umask_says(tmp_path, mask):
     before = os.umask(mask)
@@ -1018,26 +993,3 @@ def test_where_a_models_own_loss_is_another_one_it_stays(monkeypatch, tmp_path):
     doubled = train(run, tmp_path / "a", **settings).losses[0][1]
     monkeypatch.setattr(type(run.model), "forward", forward)
     assert doubled == pytest.approx(2 * train(again, tmp_path / "b", **settings).losses[0][1], rel=1e-3)
-
-
-def test_a_folder_that_lacks_weights_or_tokens_is_no_student(tmp_path):
-    """The library fills what is missing with random weights, and with a tokenizer that knows nothing."""
-    run = students.load("random/gpt2-tiny")
-    whole, adapter = tmp_path / "whole", tmp_path / "adapter"
-    students.save(run, whole)
-    for name, message in (("deeper", "weights, such as .*, are not in its files"), ("mute", "knows 0 tokens")):
-        folder = shutil.copytree(whole, tmp_path / name)
-        if name == "deeper":
-            config = json.loads((folder / "config.json").read_text())
-            (folder / "config.json").write_text(json.dumps(config | {"n_layer": config["n_layer"] + 1}))
-        else:
-            for file in folder.glob("tokenizer*"):
-                file.unlink()
-        with pytest.raises(students.StudentError, match=message):
-            students.load(str(folder))
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text("{}")
-    with pytest.raises(students.StudentError, match="it holds an adapter: merge it into its base model"):
-        students.load(str(adapter))
-    run.model.save_pretrained(whole, max_shard_size="100KB")
-    assert len(list(whole.glob("model-*.safetensors"))) > 1 and same(weights(students.load(str(whole))), weights(run))

@@ -493,18 +493,23 @@ def test_strategyqa_answers_yes_or_no_however_the_file_says_it(file_of):
     assert {(int(row["id"]) % 4, row["answer"]) for row in questions} == {(0, "yes"), (1, "no"), (2, "yes"), (3, "no")}
 
 
+def is_it(answer):
+    return [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "file", "content", "message"),
     [
-        ([{"question": "How many?", "answer": "1"}] * 3, "svamp.json holds 3 questions, needed: the 1000 that"),
-        ([{"question": "How many?"}], r"svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
-        ({"rows": []}, r"svamp.json holds no questions"),
+        ("SVAMP", "svamp", is_it("1")[:3], ": svamp.json holds 3 questions, needed: the 1000 that"),
+        ("SVAMP", "svamp", [{"question": "How many?"}], r": svamp.json holds no questions \(KeyError: 'answer'\); allowed: a JSON list"),
+        ("SVAMP", "svamp", {"rows": []}, ": svamp.json holds no questions"),
+        ("StrategyQA", "strategy_qa", is_it(""), " .*: the gold answer is '', allowed: a text that is not empty"),
+        ("StrategyQA", "strategy_qa", is_it("maybe"), " .*: the gold answer is 'maybe', allowed: yes or no"),
     ],
-)
-def test_a_file_that_is_not_the_papers_is_refused(tmp_path, content, message):
-    (tmp_path / "svamp.json").write_text(json.dumps(content), encoding="utf-8")
-    with refused(TaskError, f"SVAMP: {message}"):
-        load("SVAMP", tmp_path)
+)  # fmt: skip
+def test_a_file_that_is_not_the_papers_or_lacks_answers_is_refused(file_of, name, file, content, message):
+    with refused(TaskError, f"^{name}{message}"):
+        load(name, file_of(file, content, wrapped=False))
 
 
 FILE_NAMES = {
@@ -602,15 +607,6 @@ def test_a_file_of_published_completions_holds_the_questions_of_its_task(file_of
     assert generated == load("CoinFlip", "")
 
 
-@pytest.mark.parametrize(
-    ("answer", "message"), [("", "'', allowed: a text that is not empty"), ("maybe", "'maybe', allowed: yes or no")]
-)
-def test_a_gold_answer_that_is_none_is_refused(file_of, answer, message):
-    rows = [{"question": f"Is it {i}?", "answer": answer} for i in range(2290)]
-    with refused(TaskError, f"StrategyQA .*: the gold answer is {message}"):
-        load("StrategyQA", file_of("strategy_qa", rows))
-
-
 def test_aqua_takes_letters_off_its_options_and_the_papers_draw_of_its_train_split(hub, monkeypatch):
     def row(i):
         options = ["A)1", "B)2/3", "C)x) y", "D)4", "E)5"]
@@ -700,17 +696,6 @@ def test_files_are_read_as_their_publishers_release_them(tmp_path, name):
     assert {row["split"] for row in questions} == {*tasks.SPLITS}
     assert {row["answer"] for row in questions} in ({"7", "-1,234"}, {"A"}, {"B"}, {*"ABCD"})
     assert not any(row["question"].endswith("x") for row in questions), "of a second form"
-
-
-def test_of_the_same_questions_in_two_formats_one_is_read(tmp_path):
-    """ARC's publishers release each split as JSON lines, and as CSV with the options in the question's text."""
-    row = RELEASED["QASC"]["train.jsonl"]  # of the same layout
-    (tmp_path / "ARC-Challenge").mkdir()
-    for split in ("Train", "Dev", "Test"):
-        path = tmp_path / "ARC-Challenge" / f"ARC-Challenge-{split}.jsonl"
-        path.write_text("\n".join(json.dumps(row | {"id": f"{split}{n}"}) for n in range(3)), encoding="utf-8")
-        path.with_suffix(".csv").write_text("questionID,AnswerKey,question\nq,A,Which? (A) a (B) b\n", encoding="utf-8")
-    assert len(whole("ARC-Challenge", tmp_path)) == 9
 
 
 @pytest.mark.parametrize("name", ["AQUA", "GSM8K"])
