@@ -690,8 +690,12 @@ def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
     assert report.answer_groups(alike)[::10] == ["answer 0", "answer 5", "answer 10", "answer 15"]
     [row] = in_variants(plan, alike)[:1]
     assert (row["groups"], row["n"]) == (20, 40)
-    [apart] = in_variants(plan, questions)[:1]  # one right answer for all
-    assert apart["groups"] == 40 and row["error questions"] > 1.3 * apart["error questions"]
+    [apart] = in_variants(plan, questions)[:1]  # the same options for all, and one right answer
+    assert (
+        report.answer_groups(questions) == sorted(questions)
+        and apart["groups"] == 40
+        and row["error questions"] > 1.3 * apart["error questions"]
+    )
     comparisons = report.compare(report.test_outcomes(plan, "microsci", alike), SETTINGS, alike)
     assert (comparisons[0]["low"], comparisons[0]["high"]) == (row["low"], row["high"])
     table = report.comparison_table(comparisons, SETTINGS).frame
@@ -736,6 +740,7 @@ def test_the_one_rule_of_all_verdicts(row, direction):
     [
         (compared(0, 1.0), f"about 4,600{OTHERS} and 14 seeds"),
         (compared(8, 0.2), f"about 1,400{OTHERS}"),
+        (compared(8, 0.2, groups=1000), "about 1,400 test questions"),
         (compared(8, 0.2, **errors(2.5, 1.5)), f"about 1,300{OTHERS} or about 5 seeds"),
         (compared(0, 1.0, **errors(1.0, 3.0)), "about 23 seeds"),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
         (compared(0, 1.0, **errors(3.0, 3.0)), f"about 8,200{OTHERS} and 25 seeds"),
