@@ -11,7 +11,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from transformers.modeling_outputs import BaseModelOutput
 
 from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, keep_last, prefill_shared
-from scicot_utils.students.encoding import Encoded, batch, by_length, check_positions, to_generate
+from scicot_utils.students.encoding import batch, by_length, to_generate
 from scicot_utils.students.loading import Student
 from scicot_utils.students.precision import for_writing
 
@@ -45,9 +45,7 @@ def generate(
     `precision`: as in `precision.uses_bf16`. Raises StudentError if an input and `max_new_tokens` exceed the student's
     positions, and for bf16 on a processor without it.
     """
-    rows, new = to_generate(student, inputs), [0] * max_new_tokens
-    whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
-    check_positions(student, whole)
+    rows = to_generate(student, inputs, max_new_tokens)
     student = for_writing(student, precision)
     waiting = [index for indices in by_length([len(ids) for ids in rows], batch_size) for index in indices]
     sequences: dict[int, list[int]] = {}
