@@ -252,6 +252,10 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
     span = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
     assert f"{span}, significantly above zero in 1 of 2" in alt
     assert "minus answer only, generated, +26.0 (main), significantly above zero in 1 of 1" in alt
+    alike = report.differences_figure(
+        [row | {"difference": 16.0, "p corrected": 0.0} for row in DIFFERENCES], recipe.Settings()
+    ).alt
+    assert "generated, from +16.0 (main) to +16.0 (terse), significantly above zero in 2 of 2" in alike
 
 
 @pytest.mark.parametrize("draw", [

@@ -308,11 +308,11 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
 
 def _span(pair: tuple[str, str], rows: Sequence[Row], settings: Settings) -> str:
     """From least to greatest, and in how many variants the first arm is above, as written by the student."""
-    rows = of_pairs(rows, [pair], "generated")
+    rows = sorted(of_pairs(rows, [pair], "generated"), key=lambda row: row["difference"])
     if not rows:
         return f"{pair_name(*pair)}, ranked only"
     above = sum(direction(row, settings) == "above" for row in rows)
-    ends = [pick(rows, key=lambda row: row["difference"]) for pick in (min, max)]
+    ends = (rows[0], rows[-1])
     least, most = (f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in ends)
     span = least if len(rows) == 1 else f"from {least} to {most}"
     return f"{pair_name(*pair)}, generated, {span}, significantly above zero in {above} of {len(rows)}"
