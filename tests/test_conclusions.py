@@ -497,6 +497,14 @@ def test_no_rationale_ends_with_the_tag_of_its_conclusion(question, end):
     assert (completion.rationale, completion.answer) == (rationale, "A")
 
 
+@pytest.mark.parametrize("end", ["in <code>x</code>", 'by <a href="x">', "of <br/>"])
+def test_a_tag_at_the_end_of_a_rationale_stays_whole(gas_question, end):
+    assert (
+        prompts.read_free(gas_question, f"Leaves need it {end}\n> The answer is (B).").rationale
+        == f"Leaves need it {end}"
+    )
+
+
 def test_a_long_rationale_has_no_tags_around_it_either(gas_question):
     rationale = "Leaves need it. " * 1000
     completion = prompts.read_free(gas_question, f"<reasoning>\n{rationale}</reasoning>\n<answer>B</answer>")
