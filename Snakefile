@@ -151,7 +151,7 @@ use rule notebook as questions with:
     params:
         **parameters("01_questions"),
         data=PIPELINE.benchmarks,
-        declared=RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
+        declared=lambda wildcards: RECIPE.model_dump_json(include={"own", "distill", "tested_on"}),
     message:
         "01 questions"
 
@@ -170,7 +170,7 @@ use rule notebook as teacher_prompting with:
     params:
         **parameters("02_teacher_prompting", dataset="{dataset}"),
         data=PIPELINE.completions,
-        variants=json.dumps(PIPELINE.teacher_variants()),  # they are in the estimate
+        variants=lambda wildcards: json.dumps(PIPELINE.teacher_variants()),  # they are in the estimate
     message:
         "02 teacher prompting: {wildcards.dataset}"
 

@@ -92,7 +92,9 @@ class Pipeline:
             name = notebook.format(**wildcards)
             return recipes.as_yaml(recipes.parameters(self.recipe, name, recipe=self.reference, **filled))
 
-        about = self.recipe.description + self.recipe.plumbing  # shown at the top of every notebook
+        def about(wildcards: Wildcards) -> str:  # a function, since Snakemake takes {…} in a text for a wildcard
+            return self.recipe.description + self.recipe.plumbing  # shown at the top of every notebook
+
         return {"about": about, "settings": settings}
 
     def table(self, kind: str) -> Callable[[Wildcards], str]:

@@ -77,9 +77,9 @@ def judge(
 
 def rules(rows: Iterable[Row]) -> list[Row]:
     """How often each reading rule applied, most frequent first: {rule, read, completions, share}. Where `read` is no,
-    `rule` is the reason why the answer was not read.
+    `rule` is the reason why the answer was not read. Completions that a recorded teacher lacks are not counted.
     """
-    counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in rows)
+    counts = Counter((row["rule"], bool(row["teacher_answer"])) for row in rows if row["drop_reason"] != "missing")
     total = sum(counts.values())
     return [
         {"rule": rule, "read": "yes" if read else "no", "completions": count, "share": count / total}

@@ -51,15 +51,15 @@ def usage_of_more(sample: Sequence[Row], more: int, confidence: float) -> dict[s
 
 
 def teacher_accuracy(
-    judged: Sequence[Row], confidence: float, needed: float = 0
+    judged: Sequence[Row], confidence: float, teacher: str
 ) -> tuple[float, float, float] | tuple[None, None, None]:
     """(accuracy, low, high) of the teacher's own answers in rows of the rationales table, with Wilson's interval; an
-    unparsed answer is wrong. All None if fewer than `needed` answers could be parsed: a file of rationales holds none,
-    or few.
+    unparsed answer is wrong. All None if `teacher` is recorded, and fewer than half of the answers could be parsed: a
+    file of rationales holds none, or few.
     """
-    if sum(bool(row["teacher_answer"]) for row in judged) < needed:
-        return None, None, None
     right, n = sum(row["correct"] for row in judged), len(judged)
+    if teacher == "recorded" and sum(bool(row["teacher_answer"]) for row in judged) < n / 2:
+        return None, None, None
     return right / n, *wilson(right, n, confidence)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from scicot_utils import paths
 
 MINI = """# CI: 2 CPU cores, about 1 minutes; for the tests of the pipeline.
-description: The embedded study in miniature.
+description: The embedded study in miniature, {with} braces.
 datasets: [microsci]
 distill: [microsci]
 arms: [untrained, answer_only, rationale_answer, two_stage]

@@ -611,8 +611,10 @@ def test_every_key_of_training_reaches_the_training_or_the_arm():
 
 def test_a_training_is_called_with_the_keys_of_the_recipe_and_of_the_run(passed):
     chosen = settings(steps=7, learning_rate=0.5, threads=3)
-    arms.train(None, [("a", "b")], chosen, seed=5, folder=Path("here"), weigh="pair", validation=[("c", "d")])
+    where = {"folder": Path("here"), "weigh": "pair", "validation": [("c", "d")], "asked": ["e"]}
+    arms.train(None, [("a", "b")], chosen, seed=5, **where)
     own = {"steps": 7, "seed": 5, "output_dir": Path("here"), "weigh": "pair", "validation_pairs": [("c", "d")]}
+    own |= {"asked": ["e"]}
     assert passed == {key: getattr(chosen, key, None) for key in passed} | own
     assert passed["threads"] == 3
 
@@ -788,6 +790,7 @@ def test_where_answers_are_open_the_untrained_baselines_are_those_that_need_no_o
     [
         (("6.2 x 10^8 J", "7.9 x 10^8 J"), 2, 0),
         (("CO_{2}", "carbon"), 1, 0),
+        (("<b>10^8</b>", "carbon"), 1, 0),
         (("10^8", "108"), 0, 2),  # the first comes out as the second
         (("Wool", "wool fat"), 0, 0),
     ],
@@ -803,7 +806,8 @@ def test_an_option_that_a_tokenizer_cannot_write_is_read_in_its_spelling_or_coun
     for label, option in zip("AB", options, strict=True):
         if option not in spelling.lost:
             assert prompts.read_by(spelling.questions[0], decoded[option])[0] == label
-    assert (f"{lost} are lost" in str(spelling)) == bool(lost)
+    told = [f"spelling: {changed}", f"become one text: {lost}."] if changed or lost else ["can write every option"]
+    assert all(part in str(spelling) for part in told) and "<" not in str(spelling)
     if not changed and not lost:
         assert spelling.questions == [row]
 
@@ -813,4 +817,4 @@ def test_the_options_that_t5s_tokenizer_changes_are_read_in_its_spelling_and_non
     student = students.load("random/t5-tiny", str(real_data / "t5-tokenizer"))
     rows = tasks.load(name, dataset_path=str(real_data), sizes={}, seed=0)
     spelling = arms.spelling(student, rows)
-    assert (len(spelling.changed), spelling.lost) == (count, []) and "none is lost" in str(spelling)
+    assert (len(spelling.changed), spelling.lost) == (count, []) and "become one text: 0." in str(spelling)

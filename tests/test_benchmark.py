@@ -54,9 +54,9 @@ def test_the_summary_of_questions_tells_what_each_check_came_to(rows):
         [shared],
     )
     assert text == (
-        "6 questions were read from 1 benchmark. Of these, 1 were removed as duplicates within a benchmark, or of "
-        "another benchmark that its students are tested on. Equal questions across benchmarks: 1 pair. Near-duplicates "
-        "of training questions, kept: 2 pairs, 1 of them with the same answer. microsci: 3 train, 1 validation, 1 test. "
-        "Of 2 results of untrained baselines, 1 are not distinguishable from chance; the others: word overlap on "
-        "microsci test (87.5%). Of the 9 things in test, 0 occur in training questions; so do 1 words of their names."
+        "6 questions were read from 1 benchmark. Removed as duplicates within a benchmark, or of another "
+        "benchmark that its students are tested on: 1. Equal questions across benchmarks: 1 pair. Near-duplicates of "
+        "training questions, kept: 2 pairs, 1 of them with the same answer. microsci: 3 train, 1 validation, 1 test. "
+        "Results of untrained baselines that cannot be told from chance: 1 of 2; the others: word overlap on microsci "
+        "test (87.5%). Of the 9 things in test, 0 occur in training questions; so do 1 words of their names."
     )

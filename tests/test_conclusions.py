@@ -246,6 +246,12 @@ def test_a_conclusion_is_read_in_other_markup_and_other_languages(question, text
     assert re.match(r"It burns|它能助燃|Es brennt|Ça brûle|Arde", completion.rationale)
 
 
+@pytest.mark.parametrize("end", ["in <code>x</code>", 'by <a href="x">', "of <br/>"])
+def test_a_tag_at_the_end_of_a_rationale_stays_whole(question, end):
+    completion = prompts.read_free(question(GAS), f"Leaves need it {end}\n> The answer is (B).")
+    assert completion.rationale == f"Leaves need it {end}"
+
+
 def test_a_box_may_hold_braces_in_braces(question):
     text = r"So we circle $\boxed{\text{(B) }\frac{2\sqrt{7}}{3}}$ and are done."
     assert read(question(("1", r"\frac{2\sqrt{7}}{3}", "2")), text) == "B"

@@ -870,6 +870,9 @@ def test_a_passage_of_several_rows_is_in_one_split(tmp_path, is_nested):
     questions = load(path, question=["text", column.format("asked")], **inside(column))
     assert {len(splits) for splits in splits_of(questions).values()} == {1}
     assert Counter(row["split"] for row in questions) == {"train": 56, "validation": 8, "test": 16}
+    alone = write(tmp_path / "b.jsonl", of_row[:1] if is_nested else flat[:2])
+    with refused(TaskError, "no question of split .*; where no row names its split, they are divided by shares"):
+        load(alone, question=["text", column.format("asked")], **inside(column))
 
 
 @pytest.mark.parametrize("first", ["", "Choose."])

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -144,6 +145,13 @@ def test_what_is_shown_is_saved_under_the_notebooks_number_and_goes_to_pages_of_
     assert study.outputs == [folder / name for folder, name in zip(folders, names, strict=True)]
     assert (folders[1] / "09_seen_other.csv").read_text() == "a\n2\n" and len(displayed) == 4
     assert [*pasted] == ["seen_figure", "seen", "text"]
+    several = study.recipe.model_copy(update={"distill": ["microsci", "other"]})
+    replace(study, recipe=several, outputs=[]).show("other", again=style.Paragraph("text"))
+    assert [str(thing) for thing in displayed[-2:]] == ["other:", "text"] and [*pasted] == [
+        "seen_figure",
+        "seen",
+        "text",
+    ]
     study.record()
     recorded = json.loads((folders[1] / "09_claims.provenance.json").read_text())
     assert len(recorded["outputs"]) == 4

@@ -301,6 +301,7 @@ def test_rules_are_counted_and_the_unread_are_shown_by_their_reason(question):
         ("no conclusion", "no", 3), ("phrase: a letter in brackets", "yes", 1), ("phrase: a letter", "yes", 1), ("several answers, or a denial", "no", 1),
     ]  # fmt: skip
     assert sum(row["share"] for row in rationales.rules(rows)) == pytest.approx(1)
+    assert rationales.rules(judge(question, *completions, completion("", "missing"))) == rationales.rules(rows)
     unread = rationales.unread(rows, completions, each=2)
     assert [(row["why"], row["ends"].split("\n")[1]) for row in unread] == [
         ("several answers, or a denial", "Answer: (A) or (B)"), ("no conclusion", "It flies."), ("no conclusion", "It runs."),

@@ -252,6 +252,10 @@ def test_the_words_of_a_forest_plot_are_its_span_and_what_lies_above_zero():
     span = "two-stage (Sci-CoT) minus rationale + answer (Fine-tune-CoT), generated, from -1.0 (terse) to +16.0 (main)"
     assert f"{span}, significantly above zero in 1 of 2" in alt
     assert "minus answer only, generated, +26.0 (main), significantly above zero in 1 of 1" in alt
+    alike = report.differences_figure(
+        [row | {"difference": 16.0, "p corrected": 0.0} for row in DIFFERENCES], recipe.Settings()
+    ).alt
+    assert "generated, from +16.0 (main) to +16.0 (terse), significantly above zero in 2 of 2" in alike
 
 
 @pytest.mark.parametrize("draw", [
@@ -695,8 +699,12 @@ def test_comparisons_take_questions_with_the_same_right_answer_together(varied):
     assert report.answer_groups(alike)[::10] == ["answer 0", "answer 5", "answer 10", "answer 15"]
     [row] = in_variants(plan, alike)[:1]
     assert (row["groups"], row["n"]) == (20, 40)
-    [apart] = in_variants(plan, questions)[:1]  # one right answer for all
-    assert apart["groups"] == 40 and row["error questions"] > 1.3 * apart["error questions"]
+    [apart] = in_variants(plan, questions)[:1]  # the same options for all, and one right answer
+    assert (
+        report.answer_groups(questions) == sorted(questions)
+        and apart["groups"] == 40
+        and row["error questions"] > 1.3 * apart["error questions"]
+    )
     comparisons = report.compare(report.test_outcomes(plan, "microsci", alike), SETTINGS, alike)
     assert (comparisons[0]["low"], comparisons[0]["high"]) == (row["low"], row["high"])
     table = report.comparison_table(comparisons, SETTINGS).frame
@@ -741,6 +749,7 @@ def test_the_one_rule_of_all_verdicts(row, direction):
     [
         (compared(0, 1.0), f"about 4,600{OTHERS} and 14 seeds"),
         (compared(8, 0.2), f"about 1,400{OTHERS}"),
+        (compared(8, 0.2, groups=1000), "about 1,400 test questions"),
         (compared(8, 0.2, **errors(2.5, 1.5)), f"about 1,300{OTHERS} or about 5 seeds"),
         (compared(0, 1.0, **errors(1.0, 3.0)), "about 23 seeds"),  # (t of 22 + 1.28) · √(1 + 27 / 23) ≤ 5
         (compared(0, 1.0, **errors(3.0, 3.0)), f"about 8,200{OTHERS} and 25 seeds"),

@@ -66,11 +66,12 @@ def test_the_usage_of_more_completions_is_foretold_by_measure_and_unknown_where_
     assert all(np.isnan(total) for total, _, _ in scoring.usage_of_more([], 100, 0.95).values())
 
 
-def test_the_teachers_accuracy_counts_unparsed_answers_as_wrong_and_is_unknown_with_too_few_answers():
+def test_the_teachers_accuracy_counts_unparsed_answers_as_wrong_and_is_unknown_where_a_file_holds_too_few():
     rows = [judged(), judged(), judged(teacher_answer="A", correct=False), judged(teacher_answer="", correct=False)]
-    assert scoring.teacher_accuracy(rows, 0.95) == (0.5, *scoring.wilson(2, 4, 0.95))
-    assert scoring.teacher_accuracy(rows, 0.95, 3)[0] == 0.5
-    assert scoring.teacher_accuracy(rows, 0.95, 4) == (None, None, None)
+    assert scoring.teacher_accuracy(rows, 0.95, "recorded") == (0.5, *scoring.wilson(2, 4, 0.95))
+    assert scoring.teacher_accuracy(rows[2:], 0.95, "recorded")[0] == 0
+    assert scoring.teacher_accuracy(rows[3:], 0.95, "recorded") == (None, None, None)
+    assert scoring.teacher_accuracy(rows[3:], 0.95, "openai")[0] == 0
 
 
 SHAPES = [((0,), (0,)), ((3,), (3,)), ((2, 0), (2, 0)), ((2, 8), (1, 8)), ((1, 8), (2, 8))]

@@ -36,7 +36,7 @@ def train(student, folder, pairs=PAIRS, **changes):
         "weight_decay": 0.05, "max_grad_norm": 1.0, "dropout": 0.1, "freeze_embeddings": True,
         "max_input_tokens": 64, "max_target_tokens": 64, "seed": 0, "adam_beta2": 0.98, "threads": 1,
     }  # fmt: skip
-    names = ("prefixes", "validation_pairs", "enough")
+    names = ("prefixes", "validation_pairs", "asked", "enough")
     data = {name: changes.pop(name) for name in names if name in changes}
     options = students.TrainingOptions(**settings | changes)
     return students.fine_tune(student, pairs, options, output_dir=folder, show_progress=False, **data)
@@ -715,8 +715,11 @@ def test_more_cuts_than_allowed_end_the_training_before_it_begins_and_cuts_that_
 )
 def test_what_is_longer_than_a_student_has_positions_is_refused_before_training(tmp_path, kind, pair, message):
     run = students.load(kind)
-    with refused(students.StudentError, message):
+    with refused(students.StudentError, f"{message}: .*; it begins '{pair[0].split()[0]}"):
         train(run, tmp_path, [pair], max_input_tokens=0, max_target_tokens=0)
+    if "input" in message:  # cut in training, but asked as a whole
+        with refused(students.StudentError, message.split(";")[0]):
+            train(run, tmp_path, [pair], max_cut_share=1.0, asked=[2 * pair[0]])
     with refused(students.StudentError, message):
         students.score(run, [pair[0]], [pair[1]], batch_size=1)
 

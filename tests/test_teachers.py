@@ -588,3 +588,4 @@ def test_a_folder_of_published_completions_answers_each_task_from_its_own_file(a
     responses = [teacher.complete(prompt, sample=0, temperature=0.0) for prompt in prompts]
     assert [response.text.strip() for response in responses] == ["1.", "2.", "3.", "2.", ""]
     assert [response.finish_reason for response in responses] == ["stop"] * 4 + ["missing"]
+    assert responses[-1].prompt_tokens == 0, "nobody read the prompt"

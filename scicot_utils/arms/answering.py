@@ -6,6 +6,7 @@ ANSWER_FROM, in notebooks 04 and 05.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,8 +79,7 @@ class OneStudent:
         """Predictions by its first mapping, or in two passes where it learned to answer from a rationale."""
         if ANSWER_FROM in self.maps:
             return chaining(student, questions, settings)
-        inputs = [self.maps[0].input(question, "", settings) for question in questions]
-        return _predict(student, questions, inputs, settings, self.output)
+        return _predict(student, questions, self.maps[0].inputs(questions, settings), settings, self.output)
 
 
 ONE_STUDENT = {
@@ -119,13 +119,12 @@ def generations(questions: Sequence[Row], outputs: Sequence[Generated]) -> list[
 
 def write_rationales(student: Student, questions: Sequence[Row], settings: Settings) -> list[Generated]:
     """Inference of stage 1: a rationale for each question."""
-    return write_texts(student, [RATIONALE.input(question, "", settings) for question in questions], settings)
+    return write_texts(student, RATIONALE.inputs(questions, settings), settings)
 
 
 def answer_from(student: Student, questions: Sequence[Row], rationales: Sequence[Row], settings: Settings) -> list[Row]:
     """Inference of stage 2: predictions from questions and their rationales, rows with `text` and `truncated`."""
-    rows = zip(questions, rationales, strict=True)
-    inputs = [ANSWER_FROM.input(question, rationale["text"], settings) for question, rationale in rows]
+    inputs = ANSWER_FROM.inputs(questions, settings, [row["text"] for row in rationales])
     return _predict(student, questions, inputs, settings, ANSWER_ONLY, rationales)
 
 
@@ -178,12 +177,16 @@ class Spelling:
         return {"options_respelled": len(self.changed), "options_lost": len(self.lost)}
 
     def __str__(self) -> str:
+        """What to say of them in a page; '' for questions without options."""
+        if not any(map(prompts.has_options, self.questions)):
+            return ""
         if not self.changed and not self.lost:
             return "This student's tokenizer can write every option."
         example = f", as in {' for '.join(map(repr, reversed(self.changed[0])))}" if self.changed else ""
         return (
-            f"This student's tokenizer lacks marks: {len(self.changed)} options are read in its own spelling{example}; "
-            + (f"{len(self.lost)} are lost, since two of a question become one text." if self.lost else "none is lost.")
+            "This student's tokenizer lacks marks. Options read in its own spelling: "
+            f"{len(self.changed)}{html.escape(example, quote=False)}; lost, since two of a question become one text: "
+            f"{len(self.lost)}."
         )
 
 

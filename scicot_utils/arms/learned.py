@@ -24,6 +24,11 @@ class InputTarget:
     input: Callable[[Row, str, Settings], str]  # (question, rationale, settings) → text
     target: Callable[[str, str], str]  # (rationale, answer) → text
 
+    def inputs(self, questions: Sequence[Row], settings: Settings, rationales: Sequence[str] = ()) -> list[str]:
+        """What a student reads of each question, with its rationale if it reads one."""
+        rows = zip(questions, rationales or [""] * len(questions), strict=True)
+        return [self.input(question, rationale, settings) for question, rationale in rows]
+
 
 def template(settings: Settings) -> StudentTemplate:
     """The student template that a recipe names."""

@@ -43,15 +43,19 @@ def train(
     folder: Path,
     weigh: str = "token",
     validation: Sequence[Pair] = (),
+    asked: Sequence[str] = (),
 ) -> TrainingLog:
     """Fine-tune a student in place with the recipe's settings.
 
     `folder`: for the trainer's own files. `weigh`: as in `OneStudent`. `validation`: the pairs that choose the
-    checkpoint, see `chosen_on`.
+    checkpoint, see `chosen_on`. `asked`: the inputs that it will write from; one too long for it ends the run before it
+    is trained.
     """
     steps = settings.steps or settings.epochs * ceil(len(training_pairs) / settings.batch_size)
     options = training_options(settings, steps=steps, seed=seed, weigh=weigh)
-    return students.fine_tune(student, training_pairs, options, output_dir=folder, validation_pairs=validation)
+    return students.fine_tune(
+        student, training_pairs, options, output_dir=folder, validation_pairs=validation, asked=asked
+    )
 
 
 def training_options(settings: Settings, **own: Any) -> TrainingOptions:

@@ -146,6 +146,7 @@ LATEX = re.compile(r"\\(?:text|math)(?:bf|rm)? ?\{(?P<inside>[^{}]*)\}|\\[()\[\]
 PARTS = "p|div|thinking|thought|reasoning|rationale|explanation|analysis|output|response"  # of a text, in tags
 TAGS = rf"<(?:/?(?:b|i|u|em|strong|mark|font|span|br|h\d|eo\w|{PARTS})(?: [^<>\n]*)?/?|(?:start|end)_working_out)>"
 OPENING = " \n#>-*_{$[(\\`"  # characters that open markup
+TAG_END = re.compile(r"[\w/\"']>")  # where the last of them closes it
 LEFT_OVER = re.compile(
     r"(?:\\(?:text|mathbf|textbf)|\n[#* \t]*(?:\d{1,2}[.)]|(?:step \d+|conclusion)\b[:.*]*)|"
     r"(?:\A|\n|(?<=[.!?] ))[^.!?:\n]{0,100}\b(?:is|are|es|est|ist|è|é):)\Z", re.IGNORECASE,
@@ -337,7 +338,13 @@ def _reasons(text: str) -> str:
 
 def _trimmed(text: str) -> str:
     """A text without tags around it, and without what opens the markup, or is the number or heading, of what follows."""
-    return LEFT_OVER.sub("", TAGS_AROUND.sub("", text).rstrip(OPENING)).rstrip(OPENING).rstrip()
+    return _without_opening(LEFT_OVER.sub("", _without_opening(TAGS_AROUND.sub("", text)))).rstrip()
+
+
+def _without_opening(text: str) -> str:
+    """A text without OPENING at its end, but with the `>` of a tag."""
+    trimmed = text.rstrip(OPENING)
+    return f"{trimmed}>" if trimmed and TAG_END.match(text, len(trimmed) - 1) else trimmed
 
 
 def _alike(earlier: str, words: str) -> bool:

@@ -105,11 +105,14 @@ class Study:
         """Display results in order, save them, and export each to the book's pages under its name.
 
         `dataset`: the benchmark of the results, if there are several. Pages get only those of the recipe's first one.
+        A notebook that shows several names each.
         """
         # Imported here: the pipeline imports this module, shows nothing, and plots take seconds to load.
         from scicot_utils.report import style
 
         self.save(dataset, **results)
+        if dataset and not self.dataset and len(self.recipe.distill) > 1:
+            style.show(paste=False, of=style.Paragraph(f"{dataset}:"))
         style.show(paste=dataset in ("", self.recipe.distill[0]), **results)
 
     def save(self, dataset: str = "", /, **results: Any) -> None:

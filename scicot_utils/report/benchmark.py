@@ -127,14 +127,14 @@ def questions_summary(
     ]
     sentences = [
         f"{sum(map(len, read.values()))} questions were read from {plural(len(used), 'benchmark')}.",
-        f"Of these, {sum(row['duplicates removed'] for row in sizes)} were removed as duplicates within a benchmark, or "
-        "of another benchmark that its students are tested on.",
+        "Removed as duplicates within a benchmark, or of another benchmark that its students are tested on: "
+        f"{sum(row['duplicates removed'] for row in sizes)}.",
         f"Equal questions across benchmarks: {plural(across, 'pair')}.",
         f"Near-duplicates of training questions, kept: {plural(len(pairs), 'pair')}, "
         f"{sum(pair['answer shared'] for pair in pairs)} of them with the same answer.",
         *(f"{name}: {in_splits(rows)}." for name, rows in used.items()),
-        f"Of {len(fair)} results of untrained baselines, {len(fair) - len(beyond)} are not distinguishable from "
-        + (f"chance; the others: {', '.join(beyond)}." if beyond else "chance."),
+        f"Results of untrained baselines that cannot be told from chance: {len(fair) - len(beyond)} of {len(fair)}"
+        + (f"; the others: {', '.join(beyond)}." if beyond else "."),
         *(
             f"Of the {row['things']} things in {row['split']}, {row['of them in training questions']} occur in training "
             f"questions; so do {row['of them in names of training']} words of their names."

@@ -113,10 +113,12 @@ def transfer_table(rows: Sequence[Row], settings: Settings) -> Table:
 
 def answer_groups(questions: Questions, split: str = "test") -> list[str]:
     """What test questions share, in the order of `test_outcomes`: the words of the right option, since a student that
-    lacks one fact fails all questions that turn on it. Open answers are of no one fact, so each is for itself.
+    lacks one fact fails all questions that turn on it. Open answers, and options that are the same for all, such as yes,
+    no and maybe, are of no one fact, so each question is for itself.
     """
     rows = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
-    return [prompts.answer_text(row, row["answer"]).lower() if prompts.has_options(row) else row["id"] for row in rows]
+    differ = len({frozenset(row["choices"]["text"]) for row in rows}) > 1
+    return [prompts.answer_text(row, row["answer"]).lower() if differ else row["id"] for row in rows]
 
 
 def compare_in_variants(recipe: Recipe, dataset: str, questions: Questions, settings: Settings) -> list[Row]:
@@ -265,17 +267,19 @@ def would_settle(row: Row, settings: Settings) -> str:
     sizes = [1.1**step for step in range(1, 90)]  # up to some five thousand times as many
     ways = []
     if size := next((size for size in sizes if enough(size, row["seeds"])), None):
-        ways.append(_more_questions(row["n"] * size))
+        ways.append(_more_questions(row, size))
     if seeds := next((seeds for seeds in range(row["seeds"] + 1, 1000) if enough(1.0, seeds)), None):
         ways.append(f"about {seeds} seeds")
     both = next((size for size in sizes if enough(size, ceil(row["seeds"] * size))), sizes[-1])
-    return " or ".join(ways) or f"{_more_questions(row['n'] * both)} and {ceil(row['seeds'] * both)} seeds"
+    return " or ".join(ways) or f"{_more_questions(row, both)} and {ceil(row['seeds'] * both)} seeds"
 
 
-def _more_questions(number: float) -> str:
-    """A number of questions, rounded up to two digits."""
+def _more_questions(row: Row, size: float) -> str:
+    """`size` times the questions of a difference, rounded up to two digits."""
+    number = row["n"] * size
     step = 10 ** max(0, floor(log10(number)) - 1)
-    return f"about {ceil(number / step) * step:,} test questions with other right answers"
+    others = " with other right answers" if row["groups"] < row["n"] else ""
+    return f"about {ceil(number / step) * step:,} test questions{others}"
 
 
 def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
@@ -304,11 +308,11 @@ def differences_figure(rows: Sequence[Row], settings: Settings) -> Picture:
 
 def _span(pair: tuple[str, str], rows: Sequence[Row], settings: Settings) -> str:
     """From least to greatest, and in how many variants the first arm is above, as written by the student."""
-    rows = of_pairs(rows, [pair], "generated")
+    rows = sorted(of_pairs(rows, [pair], "generated"), key=lambda row: row["difference"])
     if not rows:
         return f"{pair_name(*pair)}, ranked only"
     above = sum(direction(row, settings) == "above" for row in rows)
-    ends = [pick(rows, key=lambda row: row["difference"]) for pick in (min, max)]
+    ends = (rows[0], rows[-1])
     least, most = (f"{row['difference']:+.1f}" + (f" ({row['variant']})" if "variant" in row else "") for row in ends)
     span = least if len(rows) == 1 else f"from {least} to {most}"
     return f"{pair_name(*pair)}, generated, {span}, significantly above zero in {above} of {len(rows)}"

@@ -128,11 +128,18 @@ def as_tokens(student: Student, source: str, target: str, **limits: int) -> list
     ]
 
 
-def to_generate(student: Student, inputs: Sequence[str]) -> list[list[int]]:
-    """Token ids from which a student generates: its encoder's input, or the beginning of its one sequence."""
-    if not student.decoder_only:
-        return _ids(student, inputs)
-    return _without_eos(_ids(student, [f"{text}{student.separator}" for text in inputs]))
+def to_generate(student: Student, inputs: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+    """Token ids from which a student generates: its encoder's input, or the beginning of its one sequence. Raises
+    StudentError if an input and `max_new_tokens` exceed its positions.
+    """
+    new = [0] * max_new_tokens
+    if student.decoder_only:
+        rows = _without_eos(_ids(student, [f"{text}{student.separator}" for text in inputs]))
+        check_positions(student, [Encoded([], [*ids, *new], 0) for ids in rows])
+    else:
+        rows = _ids(student, inputs)
+        check_positions(student, [Encoded(ids, new, 0) for ids in rows])
+    return rows
 
 
 def round_trip(student: Student, texts: Sequence[str]) -> list[str]:
@@ -169,8 +176,11 @@ def check_positions(student: Student, rows: Sequence[Encoded]) -> None:
     ):
         longest, limit = max(lengths, default=0), max_positions(student, side)
         if longest > limit > 0:
+            row = rows[lengths.index(longest)]
+            begins = student.tokenizer.decode([*row.encoder_ids, *row.decoder_ids][:20])
             raise StudentError(
-                f"student {student.name!r} {message.format(limit)} has {longest}: shorten it, or take another student"
+                f"student {student.name!r} {message.format(limit)} has {longest}: shorten it, or take another student; "
+                f"it begins {begins!r}"
             )
 
 

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from transformers.modeling_outputs import BaseModelOutput
 
 from scicot_utils.students.caching import add_rows, caches_every_token, empty_cache, keep_last, prefill_shared
-from scicot_utils.students.encoding import Encoded, batch, by_length, check_positions, to_generate
+from scicot_utils.students.encoding import batch, by_length, to_generate
 from scicot_utils.students.loading import Student
 from scicot_utils.students.packing import packed
 from scicot_utils.students.precision import for_writing
@@ -46,9 +46,7 @@ def generate(
     `precision`: as in `precision.uses_bf16`. Raises StudentError if an input and `max_new_tokens` exceed the student's
     positions, and for bf16 on a processor without it.
     """
-    rows, new = to_generate(student, inputs), [0] * max_new_tokens
-    whole = [Encoded([], [*ids, *new], 0) if student.decoder_only else Encoded(ids, new, 0) for ids in rows]
-    check_positions(student, whole)
+    rows = to_generate(student, inputs, max_new_tokens)
     with packed(for_writing(student, precision), batch_size) as writer:
         sequences = _sequences(writer, rows, max_new_tokens, batch_size, stop)
     results, eos_ids = [], _eos_ids(student)

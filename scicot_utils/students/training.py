@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from scicot_utils.students import checkpoints, losses
-from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded
+from scicot_utils.students.encoding import IGNORED, Cut, after, batch, check_positions, encode, padded, to_generate
 from scicot_utils.students.loading import Student, StudentError, has_large_head, no_progress_bars, parameters
 from scicot_utils.students.precision import uses_bf16
 
@@ -153,14 +153,16 @@ def fine_tune(
     output_dir: Path,
     prefixes: Sequence[str] = (),
     validation_pairs: Sequence[tuple[str, str]] = (),
+    asked: Sequence[str] = (),
     enough: Callable[[], bool] | None = None,
     show_progress: bool = True,
 ) -> TrainingLog:
     """Train `student` in place on (input, target) texts with AdamW and the Trainer.
 
     A decoder-only student learns the target only, not the input in front of it. `prefixes`, one per pair: a beginning
-    of the target, which is read but not learned. `enough` is called every CHECK_STEPS steps and ends the training once
-    it is true. It may ask the student, and must draw no random numbers.
+    of the target, which is read but not learned. `asked`: the inputs that the student will write from, which must fit,
+    too. `enough` is called every CHECK_STEPS steps and ends the training once it is true. It may ask the student, and
+    must draw no random numbers.
 
     Checkpoints are saved under `output_dir`. After a kill, the same call resumes from the last one and reaches the same
     weights, bit for bit on one machine; then the checkpoints are deleted.
@@ -182,6 +184,7 @@ def fine_tune(
     )
     _check_cut(cut, len(pairs), options)
     check_positions(student, rows)
+    to_generate(student, asked, options.max_target_tokens)
     folder = Path(output_dir)
     if options.checkpoint_steps:
         inputs = (pairs, prefixes, validation_pairs, astuple(options), processes, student.separator)

@@ -71,8 +71,10 @@ def read(name: str, own: Own, left_out: Counter[str] | None = None) -> dict[str,
             converted.append((question.split, question.passage if is_passage else question.group, convert(question)))
     by_split = files.divided(converted, own.test_share, own.validation_share, own.seed)
     if empty := [split for split in SPLITS if not by_split[split]]:
-        needed = ", ".join(SPLITS)
-        raise TaskError(f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {needed}")
+        raise TaskError(
+            f"{name}: no question of split {', '.join(empty)} in {own.path}; needed: each of {', '.join(SPLITS)}; where no "
+            "row names its split, they are divided by shares, those of one row or passage together"
+        )
     return by_split
 
 

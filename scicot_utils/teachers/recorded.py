@@ -89,7 +89,7 @@ class Recorded(Teacher):
         is none, it is empty, with finish_reason `missing`. Raises TeacherError if it answers the same question with its
         options in another order, where its letters mean others.
         """
-        missing = free(prompt, "", "missing")
+        missing = free("", "", "missing")
         if self._by_request:
             return self._by_request.get((prompt, temperature, sample), missing)
         name, _, question = prompt.partition("\n")
