@@ -128,7 +128,7 @@ def as_tokens(student: Student, source: str, target: str, **limits: int) -> list
     ]
 
 
-def to_generate(student: Student, inputs: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+def to_generate(student: Student, inputs: Sequence[str], max_new_tokens: int = 0) -> list[list[int]]:
     """Token ids from which a student generates: its encoder's input, or the beginning of its one sequence. Raises
     StudentError if an input and `max_new_tokens` exceed its positions.
     """
