@@ -62,7 +62,7 @@ def _explicit_parameters(
 
     Raises RecipeError for a name that the notebook does not know, and for one that is not assigned.
     """
-    for name in _edited(namespace, defaults) | injected:
+    for name in sorted(_edited(namespace, defaults) | injected):
         if name not in defaults:
             raise RecipeError(f"{notebook}: {recipes.unknown(name, defaults)}")
     for name in defaults:

@@ -50,7 +50,7 @@ def ask(
     """
     jobs = [(question, sample) for question in questions for sample in range(samples)]
     sender, left, pending = Sender(teacher, cache, limits), iter(jobs), deque[Future[tuple[Row, bool]]]()
-    cached = failed = 0  # of the rows given out: without a new request; without a whole answer
+    cached = failed = 0  # of the rows given out: without a new request; without the whole answer that was asked for
     done: tuple[Row, bool] | None = None
     with ExitStack() as stack:  # left from the last to the first
         bar = stack.enter_context(tqdm(total=len(jobs), unit="completion", mininterval=2, disable=not show_progress))
@@ -67,7 +67,7 @@ def ask(
                 pending.append(pool.submit(_row, sender, prompt, temperature, rationale, *job))
             if done:  # while its reader works, the next are under way
                 row, sent = done
-                cached, failed = cached + (not sent), failed + (row["finish_reason"] != "stop")
+                cached, failed = cached + (not sent), failed + (row["finish_reason"] not in ("stop", "missing"))
                 spent = f"retries {sender.retries}, {usd_text(sender.usd)}"
                 bar.set_postfix_str(f"cached {cached}, failed {failed}, {spent}", refresh=False)
                 bar.update()
