@@ -181,6 +181,16 @@ def test_with_its_conclusion_taken_away_a_text_is_unread(gas_question, ending):
     assert completion.answer and (again.answer, again.rule, again.rationale) == ("", prompts.NO_CONCLUSION, WHY)
 
 
+@pytest.mark.parametrize(
+    ("labels", "first", "answer"),
+    [("1234", "a rock", "3"), ("1234", "3 rocks", ""), ("1234", "two", ""), ("ABCD", "a rock", "")],
+)
+@pytest.mark.parametrize("said", ["(3)", "3", "option 3"])
+def test_a_benchmarks_own_number_names_its_option_where_no_option_is_a_number(labels, first, answer, said):
+    question = make_question((first, "sand", "iron", "water"), labels=labels)
+    assert read(question, f"It shines. The answer is {said}.") == answer
+
+
 @given(ending=st.sampled_from(ALONE), order=st.permutations(range(4)))
 def test_moving_the_options_moves_the_answer_with_them(ending, order):
     texts = ("a rock", "carbon dioxide", "sand", "iron")

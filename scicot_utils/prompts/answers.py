@@ -178,6 +178,7 @@ RETRACTED = re.compile(
 )  # fmt: skip
 LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])(?:[)\]](?P<bracketed>)|(?![A-Za-z0-9'’]))\s*(?P<remainder>.*)", re.DOTALL)
 NUMBERED = re.compile(r"\(?(\d{1,2})[.:)] +(?=[^\W\d])")  # an option's number before its words
+COUNTS = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
 LETTER_LAST = re.compile(r"(?P<text>.+?)[\s,]*[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
 
 
@@ -212,6 +213,9 @@ def _conclude_option(question: Row, words: str) -> Reading:
     last = LETTER_LAST.fullmatch(words)
     if last and last[2].upper() in texts and _same(texts[last[2].upper()], last["text"]):
         return labels[last[2].upper()], "a letter behind its option's words"
+    own = words.strip(" .()[]")
+    if own.isdecimal() and own in labels.values() and not any(map(COUNTS.search, texts.values())):
+        return own, "the benchmark's own label"
     if reason := REASON.search(words):
         matches = [mark for mark, text in texts.items() if _same(text, words[: reason.start()])]
         if len(matches) == 1:
