@@ -158,15 +158,17 @@ def test_no_rationale_that_stage_two_learns_from_was_written_by_a_student_that_h
     """Every student plants the markers of all questions that it was trained on into whatever it writes."""
     marked = [(row | {"question": f"What is marked <{row['id']}>?"}, rationale) for row, rationale in doubled]
 
-    def fine_tune(student, taught, options, **_):
-        student.model = " ".join(re.search("<.*?>", text)[0] for text, _ in taught)
+    def fine_tune(student, taught, options, asked, **_):
+        student.model, student.tokenizer = " ".join(re.search("<.*?>", text)[0] for text, _ in taught), asked
         return SimpleNamespace(seconds=1.0)
+
+    def generate(student, inputs, **_):
+        assert inputs == student.tokenizer, "else one too long for the student would be found after its training"
+        return [Generated(student.model, False)] * len(inputs)
 
     monkeypatch.setattr(students, "load", lambda *_: students.Student(None, None, ""))
     monkeypatch.setattr(students, "fine_tune", fine_tune)
-    monkeypatch.setattr(
-        students, "generate", lambda student, inputs, **_: [Generated(student.model, False)] * len(inputs)
-    )
+    monkeypatch.setattr(students, "generate", generate)
     chosen = settings(crossfit_folds=parts, stage2_source=source)
     generations, seconds = arms.crossfit("mine", marked, chosen, seed=0, folder=tmp_path)
     crossfit = {row["question_id"]: row["text"] for row in generations}

@@ -581,6 +581,8 @@ def test_a_full_run_asks_its_own_prompt_and_only_compares_the_others(planned):
     assert greedy[0]["completions"] == 4, "greedy samples are asked once"
     assert greedy[2:] == teachers.full_run(plan, plan.settings(), questions, [], "main")
     assert all(row["asked"] for row in greedy[2:])
+    free = teachers.full_run(plan, plan.settings(variant="free"), questions, [plan.settings().prompt], "free")
+    assert [row["asked"] for row in free[:2]] == [False, True], "a free teacher's run costs nothing, a variant's may"
 
 
 def test_the_cost_of_a_full_run_is_the_sum_of_its_parts_and_unknown_with_one_that_is():

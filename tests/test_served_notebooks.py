@@ -195,7 +195,10 @@ def test_what_was_given_up_is_told_with_how_to_ask_again_and_unread_answers_are_
         text, *_ = executed(project, "given", "03_rationale_generation", server.url, more="teacher_tries: 2")
     again = "`python -m scicot_utils forget given unanswered`, then `make book RECIPE=given`"
     assert f"Given up: 1; to ask again: {again}." in text
-    assert "The teacher's answers are right for 0" in text and "file" not in text.split("What we found")[-1]
+    assert (
+        "The teacher's accuracy on the training questions is 0" in text
+        and "file" not in text.split("What we found")[-1]
+    )
 
 
 def test_what_was_forgotten_makes_the_notebooks_that_ask_run_again(project):

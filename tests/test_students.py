@@ -5,6 +5,7 @@ import os
 import string
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import shared_training
@@ -420,11 +421,13 @@ def test_a_text_that_was_learned_has_an_end_and_without_it_or_the_text_to_stop_a
 
 
 def test_a_decoder_only_student_does_not_stop_at_a_text_in_its_input(tmp_path):
+    """Nor is it padded, as what has ended is, beside another one that goes on."""
     run = students.load("random/gpt2-tiny")
     run.separator = ""  # the input's own end is then the last that stands before what is written
-    train(run, tmp_path, [("raft -->", "robin ant --> oak")], **LEARNING | {"steps": 120})
-    outputs = students.generate(run, ["raft -->"], max_new_tokens=9, batch_size=1, stop="-->")
-    assert outputs == [students.Generated("robin ant -->", truncated=False)]
+    targets = ["robin ant --> oak", "cod rain bird cod"]
+    train(run, tmp_path, [("raft -->", targets[0]), ("oak", targets[1])], **LEARNING | {"steps": 120})
+    outputs = students.generate(run, ["raft -->", "oak"], max_new_tokens=9, batch_size=2, stop="-->")
+    assert outputs == [students.Generated(text, truncated=False) for text in ("robin ant -->", targets[1])]
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["with the end", "of a beginning"])
@@ -785,6 +788,17 @@ def test_packed_weights_say_the_same_and_are_gone_afterwards(monkeypatch, kind):
         results.append((texts, students.score(run, MIXED, targets, batch_size=4)))
     assert results[0][0] == results[1][0] and results[0][1] == pytest.approx(results[1][1], abs=1e-4)
     assert products and not any("forward" in vars(module) for module in run.model.modules())
+
+
+def test_packing_that_is_interrupted_or_begun_twice_leaves_every_layer_as_it_was(monkeypatch):
+    run, pack = students.load("random/gpt2-tiny"), packing.partial
+    monkeypatch.setattr(packing, "MIN_WEIGHTS", 0)
+    with packing.packed(run, 1), packing.packed(run, 1):
+        assert any("forward" in vars(module) for module in run.model.modules())
+    monkeypatch.setattr(packing, "partial", Mock(side_effect=[pack(print), KeyboardInterrupt]))
+    with pytest.raises(KeyboardInterrupt), packing.packed(run, 1):
+        pass
+    assert not any("forward" in vars(module) for module in run.model.modules())
 
 
 def test_bf16_is_refused_where_a_processor_could_only_emulate_it(student, tmp_path, monkeypatch):

@@ -83,8 +83,9 @@ def crossfit(
         training_set = [example for part in parts if part is not fold for example in part]
         student = load_student(recipe, settings, seed)
         path, fold_pairs = folder / f"fold{number}", pairs([RATIONALE], training_set, settings)
-        log = train(student, fold_pairs, settings, seed=seed, folder=path, validation=validation)
-        seconds += log.seconds
         questions = list({question["id"]: question for question, _ in fold}.values())
+        how = {"seed": seed, "folder": path, "validation": validation}
+        log = train(student, fold_pairs, settings, **how, asked=RATIONALE.inputs(questions, settings))
+        seconds += log.seconds
         rows += generations(questions, write_rationales(student, questions, settings))
     return rows, seconds

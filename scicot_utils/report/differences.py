@@ -117,7 +117,7 @@ def answer_groups(questions: Questions, split: str = "test") -> list[str]:
     no and maybe, are of no one fact, so each question is for itself.
     """
     rows = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
-    differ = len({frozenset(row["choices"]["text"]) for row in rows}) > 1
+    differ = len({frozenset(map(str.lower, row["choices"]["text"])) for row in rows}) > 1
     return [prompts.answer_text(row, row["answer"]).lower() if differ else row["id"] for row in rows]
 
 

@@ -21,16 +21,20 @@ def packed(student: Student, rows: int) -> Iterator[Student]:
     """
     large = parameters(student) >= MIN_WEIGHTS
     large = large and student.model.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    layers = [layer for layer in student.model.modules() if large and type(layer) in (torch.nn.Linear, Conv1D)]
-    for layer in layers:
-        weight = layer.weight.T.contiguous() if isinstance(layer, Conv1D) else layer.weight
-        weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
-        layer.forward = partial(_product, weight, layer.bias)
+    layers = [
+        layer
+        for layer in student.model.modules()
+        if large and type(layer) in (torch.nn.Linear, Conv1D) and "forward" not in vars(layer)
+    ]
     try:
+        for layer in layers:
+            weight = layer.weight.T.contiguous() if isinstance(layer, Conv1D) else layer.weight
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+            layer.forward = partial(_product, weight, layer.bias)
         yield student
     finally:
         for layer in layers:
-            del layer.forward
+            vars(layer).pop("forward", None)
 
 
 def _product(weight: torch.Tensor, bias: torch.Tensor | None, inputs: torch.Tensor) -> torch.Tensor:

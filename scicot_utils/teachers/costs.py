@@ -19,14 +19,14 @@ def full_run(
     """The completions that a recipe asks, by prompt and variant: {variant, prompt, completions, alike, asked}.
 
     First, for each prompt that is `compared` in a sample, a run of `variant` with it; only that with the recipe's own
-    prompt is `asked`. Greedy samples are identical, so they are asked once. Then what each variant with a paid teacher
-    asks beyond those before it; shared ones count once. `alike`: teacher, price and exemplars are such that a sample
-    asked with `settings` tells the cost of a completion with the same prompt.
+    prompt is `asked`, where it costs. Greedy samples are identical, so they are asked once. Then what each variant with a
+    paid teacher asks beyond those before it; shared ones count once. `alike`: teacher, price and exemplars are such that
+    a sample asked with `settings` tells the cost of a completion with the same prompt.
     """
     samples, paid = settings.samples if settings.temperature else 1, settings.teacher == "openai"
     completions = samples * sum(row["split"] in settings.teacher_splits.split(",") for row in questions)
     own = {"variant": variant, "completions": completions, "alike": True}
-    plans = [own | {"prompt": name, "asked": name == settings.prompt} for name in compared]
+    plans = [own | {"prompt": name, "asked": paid and name == settings.prompt} for name in compared]
     seen = _requests(settings, questions) if paid else set()
     for name in planned.variants:
         changed = planned.settings(variant=name)
