@@ -2,6 +2,7 @@
 
 import itertools
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, hypot, log10
 
@@ -113,11 +114,12 @@ def transfer_table(rows: Sequence[Row], settings: Settings) -> Table:
 
 def answer_groups(questions: Questions, split: str = "test") -> list[str]:
     """What test questions share, in the order of `test_outcomes`: the words of the right option, since a student that
-    lacks one fact fails all questions that turn on it. Open answers, and options that are the same for all, such as yes,
-    no and maybe, are of no one fact, so each question is for itself.
+    lacks one fact fails all questions that turn on it. Open answers, and options that are the same for most, such as
+    yes, no and maybe, are of no one fact, so each question is for itself.
     """
     rows = [questions[name] for name in sorted(questions) if questions[name]["split"] == split]
-    differ = len({frozenset(map(str.lower, row["choices"]["text"])) for row in rows}) > 1
+    shared = Counter(frozenset(map(str.lower, row["choices"]["text"])) for row in rows)
+    differ = max(shared.values(), default=0) <= len(rows) / 2
     return [prompts.answer_text(row, row["answer"]).lower() if differ else row["id"] for row in rows]
 
 

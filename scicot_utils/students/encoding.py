@@ -135,7 +135,7 @@ def to_generate(student: Student, inputs: Sequence[str], max_new_tokens: int = 0
     new = [0] * max_new_tokens
     if student.decoder_only:
         rows = _without_eos(_ids(student, [f"{text}{student.separator}" for text in inputs]))
-        check_positions(student, [Encoded([], [*ids, *new], 0) for ids in rows])
+        check_positions(student, [Encoded([], [*ids, *new], len(ids)) for ids in rows])
     else:
         rows = _ids(student, inputs)
         check_positions(student, [Encoded(ids, new, 0) for ids in rows])
@@ -177,7 +177,7 @@ def check_positions(student: Student, rows: Sequence[Encoded]) -> None:
         longest, limit = max(lengths, default=0), max_positions(student, side)
         if longest > limit > 0:
             row = rows[lengths.index(longest)]
-            begins = student.tokenizer.decode([*row.encoder_ids, *row.decoder_ids][:20])
+            begins = student.tokenizer.decode((row.encoder_ids or row.decoder_ids[: row.context_length])[:20])
             raise StudentError(
                 f"student {student.name!r} {message.format(limit)} has {longest}: shorten it, or take another student; "
                 f"it begins {begins!r}"
