@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scicot_utils import prompts
 from scicot_utils.prompts import conclude
 from scicot_utils.prompts.conclusions import _rules
+from scicot_utils.serving.replies import split_thinking
 
 WHY = "Plants need light.\n1. Light gives energy."
 OPTION = [
@@ -289,7 +290,7 @@ def test_of_several_questions_that_a_text_asks_itself_none_is_the_one_asked(ques
 def test_thoughts_are_no_answer_in_whatever_marks(question, thoughts, rest):
     completion = prompts.read_free(question(GAS), f"{thoughts}{rest}It burns. The answer is (A).<|return|>")
     assert (completion.rationale, completion.answer) == ("It burns.", "A")
-    assert prompts.split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
+    assert split_thinking(f"{thoughts}{rest}")[0].endswith("The answer is (B).")
     assert read(question(GAS), "It burns. The answer is (A). After 'assistantfinal' stands the answer.") == "A"
     if not thoughts.startswith(("analysis", "Here", "##", "<thought>")):  # which a text may begin with
         assert read(question(GAS), thoughts) == ""

@@ -13,7 +13,7 @@ from scicot_utils.prompts.answers import (
     cleanse, has_number, has_options, letter, numbers, option_text, options, possible, read_answer, read_by,
     read_conclusion,
 )
-from scicot_utils.prompts.conclusions import Conclusion, conclude, plain, split_thinking
+from scicot_utils.prompts.conclusions import Conclusion, conclude, plain
 from scicot_utils.prompts.templates import (
     ARROW, CUE, FINAL, SEPARATOR, STUDENT_TEMPLATES, TEACHER_PROMPTS, Completion, Exemplar, ParsedPrompt,
     StudentTemplate, TeacherPrompt, ask, few_shot, need_options, read_completion, read_free, read_prompt,

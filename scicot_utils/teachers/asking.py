@@ -49,7 +49,7 @@ def ask(
     sent, and what is in flight is waited for and stored; a second KeyboardInterrupt does not wait.
     """
     jobs = [(question, sample) for question in questions for sample in range(samples)]
-    sender, left, pending = Sender(teacher, cache, limits), iter(jobs), deque[Future[tuple[Row, bool]]]()
+    sender, left, futures = Sender(teacher, cache, limits), iter(jobs), deque[Future[tuple[Row, bool]]]()
     cached = failed = 0  # of the rows given out: without a new request; without the whole answer that was asked for
     done: tuple[Row, bool] | None = None
     with ExitStack() as stack:  # left from the last to the first
@@ -62,9 +62,9 @@ def ask(
         cache.closing.callback(stack.close)
         while True:
             sender.check()
-            ahead = (MAX_PENDING if sender.proven else 1) - len(pending)  # in order, while requests go one by one
+            ahead = (MAX_PENDING if sender.proven else 1) - len(futures)  # in order, while requests go one by one
             for job in islice(left, max(ahead, 0)):
-                pending.append(pool.submit(_row, sender, prompt, temperature, rationale, *job))
+                futures.append(pool.submit(_row, sender, prompt, temperature, rationale, *job))
             if done:  # while its reader works, the next are under way
                 row, sent = done
                 cached, failed = cached + (not sent), failed + (row["finish_reason"] not in ("stop", "missing"))
@@ -72,9 +72,9 @@ def ask(
                 bar.set_postfix_str(f"cached {cached}, failed {failed}, {spent}", refresh=False)
                 bar.update()
                 yield row
-            if not pending:
+            if not futures:
                 return
-            done = pending.popleft().result()
+            done = futures.popleft().result()
 
 
 def pending(
